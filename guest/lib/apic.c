@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The local APIC and its timer (SDM 3A chapter 11). */
+#include "guest/lib/apic.h"
+
+#include "guest/lib/clock.h"
+#include "guest/lib/cpu.h"
+
+enum { APIC_BASE_ENABLE = 1 << 11, APIC_BASE_X2APIC = 1 << 10, SVR_ENABLE = 1 << 8 };
+enum { CPUID1_ECX_X2APIC = 1 << 21, CPUID1_ECX_DEADLINE = 1 << 24 };
+
+static bool x2apic, deadline;
+static uint64_t window;   /* without x2APIC: where the registers are */
+static uint64_t armed_at; /* TSC, 0: not armed */
+
+void lapic_init(void)
+{
+	uint32_t features = cpuid(1, 0).ecx;
+	uint64_t base = rdmsr(MSR_APIC_BASE);
+
+	x2apic = features & CPUID1_ECX_X2APIC;
+	deadline = features & CPUID1_ECX_DEADLINE;
+	window = base & 0xffffff000ull;
+	base |= APIC_BASE_ENABLE;
+	wrmsr(MSR_APIC_BASE, base);
+	if (x2apic)
+		wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
+	lapic_write(LAPIC_TPR, 0);
+	lapic_write(LAPIC_SVR, SVR_ENABLE | IRQ_SPURIOUS);
+	lapic_write(LAPIC_TIMER_DIVIDE, TIMER_DIVIDE_1);
+	lapic_write(LAPIC_LVT_TIMER, LVT_MASKED);
+}
+
+bool lapic_is_x2apic(void)
+{
+	return x2apic;
+}
+
+bool lapic_has_deadline(void)
+{
+	return deadline;
+}
+
+uint32_t lapic_read(unsigned reg)
+{
+	return x2apic ? (uint32_t)rdmsr(MSR_X2APIC + reg) : mmio_read32(window + 16 * reg);
+}
+
+void lapic_write(unsigned reg, uint32_t value)
+{
+	if (x2apic)
+		wrmsr(MSR_X2APIC + reg, value);
+	else
+		mmio_write32(window + 16 * reg, value);
+}
+
+uint32_t lapic_id(void)
+{
+	return x2apic ? lapic_read(LAPIC_ID) : lapic_read(LAPIC_ID) >> 24;
+}
+
+void lapic_eoi(void)
+{
+	lapic_write(LAPIC_EOI, 0);
+}
+
+void timer_arm(uint64_t tsc)
+{
+	uint64_t now, count;
+
+	if (deadline) {
+		if (!armed_at) {
+			lapic_write(LAPIC_LVT_TIMER, IRQ_TIMER | LVT_TSC_DEADLINE);
+			/* SDM 3A 11.5.4.1: the mode must be set before the deadline is */
+			__asm__ volatile("mfence" : : : "memory");
+		}
+		wrmsr(MSR_TSC_DEADLINE, tsc);
+	} else {
+		now = rdtsc();
+		count = tsc > now ? (tsc - now) * clock_apic_khz() / clock_tsc_khz() : 0;
+		if (count > UINT32_MAX)
+			count = UINT32_MAX;
+		lapic_write(LAPIC_LVT_TIMER, IRQ_TIMER);
+		lapic_write(LAPIC_TIMER_INITIAL, count ? (uint32_t)count : 1);
+	}
+	armed_at = tsc;
+}
+
+void timer_stop(void)
+{
+	if (deadline)
+		wrmsr(MSR_TSC_DEADLINE, 0);
+	else
+		lapic_write(LAPIC_TIMER_INITIAL, 0);
+	lapic_write(LAPIC_LVT_TIMER, LVT_MASKED);
+	armed_at = 0;
+}
+
+uint64_t timer_armed(void)
+{
+	return armed_at;
+}
+
+void timer_fired(void)
+{
+	armed_at = 0;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The host's ACPI tables (ACPI 6.5, 5.2): RSDP, XSDT or RSDT, MADT, MCFG, FADT. Signature,
+ * length and checksum are verified before a table is believed.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "hv/core/fail.h"
+#include "hv/core/percpu.h"
+
+struct acpi_info {
+	unsigned cpu_count; /* enabled (or online-capable ones are not counted) */
+	uint32_t apic_ids[MAX_CPUS];
+	uint64_t lapic_base;
+	uint64_t ecam_base; /* 0: no MCFG, use CF8/CFC */
+	uint8_t ecam_start_bus, ecam_end_bus;
+	uint16_t pm_timer_port; /* 0: none */
+	bool pm_timer_32bit;
+	bool has_8259; /* MADT PCAT_COMPAT: mask both */
+};
+
+extern struct acpi_info acpi;
+
+/* Fills `acpi`. Without an RSDP or a MADT: an error that says so. */
+int acpi_init(uint64_t rsdp) __must_check;

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The table of config properties (docs/config.md is compared with it) and what is checked of
+ * their values: first the kind and the bounds that stand in the table, then what only one
+ * property asks for, in its set function. A value is stored only when it is right.
+ */
+#include <libfdt.h>
+
+#include "hv/core/config_impl.h"
+
+struct value {
+	const uint8_t *data;
+	uint32_t length;
+};
+
+typedef void set_fn(struct config_parser *p, const struct value *v);
+
+struct property {
+	enum config_node type;
+	set_fn *set;
+	struct config_property public;
+};
+
+static set_fn set_compatible, set_cpus, set_affinity, set_memory, set_kernel, set_initrd,
+	set_bootargs;
+static set_fn set_no_fast_strings, set_status, set_switch, set_mac, set_mtu, set_queue_pairs;
+
+#define ROW(type, name, kind, required, min, max, set, example)                                    \
+	{                                                                                          \
+		NODE_##type, set,                                                                  \
+		{                                                                                  \
+			NULL, name, CONFIG_##kind, required, min, max, example                     \
+		}                                                                                  \
+	}
+
+/* clang-format off */
+static const struct property table[] = {
+	ROW(ROOT,   "compatible", STRING, true, 1, 63, set_compatible,
+	    "compatible = \"" CONFIG_COMPATIBLE "\""),
+	ROW(SWITCH, "compatible", STRING, true, 1, 63, set_compatible,
+	    "compatible = \"" CONFIG_SWITCH_COMPATIBLE "\""),
+	ROW(VM,     "compatible", STRING, true, 1, 63, set_compatible,
+	    "compatible = \"" CONFIG_VM_COMPATIBLE "\""),
+	ROW(VM,     "cpus", CELL, false, 1, CONFIG_MAX_VCPUS, set_cpus, "cpus = <1>"),
+	ROW(VM,     "cpu-affinity", CELLS, false, 1, CONFIG_MAX_CPUS, set_affinity,
+	    "cpu-affinity = <0 1>"),
+	ROW(VM,     "memory-mib", CELL, true, CONFIG_MIN_MEMORY_MIB, CONFIG_MAX_MEMORY_MIB,
+	    set_memory, "memory-mib = <64>"),
+	ROW(VM,     "kernel", STRING, true, 1, CONFIG_MAX_FILE, set_kernel,
+	    "kernel = \"bench.elf\""),
+	ROW(VM,     "initrd", STRING, false, 1, CONFIG_MAX_FILE, set_initrd,
+	    "initrd = \"initrd.cpio\""),
+	ROW(VM,     "bootargs", STRING, false, 0, CONFIG_MAX_BOOTARGS, set_bootargs,
+	    "bootargs = \"console=ttyS0\""),
+	ROW(VM,     "no-fast-strings", FLAG, false, 0, 0, set_no_fast_strings, "no-fast-strings"),
+	ROW(VM,     "status", STRING, false, 1, 15, set_status, "status = \"disabled\""),
+	ROW(NET,    "compatible", STRING, true, 1, 63, set_compatible,
+	    "compatible = \"" CONFIG_NET_COMPATIBLE "\""),
+	ROW(NET,    "switch", LINK, true, 0, 0, set_switch, "switch = <&LABEL>"),
+	ROW(NET,    "local-mac-address", BYTES, false, 6, 6, set_mac,
+	    "local-mac-address = [52 54 00 00 00 01]"),
+	ROW(NET,    "max-frame-size", CELL, false, CONFIG_MIN_MTU, CONFIG_MAX_MTU, set_mtu,
+	    "max-frame-size = <1500>"),
+	ROW(NET,    "queue-pairs", CELL, false, 1, CONFIG_MAX_QUEUE_PAIRS, set_queue_pairs,
+	    "queue-pairs = <1>"),
+};
+
+/* In the binding, but the code behind them is not here yet (design section 7). */
+static const struct { enum config_node type; const char *name; } later[] = {
+	{ NODE_VM, "role" }, { NODE_VM, "allow-unsafe-dma" }, { NODE_NET, "uplink" },
+};
+/* clang-format on */
+
+enum { ROWS = sizeof(table) / sizeof(table[0]), LATER = sizeof(later) / sizeof(later[0]) };
+
+static const char *node_name(enum config_node type)
+{
+	static const char names[][8] = { "root", "vms", "switch", "vm", "net" };
+
+	return names[type];
+}
+
+const char *config_kind_name(enum config_kind kind)
+{
+	static const char names[][8] = { "string", "cell", "cells", "bytes", "flag", "link" };
+
+	return names[kind];
+}
+
+bool config_property_at(size_t index, struct config_property *property)
+{
+	if (index >= ROWS)
+		return false;
+	*property = table[index].public;
+	property->node = node_name(table[index].type);
+	return true;
+}
+
+static uint32_t cell(const struct value *v, uint32_t index)
+{
+	const uint8_t *b = v->data + (size_t)index * 4;
+
+	return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
+
+/*
+ * Text also where cells are wanted: four letters read as a number are larger than any that a
+ * property here may have.
+ */
+static bool is_string(const struct value *v)
+{
+	if (v->length < 2 || v->data[v->length - 1])
+		return false;
+	for (uint32_t i = 0; i + 1 < v->length; i++)
+		if (v->data[i] < ' ' || v->data[i] == 0x7f)
+			return false;
+	return true;
+}
+
+/* What a value looks like, for the message that it is not what is wanted. */
+static void describe(const struct value *v, char *out, size_t room)
+{
+	if (!v->length)
+		config_format(out, room, "has no value");
+	else if (is_string(v))
+		config_format(out, room, "is a string");
+	else if (v->length == 4)
+		config_format(out, room, "is a cell");
+	else if (v->length % 4 == 0)
+		config_format(out, room, "has %u cells", v->length / 4);
+	else
+		config_format(out, room, "has %u byte%s", v->length, v->length == 1 ? "" : "s");
+}
+
+static const struct property *current(enum config_node type, const char *name)
+{
+	for (unsigned i = 0; i < ROWS; i++)
+		if (table[i].type == type && !strcmp(table[i].public.name, name))
+			return &table[i];
+	return NULL;
+}
+
+static bool wrong_kind(struct config_parser *p, const struct property *row, const struct value *v)
+{
+	static const char *const wanted[] = { "is a string", "is one cell", "are cells",
+					      "are bytes",   "is no value", "is a reference" };
+	char is[32];
+
+	describe(v, is, sizeof(is));
+	config_fail(&p->reporter, row->public.name, "%s; wanted %s: %s", is,
+		    wanted[row->public.kind], row->public.example);
+	return false;
+}
+
+static bool good_string(struct config_parser *p, const struct property *row, const struct value *v)
+{
+	const struct config_property *want = &row->public;
+
+	if (!v->length || v->data[v->length - 1])
+		return wrong_kind(p, row, v);
+	uint32_t length = v->length - 1;
+	if (memchr(v->data, 0, length))
+		config_fail(&p->reporter, want->name, "is a list of strings; wanted is one: %s",
+			    want->example);
+	else if (length && !is_string(v))
+		config_fail(&p->reporter, want->name,
+			    "holds a control character; wanted is text: %s", want->example);
+	else if (length < want->min)
+		config_fail(&p->reporter, want->name, "is empty; wanted is text: %s",
+			    want->example);
+	else if (length > want->max)
+		config_fail(&p->reporter, want->name, "is %u characters long, the limit is %u",
+			    length, want->max);
+	else
+		return true;
+	return false;
+}
+
+static bool good_cell(struct config_parser *p, const struct property *row, const struct value *v)
+{
+	const struct config_property *want = &row->public;
+
+	if (v->length != 4 || is_string(v))
+		return wrong_kind(p, row, v);
+	uint32_t number = cell(v, 0);
+	if (number >= want->min && number <= want->max)
+		return true;
+	config_fail(&p->reporter, want->name, "%u is too %s: %u to %u can be had", number,
+		    number < want->min ? "small" : "large", want->min, want->max);
+	return false;
+}
+
+static bool good_value(struct config_parser *p, const struct property *row, const struct value *v)
+{
+	const struct config_property *want = &row->public;
+
+	switch (want->kind) {
+	case CONFIG_STRING:
+		return good_string(p, row, v);
+	case CONFIG_CELL:
+		return good_cell(p, row, v);
+	case CONFIG_CELLS:
+		if (v->length && v->length % 4 == 0 && v->length / 4 <= want->max && !is_string(v))
+			return true;
+		break;
+	case CONFIG_BYTES:
+		if (v->length == want->min)
+			return true;
+		break;
+	case CONFIG_FLAG:
+		if (!v->length)
+			return true;
+		break;
+	case CONFIG_LINK:
+		if (v->length == 4 && !is_string(v))
+			return true;
+		break;
+	}
+	return wrong_kind(p, row, v);
+}
+
+static const char *candidate(const void *context, unsigned index)
+{
+	const enum config_node *type = context;
+
+	for (unsigned i = 0; i < ROWS; i++)
+		if (table[i].type == *type && !index--)
+			return table[i].public.name;
+	return NULL;
+}
+
+/* Returns the bit of the row that was probably meant, 0 if none: it is not told as missing too. */
+static uint32_t unknown_property(struct config_parser *p, enum config_node type, const char *name)
+{
+	const char *near = config_nearest(name, candidate, &type);
+
+	for (unsigned i = 0; i < LATER; i++) {
+		if (later[i].type == type && !strcmp(later[i].name, name)) {
+			config_fail(&p->reporter, name,
+				    "not supported by this version: leave it out");
+			return 0;
+		}
+	}
+	for (unsigned i = 0; !near && i < ROWS; i++) {
+		if (!strcmp(table[i].public.name, name)) {
+			config_fail(&p->reporter, name,
+				    "unknown property here: it belongs to a %s node",
+				    node_name(table[i].type));
+			return 0;
+		}
+	}
+	if (near)
+		config_fail(&p->reporter, name, "unknown property: did you mean %s?", near);
+	else
+		config_fail(&p->reporter, name, "unknown property of a %s node: leave it out",
+			    node_name(type));
+	return near ? 1u << (current(type, near) - table) : 0;
+}
+
+void config_properties(struct config_parser *p, int node, enum config_node type)
+{
+	uint32_t seen = 0, meant = 0; /* bit = row */
+	int offset;
+
+	_Static_assert(ROWS <= 32, "seen is a word");
+	p->type = type;
+	fdt_for_each_property_offset(offset, p->dtb, node) {
+		const char *name;
+		int length;
+		const void *data = fdt_getprop_by_offset(p->dtb, offset, &name, &length);
+
+		if (!data || length < 0)
+			break; /* cannot be after fdt_check_full() */
+		/* What dtc adds to a node that others refer to. */
+		if (!strcmp(name, "phandle") || !strcmp(name, "linux,phandle"))
+			continue;
+		const struct property *row = current(type, name);
+		if (!row) {
+			meant |= unknown_property(p, type, name);
+			continue;
+		}
+		struct value v = { data, (uint32_t)length };
+		uint32_t bit = 1u << (row - table);
+		if (seen & bit)
+			config_fail(&p->reporter, name, "given twice: once is enough");
+		else if (good_value(p, row, &v))
+			row->set(p, &v);
+		seen |= bit;
+	}
+	for (unsigned i = 0; i < ROWS; i++)
+		if (table[i].type == type && table[i].public.required &&
+		    !((seen | meant) & 1u << i))
+			config_fail(&p->reporter, table[i].public.name, "missing: add %s;",
+				    table[i].public.example);
+}
+
+const char *config_compatible(const void *dtb, int node)
+{
+	int length;
+	const char *first = fdt_getprop(dtb, node, "compatible", &length);
+
+	if (!first || length <= 0 || !memchr(first, 0, (size_t)length))
+		return "";
+	return first;
+}
+
+static void set_compatible(struct config_parser *p, const struct value *v)
+{
+	static const char *const wanted[] = {
+		[NODE_ROOT] = CONFIG_COMPATIBLE,
+		[NODE_SWITCH] = CONFIG_SWITCH_COMPATIBLE,
+		[NODE_VM] = CONFIG_VM_COMPATIBLE,
+		[NODE_NET] = CONFIG_NET_COMPATIBLE,
+	};
+	const char *given = (const char *)v->data, *want = wanted[p->type];
+
+	if (!strcmp(given, want))
+		return;
+	if (p->type == NODE_ROOT && !strncmp(given, "lasthop,config-", 15))
+		config_fail(&p->reporter, "compatible",
+			    "\"%.40s\" is another version of the binding: this one reads \"%s\"",
+			    given, want);
+	else
+		config_fail(&p->reporter, "compatible",
+			    "\"%.40s\" is not known here: wanted is \"%s\"", given, want);
+}
+
+static void set_cpus(struct config_parser *p, const struct value *v)
+{
+	p->vm->cpus = cell(v, 0);
+}
+
+static void set_affinity(struct config_parser *p, const struct value *v)
+{
+	uint64_t mask[CONFIG_MAX_CPUS / 64] = { 0 };
+	unsigned before = p->reporter.errors;
+
+	for (uint32_t i = 0; i < v->length / 4; i++) {
+		uint32_t cpu = cell(v, i);
+
+		if (cpu >= CONFIG_MAX_CPUS)
+			config_fail(&p->reporter, "cpu-affinity",
+				    "CPU %u is too large: 0 to %u can be had", cpu,
+				    CONFIG_MAX_CPUS - 1);
+		else if (mask[cpu / 64] & 1ull << cpu % 64)
+			config_fail(&p->reporter, "cpu-affinity",
+				    "CPU %u is named twice: once is enough", cpu);
+		else
+			mask[cpu / 64] |= 1ull << cpu % 64;
+	}
+	if (p->reporter.errors != before)
+		return;
+	memcpy(p->vm->affinity, mask, sizeof(mask));
+	p->vm->affinity_given = true;
+}
+
+static void set_memory(struct config_parser *p, const struct value *v)
+{
+	p->vm->memory_mib = cell(v, 0);
+}
+
+/* A file lies beside the config, on FAT: no folders, and only names that FAT can hold. */
+static bool good_file(struct config_parser *p, const char *property, const struct value *v)
+{
+	const char *name = (const char *)v->data;
+	uint32_t length = v->length - 1;
+
+	for (uint32_t i = 0; i < length; i++) {
+		if (name[i] == '/' || name[i] == '\\') {
+			config_fail(&p->reporter, property,
+				    "names a folder: the file lies beside the config, write its "
+				    "name only");
+			return false;
+		}
+		if ((unsigned char)name[i] > '~' || strchr("\"*:<>?|", name[i])) {
+			config_fail(&p->reporter, property,
+				    "holds a character that a FAT file name cannot have: rename "
+				    "the file");
+			return false;
+		}
+	}
+	if (name[0] == ' ' || name[length - 1] == ' ' || name[length - 1] == '.') {
+		config_fail(&p->reporter, property,
+			    "\"%s\" is no file name: it starts with a space or ends with a space "
+			    "or dot",
+			    name);
+		return false;
+	}
+	return true;
+}
+
+static void set_kernel(struct config_parser *p, const struct value *v)
+{
+	if (good_file(p, "kernel", v))
+		memcpy(p->vm->kernel, v->data, v->length);
+}
+
+static void set_initrd(struct config_parser *p, const struct value *v)
+{
+	if (good_file(p, "initrd", v))
+		memcpy(p->vm->initrd, v->data, v->length);
+}
+
+static void set_bootargs(struct config_parser *p, const struct value *v)
+{
+	memcpy(p->vm->bootargs, v->data, v->length);
+}
+
+static void set_no_fast_strings(struct config_parser *p, const struct value *v)
+{
+	(void)v;
+	p->vm->no_fast_strings = true;
+}
+
+static void set_status(struct config_parser *p, const struct value *v)
+{
+	const char *status = (const char *)v->data;
+
+	p->vm->disabled = !strcmp(status, "disabled");
+	if (!p->vm->disabled && strcmp(status, "okay"))
+		config_fail(&p->reporter, "status", "\"%s\" is not known: \"okay\" or \"disabled\"",
+			    status);
+}
+
+static void set_switch(struct config_parser *p, const struct value *v)
+{
+	uint32_t phandle = cell(v, 0);
+	char path[64] = "";
+
+	for (unsigned i = 0; phandle && i < p->config->switch_count; i++) {
+		if (p->switch_phandle[i] == phandle) {
+			p->net->switch_index = i;
+			return;
+		}
+	}
+	int node = phandle ? fdt_node_offset_by_phandle(p->dtb, phandle) : -1;
+	if (node >= 0)
+		fdt_get_path(p->dtb, node, path, sizeof(path));
+	if (path[0])
+		config_fail(&p->reporter, "switch",
+			    "refers to %s, which is no switch: wanted is <&LABEL> "
+			    "of a node with compatible = \"" CONFIG_SWITCH_COMPATIBLE "\"",
+			    path);
+	else
+		config_fail(&p->reporter, "switch",
+			    "refers to no node: wanted is <&LABEL> of a node "
+			    "with compatible = \"" CONFIG_SWITCH_COMPATIBLE "\"");
+}
+
+static void set_mac(struct config_parser *p, const struct value *v)
+{
+	static const uint8_t zero[6];
+	const uint8_t *mac = v->data;
+
+	if (mac[0] & 1) {
+		config_fail(&p->reporter, "local-mac-address",
+			    "is a multicast address: the first byte must be even, as in 52 54 00 "
+			    "00 00 01");
+		return;
+	}
+	if (!memcmp(mac, zero, 6)) {
+		config_fail(&p->reporter, "local-mac-address",
+			    "is zero: leave it out to have one derived from the names");
+		return;
+	}
+	for (unsigned i = 0; i < p->config->vm_count; i++) {
+		const struct config_vm *vm = &p->config->vms[i];
+
+		for (unsigned j = 0; j < vm->net_count; j++) {
+			if (memcmp(vm->nets[j].mac, mac, 6))
+				continue;
+			config_fail(&p->reporter, "local-mac-address",
+				    "is the address of %s/%s already: each needs its own", vm->name,
+				    vm->nets[j].name);
+			return;
+		}
+	}
+	memcpy(p->net->mac, mac, 6);
+}
+
+static void set_mtu(struct config_parser *p, const struct value *v)
+{
+	p->net->mtu = cell(v, 0);
+}
+
+static void set_queue_pairs(struct config_parser *p, const struct value *v)
+{
+	p->net->queue_pairs = cell(v, 0);
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The hypercalls of the bundled guests (include/lasthop/hypercall.h). Each struct is copied from
+ * the guest once, then checked.
+ */
+#include "lasthop/hypercall.h"
+
+#include <string.h>
+
+#include "hv/core/platform.h"
+#include "hv/core/vcpu.h"
+#include "lasthop/bench.h"
+#include "vswitch/switch.h"
+
+#define MAX_RUNS 1000u
+
+static uint64_t vm_exits(const struct vm *vm)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < vm->vcpu_count; i++)
+		sum += atomic_load_explicit(&vm->vcpus[i]->exits, memory_order_relaxed);
+	return sum;
+}
+
+static uint64_t vm_wakeups(const struct vm *vm)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < vm->vcpu_count; i++)
+		sum += atomic_load_explicit(&vm->vcpus[i]->wakeups, memory_order_relaxed);
+	return sum;
+}
+
+static uint64_t port_sum(const struct port *port, const enum stat_id *ids, unsigned count)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		sum += port_counter(port, ids[i]);
+	return sum;
+}
+
+static void add_port(struct report_window *w, const struct port *port)
+{
+	static const enum stat_id interrupts[] = { STAT_interrupts_blocked,
+						   STAT_interrupts_runnable,
+						   STAT_interrupts_running, STAT_interrupts_tx };
+	static const enum stat_id drops[] = {
+		STAT_tx_drop_short,      STAT_tx_drop_long,         STAT_tx_drop_bad_header,
+		STAT_tx_drop_bad_source, STAT_tx_drop_same_port,    STAT_tx_drop_no_port,
+		STAT_tx_drop_broken,     STAT_rx_drop_link_down,    STAT_rx_drop_no_buffer,
+		STAT_rx_drop_buffer_small, STAT_rx_drop_reset,      STAT_rx_drop_broken,
+	};
+
+	w->notifications += port_sum(port, interrupts, sizeof(interrupts) / sizeof(interrupts[0]));
+	w->drops += port_sum(port, drops, sizeof(drops) / sizeof(drops[0]));
+	w->copies += port_counter(port, STAT_copies);
+}
+
+/* The counters now, of the caller and the VM with peer_mac; its name in *peer. False if a MAC is
+ * nobody's, or own_mac is not the caller's. */
+static bool snapshot(struct vm *vm, const uint8_t own_mac[6], const uint8_t peer_mac[6],
+		     struct report_window *out, const char **peer_name)
+{
+	struct vm *owner = NULL, *peer = NULL;
+	struct port *own_port, *peer_port;
+	bool ok = false;
+
+	memset(out, 0, sizeof(*out));
+	spin_lock(&vm_table_lock); /* the peer may end at any time */
+	own_port = platform->port_by_mac(own_mac, &owner);
+	peer_port = platform->port_by_mac(peer_mac, &peer);
+	if (own_port && peer_port && owner == vm) {
+		out->own_exits = vm_exits(vm);
+		out->peer_exits = vm_exits(peer);
+		out->peer_wakeups = vm_wakeups(peer);
+		add_port(out, own_port);
+		add_port(out, peer_port);
+		*peer_name = peer->config->name; /* the config outlives the VM */
+		ok = true;
+	}
+	spin_unlock(&vm_table_lock);
+	return ok;
+}
+
+static int64_t bench_begin(struct vm *vm, gpa_t at)
+{
+	struct report_window now;
+	struct bench_begin b;
+	const char *peer;
+
+	if (!vm_read(vm, at, &b, sizeof(b)))
+		return HC_EFAULT;
+	if (b.reserved || !snapshot(vm, b.own_mac, b.peer_mac, &now, &peer))
+		return HC_EINVAL;
+	spin_lock(&vm->lock);
+	vm->window.open = true;
+	vm->window.start = now;
+	memcpy(vm->window.own_mac, b.own_mac, sizeof(b.own_mac));
+	memcpy(vm->window.peer_mac, b.peer_mac, sizeof(b.peer_mac));
+	spin_unlock(&vm->lock);
+	return 0;
+}
+
+static bool result_ok(const struct bench_result *r)
+{
+	if (r->test != BENCH_STREAM && r->test != BENCH_RR)
+		return false;
+	for (unsigned i = 0; i < sizeof(r->reserved) / sizeof(r->reserved[0]); i++)
+		if (r->reserved[i])
+			return false;
+	return r->runs >= 1 && r->runs <= MAX_RUNS && r->run >= 1 && r->run <= r->runs &&
+	       r->frame_bytes <= VS_MAX_FRAME;
+}
+
+static void subtract(struct report_window *end, const struct report_window *start)
+{
+	end->own_exits -= start->own_exits;
+	end->peer_exits -= start->peer_exits;
+	end->notifications -= start->notifications;
+	end->copies -= start->copies;
+	end->drops -= start->drops;
+	end->peer_wakeups -= start->peer_wakeups;
+}
+
+static int64_t bench_result(struct vm *vm, gpa_t at)
+{
+	struct report_window now;
+	struct vm_window window;
+	struct bench_result r;
+	const char *peer;
+
+	if (!vm_read(vm, at, &r, sizeof(r)))
+		return HC_EFAULT;
+	spin_lock(&vm->lock);
+	window = vm->window;
+	vm->window.open = false;
+	spin_unlock(&vm->lock);
+	if (!window.open || !result_ok(&r) ||
+	    !snapshot(vm, window.own_mac, window.peer_mac, &now, &peer))
+		return HC_EINVAL;
+	subtract(&now, &window.start);
+	report_result(vm->config->name, peer, &r, &now);
+	return 0;
+}
+
+int64_t hypercall(struct vcpu *vcpu, uint64_t number, uint64_t arg)
+{
+	switch (number) {
+	case HC_BENCH_BEGIN:
+		return bench_begin(vcpu->vm, (gpa_t){ arg });
+	case HC_BENCH_RESULT:
+		return bench_result(vcpu->vm, (gpa_t){ arg });
+	case HC_END:
+		if (arg == 0)
+			vm_end(vcpu->vm, "ok", "%s", "");
+		else
+			vm_end(vcpu->vm, "failed", "the guest ended with status %llu",
+			       (unsigned long long)arg);
+		return 0;
+	default:
+		return HC_EUNKNOWN;
+	}
+}

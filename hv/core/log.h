@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The log: a ring of 256 KiB and the serial line (COM1). Log what a person would act on, one line
+ * each, "subsystem: fact". Lines of several CPUs do not mix. Callable in any context.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct handover;
+
+/* Puts what the loader has printed at the start of the ring. Once, before anything is logged. */
+void log_init(const struct handover *h);
+
+void log_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* For what a guest can cause: at most `burst` lines a second and object; suppressed ones counted. */
+struct log_limit {
+	uint64_t window_start_tsc;
+	uint32_t in_window;
+	uint32_t suppressed;
+};
+void log_limited(struct log_limit *limit, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Writes the last `lines` lines of the ring to the serial line again (for a panic). */
+void log_tail(unsigned lines);
+
+/* Console text of a guest: one character; lines come out prefixed "name| ". */
+void log_guest_char(const char *vm_name, char *line_buffer, unsigned *fill, unsigned room, char c);
+
+/* Freestanding formatting, C99 subset: %d %i %u %x %X %p %s %c %% with -, 0, width, .precision,
+ * l, ll, z, h, hh. Return and truncation as C's. hv/core/print.c; no floating point. */
+int snprintf(char *out, size_t room, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int vsnprintf(char *out, size_t room, const char *fmt, __builtin_va_list ap);

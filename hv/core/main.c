@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The core's start, in order, and the one file that names backends and devices. What goes wrong
+ * before a VM starts is told in one sentence, and nothing is started.
+ */
+#include "hv/core/main.h"
+
+#include "hv/core/acpi.h"
+#include "hv/core/config.h"
+#include "hv/core/fpu.h"
+#include "hv/core/log.h"
+#include "hv/core/paging.h"
+#include "hv/core/platform.h"
+#include "hv/core/pmm.h"
+#include "hv/core/report.h"
+#include "hv/core/sched.h"
+#include "hv/core/smp.h"
+#include "hv/core/trap.h"
+#include "hv/cpu/detect.h"
+#include "hv/cpu/lapic.h"
+#include "hv/dev/pc.h"
+
+const struct hvm_ops *hvm;
+const struct platform_ops *platform = &pc_platform;
+
+static struct config config; /* for as long as the core runs: VMs point into it */
+static _Atomic unsigned cpus_ready, cpus_failed;
+
+/* Says why nothing can start, and stops. */
+static _Noreturn void refuse(const char *why)
+{
+	log_printf("cannot start: %s", why);
+	report_refused(why);
+	smp_stop_others();
+	cpu_halt();
+}
+
+static void config_error(void *context, const struct config_error *error)
+{
+	char line[320];
+
+	(void)context;
+	config_error_format(error, "lasthop.dtb", line, sizeof(line));
+	log_printf("%s", line);
+}
+
+static void choose_backend(void)
+{
+	struct detect_result found;
+
+	if (!detect_cpu(&found))
+		refuse(found.missing);
+	hvm = found.backend == BACKEND_VMX ? &vmx_ops : &svm_ops;
+}
+
+/* Each other CPU's life from the end of its start-up on. */
+static void cpu_main(void)
+{
+	fpu_init_cpu();
+	if (hvm->cpu_enable() < 0)
+		atomic_fetch_add(&cpus_failed, 1);
+	atomic_fetch_add(&cpus_ready, 1);
+	sched_loop();
+}
+
+static void start_cpus(const struct handover *h)
+{
+	fpu_init_cpu();
+	if (hvm->cpu_enable() < 0)
+		refuse("the boot CPU cannot switch virtualisation on");
+	smp_start(h->trampoline, cpu_main);
+	while (atomic_load(&cpus_ready) < cpu_count - 1)
+		__builtin_ia32_pause(); /* they are online: only cpu_enable() is between */
+	if (atomic_load(&cpus_failed))
+		refuse("a CPU cannot switch virtualisation on, or differs from the boot CPU");
+}
+
+static void check_config(const struct handover *h)
+{
+	struct config_machine machine = {
+		.cpus = cpu_count,
+		.free_mib = pmm_free_bytes() >> 20,
+		.max_vcpus = 1,
+	};
+
+	if (config_parse(hpa_to_ptr((hpa_t){ h->dtb }), h->dtb_bytes, &config, config_error, NULL) ||
+	    config_check_machine(&config, &machine, config_error, NULL))
+		refuse("the config has errors, see above");
+	if (platform->switches_create(&config) < 0)
+		refuse("no memory for the switches");
+}
+
+/* All VMs are made before the first one starts: a config that does not fit starts nothing. */
+static void start_vms(const struct handover *h)
+{
+	static struct vm *vms[CONFIG_MAX_VMS];
+	unsigned made = 0;
+
+	for (unsigned i = 0; i < config.vm_count; i++)
+		if (!config.vms[i].disabled && vm_create(&config.vms[i], h, &vms[made++]) < 0)
+			refuse("a VM cannot be made, see above");
+	for (unsigned i = 0; i < made; i++)
+		vm_start(vms[i]);
+	if (made == 0)
+		report_end();
+}
+
+_Noreturn void core_main(const struct handover *h)
+{
+	trap_init(h);
+	pmm_init(h);
+	paging_init(h);
+	smp_init_boot_cpu();
+	trap_init_cpu();
+	if (acpi_init(h->rsdp) < 0)
+		refuse("the firmware's ACPI tables are missing or damaged");
+	lapic_probe(map_device(acpi.lapic_base, PAGE_SIZE));
+	lapic_init_cpu();
+	timer_calibrate();
+	timer_init_cpu();
+	choose_backend();
+	start_cpus(h);
+	log_printf("lasthop: %s, %u CPUs, TSC %llu kHz, %llu of %llu MiB free", hvm->name, cpu_count,
+		   (unsigned long long)tsc_khz(), (unsigned long long)(pmm_free_bytes() >> 20),
+		   (unsigned long long)(pmm_total_bytes() >> 20));
+	report_boot(hvm->name, cpu_count, tsc_khz());
+	check_config(h);
+	start_vms(h);
+	sched_loop();
+}

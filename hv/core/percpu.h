@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What each physical CPU has of its own, reached through GS. CPUs talk by mailbox bit plus IPI.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/core/list.h"
+#include "hv/core/lock.h"
+
+#define MAX_CPUS 256
+
+struct vcpu;
+
+enum mailbox {
+	MB_RESCHED = 1u << 0,     /* look at the run queue */
+	MB_FLUSH = 1u << 1,       /* drop nested translations of all VMs (answered by epoch) */
+	MB_SWITCH_WORK = 1u << 2, /* a transmit queue waits for service */
+	MB_STOP = 1u << 3,        /* the hypervisor is going down */
+	MB_KICK = 1u << 4,        /* leave the guest: it has an interrupt, or is to end */
+};
+
+/* (c) constant after start (o) this CPU only (a) atomic [q] under runq_lock [t] under timer_lock */
+struct cpu {
+	struct cpu *self;         /* (c) at GS:0 */
+	uint32_t index;           /* (c) place in cpus[]; the order of enabled MADT entries */
+	uint32_t apic_id;         /* (c) */
+	void *stack_top;          /* (c) */
+	_Atomic bool online;      /* (a) */
+	_Atomic bool idle;        /* (a) halted or about to */
+	_Atomic uint32_t mailbox; /* (a) enum mailbox */
+	_Atomic uint64_t epoch;   /* (a) grows each time the run loop is passed */
+	struct vcpu *current;     /* (o) the vCPU it runs, NULL if none */
+	struct vcpu *loaded;      /* (o) whose FPU and backend state is in this CPU */
+
+	struct spinlock runq_lock;
+	struct list runq;         /* [q] runnable vCPUs, next first */
+	uint32_t runq_length;     /* [q]; read without the lock as a hint */
+
+	struct spinlock timer_lock;
+	struct list timers;       /* [t] by deadline */
+	uint64_t armed_tsc;       /* (o) what the local APIC's timer is set to */
+
+	uint64_t busy_tsc;        /* (o) time spent with a vCPU */
+	uint64_t exits;           /* (o) VM exits taken */
+	void *hvm_area;           /* (o) of the backend: VMXON region, host save area */
+	void *arch;               /* (c) GDT, TSS, IST stacks (hv/core/trap.c) */
+};
+
+extern struct cpu *cpus[MAX_CPUS]; /* (c) after smp_start() */
+extern unsigned cpu_count;         /* (c) those online */
+
+static inline struct cpu *this_cpu(void)
+{
+	struct cpu *self;
+	__asm__ volatile("mov %%gs:0, %0" : "=r"(self));
+	return self;
+}
+
+/* Sets bits in a CPU's mailbox and, unless it is this CPU, sends the IPI that makes it look. */
+void cpu_post(struct cpu *cpu, uint32_t bits);
+
+/* Takes this CPU's mailbox: the bits, cleared. */
+static inline uint32_t mailbox_take(void)
+{
+	return atomic_exchange_explicit(&this_cpu()->mailbox, 0, memory_order_acq_rel);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the core asks of a guest's devices (hv/dev). main.c fills the table; the core includes no
+ * device header. All are called on the CPU that runs the vCPU unless said otherwise.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/core/vcpu.h"
+#include "hv/core/vm.h"
+
+struct platform_ops {
+	/* Devices of the VM, from its config; ACPI tables written at vm->acpi_gpa, RSDP first.
+	 * vcpu_create: its local APIC, in RESET state. */
+	int (*vm_create)(struct vm *vm);
+	void (*vm_destroy)(struct vm *vm);
+	int (*vcpu_create)(struct vcpu *vcpu);
+	void (*vcpu_destroy)(struct vcpu *vcpu);
+
+	/* Port and memory accesses. An address nobody claims: io() reads all ones; mmio() returns
+	 * false and the core stops the VM. */
+	void (*io)(struct vcpu *vcpu, uint16_t port, unsigned bytes, bool write, uint32_t *value);
+	bool (*mmio)(struct vcpu *vcpu, gpa_t gpa, unsigned bytes, bool write, uint64_t *value);
+	/* MSRs of devices: APIC_BASE, x2APIC range, TSC_DEADLINE. msr_owned: is it a device's?
+	 * false from the others: #GP. */
+	bool (*msr_owned)(uint32_t msr);
+	bool (*msr_read)(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
+	bool (*msr_write)(struct vcpu *vcpu, uint32_t msr, uint64_t value);
+
+	/* The local APIC's task priority (0-255), for CR8. */
+	void (*tpr)(struct vcpu *vcpu, bool write, uint64_t *value);
+
+	/* Highest deliverable interrupt (above PPR), or -1. Expires the local APIC's timer first. */
+	int (*irq_pending)(struct vcpu *vcpu);
+	/* The vector was injected: IRR to ISR. */
+	void (*irq_taken)(struct vcpu *vcpu, uint8_t vector);
+	/* When the local APIC's timer fires next, in host TSC ticks; TIMER_NEVER. */
+	uint64_t (*next_timer)(struct vcpu *vcpu);
+
+	/* Transmit queues with more work, of this CPU (MB_SWITCH_WORK): a bounded slice of it. True
+	 * if there is still more. */
+	bool (*switch_work)(void);
+	/* The port with this MAC, and the VM it belongs to; NULL: none. Any CPU. */
+	struct port *(*port_by_mac)(const uint8_t mac[6], struct vm **vm);
+	/* Ports of a VM, for totals: NULL past the last. */
+	struct port *(*vm_port)(struct vm *vm, unsigned i);
+	/* Switches, from the config; once, before the first VM. */
+	int (*switches_create)(const struct config *config);
+};
+
+extern const struct platform_ops *platform; /* set by main.c */

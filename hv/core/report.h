@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What happened, for programs: one JSON object a line on the debug port 0xE9 (QEMU's isa-debugcon,
+ * Bochs's port_e9_hack). Written only where reading the port gives 0xE9, as both do. Values are
+ * strings and unsigned integers. `scripts/lasthop run` reads them; firmware may write other lines.
+ *
+ *   {"lasthop":1,"event":"boot","backend":"vmx","cpus":4,"tsc_khz":100000}
+ *   {"lasthop":1,"event":"vm-start","vm":"alice"}
+ *   {"lasthop":1,"event":"vm-end","vm":"alice","vcpus":1,"end":"ok","reason":""}
+ *        end: ok (HC_END 0), failed (HC_END otherwise), crash (stopped by the hypervisor; reason
+ *        says why), off (the guest switched itself off), stopped (by the user)
+ *   {"lasthop":1,"event":"result","vm":"bob","peer":"alice","test":"stream", then every member of
+ *        struct bench_result by name, then of the window: "exits" (both VMs), "own_exits",
+ *        "peer_exits", "notifications" (interrupts sent to both net devices), "copies" (packets
+ *        copied, to either), "drops", "peer_wakeups" (blocked to runnable)}
+ *   {"lasthop":1,"event":"refused","reason":"…"}   the loader or core cannot start; nothing runs
+ *   {"lasthop":1,"event":"panic","reason":"…"}     the hypervisor failed
+ *   {"lasthop":1,"event":"end"}                    every VM is off
+ */
+#pragma once
+
+#include <stdint.h>
+
+struct bench_result;
+
+/* Counters of one measured window, both ends together unless named otherwise. */
+struct report_window {
+	uint64_t own_exits, peer_exits, notifications, copies, drops, peer_wakeups;
+};
+
+/* Each writes one whole line; callable from any CPU, in any context (lines do not mix). */
+void report_boot(const char *backend, unsigned cpus, uint64_t tsc_khz);
+void report_vm_start(const char *vm);
+void report_vm_end(const char *vm, unsigned vcpus, const char *end, const char *reason);
+void report_result(const char *vm, const char *peer, const struct bench_result *result,
+		   const struct report_window *window);
+void report_refused(const char *reason);
+void report_panic(const char *reason);
+void report_end(void);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The machine's two ways out for text: COM1 (16550, 115200 8N1) and the emulators' debug port 0xE9.
+ * Both are silent where the machine has none. No locks: the log and the reports have theirs.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* "\n" goes out as CR LF. Waits are bounded; a UART that stays full is given up. */
+void serial_write(const char *text, size_t bytes);
+
+/* A character that has come in, or -1. */
+int serial_read(void);
+
+bool debug_port_present(void);
+void debug_port_write(const char *text, size_t bytes);

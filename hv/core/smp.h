@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Starts the other CPUs (INIT-SIPI-SIPI, SDM 3A "MP Initialization"); one that does not answer
+ * within its bound is left out with a log line. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Makes struct cpu of the boot CPU and loads it into GS. */
+void smp_init_boot_cpu(void);
+
+/* Starts all enabled CPUs of the MADT; each runs entry() on its own stack, tables loaded, local
+ * APIC and timer ready, interrupts off. Returns when all are online. */
+void smp_start(uint64_t trampoline, void (*entry)(void));
+
+/* Stops all other CPUs (for a panic): NMI or mailbox, bounded. */
+void smp_stop_others(void);
+
+/* Whether a panic is stopping the machine, and how a CPU obeys: from an NMI (an NMI exit of the
+ * backend included) or with MB_STOP in its mailbox. */
+bool smp_stopping(void);
+_Noreturn void cpu_stop(void);

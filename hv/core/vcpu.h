@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A virtual CPU. Its state is one atomic word: RUNNING on a CPU, RUNNABLE (in a run queue), BLOCKED
+ * in HLT, or OFF. The switch reads it without a lock: that is what makes batching state-aware.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/core/list.h"
+#include "hv/core/timer.h"
+#include "hv/core/vm.h"
+#include "hv/cpu/hvm.h"
+#include "hv/cpu/x86.h"
+
+enum vcpu_state { VCPU_OFF, VCPU_RUNNABLE, VCPU_RUNNING, VCPU_BLOCKED };
+
+/* (c) constant (o) the CPU that runs it (a) atomic [q] under its CPU's runq_lock */
+struct vcpu {
+	struct vm *vm;              /* (c) */
+	unsigned index;             /* (c) = its APIC ID */
+	_Atomic uint32_t state;     /* (a) enum vcpu_state; changed only by vcpu_transition() */
+	_Atomic bool loaded;        /* (a) FPU and backend state are in ->cpu: it cannot move */
+	bool halted;                /* (o) executed HLT and waits for an interrupt */
+	bool mmio_refused;          /* (o) the access being emulated is claimed by no device */
+	uint64_t gpr[GPR_COUNT];    /* (o) between exits */
+	uint64_t xcr0;              /* (o) the guest's; the backend loads it */
+	void *fpu;                  /* (o) hv/core/fpu.h */
+	struct list runq;           /* [q] */
+	struct cpu *_Atomic cpu;    /* (a) where it runs, or ran last; changes only if not loaded */
+	uint64_t slice_start_tsc;   /* (o) */
+	uint64_t slice_end_tsc;     /* (o) */
+	struct timer wake;          /* (o) for its local APIC timer while it is blocked */
+	void *platform;             /* (c) its local APIC (hv/dev/vlapic.c) */
+
+	_Atomic uint64_t exits;     /* (a) written by its CPU only, read by any */
+	_Atomic uint64_t wakeups;   /* (a) BLOCKED to RUNNABLE */
+	uint64_t run_tsc;           /* (o) time spent in or for the guest */
+};
+
+/* BLOCKED → RUNNABLE, into a run queue; its CPU is told. Harmless in other states. An interrupt
+ * must have been made visible before (vlapic IRR). Any CPU. */
+void vcpu_wake(struct vcpu *vcpu);
+
+/* Makes it look for interrupts: wakes it if blocked; if it is running elsewhere, an IPI makes it
+ * leave the guest. Any CPU. The one call a device needs after setting an interrupt. */
+void vcpu_kick(struct vcpu *vcpu);
+
+/* Runs the vCPU on this CPU until it blocks, ends, or its slice is over (hv/core/vcpu.c). */
+void vcpu_run(struct vcpu *vcpu);
+
+/* The one place where states change: true if it was `from` and is now `to`. */
+bool vcpu_transition(struct vcpu *vcpu, enum vcpu_state from, enum vcpu_state to);
+
+/* Takes the loaded vCPU's state out of this CPU, so that it may go on on another. */
+void vcpu_unload(struct cpu *cpu);
+
+/* One exit, handled (hv/core/exit.c). */
+void exit_handle(struct vcpu *vcpu, const struct vmexit *exit);
+
+/* Log lines with all registers. */
+void vcpu_dump(struct vcpu *vcpu);
+
+/* CPUID and MSRs as the guest sees them (hv/core/guest_cpuid.c, guest_msr.c). msr: false: #GP. */
+struct cpuid_regs guest_cpuid(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf);
+bool guest_rdmsr(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
+bool guest_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value);
+
+/* include/lasthop/hypercall.h; RAX is the caller's to set. HC_END does come back: the VM is then
+ * ending. */
+int64_t hypercall(struct vcpu *vcpu, uint64_t number, uint64_t arg);
+
+/* #GP(0), #UD, #PF into the guest. */
+void vcpu_inject_gp(struct vcpu *vcpu);
+void vcpu_inject_ud(struct vcpu *vcpu);
+void vcpu_inject_pf(struct vcpu *vcpu, uint64_t cr2, uint32_t error_code);
+
+/* A guest-virtual address through the guest's page tables (hv/core/gva.c; SDM 3A, "Paging"): all
+ * paging modes. access: PF error-code bits of the access (W=2, U=4, I=16). 0 and *out, or
+ * LH_FAULT and *pf_error for the #PF to inject. Reads each entry once. */
+int gva_to_gpa(struct vcpu *vcpu, uint64_t gva, uint32_t access, gpa_t *out, uint32_t *pf_error);
+
+/* Copies up to 15 instruction bytes at RIP; returns how many could be read. */
+unsigned guest_fetch(struct vcpu *vcpu, uint8_t out[15]);
+
+/*
+ * Decodes the instruction at RIP that accessed memory at exit->mmio and carries it out with
+ * access() standing for the memory: MOV, MOVZX, MOVSX, MOVSXD, STOS, MOVS, AND, OR, XOR, ADD,
+ * SUB, CMP, TEST, BT*, XCHG in their memory forms; operand and address sizes and REX honoured
+ * (hv/core/emulate.c). Updates GPRs and RFLAGS and skips. false: cannot; the caller stops the VM.
+ */
+typedef bool mmio_access_fn(struct vcpu *vcpu, gpa_t gpa, unsigned bytes, bool write,
+			    uint64_t *value);
+bool emulate_mmio(struct vcpu *vcpu, const struct vmexit *exit, mmio_access_fn *access);
+
+/* INS/OUTS with REP: one element (or a bounded number) through the port; moves RIP when done. */
+typedef bool io_access_fn(struct vcpu *vcpu, uint16_t port, unsigned bytes, bool write,
+			  uint32_t *value);
+bool emulate_string_io(struct vcpu *vcpu, const struct vmexit *exit, io_access_fn *access);

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The one interface between the core and the two backends, VMX (hv/cpu/vmx) and SVM (hv/cpu/svm).
+ * The core holds a `const struct hvm_ops *hvm`, chosen once at start. Above it exits are handled
+ * once; what the core need not know (EPT misconfiguration, missing next-RIP, CR0.NE) stays below.
+ *
+ * All members are called with interrupts off. vCPU members are called on the CPU that owns the
+ * vCPU at that moment, outside of the guest; a vCPU may go on on another CPU at its next enter().
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hv/cpu/addr.h"
+
+struct vm;
+struct vcpu;
+
+enum gpr { /* encoding order of the manuals */
+	GPR_RAX, GPR_RCX, GPR_RDX, GPR_RBX, GPR_RSP, GPR_RBP, GPR_RSI, GPR_RDI,
+	GPR_R8, GPR_R9, GPR_R10, GPR_R11, GPR_R12, GPR_R13, GPR_R14, GPR_R15,
+	GPR_COUNT
+};
+
+struct segment {
+	uint16_t selector;
+	uint16_t access; /* bits 0-7 as descriptor byte 5, 8-11 as AVL,L,D,G; bit 15: unusable */
+	uint32_t limit;  /* in bytes, already scaled */
+	uint64_t base;
+};
+#define SEG_UNUSABLE 0x8000u
+
+enum seg_reg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_REG_COUNT };
+
+/* The state of a vCPU but for its GPRs (in struct vcpu) and FPU. RSP is GPR_RSP. */
+struct vcpu_sregs {
+	uint64_t rip, rflags;
+	uint64_t cr0, cr2, cr3, cr4, efer; /* as the guest sees them */
+	struct segment seg[SEG_REG_COUNT];
+	uint64_t gdt_base, idt_base;
+	uint32_t gdt_limit, idt_limit;
+};
+
+enum vmexit_kind {
+	VMEXIT_NONE,       /* dealt with in the backend: enter again */
+	VMEXIT_INTERRUPT,  /* a host interrupt is pending: interrupts_take() */
+	VMEXIT_DEADLINE,   /* the deadline given to enter() has passed (or VMEXIT_INTERRUPT instead) */
+	VMEXIT_IRQ_WINDOW, /* the guest can take an interrupt now; the window request is over */
+	VMEXIT_HLT,
+	VMEXIT_PAUSE,
+	VMEXIT_CPUID,
+	VMEXIT_RDMSR,      /* number in guest's ECX */
+	VMEXIT_WRMSR,
+	VMEXIT_XSETBV,
+	VMEXIT_HYPERCALL,
+	VMEXIT_CR8,        /* MOV to or from CR8, the task priority: exit->cr8 */
+	VMEXIT_IO,
+	VMEXIT_MMIO,       /* nested page fault outside of what is mapped, with a data access */
+	VMEXIT_MMIO_FETCH, /* the same by an instruction fetch or a guest page-table walk */
+	VMEXIT_CACHE,      /* WBINVD, INVD: nothing to do but to go on */
+	VMEXIT_UNDEFINED,  /* an instruction the guest must not have: #UD (VMX, SVM, MONITOR, …) */
+	VMEXIT_SHUTDOWN,   /* triple fault */
+	VMEXIT_FAILED,     /* the entry failed or the exit is unknown: reason says which check */
+};
+
+struct vmexit {
+	enum vmexit_kind kind;
+	union {
+		struct {
+			uint16_t port;
+			uint8_t bytes; /* 1, 2, 4 */
+			bool write, string, rep;
+			uint8_t addr_bytes; /* string: 2, 4, 8 */
+			uint8_t seg;        /* string: enum seg_reg of the source */
+		} io;
+		struct {
+			gpa_t gpa;
+			bool write;
+			bool gva_valid;
+			uint64_t gva;
+		} mmio;
+		struct {
+			uint8_t gpr; /* enum gpr: source, or destination */
+			bool write;
+		} cr8;
+	};
+	char reason[160]; /* VMEXIT_FAILED */
+};
+
+struct hvm_ops {
+	const char *name; /* "vmx", "svm" */
+
+	/* Switches virtualisation on, on this CPU; a log line and a negative error if it cannot or
+	 * if the CPU differs from the boot CPU. cpu_disable() undoes it. */
+	int (*cpu_enable)(void);
+	void (*cpu_disable)(void);
+
+	/* Nested page tables of a VM (in vm->nested). vm_free() frees all tables. */
+	int (*vm_init)(struct vm *vm);
+	void (*vm_free)(struct vm *vm);
+	/* Maps RAM, RWX, write-back; gpa, hpa, bytes multiples of 4 KiB; largest pages that fit. */
+	int (*map)(struct vm *vm, gpa_t gpa, hpa_t hpa, uint64_t bytes);
+	/* Clears the entries; the caller then makes every CPU of vm->ran_on call flush_vm(). */
+	void (*unmap)(struct vm *vm, gpa_t gpa, uint64_t bytes);
+	/* Drops this CPU's cached translations of the VM. */
+	void (*flush_vm)(struct vm *vm);
+
+	/* A vCPU with its control block, in the state after RESET but stopped; the backend embeds
+	 * struct vcpu in its own. NULL: no memory. vcpu->vm, index and tsc_offset are set. */
+	struct vcpu *(*vcpu_create)(struct vm *vm, unsigned index);
+	void (*vcpu_destroy)(struct vcpu *vcpu);
+
+	void (*get_sregs)(struct vcpu *vcpu, struct vcpu_sregs *out);
+	void (*set_sregs)(struct vcpu *vcpu, const struct vcpu_sregs *in);
+	/* Moves RIP past the instruction that caused the last exit; ends STI/MOV-SS blocking. */
+	void (*skip)(struct vcpu *vcpu);
+
+	/*
+	 * Runs the guest until the next exit, at the latest (about) at deadline_tsc. Loads the
+	 * vCPU's control block, GPRs, XCR0. Re-injects what an exit cut off. On VMX the deadline is
+	 * the preemption timer; on SVM the backend calls timer_interrupt_by() and the
+	 * exit is VMEXIT_INTERRUPT.
+	 */
+	void (*enter)(struct vcpu *vcpu, uint64_t deadline_tsc, struct vmexit *exit);
+
+	/*
+	 * Takes the vCPU out of this CPU: called on the CPU that entered it last, before another vCPU
+	 * is entered there and before it may run elsewhere or be destroyed. enter() undoes it. The
+	 * other members work on a vCPU that is in no CPU, too.
+	 */
+	void (*release)(struct vcpu *vcpu);
+
+	/* External interrupts, by the entry field: irq_ready() says whether one can be injected at
+	 * the next entry (IF, blocking, nothing else pending); irq_window() asks for
+	 * VMEXIT_IRQ_WINDOW as soon as it can. */
+	bool (*irq_ready)(struct vcpu *vcpu);
+	void (*inject_irq)(struct vcpu *vcpu, uint8_t vector);
+	void (*irq_window)(struct vcpu *vcpu, bool wanted);
+	/* Exception at the next entry; error_code < 0: none. For #PF set CR2 first (set_sregs). */
+	void (*inject_exception)(struct vcpu *vcpu, uint8_t vector, int64_t error_code);
+	void (*inject_nmi)(struct vcpu *vcpu);
+
+	/* MSRs that live in the control block: STAR … GS_BASE, SYSENTER_*, PAT, EFER, TSC_AUX.
+	 * false: not one of them, or the value is not allowed (#GP). Most never exit. */
+	bool (*msr_read)(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
+	bool (*msr_write)(struct vcpu *vcpu, uint32_t msr, uint64_t value);
+
+	/* Guest TSC = host TSC + offset; one offset a VM. */
+	void (*set_tsc_offset)(struct vcpu *vcpu, uint64_t offset);
+};
+
+extern const struct hvm_ops vmx_ops, svm_ops;
+extern const struct hvm_ops *hvm; /* the one in use */

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The host's local APIC: x2APIC where present, xAPIC otherwise (SDM 3A, chapter "APIC"). */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* mmio: the mapped xAPIC page; not touched where x2APIC is present. Once, on the boot CPU. */
+void lapic_probe(void *mmio);
+void lapic_init_cpu(void);
+uint32_t lapic_id(void);
+void lapic_eoi(void);
+void lapic_send_ipi(uint32_t apic_id, uint8_t vector);
+void lapic_send_nmi(uint32_t apic_id);
+void lapic_send_init(uint32_t apic_id);
+void lapic_send_sipi(uint32_t apic_id, uint8_t page);
+
+/* One-shot timer: deadline in TSC ticks; TIMER_NEVER stops it. Uses TSC deadline mode where CPUID
+ * has it, else the count-down timer at the rate lapic_timer_calibrate() found. */
+void lapic_timer_set(uint64_t deadline_tsc, uint64_t now_tsc);
+void lapic_timer_calibrate(uint64_t tsc_khz);
+bool lapic_is_x2apic(void);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What became of a packet, and why: every stage of the switch returns one of these. Counters,
+ * traces and captures all speak of the same reasons. X(name, stat suffix, text for people).
+ */
+#pragma once
+
+#define VERDICT_TABLE(X)                                                                           \
+	X(DELIVERED, delivered, "copied to the receiver's ring")                                   \
+	X(FLOODED, flooded, "copied to every other port: destination unknown or a group")          \
+	X(DROP_SHORT, drop_short, "shorter than an Ethernet header")                               \
+	X(DROP_LONG, drop_long, "longer than the port's MTU allows")                               \
+	X(DROP_BAD_HEADER, drop_bad_header, "virtio-net header missing or not negotiated")         \
+	X(DROP_BAD_SOURCE, drop_bad_source, "source address is a group or zero")                   \
+	X(DROP_SAME_PORT, drop_same_port, "destination is behind the port it came from")           \
+	X(DROP_NO_PORT, drop_no_port, "no other port to send it to")                               \
+	X(DROP_LINK_DOWN, drop_link_down, "receiver's queue is not running")                       \
+	X(DROP_NO_BUFFER, drop_no_buffer, "receiver has no free buffer")                           \
+	X(DROP_BUFFER_SMALL, drop_buffer_small, "receiver's buffers are too small for the frame")  \
+	X(DROP_RESET, drop_reset, "receiver was reset while it was copied")                        \
+	X(DROP_BROKEN, drop_broken, "the queue broke a rule and was stopped")
+
+enum verdict {
+#define VERDICT_ENUM(name, stat, text) VERDICT_##name,
+	VERDICT_TABLE(VERDICT_ENUM)
+#undef VERDICT_ENUM
+	VERDICT_COUNT
+};

@@ -1,0 +1,258 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Boots each case of cases.py on its test bed and compares what happened with what must.
+
+Cases run side by side: TCG has a thread a CPU and weighs 2, Bochs has one thread and weighs 1,
+the machine carries as much as it has CPUs. One line a check, a summary last.
+"""
+import argparse
+import re
+import signal
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+from cases import CASES, SYMPTOMS                        # noqa: E402
+from lasthoplib import boot, dts, paths, results, testbed    # noqa: E402
+from lasthoplib.console import Failure                   # noqa: E402
+
+LAST_LINES = 15
+
+
+@dataclass
+class Report:
+    """checks of one case, printed together when it is done"""
+    name: str
+    xfail: str = ""
+    seconds: float = 0
+    lines: list = field(default_factory=list)
+    passed: int = 0
+    failed: int = 0
+    document: dict | None = None
+
+    def check(self, good, fact):
+        self.passed += bool(good)
+        self.failed += not good
+        self.lines.append(f"{'PASS' if good else 'FAIL'} {self.name}: {fact}")
+
+    def settle(self):
+        """an expected failure counts as passed; if it did not fail, as failed"""
+        if not self.xfail:
+            return
+        told = f"{self.failed} checks fail, as expected: {self.xfail}"
+        if self.failed:
+            self.lines = [f"XFAIL {self.name}: {told}"] + [
+                "  | " + line for line in self.lines if line.startswith("FAIL")]
+            self.passed, self.failed = 1, 0
+        else:
+            self.lines = []
+            self.check(False, f"passes, but was expected to fail: {self.xfail}")
+
+
+class Capacity:
+    """what runs at once, by weight"""
+
+    def __init__(self, total):
+        self.total = self.free = total
+        self.changed = threading.Condition()
+
+    def take(self, weight):
+        weight = min(weight, self.total)
+        with self.changed:
+            self.changed.wait_for(lambda: self.free >= weight)
+            self.free -= weight
+        return weight
+
+    def give(self, weight):
+        with self.changed:
+            self.free += weight
+            self.changed.notify_all()
+
+
+def load(case, scratch):
+    """the case's config, compiled, with its images"""
+    if isinstance(case.config, bytes):
+        path = scratch / "case.dtb"
+        path.write_bytes(case.config)
+    elif case.config.lstrip().startswith("/dts-v1/"):
+        path = scratch / "case.dts"
+        path.write_text(case.config)
+    else:
+        path = paths.SOURCE / case.config
+    for name, content in case.files.items():
+        (scratch / name).write_bytes(content)
+    config = dts.Config(path)
+    for name in case.files:
+        config.images[name] = scratch / name
+    if not case.unchecked:
+        errors = config.check()
+        if errors:
+            raise Failure("config: " + " ".join(errors[0].headline()))
+    return config
+
+
+def check_ends(report, case, config, document):
+    ends = {vm["name"]: vm["end"] for vm in document["vms"]}
+    wanted = case.ends
+    if wanted is None:
+        wanted = {vm.name: "ok" for vm in config.vms if not vm.disabled}
+    if not wanted and not ends:
+        return
+    report.check(ends == wanted, "VMs ended " + ", ".join(f"{k} {v}" for k, v in ends.items())
+                 + ("" if ends == wanted else f", wanted {wanted}"))
+
+
+def check_results(report, case, document):
+    for test, least in case.results.items():
+        found = [r for r in document["results"] if r["name"] == test]
+        report.check(len(found) >= least, f"{len(found)} results of {test}, at least {least}")
+        zero = [r["frame_bytes"] for r in found
+                if not (r["gbit_s"]["min"] if test == "stream" else r["transactions"])]
+        report.check(not zero, f"{test}: every figure above zero" + (f", not {zero}" if zero else ""))
+    wrong = [r["frame_bytes"] for r in document["results"] if r.get("errors")]
+    if document["results"]:
+        report.check(not wrong, "no frame corrupt, out of order or lost silently"
+                     + (f", but at {wrong} bytes" if wrong else ""))
+
+
+def check_serial(report, case, serial):
+    for pattern in case.must:
+        report.check(re.search(pattern, serial, re.M), f"serial log has /{pattern}/")
+    for pattern in case.must_not:
+        report.check(not re.search(pattern, serial, re.M), f"serial log lacks /{pattern}/")
+    if case.ended == "end":
+        found = [pattern for pattern in SYMPTOMS if re.search(pattern, serial, re.M)]
+        report.check(not found, "no sign of a crash in the serial log"
+                     + "".join(f", but /{p}/" for p in found))
+
+
+def judge(report, case, config, outcome):
+    document = report.document
+    report.check(outcome.ended == case.ended,
+                 f"run ended: {outcome.ended} {outcome.why()}".rstrip()
+                 + ("" if outcome.ended == case.ended else f", wanted {case.ended}"))
+    if case.backend:
+        report.check(document["backend"] == case.backend and document["cpus"] == case.cpus,
+                     f"booted {document['backend'] or 'nothing'} with {document['cpus']} CPUs")
+    if case.ended == "end" or case.ends:
+        check_ends(report, case, config, document)
+    check_results(report, case, document)
+    check_serial(report, case, outcome.serial())
+    report.check(not outcome.stream.garbled, "every event line is whole")
+
+
+def boot_case(case, report):
+    with tempfile.TemporaryDirectory() as scratch:
+        config = load(case, Path(scratch))
+        bed = testbed.pick(case.on)
+        machine = testbed.Machine(case.cpus, boot.memory_for(config.vms), case.exit_cost,
+                                  case.bochs, case.qemu)
+        efi = paths.build() / case.efi if case.efi else None
+        outcome = boot.boot(bed, machine, config.blob, config.images, case.limit, efi)
+    report.seconds = outcome.seconds
+    report.document = results.document(outcome.stream.events, bed, machine, config.vms,
+                                       config.blob)
+    judge(report, case, config, outcome)
+    if report.failed:
+        report.lines += ["  | " + line.strip() for line in outcome.words]
+        report.lines += ["  | " + line for line in testbed.tail(outcome.serial_log, LAST_LINES)]
+        report.lines.append(f"  the whole of it: {outcome.serial_log}")
+    else:
+        outcome.discard()
+
+
+def run_case(case, reports, capacity):
+    report = reports[case.name] = Report(case.name, case.xfail)
+    weight = capacity.take(testbed.Bochs.weight if case.on == "bochs" else testbed.Qemu.weight)
+    try:
+        boot_case(case, report)
+    except Failure as failure:
+        report.check(False, f"not run: {failure}")
+    except Exception as problem:                # a case that cannot be judged has failed
+        report.check(False, f"not judged: {type(problem).__name__}: {problem}")
+    finally:
+        capacity.give(weight)
+    if not report.passed + report.failed:
+        report.check(False, "no result")
+    report.settle()
+    timed = [line + (f" ({report.seconds:.1f} s)" if not line.startswith("  ") else "")
+             for line in report.lines]
+    print("\n".join(timed), flush=True)
+
+
+def compare(case, reports):
+    """figures of two runs that must be the same"""
+    report = Report(case.name)
+    one, other = (reports[n].document for n in (case.name, case.same_as))
+    same = one is not None and one == other and bool(one["results"])
+    report.check(same, f"{'same' if same else 'not the same'} figures as {case.same_as}")
+    if not same and one and other:
+        report.lines += [f"  | {a}\n  | {b}" for a, b in zip(one["results"], other["results"])
+                         if a != b]
+    print("\n".join(report.lines), flush=True)
+    return report
+
+
+def select(only, on):
+    chosen = [c for c in CASES if re.search(only, c.name) and on in (None, c.on)]
+    names = {c.name for c in chosen} | {c.same_as for c in chosen if c.same_as}
+    return [c for c in CASES if c.name in names]
+
+
+def run_all(cases, capacity):
+    """reports of all cases: the longest first, then TCG, which fills the machine"""
+    reports = {}
+    order = sorted((c for c in cases if not c.skip), key=lambda c: (c.on == "tcg", -c.limit))
+    threads = []
+    room = Capacity(capacity)
+    gate = threading.Semaphore(capacity)        # starts cases in order
+
+    def work(case):
+        try:
+            run_case(case, reports, room)
+        finally:
+            gate.release()
+
+    for case in order:
+        gate.acquire()
+        threads.append(threading.Thread(target=work, args=(case,), daemon=True))
+        threads[-1].start()
+    for thread in threads:
+        thread.join()
+    return reports
+
+
+def main():
+    args = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    args.add_argument("--only", default="", metavar="REGEX", help="cases whose name matches")
+    args.add_argument("--on", choices=("bochs", "tcg"), help="cases of this test bed")
+    args.add_argument("--capacity", type=int, metavar="N", default=max(2, testbed.host_cpus()),
+                      help="weight that may run at once (CPUs of this machine)")
+    args.add_argument("--list", action="store_true", help="names of the cases, nothing else")
+    args = args.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    cases = select(args.only, args.on)
+    if args.list:
+        print("\n".join(c.name for c in cases))
+        return 0
+    for case in cases:
+        if case.skip:
+            print(f"SKIP {case.name}: {case.skip}")
+    reports = run_all(cases, args.capacity)
+    all_reports = list(reports.values()) + [
+        compare(c, reports) for c in cases if c.same_as and not c.skip]
+    failed = sum(r.failed for r in all_reports)
+    if not all_reports:
+        print("FAIL: no case was run")
+        failed = 1
+    print(f"{sum(r.passed for r in all_reports)} passed, {failed} failed")
+    return failed != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

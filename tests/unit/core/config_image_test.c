@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Is every way in which a kernel or initrd can be unfit told, and does a damaged ELF file lead
+ * nothing outside of it? Images end at a page that cannot be read. Arguments: a seed and a number
+ * of mutations.
+ */
+#include "tests/unit/core/config_test.h"
+
+#include "hv/core/elf.h"
+
+/* An ELF file as small as one can be: header, PT_LOAD, PT_NOTE, the note, a page of code. */
+struct image {
+	struct elf64_ehdr ehdr;
+	struct elf64_phdr load, notes;
+	struct elf64_note note;
+	char name[4];
+	uint32_t entry;
+	uint8_t code[64];
+};
+
+static struct image good_image(void)
+{
+	return (struct image){
+		.ehdr = { .ident = { 0x7f, 'E', 'L', 'F', ELF_CLASS_64, ELF_DATA_LSB, 1 },
+			  .type = ELF_TYPE_EXEC,
+			  .machine = ELF_MACHINE_X86_64,
+			  .phoff = sizeof(struct elf64_ehdr),
+			  .phentsize = sizeof(struct elf64_phdr),
+			  .phnum = 2 },
+		.load = { .type = ELF_PT_LOAD,
+			  .paddr = 0x100000,
+			  .filesz = sizeof(struct image),
+			  .memsz = 0x10000 },
+		.notes = { .type = ELF_PT_NOTE,
+			   .offset = offsetof(struct image, note),
+			   .filesz = sizeof(struct elf64_note) + 8,
+			   .align = 4 },
+		.note = { .namesz = 4, .descsz = 4, .type = ELF_NOTE_PVH },
+		.name = "Xen",
+		.entry = 0x100100,
+	};
+}
+
+static const struct config_vm image_vm = {
+	.name = "alice", .kernel = "k.elf", .initrd = "i.cpio", .memory_mib = 64
+};
+
+static unsigned check_image(const char *property, const void *data, size_t bytes)
+{
+	uint8_t *edge = at_the_edge(bytes + 7) + 7; /* no image needs alignment */
+
+	memmove(edge, data, bytes);
+	listed_count = 0;
+	return config_check_image(&image_vm, property, edge, bytes, collect, NULL);
+}
+
+static void assert_image_error(const struct image *image, const char *text)
+{
+	assert_int_equal(check_image("kernel", image, sizeof(*image)), 1);
+	assert_string_equal(listed[0].node, "/vms/alice");
+	assert_string_equal(listed[0].property, "kernel");
+	if (!strstr(listed[0].text, text))
+		fail_msg("wanted \"%s\", told \"%s\"", text, listed[0].text);
+}
+
+/* Sets one member of a good image, and expects this error. */
+#define BROKEN(member, value, text)                                                                \
+	do {                                                                                       \
+		struct image broken = good_image();                                                \
+		broken.member = (value);                                                           \
+		assert_image_error(&broken, text);                                                 \
+	} while (0)
+
+static void kernels(void **state)
+{
+	struct image image = good_image();
+
+	(void)state;
+	assert_int_equal(check_image("kernel", &image, sizeof(image)), 0);
+	BROKEN(ehdr.ident[0], 0, "is no ELF file");
+	BROKEN(ehdr.ident[4], 1, "another processor");
+	BROKEN(ehdr.machine, 183, "another processor");
+	BROKEN(ehdr.type, 1, "not linked");
+	BROKEN(ehdr.phnum, 0, "program headers");
+	BROKEN(ehdr.phnum, 65535, "program headers");
+	BROKEN(ehdr.phoff, UINT64_MAX - 8, "program headers");
+	BROKEN(ehdr.phentsize, 32, "program headers");
+	BROKEN(load.type, 7, "nothing to load");
+	BROKEN(load.memsz, 16, "larger in the file than in memory");
+	BROKEN(load.offset, 64, "cut off");
+	BROKEN(load.offset, UINT64_MAX - 8, "cut off");
+	BROKEN(load.paddr, 64 << 20, "raise memory-mib");
+	BROKEN(load.paddr, (64 << 20) - 0x10000, "raise memory-mib"); /* the ACPI tables */
+	BROKEN(load.paddr, 0x9f000, "raise memory-mib");
+	BROKEN(load.paddr, UINT64_MAX - 8, "raise memory-mib");
+	BROKEN(load.memsz, UINT64_MAX, "raise memory-mib");
+	BROKEN(note.type, 17, "no PVH entry");
+	BROKEN(note.descsz, 6, "no PVH entry");
+	BROKEN(note.namesz, UINT32_MAX, "no PVH entry");
+	BROKEN(note.descsz, UINT32_MAX, "no PVH entry");
+	BROKEN(notes.filesz, 15, "no PVH entry");
+	BROKEN(notes.offset, UINT64_MAX - 8, "no PVH entry");
+	BROKEN(entry, 0x110000, "lies in no segment");
+	BROKEN(entry, 0xfffff, "lies in no segment");
+}
+
+static void other_images(void **state)
+{
+	static const uint8_t gzip[64] = { 0x1f, 0x8b };
+	static uint8_t linux_image[0x300];
+
+	(void)state;
+	assert_int_equal(check_image("kernel", gzip, 64), 1);
+	assert_non_null(strstr(listed[0].text, "gzip"));
+	memcpy(linux_image + 0x202, "HdrS", 4);
+	assert_int_equal(check_image("kernel", linux_image, sizeof(linux_image)), 1);
+	assert_non_null(strstr(listed[0].text, "bzImage"));
+	assert_int_equal(check_image("kernel", gzip, 0), 1);
+	assert_string_equal(listed[0].text, "k.elf is empty");
+	assert_int_equal(check_image("initrd", gzip, 64), 0);
+
+	listed_count = 0;
+	assert_int_equal(config_check_image(&image_vm, "initrd", NULL, 0, collect, NULL), 1);
+	assert_string_equal(listed[0].text, "i.cpio is missing: put it beside the config");
+	/* Refused by its size alone: nothing of it is read. */
+	assert_int_equal(config_check_image(&image_vm, "kernel", gzip, CONFIG_MAX_IMAGE_BYTES + 1,
+					    collect, NULL),
+			 1);
+	assert_non_null(strstr(listed[1].text, "the limit is 512"));
+	assert_int_equal(config_check_image(&image_vm, "initrd", gzip, 64 << 20, collect, NULL), 1);
+	assert_non_null(strstr(listed[2].text, "raise memory-mib"));
+}
+
+static void damaged_kernels(void **state)
+{
+	(void)state;
+	for (size_t bytes = 1; bytes < sizeof(struct image); bytes++) {
+		struct image image = good_image();
+
+		assert_true(check_image("kernel", &image, bytes) > 0);
+	}
+	for (unsigned round = 0; round < mutations; round++) {
+		struct image image = good_image();
+		unsigned changes = 1 + random_word() % 4;
+
+		while (changes--)
+			((uint8_t *)&image)[random_word() % offsetof(struct image, code)] =
+				(uint8_t)random_word();
+		check_image("kernel", &image, sizeof(image));
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(kernels),
+		cmocka_unit_test(other_images),
+		cmocka_unit_test(damaged_kernels),
+	};
+
+	take_seed(argc, argv);
+	return cmocka_run_group_tests_name("config images", tests, NULL, NULL);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * All that the data plane asks of its surroundings. Bound by the linker: the hypervisor implements
+ * it once (hv/core/switch_env.c, hv/dev/virtio_net.c), the tests and the native benchmark again.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct port;
+
+enum peer_state { PEER_BLOCKED, PEER_RUNNABLE, PEER_RUNNING, PEER_OFF };
+
+/* State of the vCPU that takes this queue's interrupt, at a glance: may be stale when read. */
+enum peer_state env_peer_state(const struct port *port, unsigned queue);
+
+/* Raises the queue's interrupt (MSI-X) at the guest, waking it if it is blocked. */
+void env_interrupt(struct port *port, unsigned queue);
+
+/* The driver broke a rule on the queue: NEEDS_RESET, configuration interrupt, a limited log line.
+ * why: a short sentence. */
+void env_device_broken(struct port *port, unsigned queue, const char *why);
+
+/* A transmit queue has more than one service may take: port_service() wants to be called again
+ * soon on this CPU. */
+void env_more_work(struct port *port, unsigned queue);
+
+unsigned env_cpu(void);     /* this CPU's number, below VS_MAX_CPUS; the caller stays on it */
+uint64_t env_now_us(void);  /* monotonic */
+void *env_alloc(size_t bytes); /* zeroed, 64-byte aligned at least; NULL if there is none */
+void env_free(void *p, size_t bytes);

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The switch: an Ethernet bridge between the virtio-net devices of VMs. One copy, from the
+ * sender's buffer to the receiver's, by the CPU that serves the sender's queue.
+ *
+ * A port is the device side of one virtio-net device (virtio 1.2, 5.1): queue 2i is receive i,
+ * queue 2i+1 transmit i. Whoever owns the device model negotiates features and queue addresses,
+ * and hands them over; from then on the port reads the rings.
+ *
+ * Locking: switch_*, port_create/destroy, port_start/stop_queue are control path: callers
+ * serialise them per switch; they are safe against concurrent port_service() on other CPUs.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lasthop/stats.h"
+#include "lasthop/verdict.h"
+#include "vswitch/gmem.h"
+
+#define VS_MAX_CPUS        256
+#define VS_MAX_PORTS       64 /* a switch */
+#define VS_MAX_QUEUE_PAIRS 8
+#define VS_BATCH           64 /* chains taken at a time */
+#define VS_MAX_FRAME       65550 /* bytes without virtio-net header: 64 KiB GSO frame plus Ethernet and VLAN */
+
+/* virtio feature bits that the data plane acts on (virtio 1.2, 5.1.3 and 6) */
+#define VIRTIO_NET_F_MRG_RXBUF   (1ull << 15)
+#define VIRTIO_F_INDIRECT_DESC   (1ull << 28)
+#define VIRTIO_F_EVENT_IDX       (1ull << 29)
+#define VIRTIO_F_VERSION_1       (1ull << 32)
+
+/* Device features this data plane implements: what a device model may offer. */
+uint64_t switch_features(void);
+
+struct vswitch;
+struct port;
+
+struct port_config {
+	const char *name;       /* "vm/node"; copied */
+	uint8_t mac[6];
+	unsigned mtu;           /* largest L3 packet: frames up to mtu + 18 bytes pass */
+	unsigned queue_pairs;   /* 1..VS_MAX_QUEUE_PAIRS */
+	const struct gmem *mem; /* the VM's RAM; must outlive the port */
+	void *owner;            /* of the environment: port_owner() */
+};
+
+struct vswitch *switch_create(const char *name); /* NULL: no memory */
+void switch_destroy(struct vswitch *sw);         /* without ports */
+
+/* A port with its link up and no queue running; NULL: no memory or VS_MAX_PORTS reached. */
+struct port *port_create(struct vswitch *sw, const struct port_config *config);
+void port_destroy(struct port *port); /* stops its queues first, forgets it in the FDB */
+void *port_owner(const struct port *port);
+const char *port_name(const struct port *port);
+const uint8_t *port_mac(const struct port *port);
+
+/* One virtqueue as the driver set it up. */
+struct queue_setup {
+	unsigned size;          /* power of two, 1..32768: checked */
+	uint64_t desc, driver, device; /* GPAs: descriptor table, available ring, used ring: checked */
+	uint64_t features;      /* negotiated feature bits */
+};
+
+/* 0, or a negative number if the rings are not in RAM, misaligned, or the size is wrong: the queue
+ * then stays stopped and *why says what is wrong. */
+int port_start_queue(struct port *port, unsigned queue, const struct queue_setup *setup,
+		     const char **why);
+
+/* After it returns no CPU touches the queue's rings or buffers (design: "Queue reset"). Bounded by
+ * one batch of another CPU. */
+void port_stop_queue(struct port *port, unsigned queue);
+
+/*
+ * The driver kicked the queue (either kind: a kick of a receive queue says that there are new
+ * buffers), or its work is due. Serves a transmit queue: at most `quota` packets; returns the
+ * packets taken. What remains is announced by env_more_work(). If another CPU is serving the
+ * queue, that CPU is made to look again and 0 is returned at once.
+ */
+unsigned port_service(struct port *port, unsigned queue, unsigned quota);
+
+/* Forwards one frame held by the hypervisor itself (tests, later ARP and the like): from `port` as
+ * if its guest had sent it; data without virtio-net header. The verdict is what became of it. */
+enum verdict port_inject(struct port *port, const void *frame, size_t bytes);
+
+/* FDB: a look at it, entry by entry. */
+struct fdb_view {
+	uint8_t mac[6];
+	const struct port *port;
+	uint64_t age_us;
+};
+unsigned switch_fdb(const struct vswitch *sw, struct fdb_view *out, unsigned room);
+
+/* Counters (include/lasthop/stats.h): of a port, summed over CPUs. */
+uint64_t port_counter(const struct port *port, enum stat_id id);
+
+/* Ports of a switch, for listing: NULL past the last. */
+struct port *switch_port(const struct vswitch *sw, unsigned i);
+const char *switch_name(const struct vswitch *sw);

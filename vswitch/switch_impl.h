@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the files of the switch share. Three rules carry it:
+ *  - A CPU touches rings, buffers, and ports other than its own only inside a batch
+ *    (batch_begin/end). Taking something away is: make it unreachable, then switch_quiesce(), which
+ *    waits until each CPU has ended the batch it is in. Who then enters one sees the new state.
+ *  - A transmit queue is served by one CPU at a time (service.c), a receive queue is filled by any
+ *    number of them (rx.c).
+ *  - Counters have a slot for each CPU, written by that CPU alone.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vswitch/env.h"
+#include "vswitch/fdb.h"
+#include "vswitch/frame.h"
+#include "vswitch/spin.h"
+#include "vswitch/switch.h"
+#include "vswitch/vq.h"
+
+#define VS_NAME_BYTES 32
+#define CACHE_LINE    64
+
+/* Room for the pieces of a transmit batch: a chain may have VQ_MAX_CHAIN, and a batch ends when less
+ * than that is left. */
+#define TX_SEGS   (2 * VQ_MAX_CHAIN)
+/* A batch or reservation also ends when it has read this many descriptors. */
+#define READ_DESCS 2048u
+/* Pieces, and chains, that one received packet may be spread over. */
+#define RX_PACKET_SEGS 256u
+#define RX_SEGS   (4 * RX_PACKET_SEGS)
+/* Reservations of one receive queue that wait to be published: see rx.c. */
+#define RX_RESERVATIONS 256u
+
+_Static_assert(VS_BATCH <= 64, "sets of packets are 64-bit words");
+_Static_assert(VS_MAX_PORTS <= 64, "sets of ports are 64-bit words");
+_Static_assert(RX_PACKET_SEGS <= RX_SEGS, "a reservation takes one packet at least");
+
+/* STOPPED -> RUNNING -> STOPPED, or RUNNING -> BROKEN -> STOPPED (port.c). */
+enum queue_state { QUEUE_STOPPED, QUEUE_RUNNING, QUEUE_BROKEN };
+
+/* Receive buffers taken by one CPU for a list of packets, until they are given to the driver. */
+struct reservation {
+	_Atomic uint32_t done;      /* set by its owner, cleared by who publishes it */
+	uint16_t end;               /* used index behind it */
+	uint16_t packets;
+	uint16_t unicast;           /* of them: counted as delivered at `from` */
+	uint64_t bytes;
+	struct port *from;
+};
+
+/* (c) constant while running  (a) atomic  [s] owner of `service`  [r] under reserve  [p] under
+ * publish  (w) written once by the owner of the reservation, read [p] after `done` */
+struct queue {
+	struct vq vq;                       /* (c) */
+	_Atomic uint32_t state;             /* (a) enum queue_state */
+
+	_Alignas(CACHE_LINE) _Atomic uint32_t service; /* (a) transmit: SERVICE_* in service.c */
+	bool kicks_on;                      /* [s] transmit: the driver is asked to kick */
+	uint16_t next;                      /* [s] or [r] next entry of the available ring */
+	uint16_t used;                      /* [s] transmit: chains given back */
+
+	_Alignas(CACHE_LINE) struct spin reserve; /* receive */
+	uint16_t reserved;                  /* [r] used index behind the last reservation */
+	uint16_t disarmed_at;               /* [r] see vq_disarm_kick() */
+	uint32_t resv_head;                 /* [r] reservations made */
+
+	_Alignas(CACHE_LINE) struct spin publish; /* receive */
+	_Atomic uint32_t resv_tail;         /* [p] (a) reservations published */
+	_Atomic uint16_t published;         /* [p] (a) used index */
+	struct reservation resv[RX_RESERVATIONS]; /* (w) */
+};
+
+struct stat_slot {
+	_Alignas(CACHE_LINE) _Atomic uint64_t value[STAT_COUNT];
+	bool shared; /* the port's spare slot, for CPUs there was no memory for */
+};
+
+struct port {
+	struct vswitch *sw;                 /* constant from here ... */
+	unsigned id;
+	unsigned queues;                    /* 2 * queue pairs */
+	uint32_t mtu;
+	const struct gmem *mem;
+	void *owner;
+	uint8_t mac[6];
+	char name[VS_NAME_BYTES];           /* ... to here */
+	struct queue *queue;                /* constant array; see struct queue */
+	_Atomic(struct stat_slot *) stats[VS_MAX_CPUS]; /* NULL until that CPU counts something */
+	struct stat_slot spare;
+};
+
+/* One packet of a batch. */
+struct packet {
+	uint8_t head[32];      /* virtio-net and Ethernet header, HEAD_BYTES; not the guest's */
+	struct seg *seg;       /* what follows it, in the sender's memory */
+	uint32_t bytes;        /* of the frame */
+	uint16_t chain;        /* transmit: descriptor to give back */
+	uint8_t verdict;       /* enum verdict */
+};
+
+/* Packets taken from one port, sorted by destination: bit i of a set is pkt[i]. */
+struct batch {
+	struct port *from;
+	unsigned count;
+	uint64_t flood;               /* packets to all other ports */
+	uint64_t dests;               /* ports with a bit in to[] */
+	uint64_t to[VS_MAX_PORTS];    /* packets to this port alone; all 0 between batches */
+	struct packet pkt[VS_BATCH];
+};
+
+/* Receive buffers of one reservation, in the order of their packets. */
+struct rx_take {
+	uint64_t taken;               /* packets that got buffers */
+	uint64_t left;                /* packets to try again: this reservation is full */
+	uint32_t drops[VERDICT_COUNT];
+	uint64_t dropped;             /* packets behind drops[] */
+	enum vq_fault fault;          /* the queue is to be stopped */
+	uint16_t start;               /* used index of the first buffer */
+	unsigned slot;                /* of queue.resv */
+	unsigned npkts, nbufs, nsegs;
+	struct rx_packet {
+		uint16_t buf, nbufs;
+		uint16_t seg;
+		uint8_t pkt;
+	} pkt[VS_BATCH];
+	struct rx_buf {
+		uint16_t head;
+		uint32_t bytes;       /* room in the buffer's pieces */
+	} buf[RX_SEGS];
+	struct seg seg[RX_SEGS];
+};
+
+/* One CPU's scratch memory in one switch. */
+struct vs_cpu {
+	_Alignas(CACHE_LINE) _Atomic uint32_t seq; /* odd inside a batch; written by its CPU */
+	unsigned cpu;
+	uint32_t now_s;               /* set by batch_begin() */
+	struct batch batch;
+	struct rx_take rx;
+	struct seg tx_seg[TX_SEGS];
+};
+
+struct vswitch {
+	struct fdb *fdb;                                /* constant */
+	char name[VS_NAME_BYTES];                       /* constant */
+	_Atomic uint64_t present;                       /* ports there are, by id */
+	_Atomic(struct port *) port[VS_MAX_PORTS];
+	_Atomic(struct vs_cpu *) cpu[VS_MAX_CPUS];      /* NULL until it comes by */
+};
+
+/* --- switch.c --- */
+
+/* Enters a batch on this CPU: its scratch memory, or NULL if there is no memory or the CPU is inside
+ * one already. */
+struct vs_cpu *batch_begin(struct vswitch *sw);
+void batch_end(struct vs_cpu *cpu);
+
+/* Waits until each CPU has been outside of a batch; not to be called inside one. */
+void switch_quiesce(struct vswitch *sw);
+
+/* --- port.c --- */
+
+static inline enum queue_state queue_state(const struct queue *q)
+{
+	return (enum queue_state)atomic_load_explicit(&q->state, memory_order_seq_cst);
+}
+
+/* Stops a running queue whose driver broke a rule, and tells the environment. */
+void queue_break(struct port *port, unsigned queue, enum vq_fault fault, unsigned cpu);
+
+/* --- stats.c --- */
+
+struct stat_slot *stats_slot_slow(struct port *port, unsigned cpu);
+void stats_free(struct port *port);
+
+/* The slot of this CPU. */
+static inline struct stat_slot *stats_slot(struct port *port, unsigned cpu)
+{
+	struct stat_slot *slot = atomic_load_explicit(&port->stats[cpu], memory_order_relaxed);
+
+	return slot != NULL ? slot : stats_slot_slow(port, cpu);
+}
+
+static inline void stat_add(struct stat_slot *slot, enum stat_id id, uint64_t n)
+{
+	_Atomic uint64_t *value = &slot->value[id];
+
+	if (slot->shared)
+		atomic_fetch_add_explicit(value, n, memory_order_relaxed);
+	else
+		atomic_store_explicit(value,
+				      atomic_load_explicit(value, memory_order_relaxed) + n,
+				      memory_order_relaxed);
+}
+
+/* The counter of a verdict that is not VERDICT_DELIVERED or VERDICT_FLOODED, at sender or receiver. */
+enum stat_id stat_of_tx_drop(enum verdict verdict);
+enum stat_id stat_of_rx_drop(enum verdict verdict);
+
+/* --- frame reading and forwarding: batch.c --- */
+
+/* Reads, checks and classifies packet b->pkt[b->count], whose pieces and chain_bytes are given, and
+ * counts it in. Its pieces are cut behind the headers. */
+void batch_add(struct vs_cpu *cpu, struct batch *b, struct seg *seg, uint64_t chain_bytes);
+
+/* Delivers and counts what is in the batch, and empties it. pkt[].verdict then holds the outcome. */
+void batch_forward(struct vs_cpu *cpu, struct batch *b);
+
+/* --- rx.c --- */
+
+/* Takes receive buffers for packets of the set `want`, in order: fills *take. If any were taken,
+ * rx_complete() must follow. */
+void rx_reserve(struct port *to, const struct batch *b, uint64_t want, struct rx_take *take);
+
+/* The buffers are filled: publishes them, or leaves that to the CPU that holds an earlier
+ * reservation. unicast: those of take->taken that go to this port only. */
+void rx_complete(struct port *to, const struct batch *b, const struct rx_take *take,
+		 uint64_t unicast, unsigned cpu);

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Split virtqueue, device side: virtio 1.2, 2.7. Chains may be direct, indirect, or direct ones
+ * followed by one indirect descriptor (2.7.5.3.2). Every index is checked before it is used and
+ * every walk counts its steps against the size of the table it is in.
+ */
+#include "vswitch/vq.h"
+
+#include <string.h>
+
+#define DESC_BYTES 16u
+
+/* 2.7.5 The Virtqueue Descriptor Table, 2.7.6 and 2.7.8 the rings' flags */
+enum {
+	DESC_F_NEXT = 1,
+	DESC_F_WRITE = 2,
+	DESC_F_INDIRECT = 4,
+	AVAIL_F_NO_INTERRUPT = 1,
+	USED_F_NO_NOTIFY = 1,
+};
+
+struct vq_desc {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t flags;
+	uint16_t next;
+};
+
+/* Where a walk stands. */
+struct walk {
+	const uint8_t *table;
+	uint32_t entries;  /* of the table */
+	uint32_t steps;    /* descriptors read of it */
+	bool in_indirect;
+};
+
+const char *vq_fault_text(enum vq_fault fault)
+{
+	static const char *const text[] = {
+		[VQ_OK] = "no fault",
+#define VQ_FAULT_TEXT(name, words) [VQ_BAD_##name] = words,
+		VQ_FAULT_TABLE(VQ_FAULT_TEXT)
+#undef VQ_FAULT_TEXT
+	};
+
+	return text[fault];
+}
+
+static int refuse(const char **why, const char *text)
+{
+	*why = text;
+	return -1;
+}
+
+int vq_init(struct vq *vq, const struct queue_setup *setup, const struct gmem *mem,
+	    const char **why)
+{
+	uint64_t size = setup->size;
+
+	if (size == 0 || size > 32768 || (size & (size - 1)) != 0)
+		return refuse(why, "queue size is not a power of two from 1 to 32768");
+	if (!(setup->features & VIRTIO_F_VERSION_1))
+		return refuse(why, "VIRTIO_F_VERSION_1 was not negotiated: legacy drivers are "
+				   "not served");
+	if (setup->desc % 16 != 0 || setup->driver % 2 != 0 || setup->device % 4 != 0)
+		return refuse(why, "a ring is not aligned (table 16, available 2, used 4 bytes)");
+	vq->desc = gmem_ptr(mem, setup->desc, size * DESC_BYTES);
+	vq->avail = gmem_ptr(mem, setup->driver, 6 + size * 2);
+	vq->used = gmem_ptr(mem, setup->device, 6 + size * 8);
+	if (vq->desc == NULL || vq->avail == NULL || vq->used == NULL)
+		return refuse(why, "a ring is not in one piece of the VM's memory");
+	vq->size = (uint32_t)size;
+	vq->event_idx = (setup->features & VIRTIO_F_EVENT_IDX) != 0;
+	vq->indirect = (setup->features & VIRTIO_F_INDIRECT_DESC) != 0;
+	vq->mem = mem;
+	return 0;
+}
+
+/*
+ * The only read of a descriptor. The empty assembly hides from the compiler where the values came
+ * from, so that it cannot read the guest's memory a second time; memcpy, since an indirect table
+ * may be at any address.
+ */
+static inline struct vq_desc load_desc(const uint8_t *table, uint32_t i)
+{
+	uint64_t lo, hi;
+
+	memcpy(&lo, table + (size_t)i * DESC_BYTES, 8);
+	memcpy(&hi, table + (size_t)i * DESC_BYTES + 8, 8);
+	__asm__("" : "+r"(lo), "+r"(hi));
+	return (struct vq_desc){ .addr = lo,
+				 .len = (uint32_t)hi,
+				 .flags = (uint16_t)(hi >> 32),
+				 .next = (uint16_t)(hi >> 48) };
+}
+
+/* The piece of [gpa, gpa+len) that begins at gpa and lies in one extent; 0 bytes: not RAM. */
+static inline struct seg first_piece(const struct gmem *mem, uint64_t gpa, uint32_t len)
+{
+	for (unsigned i = 0; i < mem->count; i++) {
+		const struct gmem_extent *e = &mem->extent[i];
+		uint64_t offset = gpa - e->gpa;
+
+		if (offset < e->bytes) {
+			uint64_t left = e->bytes - offset;
+
+			return (struct seg){ .ptr = e->ptr + offset,
+					     .len = left < len ? (uint32_t)left : len };
+		}
+	}
+	return (struct seg){ .ptr = NULL, .len = 0 };
+}
+
+/* Adds one descriptor's buffer: a piece for each extent it lies in. What of d->len is left at the
+ * end found no room. */
+static enum vq_fault add_buffer(const struct gmem *mem, struct vq_desc *d, struct seg *seg,
+				unsigned room, struct vq_chain *out)
+{
+	while (d->len > 0 && out->nsegs < room) {
+		struct seg piece = first_piece(mem, d->addr, d->len);
+
+		if (piece.len == 0)
+			return VQ_BAD_NOT_RAM;
+		seg[out->nsegs++] = piece;
+		out->bytes += piece.len;
+		d->addr += piece.len;
+		d->len -= piece.len;
+	}
+	return VQ_OK;
+}
+
+/* 2.7.5.3 Indirect Descriptors: the walk goes on in the table at its first entry. */
+static enum vq_fault enter_indirect(const struct vq *vq, const struct vq_desc *d, struct walk *w)
+{
+	if (!vq->indirect)
+		return VQ_BAD_INDIRECT_OFF;
+	if (w->in_indirect)
+		return VQ_BAD_INDIRECT_NESTED;
+	if (d->flags & DESC_F_NEXT)
+		return VQ_BAD_INDIRECT_NEXT;
+	if (d->len == 0 || d->len % DESC_BYTES != 0 || d->len / DESC_BYTES > VQ_MAX_CHAIN)
+		return VQ_BAD_INDIRECT_SIZE;
+	w->table = gmem_ptr(vq->mem, d->addr, d->len);
+	if (w->table == NULL)
+		return VQ_BAD_INDIRECT_NOT_RAM;
+	w->entries = d->len / DESC_BYTES;
+	w->steps = 0;
+	w->in_indirect = true;
+	return VQ_OK;
+}
+
+enum vq_fault vq_read_chain(const struct vq *vq, uint16_t head, enum vq_dir dir, uint64_t want,
+			    struct seg *seg, unsigned room, struct vq_chain *out)
+{
+	struct walk w = { .table = vq->desc, .entries = vq->size };
+	uint16_t write = dir == VQ_WRITE ? DESC_F_WRITE : 0;
+	enum vq_fault fault;
+	uint32_t i = head;
+
+	*out = (struct vq_chain){ .nsegs = 0 };
+	if (head >= vq->size)
+		return VQ_BAD_HEAD;
+	while (out->bytes < want && out->nsegs < room) {
+		struct vq_desc d = load_desc(w.table, i);
+
+		if (++w.steps > w.entries)
+			return VQ_BAD_LOOP;
+		if (++out->descs > VQ_MAX_CHAIN)
+			return VQ_BAD_LONG;
+		if (d.flags & DESC_F_INDIRECT) {
+			/* its WRITE flag says nothing: 2.7.5.3.2 */
+			fault = enter_indirect(vq, &d, &w);
+			if (fault != VQ_OK)
+				return fault;
+			i = 0;
+			continue;
+		}
+		if ((d.flags & DESC_F_WRITE) != write)
+			return VQ_BAD_DIRECTION;
+		fault = add_buffer(vq->mem, &d, seg, room, out);
+		if (fault != VQ_OK)
+			return fault;
+		if (!(d.flags & DESC_F_NEXT)) {
+			out->whole = d.len == 0;
+			return VQ_OK;
+		}
+		if (d.next >= w.entries)
+			return VQ_BAD_NEXT;
+		i = d.next;
+	}
+	return VQ_OK;
+}
+
+/* Did the index pass `event` on its way from `before` to `idx`? 2.7.7.1, 2.7.10.1 */
+static inline bool passed(uint16_t event, uint16_t before, uint16_t idx)
+{
+	return (uint16_t)(idx - event - 1) < (uint16_t)(idx - before);
+}
+
+bool vq_wants_interrupt(const struct vq *vq, uint16_t before, uint16_t idx)
+{
+	uint16_t word;
+
+	if (vq->event_idx) {
+		word = atomic_load_explicit(&vq->avail[2 + vq->size], memory_order_seq_cst);
+		return passed(word, before, idx);
+	}
+	word = atomic_load_explicit(&vq->avail[0], memory_order_seq_cst);
+	return !(word & AVAIL_F_NO_INTERRUPT);
+}
+
+static inline _Atomic uint16_t *avail_event(const struct vq *vq)
+{
+	return vq->used + 2 + (size_t)vq->size * 4;
+}
+
+void vq_arm_kick(const struct vq *vq, uint16_t pos)
+{
+	if (vq->event_idx)
+		atomic_store_explicit(avail_event(vq), pos, memory_order_seq_cst);
+	else
+		atomic_store_explicit(&vq->used[0], 0, memory_order_seq_cst);
+}
+
+void vq_disarm_kick(const struct vq *vq, uint16_t pos)
+{
+	if (vq->event_idx)
+		atomic_store_explicit(avail_event(vq), (uint16_t)(pos - 1), memory_order_relaxed);
+	else
+		atomic_store_explicit(&vq->used[0], USED_F_NO_NOTIFY, memory_order_relaxed);
+}
