@@ -70,12 +70,16 @@ int port_start_queue(struct port *port, unsigned queue, const struct queue_setup
 		     const char **why);
 
 /* After it returns no CPU touches the queue's rings or buffers (design: "Queue reset"). Bounded by
- * one batch of another CPU. */
+ * one batch of each other CPU. Not to be called from inside an env_*() call, nor with a lock held
+ * that an env_*() call takes. */
 void port_stop_queue(struct port *port, unsigned queue);
 
+/* The driver kicked the queue, of either kind (a kick of a receive queue says that there are new
+ * buffers): counts it, and is port_service() otherwise. */
+unsigned port_kick(struct port *port, unsigned queue, unsigned quota);
+
 /*
- * The driver kicked the queue (either kind: a kick of a receive queue says that there are new
- * buffers), or its work is due. Serves a transmit queue: at most `quota` packets; returns the
+ * The queue's work is due: after env_more_work(), or because nobody else would look. Serves a transmit queue: at most `quota` packets; returns the
  * packets taken. What remains is announced by env_more_work(). If another CPU is serving the
  * queue, that CPU is made to look again and 0 is returned at once.
  */
@@ -95,6 +99,14 @@ unsigned switch_fdb(const struct vswitch *sw, struct fdb_view *out, unsigned roo
 
 /* Counters (include/lasthop/stats.h): of a port, summed over CPUs. */
 uint64_t port_counter(const struct port *port, enum stat_id id);
+
+/* All packets dropped at the port as a sender (tx_drop_*), or as a receiver (rx_drop_*). */
+uint64_t port_counter_drops(const struct port *port, bool received);
+
+/* Do the equations at the head of stats.h hold? While no CPU is in the switch; for the switch as a
+ * whole, if no port of it was destroyed. */
+bool port_counters_balance(const struct port *port);
+bool switch_counters_balance(const struct vswitch *sw);
 
 /* Ports of a switch, for listing: NULL past the last. */
 struct port *switch_port(const struct vswitch *sw, unsigned i);

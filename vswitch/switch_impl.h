@@ -60,18 +60,19 @@ struct queue {
 
 	_Alignas(CACHE_LINE) _Atomic uint32_t service; /* (a) transmit: SERVICE_* in service.c */
 	bool kicks_on;                      /* [s] transmit: the driver is asked to kick */
-	uint16_t next;                      /* [s] or [r] next entry of the available ring */
-	uint16_t used;                      /* [s] transmit: chains given back */
+	uint16_t next;                      /* [s] or [r] next entry of the available ring; since
+	                                     * buffers are given back in order, also the used index
+	                                     * when all that was taken is back */
 
-	_Alignas(CACHE_LINE) struct spin reserve; /* receive */
-	uint16_t reserved;                  /* [r] used index behind the last reservation */
+	_Alignas(CACHE_LINE) struct spin reserve; /* receive, from here on */
+	bool mergeable;                     /* (c) */
 	uint16_t disarmed_at;               /* [r] see vq_disarm_kick() */
 	uint32_t resv_head;                 /* [r] reservations made */
 
-	_Alignas(CACHE_LINE) struct spin publish; /* receive */
+	_Alignas(CACHE_LINE) struct spin publish;
 	_Atomic uint32_t resv_tail;         /* [p] (a) reservations published */
 	_Atomic uint16_t published;         /* [p] (a) used index */
-	struct reservation resv[RX_RESERVATIONS]; /* (w) */
+	struct reservation *resv;           /* RX_RESERVATIONS of them, (w) */
 };
 
 struct stat_slot {
@@ -106,22 +107,27 @@ struct packet {
 struct batch {
 	struct port *from;
 	unsigned count;
+	uint64_t last_src, last_dst;  /* addresses looked up last, and what came out: most packets */
+	int last_dest;                /* of a batch are of one flow */
+	uint64_t tx_bytes;
+	uint32_t drops[VERDICT_COUNT];
 	uint64_t flood;               /* packets to all other ports */
 	uint64_t dests;               /* ports with a bit in to[] */
 	uint64_t to[VS_MAX_PORTS];    /* packets to this port alone; all 0 between batches */
+	struct port *dest[VS_MAX_PORTS]; /* of dests */
 	struct packet pkt[VS_BATCH];
 };
 
 /* Receive buffers of one reservation, in the order of their packets. */
 struct rx_take {
-	uint64_t taken;               /* packets that got buffers */
 	uint64_t left;                /* packets to try again: this reservation is full */
 	uint32_t drops[VERDICT_COUNT];
-	uint64_t dropped;             /* packets behind drops[] */
+	unsigned unicast_drops;       /* of them, packets to this port alone */
 	enum vq_fault fault;          /* the queue is to be stopped */
 	uint16_t start;               /* used index of the first buffer */
-	unsigned slot;                /* of queue.resv */
-	unsigned npkts, nbufs, nsegs;
+	uint32_t resv;                /* number of the reservation */
+	unsigned npkts, nbufs, nsegs, descs;
+	unsigned unicast;             /* of npkts, packets to this port alone */
 	struct rx_packet {
 		uint16_t buf, nbufs;
 		uint16_t seg;
@@ -147,7 +153,6 @@ struct vs_cpu {
 struct vswitch {
 	struct fdb *fdb;                                /* constant */
 	char name[VS_NAME_BYTES];                       /* constant */
-	_Atomic uint64_t present;                       /* ports there are, by id */
 	_Atomic(struct port *) port[VS_MAX_PORTS];
 	_Atomic(struct vs_cpu *) cpu[VS_MAX_CPUS];      /* NULL until it comes by */
 };
@@ -201,22 +206,32 @@ static inline void stat_add(struct stat_slot *slot, enum stat_id id, uint64_t n)
 enum stat_id stat_of_tx_drop(enum verdict verdict);
 enum stat_id stat_of_rx_drop(enum verdict verdict);
 
+/* As stats_slot(), but never allocates: under a lock. */
+struct stat_slot *stats_slot_now(struct port *port, unsigned cpu);
+
 /* --- frame reading and forwarding: batch.c --- */
 
-/* Reads, checks and classifies packet b->pkt[b->count], whose pieces and chain_bytes are given, and
- * counts it in. Its pieces are cut behind the headers. */
-void batch_add(struct vs_cpu *cpu, struct batch *b, struct seg *seg, uint64_t chain_bytes);
+/* Begins to collect packets that come from this port. */
+struct batch *batch_open(struct vs_cpu *cpu, struct port *from);
 
-/* Delivers and counts what is in the batch, and empties it. pkt[].verdict then holds the outcome. */
-void batch_forward(struct vs_cpu *cpu, struct batch *b);
+/* Reads, checks and classifies one packet, and adds it. seg[]: chain_bytes of virtio-net header and
+ * frame, in the caller's list, which stays his until batch_forward() and is cut behind the headers.
+ * chain: transmit descriptor, for the caller's use. */
+void batch_add(struct vs_cpu *cpu, struct seg *seg, uint64_t chain_bytes, uint16_t chain);
+
+/* Delivers and counts what is in the batch; pkt[].verdict then holds the outcome. */
+void batch_forward(struct vs_cpu *cpu);
 
 /* --- rx.c --- */
 
-/* Takes receive buffers for packets of the set `want`, in order: fills *take. If any were taken,
- * rx_complete() must follow. */
-void rx_reserve(struct port *to, const struct batch *b, uint64_t want, struct rx_take *take);
+/* Takes receive buffers for packets of the set `want`, in order: fills *take. If it took any,
+ * rx_fill() and rx_complete() must follow in the same batch. */
+void rx_reserve(struct port *to, struct batch *b, uint64_t want, struct rx_take *take);
+
+/* The copy. */
+void rx_fill(struct port *to, struct batch *b, const struct rx_take *take);
 
 /* The buffers are filled: publishes them, or leaves that to the CPU that holds an earlier
- * reservation. unicast: those of take->taken that go to this port only. */
+ * reservation. */
 void rx_complete(struct port *to, const struct batch *b, const struct rx_take *take,
-		 uint64_t unicast, unsigned cpu);
+		 struct vs_cpu *cpu);

@@ -26,6 +26,7 @@ void lapic_init(void)
 		wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
 	lapic_write(LAPIC_TPR, 0);
 	lapic_write(LAPIC_SVR, SVR_ENABLE | IRQ_SPURIOUS);
+	lapic_write(LAPIC_LVT_LINT0, LVT_MASKED); /* no 8259, should there be one */
 	lapic_write(LAPIC_TIMER_DIVIDE, TIMER_DIVIDE_1);
 	lapic_write(LAPIC_LVT_TIMER, LVT_MASKED);
 }

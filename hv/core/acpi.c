@@ -12,7 +12,7 @@
 #include "hv/core/paging.h"
 
 #define TABLE_MAX_BYTES (1u << 20) /* beyond any MADT; a wild length must not map the world */
-#define RSDP_V1_BYTES   20
+#define RSDP_V1_BYTES	20
 
 struct rsdp { /* 5.2.5.3 */
 	char signature[8];
@@ -48,7 +48,7 @@ enum fadt_offset {
 	FADT_X_PM_TMR_BLK = 208, /* generic address: space, width, offset, size, address */
 };
 #define FADT_TMR_VAL_EXT (1u << 8)
-#define GAS_SYSTEM_IO    1
+#define GAS_SYSTEM_IO	 1
 
 enum madt_offset { MADT_LAPIC_ADDRESS = 36, MADT_FLAGS = 40, MADT_ENTRIES = 44 };
 #define MADT_PCAT_COMPAT 1u
@@ -220,8 +220,8 @@ int acpi_init(uint64_t rsdp)
 
 	memset(&acpi, 0, sizeof(acpi));
 	if (!r)
-		return fail(LH_NOENT, "acpi: no valid RSDP at 0x%lx: is this machine started by UEFI?",
-			    rsdp);
+		return fail(LH_NOENT,
+			    "acpi: no valid RSDP at 0x%lx: is this machine started by UEFI?", rsdp);
 	root = open_root(r, &entry_bytes);
 	if (!root)
 		return fail(LH_INVAL, "acpi: the RSDP names neither a valid XSDT nor an RSDT");

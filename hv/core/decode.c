@@ -68,8 +68,8 @@ static const struct opcode opcodes[] = {
 	{ 0x0f06, OP_OTHER, 0 },       /* CLTS */
 	{ 0x0f08, OP_OTHER, 0 },       /* INVD */
 	{ 0x0f09, OP_OTHER, 0 },       /* WBINVD */
-	{ 0x0f20, OP_OTHER, F_MODRM | F_REGFORM }, /* MOV from CR, from DR, to CR, to DR */
-	{ 0x0f21, OP_OTHER, F_MODRM | F_REGFORM },
+	{ 0x0f20, OP_MOV_FROM_CR, F_MODRM | F_REGFORM },
+	{ 0x0f21, OP_OTHER, F_MODRM | F_REGFORM }, /* MOV from and to DR */
 	{ 0x0f22, OP_MOV_CR, F_MODRM | F_REGFORM },
 	{ 0x0f23, OP_OTHER, F_MODRM | F_REGFORM },
 	{ 0x0f30, OP_OTHER, 0 }, /* WRMSR */
@@ -276,8 +276,10 @@ static bool modrm(struct decoder *d, struct opcode *opcode, struct insn *insn)
 	insn->reg = (uint8_t)(((byte >> 3) & 7) | (d->rex & 4u) << 1);
 	if (!resolve_group(opcode, (byte >> 3) & 7))
 		return false;
-	if (mod == 3 || opcode->flags & F_REGFORM)
+	if (mod == 3 || opcode->flags & F_REGFORM) {
+		insn->base = (int8_t)(rm | (d->rex & 1u) << 3);
 		return true;
+	}
 	insn->memory = true;
 	if (insn->addr_bytes == 2) {
 		if (!address_16(d, insn, mod, rm))

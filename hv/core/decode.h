@@ -21,8 +21,9 @@ enum insn_op {
 	OP_BT, OP_BTS, OP_BTR, OP_BTC,
 	OP_XCHG, OP_MOV, OP_MOVZX, OP_MOVSX,
 	OP_MOVS, OP_STOS, OP_LODS, OP_INS, OP_OUTS,
-	OP_MOV_CR, /* to a control register */
-	OP_OTHER,  /* known by its length only */
+	OP_MOV_CR, /* to a control register: reg is its number, base the source */
+	OP_MOV_FROM_CR,
+	OP_OTHER, /* known by its length only */
 };
 
 #define INSN_NO_REG (-1)
@@ -41,7 +42,7 @@ struct insn {
 	bool has_imm;       /* the source is imm, not reg */
 	bool rip_relative;
 	uint8_t reg;        /* ModRM.reg with REX.R; the accumulator with an offset */
-	int8_t base, index; /* enum gpr or INSN_NO_REG */
+	int8_t base, index; /* enum gpr or INSN_NO_REG; without memory: base is the register of rm */
 	uint8_t scale;      /* shift of the index: 0-3 */
 	int32_t disp;       /* sign-extended when the address is formed */
 	uint64_t offset;    /* MOV with an absolute offset (A0-A3): instead of disp */

@@ -16,11 +16,11 @@
 #define XCR0_AVX    BIT(2)
 #define XCR0_AVX512 (BIT(5) | BIT(6) | BIT(7))
 
-#define FXSAVE_BYTES     512
-#define FXSAVE_FCW       0  /* SDM 1, "Non-64-Bit-Mode Layout of the x87 State" */
-#define FXSAVE_MXCSR     24
-#define FCW_AT_RESET     0x37f /* as FNINIT and Linux have it; XRSTOR's initial state */
-#define MXCSR_AT_RESET   0x1f80
+#define FXSAVE_BYTES   512
+#define FXSAVE_FCW     0 /* SDM 1, "Non-64-Bit-Mode Layout of the x87 State" */
+#define FXSAVE_MXCSR   24
+#define FCW_AT_RESET   0x37f /* as FNINIT and Linux have it; XRSTOR's initial state */
+#define MXCSR_AT_RESET 0x1f80
 
 /* What all CPUs have; the first CPU sets it, the others can only take away. */
 static _Atomic uint64_t xcr0 = ~0ull;

@@ -8,7 +8,7 @@
 
 #include "hv/core/fpu.h"
 #include "hv/cpu/msr.h"
-#include "hv/core/guest_clock.h"
+#include "hv/core/guest_map.h"
 #include "hv/core/vcpu.h"
 #include "lasthop/hypercall.h"
 
@@ -173,9 +173,9 @@ static void basic(struct vcpu *v, uint32_t leaf, uint32_t subleaf, struct cpuid_
 		leaf_d(v, subleaf, r);
 		break;
 	case 0x15: /* TSC = crystal * EBX / EAX */
-		*r = (struct cpuid_regs){ .eax = GUEST_CRYSTAL_KHZ,
+		*r = (struct cpuid_regs){ .eax = GUEST_APIC_TIMER_KHZ,
 					  .ebx = (uint32_t)tsc_khz(),
-					  .ecx = GUEST_CRYSTAL_KHZ * 1000u };
+					  .ecx = GUEST_APIC_TIMER_KHZ * 1000u };
 		break;
 	case 0x16:
 		*r = (struct cpuid_regs){ .eax = (uint32_t)(tsc_khz() / 1000),
@@ -196,7 +196,7 @@ static void hypervisor(uint32_t leaf, struct cpuid_regs *r)
 		break;
 	case 0x40000010: /* rates in kHz */
 		r->eax = (uint32_t)tsc_khz();
-		r->ebx = GUEST_CRYSTAL_KHZ;
+		r->ebx = GUEST_APIC_TIMER_KHZ;
 		break;
 	case HC_CPUID_LEAF:
 		r->eax = HC_VERSION;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Where things are in a guest's physical address space. The DSDT (hv/dev/dsdt.asl) says the same;
- * tests/boot compares. */
+/* Where things are in a guest's physical address space. The DSDT (hv/dev/dsdt.asl) is compiled from
+ * these very numbers. */
 #pragma once
 
 #define GUEST_LOW_RAM_END   0x9f000ull     /* RAM from 0 */
@@ -22,3 +22,5 @@
 #define GUEST_SLEEP_STATUS  0x601
 #define GUEST_RESET_PORT    0x602          /* FADT RESET_REG, write GUEST_RESET_VALUE */
 #define GUEST_RESET_VALUE   0x01
+#define GUEST_SLEEP_TYPE_S5 5              /* SLP_TYP of \_S5 */
+#define GUEST_APIC_TIMER_KHZ 1000000       /* the local APIC's timer, as CPUID 15h and 40000010h say */

@@ -16,15 +16,15 @@
 #include "hv/core/timer.h"
 #include "hv/cpu/x86.h"
 
-#define RING_BYTES (256u * 1024)
-#define LINE_BYTES 400
+#define RING_BYTES  (256u * 1024)
+#define LINE_BYTES  400
 #define LIMIT_BURST 5 /* lines a second and object */
-#define LOCK_TRIES (1u << 24)
+#define LOCK_TRIES  (1u << 24)
 
 static struct spinlock log_lock;
-static char ring[RING_BYTES];    /* [log_lock] */
-static uint64_t ring_total;      /* [log_lock] bytes ever written */
-static uint64_t panic_mark;      /* [log_lock] ring_total when the panic began, 0 without one */
+static char ring[RING_BYTES];	  /* [log_lock] */
+static uint64_t ring_total;	  /* [log_lock] bytes ever written */
+static uint64_t panic_mark;	  /* [log_lock] ring_total when the panic began, 0 without one */
 static _Atomic uint64_t zero_tsc; /* the first line's time */
 
 bool spin_lock_bounded(struct spinlock *lock)

@@ -15,7 +15,7 @@ void log_init(const struct handover *h);
 
 void log_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* For what a guest can cause: at most `burst` lines a second and object; suppressed ones counted. */
+/* For what a guest can cause: at most 5 lines a second and object; suppressed ones are counted. */
 struct log_limit {
 	uint64_t window_start_tsc;
 	uint32_t in_window;

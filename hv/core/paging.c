@@ -20,14 +20,14 @@
 #define STACK_BASE  0xffffd00000000000ull
 
 enum pte_bits { /* SDM 3A, "Paging-Structure Entries" */
-	PTE_P = 1u << 0,
-	PTE_W = 1u << 1,
-	PTE_PWT = 1u << 3,
-	PTE_PCD = 1u << 4,
-	PTE_PS = 1u << 7,
-	PTE_G = 1u << 8,
+		PTE_P = 1u << 0,
+		PTE_W = 1u << 1,
+		PTE_PWT = 1u << 3,
+		PTE_PCD = 1u << 4,
+		PTE_PS = 1u << 7,
+		PTE_G = 1u << 8,
 };
-#define PTE_NX   BIT(63)
+#define PTE_NX	 BIT(63)
 #define PTE_ADDR 0x000ffffffffff000ull
 
 #define RIGHTS_R      (PTE_P | PTE_G | PTE_NX)
@@ -44,9 +44,9 @@ extern char __text_start[], __text_end[], __rodata_start[], __rodata_end[], __da
 	__data_end[], boot_stack_guard[];
 
 static struct spinlock paging_lock;
-static uint64_t *top;        /* [paging_lock] and all tables below it */
+static uint64_t *top;			 /* [paging_lock] and all tables below it */
 static uint64_t next_stack = STACK_BASE; /* [paging_lock] */
-static bool has_huge_pages;  /* constant after paging_init() */
+static bool has_huge_pages;		 /* constant after paging_init() */
 
 struct hole { /* physical, page-aligned, left out of the direct map */
 	uint64_t start, end;
@@ -151,8 +151,8 @@ void paging_init(const struct handover *h)
 {
 	uint64_t image_end = h->core_addr + (uint64_t)(__data_end - __text_start);
 
-	has_huge_pages = cpuid(0x80000000, 0).eax >= 0x80000001 &&
-			 (cpuid(0x80000001, 0).edx & BIT(26));
+	has_huge_pages =
+		cpuid(0x80000000, 0).eax >= 0x80000001 && (cpuid(0x80000001, 0).edx & BIT(26));
 	holes[0] = (struct hole){ h->trampoline, h->trampoline + PAGE_SIZE };
 	holes[1] = (struct hole){ h->core_addr, image_end };
 	top = new_table();

@@ -22,15 +22,33 @@
 
 #define MAX_FRAMES 32
 #define TAIL_LINES 20
-#define NOBODY     (~0u)
+#define NOBODY	   (~0u)
 
 static _Atomic unsigned panicking = NOBODY; /* index of the CPU that does */
 
 static const char *const exception_names[32] = {
-	"divide error", "debug", "NMI", "breakpoint", "overflow", "bound range", "invalid opcode",
-	"no FPU", "double fault", "coprocessor overrun", "invalid TSS", "segment not present",
-	"stack fault", "general protection", "page fault", NULL, "x87 error", "alignment check",
-	"machine check", "SIMD error", "virtualization exception", "control protection",
+	"divide error",
+	"debug",
+	"NMI",
+	"breakpoint",
+	"overflow",
+	"bound range",
+	"invalid opcode",
+	"no FPU",
+	"double fault",
+	"coprocessor overrun",
+	"invalid TSS",
+	"segment not present",
+	"stack fault",
+	"general protection",
+	"page fault",
+	NULL,
+	"x87 error",
+	"alignment check",
+	"machine check",
+	"SIMD error",
+	"virtualization exception",
+	"control protection",
 };
 
 static void print_address(uint64_t address)
@@ -63,12 +81,6 @@ void backtrace(uint64_t rip, uint64_t rbp)
 	}
 }
 
-static _Noreturn void halt_for_ever(void)
-{
-	for (;;)
-		__asm__ volatile("cli; hlt");
-}
-
 /* Returns on the CPU that may print; a second one, or a panic within the panic, ends here. */
 static void begin_panic(const char *reason)
 {
@@ -80,7 +92,7 @@ static void begin_panic(const char *reason)
 			log_printf("panic within the panic: %s", reason);
 			report_panic(reason);
 		}
-		halt_for_ever();
+		cpu_halt();
 	}
 	log_panic_begin();
 	smp_stop_others();
@@ -93,7 +105,7 @@ static _Noreturn void end_panic(const char *reason)
 	log_tail(TAIL_LINES);
 	log_printf("stopped");
 	report_panic(reason);
-	halt_for_ever();
+	cpu_halt();
 }
 
 void panic(const char *fmt, ...)
@@ -126,8 +138,9 @@ static void print_registers(const struct trap_frame *f)
 static void describe_page_fault(char *out, size_t room, const struct trap_frame *f)
 {
 	uint64_t address = read_cr2();
-	const char *access = f->error_code & BIT(4) ? "execute" :
-			     f->error_code & BIT(1) ? "write" : "read";
+	const char *access = f->error_code & BIT(4)   ? "execute"
+			     : f->error_code & BIT(1) ? "write"
+						      : "read";
 
 	snprintf(out, room, "page fault: %s at %016lx: %s%s", access, address,
 		 f->error_code & BIT(0) ? "not allowed there" : "nothing is mapped there",
@@ -148,6 +161,17 @@ static void describe(char *out, size_t room, const struct trap_frame *f)
 			 f->vector, f->error_code);
 }
 
+/* After a call to where no code is, the caller is known from the stack only. */
+static void print_wild_call(const struct trap_frame *f)
+{
+	uint64_t offset, caller;
+
+	if (symbol_find(f->rip, &offset) || !read_word_safe(f->rsp, &caller))
+		return;
+	log_printf("called from, as the stack has it:");
+	print_address(caller - 1);
+}
+
 void panic_trap(const struct trap_frame *f)
 {
 	char reason[256];
@@ -155,6 +179,7 @@ void panic_trap(const struct trap_frame *f)
 	describe(reason, sizeof(reason), f);
 	begin_panic(reason);
 	print_registers(f);
+	print_wild_call(f);
 	backtrace(f->rip, f->rbp);
 	end_panic(reason);
 }

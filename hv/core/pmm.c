@@ -108,10 +108,27 @@ static void *take(uint64_t bytes, uint64_t align)
 	return NULL;
 }
 
+/* The loader's work is trusted, but a core and a loader that do not match must not run on. */
+static void check_handover(const struct handover *h)
+{
+	const struct handover_range *r = hpa_to_ptr((hpa_t){ h->ranges });
+	uint64_t end = 0;
+
+	if (h->magic != HANDOVER_MAGIC || h->version != HANDOVER_VERSION || h->bytes != sizeof(*h))
+		panic("memory: the loader's hand-over is of another version than the core");
+	for (uint32_t i = 0; i < h->range_count; i++, r++) {
+		if ((r->base | r->bytes) % PAGE_SIZE || r->base < end ||
+		    r->base + r->bytes < r->base)
+			panic("memory: range %u of the loader's map is not in order", i);
+		end = r->base + r->bytes;
+	}
+}
+
 void pmm_init(const struct handover *h)
 {
 	const struct handover_range *r = hpa_to_ptr((hpa_t){ h->ranges });
 
+	check_handover(h);
 	for (uint32_t i = 0; i < h->range_count; i++, r++) {
 		uint64_t base = r->base, end = r->base + r->bytes;
 

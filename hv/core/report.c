@@ -16,7 +16,7 @@
 #include "lasthop/bench.h"
 
 #define LINE_BYTES 1536 /* the longest, "result", has some 700 */
-#define MAX_STRING 600  /* bytes of one value after escaping; the rest is left out */
+#define MAX_STRING 600	/* bytes of one value after escaping; the rest is left out */
 
 static struct spinlock report_lock;
 

@@ -11,30 +11,33 @@
 #define COM1 0x3f8
 
 enum uart_register { /* PC16550D, "Registers"; the first two change under DLAB */
-	UART_DATA = COM1 + 0,
-	UART_DIVISOR_LOW = COM1 + 0,
-	UART_IER = COM1 + 1,
-	UART_DIVISOR_HIGH = COM1 + 1,
-	UART_FCR = COM1 + 2,
-	UART_LCR = COM1 + 3,
-	UART_MCR = COM1 + 4,
-	UART_LSR = COM1 + 5,
-	UART_SCRATCH = COM1 + 7,
+		     UART_DATA = COM1 + 0,
+		     UART_DIVISOR_LOW = COM1 + 0,
+		     UART_IER = COM1 + 1,
+		     UART_DIVISOR_HIGH = COM1 + 1,
+		     UART_FCR = COM1 + 2,
+		     UART_IIR = COM1 + 2,
+		     UART_LCR = COM1 + 3,
+		     UART_MCR = COM1 + 4,
+		     UART_LSR = COM1 + 5,
+		     UART_SCRATCH = COM1 + 7,
 };
 
-#define LSR_DATA_READY 0x01
-#define LSR_THR_EMPTY  0x20
-#define LCR_8N1        0x03
-#define LCR_DLAB       0x80
+#define LSR_DATA_READY	 0x01
+#define LSR_THR_EMPTY	 0x20
+#define LCR_8N1		 0x03
+#define LCR_DLAB	 0x80
 #define FCR_ENABLE_CLEAR 0x07
-#define MCR_DTR_RTS    0x03
+#define IIR_FIFO	 0xc0
+#define MCR_DTR_RTS	 0x03
 
-#define FIFO_BYTES     16
-#define WAIT_READS     1000000u /* about a second on a real port */
+#define FIFO_BYTES 16
+#define WAIT_READS 1000000u /* about a second on a real port */
 
 #define DEBUG_PORT 0xe9
 
 static enum { UNKNOWN, ABSENT, PRESENT } uart;
+static unsigned fifo_bytes = 1;
 static unsigned fifo_room; /* bytes that fit without looking again */
 
 static bool scratch_holds(uint8_t value)
@@ -57,6 +60,8 @@ static bool uart_present(void)
 	outb(UART_DIVISOR_HIGH, 0);
 	outb(UART_LCR, LCR_8N1);
 	outb(UART_FCR, FCR_ENABLE_CLEAR);
+	if ((inb(UART_IIR) & IIR_FIFO) == IIR_FIFO)
+		fifo_bytes = FIFO_BYTES;
 	outb(UART_MCR, MCR_DTR_RTS);
 	uart = PRESENT;
 	return true;
@@ -66,7 +71,7 @@ static void put_byte(char c)
 {
 	for (unsigned i = 0; fifo_room == 0; i++) {
 		if (inb(UART_LSR) & LSR_THR_EMPTY)
-			fifo_room = FIFO_BYTES;
+			fifo_room = fifo_bytes;
 		if (i == WAIT_READS) {
 			uart = ABSENT;
 			return;

@@ -20,18 +20,21 @@
 #include "hv/cpu/lapic.h"
 #include "hv/cpu/x86.h"
 
-#define STACK_BYTES      (32 * 1024)
-#define INIT_WAIT_US     10000   /* SDM: 10 ms between INIT and SIPI */
-#define SIPI_WAIT_US     2000    /* before the second SIPI */
+#define STACK_BYTES	 (32 * 1024)
+#define INIT_WAIT_US	 10000	 /* SDM: 10 ms between INIT and SIPI */
+#define SIPI_WAIT_US	 2000	 /* before the second SIPI */
 #define START_TIMEOUT_US 1000000 /* emulators run CPUs one after the other */
-#define STOP_TIMEOUT_US  200000
+#define STOP_TIMEOUT_US	 200000
+
+#define XAPIC_BROADCAST 0xff
 
 #define PIC_MASTER_DATA 0x21
-#define PIC_SLAVE_DATA  0xa1
+#define PIC_SLAVE_DATA	0xa1
 
 extern char trampoline_start[], trampoline_end[], trampoline_cr3[], trampoline_base[],
 	trampoline_far32[], trampoline_far64[];
 extern char boot_stack_top[];
+extern uint64_t stack_guard_canary;
 _Noreturn void ap_main(void);
 
 struct cpu boot_cpu = { .self = &boot_cpu }; /* entry.S loads it into GS */
@@ -43,7 +46,7 @@ _Atomic uint32_t ap_ticket;
 void *ap_stack_top;
 struct cpu *ap_cpu;
 
-static void (*ap_run)(void);    /* constant while CPUs start */
+static void (*ap_run)(void); /* constant while CPUs start */
 static _Atomic bool stopping;
 static _Atomic unsigned stopped;
 
@@ -59,6 +62,7 @@ static void init_cpu(struct cpu *cpu, uint32_t apic_id, void *stack_top)
 
 void smp_init_boot_cpu(void)
 {
+	stack_guard_canary ^= rdtsc() << 8; /* no function that checks it is running */
 	init_cpu(&boot_cpu, cpuid(1, 0).ebx >> 24, boot_stack_top);
 	atomic_store(&boot_cpu.online, true);
 }
@@ -125,6 +129,12 @@ static bool start_cpu(struct cpu *cpu, uint8_t page)
 	return !atomic_exchange(&ap_ticket, 0) && wait_online(cpu, START_TIMEOUT_US);
 }
 
+/* Another CPU that an IPI can name. An INIT to a CPU that runs would end it. */
+static bool reachable(uint32_t apic_id)
+{
+	return apic_id != boot_cpu.apic_id && (lapic_is_x2apic() || apic_id < XAPIC_BROADCAST);
+}
+
 static struct cpu *new_cpu(uint32_t apic_id)
 {
 	struct cpu *cpu = page_alloc(sizeof(*cpu));
@@ -144,8 +154,13 @@ static void add_cpu(struct cpu *cpu)
 
 static void start_or_leave_out(uint32_t apic_id, uint8_t page)
 {
-	struct cpu *cpu = new_cpu(apic_id);
+	struct cpu *cpu;
 
+	if (!reachable(apic_id)) {
+		log_printf("smp: APIC ID %u is out of reach without x2APIC, left out", apic_id);
+		return;
+	}
+	cpu = new_cpu(apic_id);
 	cpu->index = cpu_count;
 	if (start_cpu(cpu, page))
 		add_cpu(cpu);
@@ -182,7 +197,7 @@ void smp_start(uint64_t trampoline, void (*entry)(void))
 	ap_run = entry;
 	write_trampoline(trampoline);
 	for (unsigned i = 0; i < acpi.cpu_count; i++)
-		if (acpi.apic_ids[i] != boot_cpu.apic_id)
+		if (reachable(acpi.apic_ids[i]))
 			lapic_send_init(acpi.apic_ids[i]);
 	delay_us(INIT_WAIT_US);
 	if (boot_place() < acpi.cpu_count)
@@ -197,7 +212,7 @@ void smp_start(uint64_t trampoline, void (*entry)(void))
 		   lapic_is_x2apic() ? "x2APIC" : "xAPIC", tsc_to_ns(rdtsc() - begin) / 1000000);
 }
 
-/* An IPI for bits that are there already is on its way. Pairs with cpu_wait() and mailbox_take(). */
+/* For bits that are there already an IPI is on its way. Pairs with cpu_wait(), mailbox_take(). */
 void cpu_post(struct cpu *cpu, uint32_t bits)
 {
 	uint32_t before = atomic_fetch_or(&cpu->mailbox, bits);
@@ -211,7 +226,7 @@ bool smp_stopping(void)
 	return atomic_load(&stopping);
 }
 
-void cpu_stop(void)
+void cpu_halt(void)
 {
 	atomic_fetch_add(&stopped, 1);
 	for (;;)

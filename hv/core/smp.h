@@ -16,7 +16,5 @@ void smp_start(uint64_t trampoline, void (*entry)(void));
 /* Stops all other CPUs (for a panic): NMI or mailbox, bounded. */
 void smp_stop_others(void);
 
-/* Whether a panic is stopping the machine, and how a CPU obeys: from an NMI (an NMI exit of the
- * backend included) or with MB_STOP in its mailbox. */
+/* Whether a panic is stopping the machine: an NMI then means cpu_halt() (trap.h). */
 bool smp_stopping(void);
-_Noreturn void cpu_stop(void);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Time by the TSC. Its rate is measured against the ACPI PM timer (ACPI 6.5, 4.8.3.3), each reading
- * bracketed by two of the TSC and the tightest of many kept: a pause of the CPU (an SMI, or an
- * emulator's host) widens a bracket and so drops out. CPUID 15h is exact, but believed only where it
- * agrees. Timers of a CPU are a list by deadline; the local APIC is set to the first.
+ * Time by the TSC. Its rate is measured against the ACPI PM timer (ACPI 6.5, 4.8.3.3), each
+ * reading bracketed by two of the TSC and the tightest of many kept: a pause of the CPU (an SMI, or
+ * an emulator's host) widens a bracket and so drops out. CPUID 15h is exact, but believed only
+ * where it agrees. Timers of a CPU are a list by deadline; the local APIC is set to the first.
  */
 #include "hv/core/timer.h"
 
@@ -13,12 +13,12 @@
 #include "hv/cpu/lapic.h"
 #include "hv/cpu/x86.h"
 
-#define PM_TIMER_HZ    3579545u
-#define MEASURE_TICKS  (PM_TIMER_HZ / 20) /* 50 ms */
-#define MEASURE_READS  100000000u         /* bound on the wait: a PM timer that stands still */
-#define READINGS       32
+#define PM_TIMER_HZ	  3579545u
+#define MEASURE_TICKS	  (PM_TIMER_HZ / 20) /* 50 ms */
+#define MEASURE_READS	  100000000u	     /* bound on the wait: a PM timer that stands still */
+#define READINGS	  32
 #define TOLERANCE_PERCENT 1
-#define POLL_MAX       64 /* timers fired in one poll; one that re-arms itself at once must not hold us */
+#define POLL_MAX	  64 /* timers fired in one poll: one that re-arms itself at once must end */
 
 static uint64_t rate_khz;
 static uint64_t ns_per_tick; /* times 2^32 */
@@ -33,9 +33,10 @@ static uint32_t pm_read(void)
 	return inl(acpi.pm_timer_port);
 }
 
+/* 24 bits, 4.6 s, are enough; Bochs's counter has no more, although its FADT claims 32. */
 static uint32_t pm_elapsed(uint32_t from, uint32_t to)
 {
-	return (to - from) & (acpi.pm_timer_32bit ? 0xffffffffu : 0xffffffu);
+	return (to - from) & 0xffffffu;
 }
 
 static struct reading read_both(void)
@@ -69,7 +70,7 @@ static uint64_t measure_khz(void)
 	return (b.tsc - a.tsc) * PM_TIMER_HZ / (1000ull * pm_elapsed(a.pm, b.pm));
 }
 
-/* SDM 2A, CPUID leaves 15h (crystal times ratio) and 16h (base frequency); 0 if it does not tell. */
+/* SDM 2A, CPUID leaves 15h (crystal times ratio) and 16h (base frequency); 0: it does not tell. */
 static uint64_t cpuid_khz(void)
 {
 	uint32_t leaves = cpuid(0, 0).eax;
@@ -104,6 +105,7 @@ void timer_calibrate(void)
 			   told, measured);
 	log_printf("timer: TSC at %lu.%03lu MHz, from %s", rate_khz / 1000, rate_khz % 1000,
 		   believe ? "CPUID" : "the ACPI PM timer");
+	lapic_timer_calibrate(rate_khz);
 }
 
 uint64_t tsc_khz(void)
@@ -232,6 +234,17 @@ uint64_t timer_poll(void)
 	next = cpu->armed_tsc;
 	spin_unlock(&cpu->timer_lock);
 	return next;
+}
+
+void timer_interrupt_by(uint64_t deadline_tsc)
+{
+	struct cpu *cpu = this_cpu();
+	uint64_t now = rdtsc();
+
+	if (cpu->armed_tsc > now && cpu->armed_tsc <= deadline_tsc)
+		return;
+	cpu->armed_tsc = deadline_tsc; /* timer_poll() sets it to the queue's again */
+	lapic_timer_set(deadline_tsc, now);
 }
 
 void delay_us(uint64_t us)

@@ -22,7 +22,8 @@ struct timer {
 	struct cpu *cpu; /* on whose queue it is; NULL: not set */
 };
 
-/* Finds the TSC's rate: CPUID 15h/16h checked against the ACPI PM timer, else the PM timer. */
+/* Finds the TSC's rate: CPUID 15h/16h checked against the ACPI PM timer, else the PM timer; and
+ * the local APIC timer's from that. After acpi_init() and lapic_init_cpu(). */
 void timer_calibrate(void);
 uint64_t tsc_khz(void);
 uint64_t tsc_from_us(uint64_t us);

@@ -21,7 +21,7 @@
 #include "hv/cpu/msr.h"
 
 #define IST_STACK_BYTES 8192
-#define STUB_BYTES      16 /* trap_entry.S */
+#define STUB_BYTES	16 /* trap_entry.S */
 
 enum exception { EXC_NMI = 2, EXC_DOUBLE_FAULT = 8, EXC_MACHINE_CHECK = 18, EXC_COUNT = 32 };
 enum ist { IST_NONE, IST_NMI, IST_DOUBLE_FAULT, IST_MACHINE_CHECK };
@@ -45,7 +45,7 @@ struct tss { /* SDM 3A, "64-Bit TSS Format" */
 } __attribute__((packed));
 _Static_assert(sizeof(struct tss) == 104, "SDM 3A");
 
-struct cpu_tables { /* struct cpu's `arch` */
+struct cpu_tables {	 /* struct cpu's `arch` */
 	uint64_t gdt[8]; /* index = enum selector / 8; the TSS descriptor takes two */
 	struct tss tss;
 };
@@ -61,7 +61,7 @@ struct fixup {
 
 #define GDT_CODE 0x00af9b000000ffffull
 #define GDT_DATA 0x00cf93000000ffffull
-#define GDT_TSS  0x0000890000000000ull /* available 64-bit TSS, present */
+#define GDT_TSS	 0x0000890000000000ull /* available 64-bit TSS, present */
 
 extern char trap_stubs[];
 extern const struct fixup __fixup_start[], __fixup_end[];
@@ -146,7 +146,7 @@ void trap_init_cpu(void)
 
 uint64_t tss_base(void)
 {
-	return (uint64_t)&((struct cpu_tables *)this_cpu()->arch)->tss;
+	return (uint64_t) & ((struct cpu_tables *)this_cpu()->arch)->tss;
 }
 
 uint64_t gdt_base(void)
@@ -176,7 +176,7 @@ static void exception(struct trap_frame *f)
 
 	if (f->vector == EXC_NMI) {
 		if (smp_stopping())
-			cpu_stop();
+			cpu_halt();
 		log_limited(&nmi_limit, "trap: CPU %u: NMI of unknown origin", this_cpu()->index);
 		return;
 	}

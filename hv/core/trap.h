@@ -12,14 +12,16 @@
 
 enum host_vector {
 	VECTOR_TIMER = 0xf0,
-	VECTOR_IPI = 0xf1,      /* mailbox: nothing to do but to have left the guest or HLT */
+	VECTOR_IPI = 0xf1,	/* mailbox: nothing to do but to have left the guest or HLT */
 	VECTOR_SPURIOUS = 0xff, /* no EOI */
 };
 
 enum selector { SEL_CODE = 0x08, SEL_DATA = 0x10, SEL_TSS = 0x18 };
 
-void trap_init(const struct handover *h); /* once: IDT, symbols */
-void trap_init_cpu(void);                 /* each CPU: GDT, TSS, IST stacks */
+/* Once, first of all: IDT, symbols. From here on an exception is told. */
+void trap_init(const struct handover *h);
+/* Each CPU: GDT, TSS, IST stacks. After pmm_init(), paging_init() and smp_init_boot_cpu(). */
+void trap_init_cpu(void);
 
 /* Takes pending host interrupts: a moment with interrupts on. */
 void interrupts_take(void);
@@ -37,6 +39,6 @@ bool wrmsr_safe(uint32_t msr, uint64_t value);
 /* Prints the back trace of this stack, innermost first. */
 void backtrace(uint64_t rip, uint64_t rbp);
 
-uint64_t tss_base(void);  /* of this CPU, for the VMCS host area */
+uint64_t tss_base(void); /* of this CPU, for the VMCS host area */
 uint64_t gdt_base(void);
 uint64_t idt_base(void);

@@ -10,44 +10,44 @@
 #include "hv/cpu/msr.h"
 
 enum lapic_register { /* SDM 3A, table "Local APIC Register Address Map", offset / 16 */
-	LAPIC_ID = 0x02,
-	LAPIC_VERSION = 0x03,
-	LAPIC_TPR = 0x08,
-	LAPIC_EOI = 0x0b,
-	LAPIC_SVR = 0x0f,
-	LAPIC_ISR = 0x10,
-	LAPIC_ESR = 0x28,
-	LAPIC_ICR_LOW = 0x30,
-	LAPIC_ICR_HIGH = 0x31,
-	LAPIC_LVT_TIMER = 0x32,
-	LAPIC_LVT_THERMAL = 0x33,
-	LAPIC_LVT_PERF = 0x34,
-	LAPIC_LVT_LINT0 = 0x35,
-	LAPIC_LVT_LINT1 = 0x36,
-	LAPIC_LVT_ERROR = 0x37,
-	LAPIC_TIMER_INITIAL = 0x38,
-	LAPIC_TIMER_CURRENT = 0x39,
-	LAPIC_TIMER_DIVIDE = 0x3e,
+		      LAPIC_ID = 0x02,
+		      LAPIC_VERSION = 0x03,
+		      LAPIC_TPR = 0x08,
+		      LAPIC_EOI = 0x0b,
+		      LAPIC_SVR = 0x0f,
+		      LAPIC_ISR = 0x10,
+		      LAPIC_ESR = 0x28,
+		      LAPIC_ICR_LOW = 0x30,
+		      LAPIC_ICR_HIGH = 0x31,
+		      LAPIC_LVT_TIMER = 0x32,
+		      LAPIC_LVT_THERMAL = 0x33,
+		      LAPIC_LVT_PERF = 0x34,
+		      LAPIC_LVT_LINT0 = 0x35,
+		      LAPIC_LVT_LINT1 = 0x36,
+		      LAPIC_LVT_ERROR = 0x37,
+		      LAPIC_TIMER_INITIAL = 0x38,
+		      LAPIC_TIMER_CURRENT = 0x39,
+		      LAPIC_TIMER_DIVIDE = 0x3e,
 };
 
-#define SVR_ENABLE        0x100u
-#define LVT_MASKED        0x10000u
-#define LVT_TSC_DEADLINE  0x40000u
-#define DIVIDE_BY_1       0x0bu
-#define ICR_FIXED         0x000u
-#define ICR_NMI           0x400u
-#define ICR_INIT          0x500u
-#define ICR_SIPI          0x600u
-#define ICR_PENDING       0x1000u
-#define ICR_ASSERT        0x4000u
+#define SVR_ENABLE	 0x100u
+#define LVT_MASKED	 0x10000u
+#define LVT_TSC_DEADLINE 0x40000u
+#define DIVIDE_BY_1	 0x0bu
+#define ICR_FIXED	 0x000u
+#define ICR_NMI		 0x400u
+#define ICR_INIT	 0x500u
+#define ICR_SIPI	 0x600u
+#define ICR_PENDING	 0x1000u
+#define ICR_ASSERT	 0x4000u
 
-#define ICR_WAIT_READS    1000000u
-#define CALIBRATE_MS      10
+#define ICR_WAIT_READS 1000000u
+#define CALIBRATE_MS   10
 
 /* As VECTOR_TIMER and VECTOR_SPURIOUS of hv/core/trap.h, which this layer does not include. */
-#define TIMER_VECTOR    0xf0u
+#define TIMER_VECTOR	0xf0u
 #define SPURIOUS_VECTOR 0xffu
-#define NEVER           (~0ull)
+#define NEVER		(~0ull)
 
 static volatile uint32_t *xapic; /* constant after lapic_probe() */
 static bool x2apic;

@@ -8,9 +8,8 @@
  * Nothing gets lost uncounted. While no CPU is in the switch it holds for each port that
  *     tx_packets = tx_delivered + tx_flooded + all tx_drop_*
  * and summed over the ports of a switch, those destroyed meanwhile included, that
- *     rx_packets  + all rx_drop_* = tx_delivered + tx_drop_receiver + tx_flood_copies
- *     tx_delivered + tx_drop_receiver + tx_flooded = packets that passed the sender's checks
- * (vswitch/stats.c has them as a function: port_counters_balance()).
+ *     rx_packets + all rx_drop_* = tx_delivered + tx_drop_receiver + tx_flood_copies
+ * (switch_counters_balance() asks exactly this).
  */
 #pragma once
 

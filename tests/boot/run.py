@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -236,6 +237,7 @@ def main():
     args.add_argument("--list", action="store_true", help="names of the cases, nothing else")
     args = args.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    start = time.monotonic()
     cases = select(args.only, args.on)
     if args.list:
         print("\n".join(c.name for c in cases))
@@ -250,7 +252,8 @@ def main():
     if not all_reports:
         print("FAIL: no case was run")
         failed = 1
-    print(f"{sum(r.passed for r in all_reports)} passed, {failed} failed")
+    summary = f"{sum(r.passed for r in all_reports)} passed, {failed} failed"
+    print(f"STAGE boot: {summary} in {time.monotonic() - start:.0f} s\n{summary}")
     return failed != 0
 
 

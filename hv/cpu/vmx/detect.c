@@ -15,7 +15,7 @@ enum need {
 	REQUIRED,
 	OPTIONAL,
 	DYNAMIC, /* must be possible, is switched on and off at run time */
-	OFF,     /* must be possible to leave off */
+	OFF,	 /* must be possible to leave off */
 };
 
 struct ctl_want {
@@ -38,8 +38,8 @@ static const struct ctl_want proc[] = {
 	{ PROC_SECONDARY, REQUIRED, "secondary execution controls" },
 	{ PROC_TSC_OFFSET, REQUIRED, "TSC offsetting" },
 	{ PROC_HLT, REQUIRED, "exits on HLT" },
-	{ PROC_MWAIT, REQUIRED, "exits on MWAIT" },
-	{ PROC_MONITOR, REQUIRED, "exits on MONITOR" },
+	{ PROC_MWAIT, OPTIONAL, NULL },
+	{ PROC_MONITOR, OPTIONAL, NULL },
 	{ PROC_RDPMC, REQUIRED, "exits on RDPMC" },
 	{ PROC_CR8_LOAD, REQUIRED, "exits on CR8 writes" },
 	{ PROC_CR8_STORE, REQUIRED, "exits on CR8 reads" },
@@ -89,8 +89,8 @@ static const struct ctl_want entry[] = {
 };
 
 static const struct ctl_want *const wants[CTL_COUNT] = {
-	[CTL_PIN] = pin,   [CTL_PROC] = proc,   [CTL_PROC2] = proc2,
-	[CTL_EXIT] = exit_controls, [CTL_ENTRY] = entry,
+	[CTL_PIN] = pin,     [CTL_PROC] = proc, [CTL_PROC2] = proc2, [CTL_EXIT] = exit_controls,
+	[CTL_ENTRY] = entry,
 };
 
 /* Other capabilities. */

@@ -12,7 +12,7 @@
 #define EPT_READ       BIT(0)
 #define EPT_WRITE      BIT(1)
 #define EPT_EXECUTE    BIT(2)
-#define EPT_RWX        (EPT_READ | EPT_WRITE | EPT_EXECUTE)
+#define EPT_RWX	       (EPT_READ | EPT_WRITE | EPT_EXECUTE)
 #define EPT_WRITE_BACK (6ull << 3)
 #define EPT_LARGE      BIT(7)
 #define EPT_ADDRESS    0x000ffffffffff000ull

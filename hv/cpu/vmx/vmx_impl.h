@@ -7,6 +7,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "hv/core/vcpu.h"
@@ -25,12 +26,12 @@ struct unswitched {
 
 /* Interruption information, one format in four fields (SDM 3C, "VM-Entry Controls for Event
  * Injection", "Information for VM Exits Due to Vectored Events"). */
-#define EVENT_VECTOR(info)   ((uint8_t)(info))
-#define EVENT_TYPE(info)     ((info) >> 8 & 7)
-#define EVENT_TYPE_OF(type)  ((uint32_t)(type) << 8)
-#define EVENT_ERROR_CODE     (1u << 11)
-#define EVENT_NMI_UNBLOCKED  (1u << 12) /* exits: IRET had ended NMI blocking */
-#define EVENT_VALID          (1u << 31)
+#define EVENT_VECTOR(info)  ((uint8_t)(info))
+#define EVENT_TYPE(info)    ((info) >> 8 & 7)
+#define EVENT_TYPE_OF(type) ((uint32_t)(type) << 8)
+#define EVENT_ERROR_CODE    (1u << 11)
+#define EVENT_NMI_UNBLOCKED (1u << 12) /* exits: IRET had ended NMI blocking */
+#define EVENT_VALID	    (1u << 31)
 enum event_type {
 	EVENT_EXTERNAL = 0,
 	EVENT_NMI = 2,
@@ -41,48 +42,49 @@ enum event_type {
 };
 
 /* SDM 3C, "Guest Non-Register State", interruptibility */
-#define BLOCKED_BY_STI    (1u << 0)
-#define BLOCKED_BY_MOV_SS (1u << 1)
-#define BLOCKED_BY_SMI    (1u << 2)
-#define BLOCKED_BY_NMI    (1u << 3)
+#define BLOCKED_BY_STI		(1u << 0)
+#define BLOCKED_BY_MOV_SS	(1u << 1)
+#define BLOCKED_BY_SMI		(1u << 2)
+#define BLOCKED_BY_NMI		(1u << 3)
 #define BLOCKED_ONE_INSTRUCTION (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS)
 
 /* Bits of RFLAGS and DR7 that hv/cpu/msr.h does not have. */
-#define RFLAGS_TF BIT(8)
-#define RFLAGS_VM BIT(17)
-#define DR7_RESET 0x400u
-#define DR6_RESET 0xffff0ff0u
+#define RFLAGS_TF	 BIT(8)
+#define RFLAGS_VM	 BIT(17)
+#define DR7_RESET	 0x400u
+#define DR6_RESET	 0xffff0ff0u
 #define PENDING_DEBUG_BS BIT(14)
 
 enum exception { X_DB = 1, X_NMI = 2, X_GP = 13, X_AC = 17, X_MC = 18 };
 
 /* (c) constant after create (o) the CPU that has it */
 struct vmx_vcpu {
-	struct vcpu vcpu;        /* first */
-	void *vmcs;              /* (c) the region, one page */
-	uint16_t vpid;           /* (c) 0: no VPIDs */
-	struct cpu *active_on;   /* (o) CPU on which the VMCS is active; NULL: clear */
-	struct cpu *last_on;     /* (o) where it was active before: its TLB entries may be stale */
-	bool resident;           /* (o) from enter() to release() */
-	bool launched;           /* (o) since the last VMCLEAR */
-	uint32_t proc;           /* (o) primary controls, as in the VMCS */
-	struct unswitched regs;  /* (o) valid while it is not current */
+	struct vcpu vcpu;	/* first */
+	void *vmcs;		/* (c) the region, one page */
+	uint16_t vpid;		/* (c) 0: no VPIDs */
+	struct cpu *active_on;	/* (o) CPU on which the VMCS is active; NULL: clear */
+	struct cpu *last_on;	/* (o) where it was active before: its TLB entries may be stale */
+	bool resident;		/* (o) from enter() to release() */
+	bool launched;		/* (o) since the last VMCLEAR */
+	uint32_t proc;		/* (o) primary controls, as in the VMCS */
+	struct unswitched regs; /* (o) valid while it is not current */
 
 	/* (o) Known without the VMCS: as of the last exit, or as set since. */
 	uint64_t rflags;
 	uint32_t interruptibility;
+	bool protected_mode; /* CR0.PE */
 
 	/* (o) The event for the next entry; event is 0 if there is none. */
 	uint32_t event, event_error, event_length;
-	bool nmi_wanted;         /* (o) an NMI waits for its window */
-	bool irq_window;         /* (o) VMEXIT_IRQ_WINDOW is wanted */
+	bool nmi_wanted; /* (o) an NMI waits for its window */
+	bool irq_window; /* (o) VMEXIT_IRQ_WINDOW is wanted */
 };
 
 _Static_assert(offsetof(struct vmx_vcpu, vcpu) == 0, "vmx_of() and page_free() rely on it");
 
 /* What a CPU has for this backend (struct cpu ->hvm_area). (o) this CPU only */
 struct vmx_cpu {
-	void *vmxon;              /* region given to VMXON */
+	void *vmxon;		  /* region given to VMXON */
 	struct vmx_vcpu *current; /* whose VMCS is current and whose struct unswitched is loaded */
 };
 
@@ -98,9 +100,9 @@ void vmx_begin(struct vmx_vcpu *v);
 void vmx_end(struct vmx_vcpu *v);
 
 /* vmcs.c */
-int vmcs_init_shared(void);                /* bitmaps; once */
-void vmcs_set_up(struct vmx_vcpu *v);      /* all fields of a new, current VMCS */
-void vmcs_load_host(void);                 /* host state of this CPU, into the current VMCS */
+int vmcs_init_shared(void);	      /* bitmaps; once */
+void vmcs_set_up(struct vmx_vcpu *v); /* all fields of a new, current VMCS */
+void vmcs_load_host(void);	      /* host state of this CPU, into the current VMCS */
 void vmcs_set_proc(struct vmx_vcpu *v, uint32_t proc);
 
 /* state.c */
@@ -122,10 +124,15 @@ uint64_t cr4_read(void);
 void cr0_set(uint64_t cr0); /* unchecked, as cr4_set() and efer_set() */
 void cr4_set(uint64_t cr4);
 void efer_set(uint64_t efer);
-void cr_set_up(void);       /* masks, shadows */
+void cr_set_up(void);		 /* masks, shadows */
 bool pdptes_load(struct vm *vm); /* if paging is PAE's; false: a reserved bit is set */
 bool cr_write(struct vmx_vcpu *v, unsigned cr, uint64_t value); /* false: #GP */
-bool efer_write(struct vmx_vcpu *v, uint64_t value);            /* false: #GP */
+bool efer_write(struct vmx_vcpu *v, uint64_t value);		/* false: #GP */
+
+/* check.c: names the check that makes VM entries with these fields fail (SDM 3C, "Checks on VMX
+ * Controls, Host-State Area, Guest State"); NULL if it finds none. Pure. */
+typedef uint64_t vmcs_reader(const void *context, enum vmcs_field field);
+const char *vmcs_explain(const struct vmx_caps *caps, vmcs_reader *read, const void *context);
 
 /* inject.c */
 bool vmx_irq_ready(struct vcpu *vcpu);
@@ -138,6 +145,7 @@ void events_after_exit(struct vmx_vcpu *v); /* what the exit cut off is pending 
 
 /* exit.c */
 void exit_decode(struct vmx_vcpu *v, struct vmexit *exit);
+void exit_decode_failed_entry(struct vmx_vcpu *v, unsigned how, struct vmexit *exit);
 void exit_failed(struct vmexit *exit, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* ept.c */
@@ -147,8 +155,8 @@ int ept_map(struct vm *vm, gpa_t gpa, hpa_t hpa, uint64_t bytes);
 void ept_unmap(struct vm *vm, gpa_t gpa, uint64_t bytes);
 void ept_flush_vm(struct vm *vm);
 uint64_t ept_pointer(const struct vm *vm);
-void ept_flush_all(void);                      /* this CPU, everything */
-void vpid_flush(const struct vmx_vcpu *v);     /* this CPU, linear mappings of a vCPU */
+void ept_flush_all(void);		   /* this CPU, everything */
+void vpid_flush(const struct vmx_vcpu *v); /* this CPU, linear mappings of a vCPU */
 
 /* entry.S: VMLAUNCH or VMRESUME; 0 after an exit, 1 VMfailInvalid, 2 VMfailValid. */
 unsigned vmx_enter_guest(uint64_t gpr[GPR_COUNT], bool launched);

@@ -1,0 +1,130 @@
+# lasthop: `make help` lists what there is to call.
+B       ?= build
+ON      ?= auto
+CPUS    ?= 4
+CONFIG  ?= examples/$(or $(DEMO),bench).dts
+CC      := gcc
+
+WARN    := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wundef -Wvla
+INCLUDE := -Iinclude -I.
+DEPS     = -MMD -MP -MF $(basename $@).d
+mkdir    = @mkdir -p $(@D)
+
+.PHONY: all guests host run test bench soak verify lint unit boot-test setup clean help
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(B)/BOOTX64.EFI guests host ## build the EFI file, the guests and the host tools
+
+# --- the core: freestanding, upper half, no vector registers (they hold the guests' state) ---
+CORE_CFLAGS := -std=c17 -O2 -g -ffreestanding -mcmodel=kernel -mno-red-zone -mgeneral-regs-only \
+	-fno-stack-protector -fno-pic -fno-pie -fno-omit-frame-pointer -fcf-protection=none \
+	-fno-strict-aliasing $(WARN) -Ihv/core/libc $(INCLUDE)
+CORE_DIRS   := hv/core hv/core/libc hv/cpu hv/cpu/vmx hv/cpu/svm hv/dev vswitch
+CORE_SRC    := $(wildcard $(addsuffix /*.c,$(CORE_DIRS)) $(addsuffix /*.S,$(CORE_DIRS)))
+CORE_OBJ    := $(addprefix $(B)/core/,$(addsuffix .o,$(CORE_SRC))) $(B)/core/dsdt.o
+CORE_LD     := ld -nostdlib -static -z max-page-size=4096 -z noexecstack -T hv/core/core.lds
+LIBFDT       = $(shell $(CC) -print-file-name=libfdt.a)
+
+$(B)/core.elf: $(CORE_OBJ) hv/core/core.lds
+	$(CORE_LD) -o $@ $(CORE_OBJ) $(LIBFDT)
+
+$(B)/core/%.c.o: %.c
+	$(mkdir)
+	$(CC) $(CORE_CFLAGS) $(DEPS) -c $< -o $@
+
+$(B)/core/%.S.o: %.S
+	$(mkdir)
+	$(CC) $(CORE_CFLAGS) $(DEPS) -c $< -o $@
+
+# the guest's DSDT, compiled from the addresses of hv/core/guest_map.h
+$(B)/dsdt.aml: hv/dev/dsdt.asl hv/core/guest_map.h
+	$(mkdir)
+	$(CC) -E -P -x c -I. $< | sed 's/\([0-9A-Fa-f]\)ull/\1/g' > $(B)/dsdt.asl
+	iasl -we -p $(B)/dsdt $(B)/dsdt.asl > $(B)/dsdt.log || { cat $(B)/dsdt.log; exit 1; }
+
+$(B)/dsdt.c: $(B)/dsdt.aml
+	{ echo '#include "hv/dev/acpi_tables.h"'; echo 'const unsigned char dsdt_aml[] = {'; \
+	  od -An -v -tu1 $< | sed 's/ *\([0-9][0-9]*\)/\1,/g'; \
+	  echo '};'; echo 'const size_t dsdt_aml_bytes = sizeof(dsdt_aml);'; } > $@
+
+$(B)/core/dsdt.o: $(B)/dsdt.c hv/dev/acpi_tables.h
+	$(mkdir)
+	$(CC) $(CORE_CFLAGS) -c $< -o $@
+
+# --- the loader: position-independent, the core inside ---
+EFI_CFLAGS := -std=c17 -O2 -g -ffreestanding -fpic -fshort-wchar -mno-red-zone -mgeneral-regs-only \
+	-maccumulate-outgoing-args -fno-stack-protector -fno-tree-loop-distribute-patterns \
+	-fvisibility=hidden -DGNU_EFI_USE_MS_ABI $(WARN) $(INCLUDE) -Ihv/core/libc \
+	-isystem /usr/include/efi -isystem /usr/include/efi/x86_64
+CONFIG_SRC := $(wildcard hv/core/config*.c)
+EFI_SRC    := $(wildcard hv/boot/*.c) $(CONFIG_SRC) hv/core/print.c hv/core/libc/string.c \
+	hv/core/libc/stdlib.c hv/cpu/detect.c hv/cpu/vmx/detect.c hv/cpu/svm/detect.c hv/boot/jump.S
+EFI_OBJ    := $(addprefix $(B)/efi/,$(addsuffix .o,$(EFI_SRC)))
+EFI_COPY   := .text .sdata .data .dynamic .dynsym .rel .rela .rel.* .rela.* .reloc
+
+$(B)/efi/%.c.o: %.c
+	$(mkdir)
+	$(CC) $(EFI_CFLAGS) $(DEPS) -c $< -o $@
+
+$(B)/efi/%.S.o: %.S
+	$(mkdir)
+	$(CC) $(EFI_CFLAGS) $(DEPS) -c $< -o $@
+
+# $(call efi_link,core ELF): the loader with that core inside
+define efi_link
+	$(CC) -c -DCORE_ELF='"$1"' hv/boot/core_blob.S -o $@.blob.o
+	ld -nostdlib -znocombreloc -shared -Bsymbolic --no-undefined --fatal-warnings \
+		-T /usr/lib/elf_x86_64_efi.lds /usr/lib/crt0-efi-x86_64.o $(EFI_OBJ) $@.blob.o \
+		$(LIBFDT) /usr/lib/libgnuefi.a -o $@.so
+	objcopy $(EFI_COPY:%=-j '%') --target=efi-app-x86_64 $@.so $@
+endef
+
+$(B)/BOOTX64.EFI: $(EFI_OBJ) $(B)/core.elf hv/boot/core_blob.S
+	$(call efi_link,$(B)/core.elf)
+
+include guest/guest.mk tests/tests.mk
+
+# --- the host tools ---
+HOST_CFLAGS := -std=c17 -O2 -g $(WARN) $(INCLUDE)
+
+host: $(B)/host/lasthop-check
+
+$(B)/host/lasthop-check: scripts/check.c $(CONFIG_SRC)
+	$(mkdir)
+	$(CC) $(HOST_CFLAGS) $(DEPS) scripts/check.c $(CONFIG_SRC) -lfdt -o $@
+
+# --- what there is to call ---
+setup: ## install what is missing; make the Bochs test bed
+	@scripts/setup
+
+run: setup ## boot CONFIG=FILE or DEMO=NAME on ON=auto|kvm|tcg|bochs with CPUS=N and show the results
+	@$(MAKE) --no-print-directory -s all
+	@B=$(B) scripts/lasthop run --on $(ON) --cpus $(CPUS) $(if $(JSON),--json $(JSON)) $(CONFIG)
+
+test: setup ## all tests, 25 minutes at most
+	@$(MAKE) --no-print-directory -s -j2 all tests-built
+	@scripts/stages quick
+
+soak: setup ## what takes longer: ONLY=linux|dataplane|driver|fuzz for one part
+	@$(MAKE) --no-print-directory -s -j2 all tests-built
+	@scripts/stages soak $(ONLY)
+
+bench: setup ## measure, and write tables and plots to $(B)/bench
+	@$(MAKE) --no-print-directory -s all $(B)/bench/native
+	@$(B)/bench/native
+
+verify: setup ## check the protocol models with spin
+	@scripts/verify
+
+lint: ## format, clang-tidy, cppcheck, headers, include table
+	@scripts/setup --no-bochs --lint
+	@scripts/lint.py --format --tidy
+
+clean: ## remove what was built; the test bed stays
+	rm -rf $(B)
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+-include $(shell test -d $(B) && find $(B) -name '*.d')

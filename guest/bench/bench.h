@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The benchmark guest. Boot arguments:
+ *
+ *   role=sink ip=A.B.C.D
+ *   role=source ip=A.B.C.D peer=A.B.C.D tests=stream:BYTES,rr:BYTES,… [runs=N] [packets=N]
+ *        [transactions=N] [burst=N]
+ *   both: [net=N] (which virtio-net device, 0 is the first), [tx=single|chain|indirect] (how
+ *        frames are described to the device)
+ *
+ * The source drives: for each run START to the sink, frames, END; BYE after the last one. Control
+ * messages are answered, and repeated until they are. Who has a result to tell (lasthop/bench.h):
+ * the sink for stream, the source for rr.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "guest/bench/link.h"
+#include "lasthop/bench.h"
+
+enum { BENCH_MAX_TESTS = 32 };
+
+struct bench_case {
+	enum bench_test test;
+	uint32_t frame_bytes;
+	uint64_t count; /* frames or transactions a run */
+};
+
+struct bench_plan {
+	unsigned cases;
+	struct bench_case list[BENCH_MAX_TESTS];
+	uint32_t runs;
+	uint32_t burst; /* frames shown to the device at once */
+};
+
+/* Reads tests=, runs= and so on; NULL, or what is wrong with them. */
+const char *plan_parse(const char *cmdline, unsigned mtu, struct bench_plan *plan);
+
+/* One run each; the result's test, frame_bytes, run and runs are filled in by the caller. False:
+ * the guest cannot go on (and has printed why). */
+bool stream_run(struct link *link, const struct bench_plan *plan, const struct bench_case *c,
+		uint32_t session, uint64_t *stalls);
+bool rr_run(struct link *link, const struct bench_case *c, uint32_t session,
+	    struct bench_result *result);
+
+/* The roles; their value is the guest's end status. */
+int source_main(struct link *link, const struct bench_plan *plan);
+int sink_main(struct link *link);
+
+/* Tells the hypervisor, if it is lasthop, and prints. False: it refused (printed). */
+bool bench_begin(const struct link *link);
+bool bench_report(const struct bench_result *result);

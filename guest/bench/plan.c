@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The source's boot arguments. Tested on the host. */
+#include "guest/bench/bench.h"
+
+#include <stddef.h>
+
+#include "guest/lib/args.h"
+#include "guest/lib/string.h"
+#include "guest/lib/vq.h"
+
+enum { ETHERNET_HEADER = 14, RUNS_MAX = 1000, BURST_DEFAULT = 32 };
+
+/* Sized for emulators of 100 million instructions a second: the whole demo within a minute. */
+static uint64_t default_packets(uint32_t frame_bytes)
+{
+	if (frame_bytes <= 256)
+		return 20000;
+	return frame_bytes <= 1514 ? 10000 : 3000;
+}
+
+enum { DEFAULT_TRANSACTIONS = 500 };
+
+/* One "stream:BYTES" or "rr:BYTES" in s..end; NULL if it is none, else where it ends. */
+static const char *parse_case(const char *s, const char *end, struct bench_case *c)
+{
+	uint64_t bytes;
+
+	if (end - s > 7 && !strncmp(s, "stream:", 7)) {
+		c->test = BENCH_STREAM;
+		s += 7;
+	} else if (end - s > 3 && !strncmp(s, "rr:", 3)) {
+		c->test = BENCH_RR;
+		s += 3;
+	} else {
+		return NULL;
+	}
+	s = args_number(s, end, &bytes);
+	c->frame_bytes = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+	return s;
+}
+
+static const char *parse_cases(const char *s, const char *end, unsigned mtu,
+			       struct bench_plan *plan)
+{
+	for (;; s++) { /* over the comma */
+		struct bench_case *c = &plan->list[plan->cases];
+
+		if (plan->cases == BENCH_MAX_TESTS)
+			return "tests= names more than 32 tests";
+		s = parse_case(s, end, c);
+		if (!s || (s < end && *s != ','))
+			return "tests= wants stream:BYTES or rr:BYTES, separated by commas";
+		if (c->frame_bytes < WIRE_MIN_FRAME || c->frame_bytes > WIRE_MAX_FRAME)
+			return "tests= names a frame that is not of 60 to 9014 bytes";
+		if (c->frame_bytes > mtu + ETHERNET_HEADER)
+			return "tests= names a frame larger than the device's MTU and 14 bytes: "
+			       "raise max-frame-size";
+		plan->cases++;
+		if (s == end)
+			return NULL;
+	}
+}
+
+const char *plan_parse(const char *cmdline, unsigned mtu, struct bench_plan *plan)
+{
+	uint64_t runs, packets, transactions, burst;
+	const char *tests, *error;
+	size_t bytes;
+
+	*plan = (struct bench_plan){ 0 };
+	tests = args_find(cmdline, "tests", &bytes);
+	if (!tests)
+		return "tests= is missing, as in tests=stream:1514,rr:64";
+	error = parse_cases(tests, tests + bytes, mtu, plan);
+	if (error)
+		return error;
+	if (!args_u64(cmdline, "runs", 1, &runs) || !runs || runs > RUNS_MAX)
+		return "runs= is not a number from 1 to 1000";
+	if (!args_u64(cmdline, "packets", 0, &packets) || packets > UINT32_MAX)
+		return "packets= is not a number below 2^32";
+	if (!args_u64(cmdline, "transactions", 0, &transactions) || transactions > UINT32_MAX)
+		return "transactions= is not a number below 2^32";
+	if (!args_u64(cmdline, "burst", BURST_DEFAULT, &burst) || !burst || burst > VQ_MAX)
+		return "burst= is not a number from 1 to 256";
+	plan->runs = (uint32_t)runs;
+	plan->burst = (uint32_t)burst;
+	for (unsigned i = 0; i < plan->cases; i++) {
+		struct bench_case *c = &plan->list[i];
+
+		if (c->test == BENCH_RR)
+			c->count = transactions ? transactions : DEFAULT_TRANSACTIONS;
+		else
+			c->count = packets ? packets : default_packets(c->frame_bytes);
+	}
+	return NULL;
+}

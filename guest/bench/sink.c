@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The sink: verifies each frame of a stream and counts; sends rr frames back. It sleeps when
+ * there is nothing to receive. Everything in a frame may be wrong: it is checked before use.
+ */
+#include "guest/bench/bench.h"
+
+#include "guest/bench/sequence.h"
+#include "guest/lib/clock.h"
+#include "guest/lib/cpu.h"
+#include "guest/lib/print.h"
+#include "guest/lib/string.h"
+
+/* Each frame's checksum is verified; some are also compared with the pattern, which finds
+ * 16-bit words that changed places. */
+enum { COMPARE_EVERY = 16, LINGER_MS = 3 * RETRY_MS };
+
+static struct control session;      /* START of the current run; .session 0: none open */
+static struct control last_end;     /* the answer to END, for when it is asked for again */
+static struct sequence sequence;
+static struct bench_result result;  /* of the current run */
+static uint64_t damaged, first_tsc, last_tsc;
+static uint64_t all_corrupt;
+static bool report_failed;
+
+static void answer(struct link *link, const struct control *to, uint16_t refused)
+{
+	struct control message = *to;
+
+	message.type = to->type | CONTROL_ACK;
+	message.refused = refused;
+	(void)link_send(link, &message); /* lost: the source asks again */
+}
+
+static void take_start(struct link *link, const struct control *message)
+{
+	bool bad = (message->test != BENCH_STREAM && message->test != BENCH_RR) ||
+		   message->frame_bytes > net_info()->mtu + 14 || message->runs < message->run;
+
+	if (message->session != session.session && !bad) {
+		session = *message;
+		result = (struct bench_result){
+			.test = message->test,
+			.frame_bytes = message->frame_bytes,
+			.run = message->run,
+			.runs = message->runs,
+		};
+		sequence_clear(&sequence);
+		damaged = first_tsc = last_tsc = 0;
+		if (message->test == BENCH_STREAM && !bench_begin(link))
+			report_failed = true;
+	}
+	answer(link, message, bad);
+}
+
+static void finish(const struct control *message)
+{
+	uint64_t seen = result.packets + damaged;
+
+	result.sent = message->sent;
+	result.sender_stalls = message->stalls;
+	result.nanoseconds = clock_ns(last_tsc - first_tsc);
+	result.lost = message->sent > seen ? message->sent - seen : 0;
+	result.corrupt += damaged;
+	all_corrupt += result.corrupt;
+
+	last_end = *message;
+	last_end.packets = result.packets;
+	last_end.lost = result.lost;
+	last_end.reordered = result.reordered;
+	last_end.corrupt = result.corrupt;
+	last_end.nanoseconds = result.nanoseconds;
+	session.session = 0;
+	if (session.test == BENCH_STREAM && !bench_report(&result)) /* rr: by the source */
+		report_failed = true;
+}
+
+static void take_end(struct link *link, const struct control *message)
+{
+	if (message->session == session.session)
+		finish(message); /* and prints, before the answer lets the next run begin */
+	if (message->session == last_end.session)
+		answer(link, &last_end, 0);
+}
+
+static bool frame_ok(const struct net_frame *frame, const struct wire_stamp *stamp)
+{
+	return frame->bytes == session.frame_bytes && stamp->magic == WIRE_MAGIC &&
+	       stamp->sequence < session.count &&
+	       (stamp->sequence % COMPARE_EVERY || wire_pattern_ok(frame));
+}
+
+static void take_stream(const struct net_frame *frame)
+{
+	struct wire_stamp stamp;
+	uint64_t now = rdtsc();
+
+	if (!session.session || session.test != BENCH_STREAM)
+		return;
+	if (!wire_copy(frame, WIRE_HEADERS, &stamp, sizeof(stamp))) {
+		damaged++;
+		return;
+	}
+	if (stamp.session != session.session)
+		return; /* a late one of an earlier run */
+	if (!frame_ok(frame, &stamp)) {
+		damaged++;
+		return;
+	}
+	switch (sequence_note(&sequence, stamp.sequence)) {
+	case SEQUENCE_TWICE:
+		result.corrupt++;
+		return;
+	case SEQUENCE_LATE:
+		result.reordered++;
+		break;
+	case SEQUENCE_NEW:
+		break;
+	}
+	if (!result.packets++)
+		first_tsc = now;
+	last_tsc = now;
+	result.bytes += frame->bytes;
+}
+
+/* True if it was BYE. */
+static bool take_control(struct link *link, const struct net_frame *frame)
+{
+	struct control message;
+
+	if (!wire_copy(frame, WIRE_HEADERS, &message, sizeof(message)) ||
+	    message.magic != WIRE_MAGIC || !message.session)
+		return false;
+	if (!session.session) { /* between runs: whoever starts is the peer */
+		wire_sender(frame, WIRE_CONTROL, &link->peer);
+		link->peer_known = true;
+	}
+	if (message.type == CONTROL_START)
+		take_start(link, &message);
+	else if (message.type == CONTROL_END)
+		take_end(link, &message);
+	else if (message.type == CONTROL_BYE)
+		answer(link, &message, 0);
+	return message.type == CONTROL_BYE;
+}
+
+/* Takes all that is there; true if BYE was among it. *busy: there was anything of ours. */
+static bool drain(struct link *link, bool *busy)
+{
+	struct net_frame frame;
+	enum wire_kind kind;
+	bool bye = false;
+
+	while ((kind = link_receive(link, &frame)) != WIRE_NONE) {
+		*busy = true;
+		if (kind == WIRE_STREAM)
+			take_stream(&frame);
+		else if (kind == WIRE_RR)
+			link_echo(&frame);
+		else if (kind == WIRE_CONTROL)
+			bye |= take_control(link, &frame);
+		else if (session.session)
+			damaged++;
+		net_release(&frame);
+	}
+	return bye;
+}
+
+static int judge(void)
+{
+	if (all_corrupt)
+		print("bench: %lu frames were corrupt\n", all_corrupt);
+	if (net_trouble())
+		print("bench: %s\n", net_trouble());
+	return all_corrupt || report_failed || net_trouble() ? 1 : 0;
+}
+
+int sink_main(struct link *link)
+{
+	uint64_t end = rdtsc() + clock_ms(PEER_TIMEOUT_MS);
+	bool bye = false;
+
+	while (rdtsc() < end) {
+		bool busy = false;
+
+		if (drain(link, &busy) && !bye) {
+			bye = true; /* our answer may get lost: stay for the repetition */
+			end = rdtsc() + clock_ms(LINGER_MS);
+		} else if (busy && !bye) {
+			end = rdtsc() + clock_ms(PEER_TIMEOUT_MS);
+		}
+		net_sleep(end);
+		if (net_trouble())
+			break;
+	}
+	if (!bye && !net_trouble()) {
+		print("bench: nothing came from the source for a minute\n");
+		return 1;
+	}
+	return judge();
+}

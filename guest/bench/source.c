@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The source: goes through its plan (see bench.h). */
+#include "guest/bench/bench.h"
+
+#include "guest/lib/cpu.h"
+#include "guest/lib/print.h"
+
+enum { BYE_TIMEOUT_MS = 2000 };
+
+static bool call(struct link *link, const struct control *message, struct control *answer)
+{
+	if (link_call(link, message, answer, PEER_TIMEOUT_MS))
+		return true;
+	print("bench: the peer does not answer control message %u: %s\n", message->type,
+	      net_trouble() ? net_trouble() : "no frame came back within a minute");
+	return false;
+}
+
+static bool start(struct link *link, struct control *message, const struct bench_case *c)
+{
+	struct control answer;
+
+	message->type = CONTROL_START;
+	message->test = c->test;
+	message->frame_bytes = c->frame_bytes;
+	message->count = c->count;
+	if (!call(link, message, &answer))
+		return false;
+	if (answer.refused)
+		print("bench: the sink refuses frames of %u bytes\n", c->frame_bytes);
+	return !answer.refused;
+}
+
+/* One run of one test; false: the guest has failed. */
+static bool run(struct link *link, const struct bench_plan *plan, const struct bench_case *c,
+		struct control *message)
+{
+	struct control answer;
+	struct bench_result result = {
+		.test = c->test,
+		.frame_bytes = c->frame_bytes,
+		.run = message->run,
+		.runs = message->runs,
+	};
+
+	if (!start(link, message, c))
+		return false;
+	if (c->test == BENCH_RR && !rr_run(link, c, message->session, &result))
+		return false;
+	if (c->test == BENCH_STREAM && !stream_run(link, plan, c, message->session, &message->stalls))
+		return false;
+	message->type = CONTROL_END;
+	message->sent = c->test == BENCH_RR ? result.sent : c->count;
+	if (!call(link, message, &answer))
+		return false;
+	if (answer.corrupt)
+		print("bench: the sink counts %lu corrupt frames\n", answer.corrupt);
+	if (c->test == BENCH_STREAM && !answer.packets)
+		print("bench: the sink has not seen a single frame of the stream\n");
+	return !answer.corrupt && (c->test == BENCH_RR || answer.packets);
+}
+
+int source_main(struct link *link, const struct bench_plan *plan)
+{
+	uint32_t session = (uint32_t)(rdtsc() >> 4) | 1;
+	struct control answer, bye = { .magic = WIRE_MAGIC, .type = CONTROL_BYE };
+	bool ok = true;
+
+	if (!link_resolve(link)) {
+		print("bench: nobody answers ARP for the peer's address\n");
+		return 1;
+	}
+	for (unsigned i = 0; i < plan->cases && ok; i++) {
+		for (uint32_t n = 1; n <= plan->runs && ok; n++, session += 2) {
+			struct control message = {
+				.magic = WIRE_MAGIC,
+				.session = session, /* odd: never 0 */
+				.run = n,
+				.runs = plan->runs,
+			};
+
+			ok = run(link, plan, &plan->list[i], &message);
+		}
+	}
+	bye.session = session;
+	/* The answer may be lost and the sink gone: nothing is wrong then. */
+	(void)link_call(link, &bye, &answer, BYE_TIMEOUT_MS);
+	return ok ? 0 : 1;
+}

@@ -1,0 +1,21 @@
+# The bundled guests: guest/bench and the test guests of tests/boot/guests, each one ELF file in
+# $(B)/guest, on the runtime of guest/lib.
+GUEST_CFLAGS := -std=c17 -O2 -g -ffreestanding -mcmodel=small -mno-red-zone -mgeneral-regs-only \
+	-fno-stack-protector -fno-pic -fno-asynchronous-unwind-tables \
+	-fno-tree-loop-distribute-patterns $(WARN) $(INCLUDE)
+GUEST_LD     := $(CC) -nostdlib -static -no-pie \
+	-Wl,-T,guest/lib/guest.lds,-z,max-page-size=4096,--build-id=none,--fatal-warnings
+guest_obj     = $(patsubst %,$(B)/guest/o/%.o,$(wildcard $1/*.c $1/*.S))
+TEST_GUESTS  := $(basename $(notdir $(wildcard tests/boot/guests/*.c)))
+
+guests: $(addprefix $(B)/guest/,$(addsuffix .elf,bench $(TEST_GUESTS)))
+
+$(B)/guest/o/%.o: %
+	$(mkdir)
+	$(CC) $(GUEST_CFLAGS) $(DEPS) -c $< -o $@
+
+$(B)/guest/bench.elf: $(call guest_obj,guest/bench) $(call guest_obj,guest/lib) guest/lib/guest.lds
+	$(GUEST_LD) -o $@ $(filter %.o,$^)
+
+$(B)/guest/%.elf: $(B)/guest/o/tests/boot/guests/%.c.o $(call guest_obj,guest/lib) guest/lib/guest.lds
+	$(GUEST_LD) -o $@ $(filter %.o,$^)

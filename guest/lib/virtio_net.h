@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * virtio-net, driver side (virtio 1.2, section 5.1): one device, one queue pair. Frames go out of
+ * and come into buffers of the driver, without a copy. Interrupts: IRQ_NET_RX, IRQ_NET_TX; the
+ * caller works with interrupts off and sleeps in net_sleep().
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { NET_HEADER = 12, NET_MAX_SEGMENTS = 8 };
+
+/* How a frame to be sent is described to the device */
+enum net_tx_mode { NET_TX_SINGLE, NET_TX_CHAIN, NET_TX_INDIRECT };
+
+struct net_info {
+	uint8_t mac[6];
+	unsigned mtu;
+	uint64_t features;
+	unsigned rx_buffers, tx_slots;
+};
+
+/* A received frame: its pieces in the driver's buffers, until net_release(). */
+struct net_frame {
+	uint32_t bytes;
+	unsigned segments;
+	struct net_segment {
+		const uint8_t *data;
+		uint32_t bytes;
+		uint16_t buffer;
+	} segment[NET_MAX_SEGMENTS];
+};
+
+/* Opens the index'th virtio-net device. NULL, or what is wrong. */
+const char *net_open(unsigned index, enum net_tx_mode mode);
+const struct net_info *net_info(void);
+
+/* The next frame; false if there is none. */
+bool net_receive(struct net_frame *frame);
+/* Gives its buffers back; the device sees them at net_refill() or some frames later. */
+void net_release(const struct net_frame *frame);
+void net_refill(void);
+
+/* Sending: a slot is a buffer for one frame, free or owned by the device. */
+int net_tx_slot(void); /* a free one, or -1 */
+uint8_t *net_tx_buffer(unsigned slot); /* its frame's first byte; mtu + 18 bytes */
+void net_tx_push(unsigned slot, uint32_t bytes);
+void net_tx_flush(void);     /* what was pushed is for the device to send */
+void net_tx_reclaim(void);   /* takes back the slots that are done */
+unsigned net_tx_free(void);
+
+/* Sleeps until about half of the pushed frames are done; at most to the deadline (TSC). */
+void net_tx_sleep(uint64_t deadline);
+
+/* Sleeps until a frame is there, another interrupt comes or the deadline is over. */
+void net_sleep(uint64_t deadline);
+
+/* A sentence if the device misbehaved or wants a reset, else NULL. */
+const char *net_trouble(void);

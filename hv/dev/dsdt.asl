@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The guest's DSDT: host bridge with its windows, the ECAM range (Linux refuses ECAM that no
+ * PNP0C02 covers), the serial port, S5. Goes through the C preprocessor first: the addresses are
+ * those of hv/core/guest_map.h. Processors, one per vCPU, are in an SSDT (acpi_tables.c).
+ */
+#include "hv/core/guest_map.h"
+
+/* iasl folds no arithmetic in resource descriptors */
+#define IO_LAST   0xFFFF
+#define IO_BYTES  0xF000
+#define BAR_LAST  0xDFFFFFFF
+#define BAR_BYTES 0x20000000
+#if IO_LAST != GUEST_IO_END - 1 || IO_BYTES != GUEST_IO_END - GUEST_IO_WINDOW || \
+	BAR_LAST != GUEST_BAR_END - 1 || BAR_BYTES != GUEST_BAR_END - GUEST_BAR_WINDOW
+#error "the bridge's windows differ from hv/core/guest_map.h"
+#endif
+
+DefinitionBlock ("", "DSDT", 2, "LSTHOP", "LASTHOP ", 1)
+{
+	Name (\_S5, Package () { GUEST_SLEEP_TYPE_S5, 0, 0, 0 })
+
+	Scope (\_SB)
+	{
+		Device (PCI0)
+		{
+			Name (_HID, EisaId ("PNP0A08"))
+			Name (_CID, EisaId ("PNP0A03"))
+			Name (_SEG, 0)
+			Name (_BBN, 0)
+			Name (_UID, 0)
+			Name (_CRS, ResourceTemplate ()
+			{
+				WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode,
+					0, 0, 0, 0, 1)
+				WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,
+					0, GUEST_IO_WINDOW, IO_LAST, 0, IO_BYTES)
+				DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed,
+					NonCacheable, ReadWrite,
+					0, GUEST_BAR_WINDOW, BAR_LAST, 0, BAR_BYTES)
+			})
+		}
+
+		Device (ECAM)
+		{
+			Name (_HID, EisaId ("PNP0C02"))
+			Name (_UID, 0)
+			Name (_CRS, ResourceTemplate ()
+			{
+				Memory32Fixed (ReadWrite, GUEST_ECAM_BASE, GUEST_ECAM_BYTES)
+			})
+		}
+
+		Device (COM1)
+		{
+			Name (_HID, EisaId ("PNP0501"))
+			Name (_UID, 0)
+			Name (_CRS, ResourceTemplate ()
+			{
+				IO (Decode16, GUEST_UART_PORT, GUEST_UART_PORT, 1, 8)
+				Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive)
+				{
+					GUEST_UART_IRQ
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Ties the guest's devices together (design, section 4): two buses, local APICs, I/O APIC, UART,
+ * clock, power registers, PCIe with a virtio-net device per NIC, ACPI tables. No PIC, PIT, VGA or
+ * PS/2: ports that nobody claims read all ones.
+ */
+#include "hv/dev/pc.h"
+
+#include <stddef.h>
+
+#include "hv/core/guest_map.h"
+#include "hv/core/log.h"
+#include "hv/core/pmm.h"
+#include "hv/dev/acpi_tables.h"
+#include "hv/dev/pc_impl.h"
+#include "hv/dev/switch_env.h"
+#include "hv/dev/virtio_net.h"
+#include "hv/dev/vlapic.h"
+
+static void pc_io(struct vcpu *vcpu, uint16_t port, unsigned bytes, bool write, uint32_t *value)
+{
+	uint64_t wide = *value;
+
+	if (!bus_access(&vcpu->vm->platform->io, vcpu, port, bytes, write, &wide))
+		wide = bus_ones(bytes);
+	if (!write)
+		*value = (uint32_t)wide;
+}
+
+static bool pc_mmio(struct vcpu *vcpu, gpa_t gpa, unsigned bytes, bool write, uint64_t *value)
+{
+	if (bus_access(&vcpu->vm->platform->memory, vcpu, gpa.v, bytes, write, value))
+		return true;
+	if (gpa.v < GUEST_BAR_WINDOW || gpa.v >= GUEST_BAR_END)
+		return false;
+	if (!write) /* no BAR is there (any more): as a PCI bus answers */
+		*value = bus_ones(bytes);
+	return true;
+}
+
+void pc_eoi(struct vm *vm, uint8_t vector)
+{
+	ioapic_eoi(&vm->platform->ioapic, vector);
+}
+
+static int make_board(struct platform *p, struct vm *vm)
+{
+	int err;
+
+	p->lapic_page = (struct bus_region){
+		.bytes = PAGE_SIZE, .widest = 4, .access = vlapic_page_access
+	};
+	if (!bus_map(&p->memory, &p->lapic_page, GUEST_LAPIC_BASE))
+		return fail(LH_INVAL, "the local APIC's page overlaps a device");
+	err = ioapic_init(&p->ioapic, vm, &p->memory);
+	if (!err)
+		err = uart_init(&p->uart, vm->config->name, &p->ioapic, &p->io);
+	if (!err)
+		err = rtc_init(&p->rtc, &p->io);
+	if (!err)
+		err = power_init(&p->power, &p->io);
+	if (!err)
+		err = pcie_init(&p->pcie, &p->io, &p->memory, &vm->log_limit);
+	return err;
+}
+
+static int make_nets(struct platform *p, struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->config->net_count; i++) {
+		p->nets[i] = virtio_net_create(vm, &p->pcie, &vm->config->nets[i]);
+		if (!p->nets[i])
+			return LH_NOMEM;
+		p->net_count = i + 1;
+	}
+	return 0;
+}
+
+static int make_tables(struct vm *vm)
+{
+	void *at = gmem_ptr(&vm->mem, vm->acpi_gpa.v, GUEST_ACPI_BYTES);
+
+	if (!at)
+		return fail(LH_INVAL, "vm %s: ACPI tables would not be in RAM", vm->config->name);
+	if (!acpi_tables_write(at, GUEST_ACPI_BYTES, vm->acpi_gpa.v, vm->vcpu_count))
+		return fail(LH_INVAL, "vm %s: ACPI tables do not fit", vm->config->name);
+	return 0;
+}
+
+static void pc_vm_destroy(struct vm *vm)
+{
+	struct platform *p = vm->platform;
+
+	if (!p)
+		return;
+	for (unsigned i = 0; i < p->net_count; i++)
+		virtio_net_destroy(p->nets[i]);
+	uart_finish(&p->uart);
+	vm->platform = NULL;
+	page_free(p, sizeof(*p));
+}
+
+static int pc_vm_create(struct vm *vm)
+{
+	struct platform *p = page_alloc(sizeof(*p));
+	int err;
+
+	if (!p)
+		return fail(LH_NOMEM, "vm %s: no memory for its devices", vm->config->name);
+	vm->platform = p;
+	err = make_board(p, vm);
+	if (!err)
+		err = make_nets(p, vm);
+	if (!err)
+		err = make_tables(vm);
+	if (err)
+		pc_vm_destroy(vm);
+	return err;
+}
+
+static struct port *pc_vm_port(struct vm *vm, unsigned i)
+{
+	struct platform *p = vm->platform;
+
+	return p && i < p->net_count ? p->nets[i]->port : NULL;
+}
+
+const struct platform_ops pc_platform = {
+	.vm_create = pc_vm_create,
+	.vm_destroy = pc_vm_destroy,
+	.vcpu_create = vlapic_create,
+	.vcpu_destroy = vlapic_destroy,
+	.io = pc_io,
+	.mmio = pc_mmio,
+	.msr_owned = vlapic_msr_owned,
+	.msr_read = vlapic_msr_read,
+	.msr_write = vlapic_msr_write,
+	.irq_pending = vlapic_irq_pending,
+	.irq_taken = vlapic_irq_taken,
+	.next_timer = vlapic_next_timer,
+	.switch_work = switch_work_run,
+	.port_by_mac = virtio_net_port_by_mac,
+	.vm_port = pc_vm_port,
+	.switches_create = virtio_net_switches,
+};

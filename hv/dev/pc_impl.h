@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* All devices of a VM, and what one of them asks of the others. */
+#pragma once
+
+#include <stdint.h>
+
+#include "hv/core/config.h"
+#include "hv/dev/bus.h"
+#include "hv/dev/ioapic.h"
+#include "hv/dev/pcie.h"
+#include "hv/dev/power.h"
+#include "hv/dev/rtc.h"
+#include "hv/dev/uart.h"
+
+struct vm;
+struct virtio_net;
+
+/* (c) after vm_create, but for what each device locks itself */
+struct platform {
+	struct bus io, memory;
+	struct bus_region lapic_page;
+	struct ioapic ioapic;
+	struct pcie pcie;
+	struct uart uart;
+	struct rtc rtc;
+	struct power power;
+	unsigned net_count;
+	struct virtio_net *nets[CONFIG_MAX_NETS];
+};
+
+/* A local APIC ended the service of a level-triggered vector. */
+void pc_eoi(struct vm *vm, uint8_t vector);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Transmit queues that have more work than one service may do: a list per CPU, served a slice at a
+ * time from the run loop (MB_SWITCH_WORK).
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/core/list.h"
+
+struct port;
+
+/* (c) constant (a) atomic [w] under the lock of the list it is in */
+struct switch_work {
+	struct list node;       /* [w] */
+	struct port *port;      /* (c) */
+	unsigned queue;         /* (c) */
+	_Atomic uint32_t home;  /* (a) whose list it is in, or about to be: CPU + 1; 0: none */
+	_Atomic uint32_t busy;  /* (a) CPUs that serve it now */
+	_Atomic bool cancelled; /* (a) */
+};
+
+void switch_work_init(struct switch_work *work, struct port *port, unsigned queue);
+
+/* Puts it into this CPU's list, unless it is in one. */
+void switch_work_queue(struct switch_work *work);
+
+/* Afterwards no CPU serves it, now or later. Its queue must have been stopped. */
+void switch_work_cancel(struct switch_work *work);
+
+/* Serves this CPU's list, a bounded slice; true: there is more. */
+bool switch_work_run(void);

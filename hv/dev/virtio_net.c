@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * virtio-net over the switch: device configuration, queues handed over to the port, and the
+ * receiver's side of vswitch/env.h: interrupts, state of the vCPU, broken drivers.
+ *
+ * The switch's control calls are serialised by one lock per switch. It is taken inside a transport's
+ * lock, and by nobody inside the switch.
+ */
+#include "hv/dev/virtio_net.h"
+
+#include <string.h>
+
+#include "hv/core/fail.h"
+#include "hv/core/log.h"
+#include "hv/core/pmm.h"
+#include "hv/core/vcpu.h"
+#include "hv/core/vm.h"
+#include "vswitch/env.h"
+
+#define VIRTIO_ID_NET         1
+#define CLASS_ETHERNET        0x020000u
+#define VIRTIO_NET_F_MTU      (1ull << 3)
+#define VIRTIO_NET_F_MAC      (1ull << 5)
+#define VIRTIO_NET_F_STATUS   (1ull << 16)
+#define VIRTIO_NET_S_LINK_UP  1u
+
+/* virtio 1.2, 5.1.4: what we have of the device configuration */
+struct net_config {
+	uint8_t mac[6];
+	uint16_t status;
+	uint16_t max_virtqueue_pairs;
+	uint16_t mtu;
+} __attribute__((packed));
+_Static_assert(sizeof(struct net_config) == 12, "virtio 1.2, 5.1.4");
+
+static struct switch_slot {
+	struct vswitch *sw;      /* (c) after virtio_net_switches() */
+	struct spinlock control; /* held around port_create/destroy, port_start/stop_queue */
+} switches[CONFIG_MAX_SWITCHES];
+
+static struct spinlock all_lock;
+static struct list all_nets = { &all_nets, &all_nets }; /* under all_lock */
+
+static struct virtio_net *net_of(struct virtio_pci *v)
+{
+	return container_of(v, struct virtio_net, virtio);
+}
+
+static struct switch_slot *slot_of(const struct virtio_net *net)
+{
+	return &switches[net->config->switch_index];
+}
+
+static bool queue_start(struct virtio_pci *v, unsigned queue)
+{
+	struct virtio_net *net = net_of(v);
+	struct queue_setup setup = {
+		.size = v->queue[queue].size,
+		.desc = v->queue[queue].desc,
+		.driver = v->queue[queue].driver,
+		.device = v->queue[queue].device,
+		.features = v->accepted,
+	};
+	const char *why = "";
+	int err;
+
+	spin_lock(&slot_of(net)->control);
+	err = port_start_queue(net->port, queue, &setup, &why);
+	spin_unlock(&slot_of(net)->control);
+	if (err)
+		log_limited(&v->vm->log_limit, "%s: queue %u cannot be used: %s",
+			    port_name(net->port), queue, why);
+	return err == 0;
+}
+
+static void queue_stop(struct virtio_pci *v, unsigned queue)
+{
+	struct virtio_net *net = net_of(v);
+
+	spin_lock(&slot_of(net)->control);
+	port_stop_queue(net->port, queue);
+	spin_unlock(&slot_of(net)->control);
+}
+
+static void notify(struct virtio_pci *v, unsigned queue)
+{
+	port_kick(net_of(v)->port, queue, VS_BATCH);
+}
+
+static uint64_t config_read(struct virtio_pci *v, unsigned at, unsigned bytes)
+{
+	const struct virtio_net *net = net_of(v);
+	struct net_config c = {
+		.status = VIRTIO_NET_S_LINK_UP,
+		.max_virtqueue_pairs = 1,
+		.mtu = (uint16_t)net->config->mtu,
+	};
+	uint64_t value = 0;
+
+	memcpy(c.mac, net->config->mac, sizeof(c.mac));
+	for (unsigned i = 0; i < bytes && at + i < sizeof(c); i++)
+		value |= (uint64_t)((uint8_t *)&c)[at + i] << (8 * i);
+	return value;
+}
+
+static const struct virtio_device_ops net_ops = {
+	.queue_start = queue_start,
+	.queue_stop = queue_stop,
+	.notify = notify,
+	.config_read = config_read,
+};
+
+/* vswitch/env.h: called by the switch, on any CPU, inside its batches. */
+
+enum peer_state env_peer_state(const struct port *port, unsigned queue)
+{
+	struct virtio_net *net = port_owner(port);
+	struct vcpu *vcpu = virtio_pci_queue_vcpu(&net->virtio, queue);
+
+	switch (atomic_load_explicit(&vcpu->state, memory_order_acquire)) {
+	case VCPU_BLOCKED:
+		return PEER_BLOCKED;
+	case VCPU_RUNNABLE:
+		return PEER_RUNNABLE;
+	case VCPU_RUNNING:
+		return PEER_RUNNING;
+	default:
+		return PEER_OFF;
+	}
+}
+
+void env_interrupt(struct port *port, unsigned queue)
+{
+	struct virtio_net *net = port_owner(port);
+
+	virtio_pci_queue_interrupt(&net->virtio, queue);
+}
+
+void env_device_broken(struct port *port, unsigned queue, const char *why)
+{
+	struct virtio_net *net = port_owner(port);
+
+	log_limited(&net->virtio.vm->log_limit, "%s: queue %u stopped: %s", port_name(port), queue,
+		    why);
+	virtio_pci_broken(&net->virtio);
+}
+
+void env_more_work(struct port *port, unsigned queue)
+{
+	struct virtio_net *net = port_owner(port);
+
+	switch_work_queue(&net->work[queue]);
+}
+
+static void list_add(struct virtio_net *net)
+{
+	spin_lock(&all_lock);
+	list_insert_before(&all_nets, &net->all);
+	spin_unlock(&all_lock);
+}
+
+static void list_drop(struct virtio_net *net)
+{
+	spin_lock(&all_lock);
+	list_remove(&net->all);
+	spin_unlock(&all_lock);
+}
+
+static int port_make(struct virtio_net *net, struct vm *vm)
+{
+	struct switch_slot *slot = slot_of(net);
+	char name[2 * CONFIG_MAX_NAME + 2];
+	struct port_config config = {
+		.name = name,
+		.mtu = net->config->mtu,
+		.queue_pairs = VIRTIO_NET_QUEUES / 2,
+		.mem = &vm->mem,
+		.owner = net,
+	};
+
+	snprintf(name, sizeof(name), "%s/%s", vm->config->name, net->config->name);
+	if (net->config->queue_pairs > VIRTIO_NET_QUEUES / 2)
+		log_printf("%s: queue-pairs is %u, but this version offers %u", name,
+			   net->config->queue_pairs, VIRTIO_NET_QUEUES / 2);
+	memcpy(config.mac, net->config->mac, sizeof(config.mac));
+	spin_lock(&slot->control);
+	net->port = port_create(slot->sw, &config);
+	spin_unlock(&slot->control);
+	if (!net->port)
+		return fail(LH_NOMEM, "%s: no memory, or more than %u ports on switch %s", name,
+			    VS_MAX_PORTS, switch_name(slot->sw));
+	for (unsigned i = 0; i < VIRTIO_NET_QUEUES; i++)
+		switch_work_init(&net->work[i], net->port, i);
+	return 0;
+}
+
+struct virtio_net *virtio_net_create(struct vm *vm, struct pcie *pcie,
+				     const struct config_net *config)
+{
+	struct virtio_net *net = page_alloc(sizeof(*net));
+	struct virtio_pci_setup setup = {
+		.vm = vm,
+		.type = VIRTIO_ID_NET,
+		.class_code = CLASS_ETHERNET,
+		.queue_count = VIRTIO_NET_QUEUES,
+		.features = switch_features() | VIRTIO_NET_F_MTU | VIRTIO_NET_F_MAC |
+			    VIRTIO_NET_F_STATUS | VIRTIO_F_VERSION_1,
+		.ops = &net_ops,
+	};
+
+	if (!net) {
+		fail(LH_NOMEM, "vm %s: no memory for %s", vm->config->name, config->name);
+		return NULL;
+	}
+	net->config = config;
+	list_init(&net->all);
+	virtio_pci_init(&net->virtio, &setup);
+	if (port_make(net, vm) < 0 || pcie_attach(pcie, &net->virtio.pci) < 0) {
+		virtio_net_destroy(net);
+		return NULL;
+	}
+	list_add(net);
+	return net;
+}
+
+void virtio_net_destroy(struct virtio_net *net)
+{
+	struct switch_slot *slot = slot_of(net);
+
+	list_drop(net);
+	if (net->port) {
+		virtio_pci_reset(&net->virtio);
+		for (unsigned i = 0; i < VIRTIO_NET_QUEUES; i++)
+			switch_work_cancel(&net->work[i]);
+		spin_lock(&slot->control);
+		port_destroy(net->port);
+		spin_unlock(&slot->control);
+	}
+	page_free(net, sizeof(*net));
+}
+
+struct port *virtio_net_port_by_mac(const uint8_t mac[6], struct vm **vm)
+{
+	struct port *port = NULL;
+
+	spin_lock(&all_lock);
+	list_for_each(pos, &all_nets) {
+		struct virtio_net *net = container_of(pos, struct virtio_net, all);
+
+		if (memcmp(net->config->mac, mac, 6) == 0) {
+			port = net->port;
+			*vm = net->virtio.vm;
+			break;
+		}
+	}
+	spin_unlock(&all_lock);
+	return port;
+}
+
+int virtio_net_switches(const struct config *config)
+{
+	for (unsigned i = 0; i < config->switch_count; i++) {
+		switches[i].sw = switch_create(config->switches[i].name);
+		if (!switches[i].sw)
+			return fail(LH_NOMEM, "switch %s: no memory", config->switches[i].name);
+	}
+	return 0;
+}

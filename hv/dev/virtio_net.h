@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The virtio network device (virtio 1.2, section 5.1): configuration and negotiation. Its queues
+ * are served by the switch (vswitch/), which asks back through vswitch/env.h.
+ */
+#pragma once
+
+#include "hv/core/config.h"
+#include "hv/core/list.h"
+#include "hv/dev/switch_env.h"
+#include "hv/dev/virtio_pci.h"
+#include "vswitch/switch.h"
+
+#define VIRTIO_NET_QUEUES 2 /* one receive, one transmit: no multiqueue yet */
+
+struct vm;
+
+struct virtio_net {
+	struct virtio_pci virtio;
+	struct list all;                     /* under the list's lock: every device there is */
+	const struct config_net *config;     /* (c) */
+	struct port *port;                   /* (c) */
+	struct switch_work work[VIRTIO_NET_QUEUES];
+};
+
+/* Switches, from the config; once. */
+int virtio_net_switches(const struct config *config);
+
+/* The device with its port on the config's switch; NULL: an error, logged. Destroying it first
+ * stops its queues. */
+struct virtio_net *virtio_net_create(struct vm *vm, struct pcie *pcie,
+				     const struct config_net *config);
+void virtio_net_destroy(struct virtio_net *net);
+
+/* The port with this MAC, and its VM. */
+struct port *virtio_net_port_by_mac(const uint8_t mac[6], struct vm **vm);

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Interrupts through the guest's local APIC: who a message is for, IRR and ISR, priorities, EOI
+ * (SDM 3A, "Handling Interrupts"). A sender on any CPU sets the bit in IRR and then kicks the vCPU;
+ * the vCPU's CPU looks at IRR after it changed the vCPU's state (partner: block() in core/vcpu.c).
+ */
+#include "hv/core/log.h"
+#include "hv/cpu/hvm.h"
+#include "hv/dev/pc_impl.h"
+#include "hv/dev/vlapic_impl.h"
+
+#define BROADCAST         (~0u)
+#define MSI_BASE          0xfee00000ull
+#define MSI_BASE_MASK     0xfffffffffff00000ull
+#define MSI_LOGICAL       BIT(2)
+#define MSI_LEVEL         BIT(15)
+#define DFR_FLAT          0xf0000000u
+#define ICR_LOGICAL       BIT(11)
+#define ICR_ASSERT        BIT(14)
+#define ICR_LEVEL         BIT(15)
+#define SHORTHAND_NONE    0
+#define SHORTHAND_SELF    1
+#define SHORTHAND_OTHERS  3
+
+void vlapic_accept(struct vlapic *v, uint8_t vector, bool level)
+{
+	uint32_t bit = 1u << (vector & 31);
+	unsigned word = vector / 32;
+
+	if (vector < FIRST_VECTOR || !vlapic_enabled(v) || !(v->svr & SVR_ENABLE))
+		return;
+	if (level)
+		atomic_fetch_or(&v->tmr[word], bit);
+	else
+		atomic_fetch_and(&v->tmr[word], ~bit);
+	atomic_fetch_or(&v->irr[word], bit);
+}
+
+static int highest(const uint32_t words[APIC_WORDS])
+{
+	for (int i = APIC_WORDS - 1; i >= 0; i--)
+		if (words[i])
+			return 32 * i + 31 - __builtin_clz(words[i]);
+	return -1;
+}
+
+static int highest_request(const struct vlapic *v)
+{
+	for (int i = APIC_WORDS - 1; i >= 0; i--) {
+		uint32_t word = atomic_load(&v->irr[i]);
+
+		if (word)
+			return 32 * i + 31 - __builtin_clz(word);
+	}
+	return -1;
+}
+
+uint32_t vlapic_ppr(const struct vlapic *v)
+{
+	int in_service = highest(v->isr);
+	uint32_t isrv = in_service < 0 ? 0 : (uint32_t)in_service;
+
+	return (v->tpr & 0xf0) >= (isrv & 0xf0) ? v->tpr : isrv & 0xf0;
+}
+
+int vlapic_irq_pending(struct vcpu *vcpu)
+{
+	struct vlapic *v = vlapic_of(vcpu);
+	int vector;
+
+	vlapic_timer_expire(v);
+	if (atomic_load_explicit(&v->nmi, memory_order_relaxed) &&
+	    atomic_exchange(&v->nmi, false))
+		hvm->inject_nmi(vcpu);
+	if (!vlapic_enabled(v))
+		return -1;
+	vector = highest_request(v);
+	return vector >= 0 && ((uint32_t)vector & 0xf0) > (vlapic_ppr(v) & 0xf0) ? vector : -1;
+}
+
+void vlapic_irq_taken(struct vcpu *vcpu, uint8_t vector)
+{
+	struct vlapic *v = vlapic_of(vcpu);
+	uint32_t bit = 1u << (vector & 31);
+
+	atomic_fetch_and(&v->irr[vector / 32], ~bit);
+	v->isr[vector / 32] |= bit;
+}
+
+void vlapic_eoi(struct vlapic *v)
+{
+	int vector = highest(v->isr);
+	uint32_t bit;
+
+	if (vector < 0)
+		return;
+	bit = 1u << (vector & 31);
+	v->isr[vector / 32] &= ~bit;
+	if (atomic_load(&v->tmr[vector / 32]) & bit)
+		pc_eoi(v->vcpu->vm, (uint8_t)vector);
+}
+
+void vlapic_error(struct vlapic *v, uint32_t bit)
+{
+	uint32_t lvt = v->lvt[APIC_LVT_ERROR - APIC_LVT_TIMER];
+
+	v->esr_new |= bit;
+	if (!(lvt & LVT_MASKED))
+		vlapic_accept(v, (uint8_t)lvt, false);
+}
+
+/* SDM 3A, "Determining IPI Destination". */
+static bool is_for(const struct vlapic *v, uint32_t dest, bool logical)
+{
+	uint32_t id = v->vcpu->index;
+	uint32_t ldr;
+
+	if (dest == BROADCAST || !logical)
+		return dest == BROADCAST || dest == id;
+	if (vlapic_x2(v))
+		return dest >> 16 == id >> 4 && dest >> (id & 15) & 1;
+	ldr = v->ldr >> 24;
+	if ((v->dfr & DFR_FLAT) == DFR_FLAT)
+		return ldr & dest;
+	return ldr >> 4 == dest >> 4 && ldr & dest & 0xf;
+}
+
+/* One target. from: the sender if it is a vCPU's IPI: it sees its own without a kick. */
+static void deliver_to(struct vlapic *v, const struct apic_message *m, const struct vlapic *from)
+{
+	switch (m->mode) {
+	case APIC_FIXED:
+	case APIC_LOWEST:
+		vlapic_accept(v, m->vector, m->level);
+		break;
+	case APIC_NMI:
+		atomic_store(&v->nmi, true);
+		break;
+	case APIC_INIT:
+	case APIC_STARTUP:
+		log_limited(&v->vcpu->vm->log_limit,
+			    "vm %s: vCPU %u cannot be started: this version runs one vCPU a VM",
+			    v->vcpu->vm->config->name, v->vcpu->index);
+		return;
+	default: /* SMI, ExtINT: there is neither SMM nor a PIC */
+		return;
+	}
+	if (v != from)
+		vcpu_kick(v->vcpu);
+}
+
+static void deliver(struct vm *vm, const struct apic_message *m, struct vlapic *from,
+		    unsigned shorthand)
+{
+	for (unsigned i = 0; i < vm->vcpu_count; i++) {
+		struct vlapic *v = vlapic_of(vm->vcpus[i]);
+
+		if (shorthand == SHORTHAND_OTHERS && v == from)
+			continue;
+		if (shorthand == SHORTHAND_NONE && !is_for(v, m->dest, m->logical))
+			continue;
+		deliver_to(v, m, from);
+		if (m->mode == APIC_LOWEST)
+			return; /* "lowest priority": the first is as good as any */
+	}
+}
+
+void apic_deliver(struct vm *vm, const struct apic_message *message)
+{
+	deliver(vm, message, NULL, SHORTHAND_NONE);
+}
+
+static uint32_t wide_dest(uint32_t dest)
+{
+	return dest == 0xff ? BROADCAST : dest;
+}
+
+void msi_deliver(struct vm *vm, uint64_t address, uint32_t data)
+{
+	struct apic_message m = {
+		.dest = wide_dest(address >> 12 & 0xff),
+		.logical = address & MSI_LOGICAL,
+		.level = data & MSI_LEVEL,
+		.mode = data >> 8 & 7,
+		.vector = (uint8_t)data,
+	};
+
+	if ((address & MSI_BASE_MASK) == MSI_BASE)
+		apic_deliver(vm, &m);
+}
+
+struct vcpu *msi_target(struct vm *vm, uint64_t address)
+{
+	uint32_t dest = wide_dest(address >> 12 & 0xff);
+
+	if ((address & MSI_BASE_MASK) == MSI_BASE)
+		for (unsigned i = 0; i < vm->vcpu_count; i++)
+			if (is_for(vlapic_of(vm->vcpus[i]), dest, address & MSI_LOGICAL))
+				return vm->vcpus[i];
+	return NULL;
+}
+
+void vlapic_send_icr(struct vlapic *v)
+{
+	uint32_t low = (uint32_t)v->icr;
+	uint32_t dest = (uint32_t)(v->icr >> 32);
+	unsigned shorthand = low >> 18 & 3;
+	struct apic_message m = {
+		.dest = vlapic_x2(v) ? dest : wide_dest(dest >> 24),
+		.logical = low & ICR_LOGICAL,
+		.mode = low >> 8 & 7,
+		.vector = (uint8_t)low,
+	};
+
+	if (m.mode == APIC_INIT && low & ICR_LEVEL && !(low & ICR_ASSERT))
+		return; /* INIT level de-assert: not supported since the Pentium 4 */
+	if ((m.mode == APIC_FIXED || m.mode == APIC_LOWEST) && m.vector < FIRST_VECTOR) {
+		vlapic_error(v, ESR_SEND_ILLEGAL);
+		return;
+	}
+	if (shorthand == SHORTHAND_SELF) {
+		if (m.mode == APIC_FIXED)
+			vlapic_accept(v, m.vector, false);
+		return;
+	}
+	deliver(v->vcpu->vm, &m, v, shorthand);
+}

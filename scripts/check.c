@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * lasthop-check: the config parser of the hypervisor on the host. One JSON object a line for each
+ * error; exit status 0 without errors, 1 with, 2 if the file cannot be read. scripts/lasthop runs
+ * it for `check` and before `run` and `image`, and turns its lines into file, line and column.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hv/core/config.h"
+
+static void print_json_string(const char *s)
+{
+	putchar('"');
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			putchar('\\');
+		if ((unsigned char)*s < ' ')
+			printf("\\u%04x", (unsigned char)*s);
+		else
+			putchar(*s);
+	}
+	putchar('"');
+}
+
+static void print_error(void *context, const struct config_error *error)
+{
+	(void)context;
+	printf("{\"node\":");
+	print_json_string(error->node);
+	printf(",\"property\":");
+	print_json_string(error->property);
+	printf(",\"text\":");
+	print_json_string(error->text);
+	printf("}\n");
+}
+
+/* The whole file in new memory, at most max + 1 bytes of it: the caller tells what is too much. */
+static void *read_file(const char *path, size_t max, size_t *bytes)
+{
+	FILE *file = fopen(path, "rb");
+	char *data = NULL;
+	size_t room = 0;
+	bool failed = false;
+
+	*bytes = 0;
+	if (!file)
+		return NULL;
+	for (;;) {
+		if (*bytes == room) {
+			room = room ? room * 2 : 65536;
+			char *more = realloc(data, room);
+			failed = !more;
+			if (failed)
+				break;
+			data = more;
+		}
+		size_t got = fread(data + *bytes, 1, room - *bytes, file);
+		*bytes += got;
+		if (!got || *bytes > max)
+			break;
+	}
+	if (failed || ferror(file)) { /* no memory; a folder or a bad disk */
+		free(data);
+		data = NULL;
+	}
+	fclose(file);
+	return data;
+}
+
+/* Looks for one image in the folders, in their order, and checks the first that is there. */
+static unsigned check_image(const struct config_vm *vm, const char *property, const char *name,
+			    char **folders)
+{
+	size_t bytes = 0;
+	void *data = NULL;
+
+	if (!name[0] || !*folders)
+		return 0;
+	for (; *folders && !data; folders++) {
+		size_t room = strlen(*folders) + strlen(name) + 2;
+		char *path = malloc(room);
+
+		if (!path)
+			exit(2);
+		snprintf(path, room, "%s/%s", *folders, name);
+		data = read_file(path, CONFIG_MAX_IMAGE_BYTES, &bytes);
+		free(path);
+	}
+	unsigned errors =
+		config_check_image(vm, property, data, data ? bytes : 0, print_error, NULL);
+	free(data);
+	return errors;
+}
+
+static int check(const char *file, char **folders)
+{
+	size_t bytes;
+	void *dtb = read_file(file, 64 * CONFIG_MAX_DTB_BYTES, &bytes);
+	struct config *config = malloc(sizeof(*config));
+
+	if (!dtb || !config) {
+		fprintf(stderr, "lasthop-check: %s: %s\n", file, strerror(errno));
+		free(dtb);
+		free(config);
+		return 2;
+	}
+	unsigned errors = config_parse(dtb, bytes, config, print_error, NULL);
+	for (unsigned i = 0; i < config->vm_count; i++) {
+		struct config_vm *vm = &config->vms[i];
+
+		errors += check_image(vm, "kernel", vm->kernel, folders);
+		errors += check_image(vm, "initrd", vm->initrd, folders);
+	}
+	free(config);
+	free(dtb);
+	return errors ? 1 : 0;
+}
+
+/* What the parser knows, for the test of docs/config.md and for completion in editors. */
+static int print_properties(void)
+{
+	struct config_property p;
+
+	for (size_t i = 0; config_property_at(i, &p); i++)
+		printf("%s %s %s %s %u %u\n", p.node, p.name, config_kind_name(p.kind),
+		       p.required ? "required" : "optional", p.min, p.max);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && !strcmp(argv[1], "--properties"))
+		return print_properties();
+	if (argc < 2 || argv[1][0] == '-') {
+		fprintf(stderr, "usage: lasthop-check FILE.dtb [IMAGE_DIR...]\n"
+				"       lasthop-check --properties\n");
+		return 2;
+	}
+	return check(argv[1], argv + 2);
+}

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""One boot of a disk image on a test bed, followed through its events to its end."""
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import events, image, paths, testbed
+
+POLL_SECONDS = 0.05
+QUIET_SECONDS = 0.5             # a serial log that did not grow for so long is complete
+DRAIN_SECONDS = 5               # but we wait no longer than this for it
+
+
+@dataclass
+class Outcome:
+    ended: str                  # end, panic, refused: by its event; died: the machine; timeout
+    stream: events.EventStream
+    seconds: float              # of the host
+    folder: Path                # of the run, until discard()
+    words: list = field(default_factory=list)    # the emulator's own about its death
+
+    @property
+    def serial_log(self):
+        return self.folder / "serial.log"
+
+    def serial(self):
+        """the serial transcript as text"""
+        try:
+            return self.serial_log.read_bytes().decode("utf-8", "replace").replace("\r", "")
+        except OSError:
+            return ""
+
+    def why(self):
+        """in words, unless all went well"""
+        if self.ended in ("panic", "refused"):
+            told = {"panic": "the hypervisor failed", "refused": "lasthop cannot start"}
+            return f"{told[self.ended]}: {self.stream.of(self.ended)[-1].get('reason', '')}"
+        return {"end": "", "died": "the machine died",
+                "timeout": "the time limit passed"}[self.ended]
+
+    def discard(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _drain(process, serial):
+    """lets the guest machine finish its last words"""
+    deadline = time.monotonic() + DRAIN_SECONDS
+    size, since = -1, time.monotonic()
+    while process.poll() is None and time.monotonic() < deadline:
+        now = serial.stat().st_size if serial.exists() else 0
+        if now != size:
+            size, since = now, time.monotonic()
+        elif time.monotonic() - since > QUIET_SECONDS:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _stop(process):
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(1)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    process.wait()
+
+
+def follow(process, folder, fatal, timeout, on_event, on_wait):
+    """reads events until one ends the run; how it ended, and the stream"""
+    stream = events.EventStream()
+    started = time.monotonic()
+    path = folder / "e9.log"
+    while not path.exists() and process.poll() is None:
+        time.sleep(POLL_SECONDS)
+    if not path.exists():
+        return "died", stream
+    with open(path, "rb") as port:
+        while True:
+            dead = process.poll() is not None       # asked first: what it wrote is complete
+            for event in stream.feed(port.read()):
+                on_event(event)
+            ended = next((e["event"] for e in stream.events if e["event"] in events.LAST), None)
+            if ended or dead or fatal():
+                return ended or "died", stream
+            if time.monotonic() - started > timeout:
+                return "timeout", stream
+            on_wait()
+            time.sleep(POLL_SECONDS)
+
+
+def boot(bed, machine, dtb, images, timeout, efi=None, on_event=lambda e: None,
+         on_wait=lambda: None):
+    """boots a config's blob with its images ({name: path}); the caller discards the outcome"""
+    bed.check(machine)
+    folder = bed.folder()
+    try:
+        image.build(folder / "disk.img", efi or paths.efi_file(), dtb, images)
+        start = time.monotonic()
+        process = bed.start(folder, machine)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    try:
+        ended, stream = follow(process, folder, bed.watch(folder), timeout, on_event, on_wait)
+        if ended != "timeout":
+            _drain(process, folder / "serial.log")
+    except BaseException:
+        _stop(process)
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    _stop(process)
+    words = bed.last_words(folder) if ended in ("died", "timeout") else []
+    return Outcome(ended, stream, time.monotonic() - start, folder, words)
+
+
+def memory_for(vms):
+    """MiB that a machine needs to hold these VMs"""
+    return sum(vm.memory_mib for vm in vms if not vm.disabled) + 512

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The verbs of scripts/lasthop."""
+import argparse
+import json
+import signal
+import sys
+from pathlib import Path
+
+from . import boot, dts, image, paths, results, table, testbed
+from .console import Failure, Progress, error
+
+DEFAULT_TIMEOUT = {"bochs": 900, "tcg": 300, "kvm": 120}
+HEARTBEAT_SECONDS = 15
+LAST_LINES = 12
+
+
+def write_json(where, made):
+    text = json.dumps(made, indent=1) + "\n"
+    if where == "-":
+        sys.stdout.write(text)
+    elif where:
+        Path(where).write_text(text)
+
+
+def checked(args, status=1):
+    """the config of the command line, or its errors shown and the end"""
+    config = dts.Config(args.config)
+    errors = config.check()
+    if errors:
+        write_json(args.json, dts.as_json(config.file, errors))
+        for e in errors:
+            e.show(sys.stderr)
+        raise Failure(f"{config.file}: {len(errors)} error{'s' if len(errors) > 1 else ''}", status)
+    return config
+
+
+def check(args):
+    config = checked(args)
+    write_json(args.json, dts.as_json(config.file, []))
+    if args.json != "-":
+        print(f"{config.file}: {len(config.vms)} VMs, no errors")
+    return 0
+
+
+def make_image(args):
+    config = checked(args)
+    size = image.build(args.out, paths.efi_file(), config.blob, config.images)
+    write_json(args.json, {"image": args.out, "bytes": size, "files": sorted(config.images)})
+    if args.json != "-":
+        print(f"{args.out}: {size >> 20} MiB, bootable by UEFI; holds {config.file} and "
+              f"{', '.join(sorted(config.images)) or 'no images'}")
+    return 0
+
+
+def describe(event):
+    """one event as a progress line"""
+    kind = event["event"]
+    if kind == "boot":
+        return (f"booted: {event.get('backend')}, {event.get('cpus')} CPUs, "
+                f"TSC {event.get('tsc_khz', 0) / 1000:.1f} MHz")
+    if kind == "vm-start":
+        return f"{event.get('vm')}: started"
+    if kind == "vm-end":
+        reason = f", {event['reason']}" if event.get("reason") else ""
+        return f"{event.get('vm')}: ended, {event.get('end')}{reason}"
+    if kind == "result":
+        return describe_result(event)
+    return {"end": "every VM is off"}.get(kind, f"{kind}: {event.get('reason', '')}")
+
+
+def describe_result(event):
+    told = (f"{event.get('peer')} -> {event.get('vm')}: {event.get('test')} "
+            f"{event.get('frame_bytes')} bytes, run {event.get('run')}/{event.get('runs')}: ")
+    if event.get("test") == "rr":
+        return told + (f"p50 {event.get('p50_ns', 0) / 1e3:.1f} us, "
+                       f"p99 {event.get('p99_ns', 0) / 1e3:.1f} us")
+    return told + (f"{8 * results.rate([event], 'bytes'):.3f} Gbit/s, "
+                   f"{1e3 * results.rate([event], 'packets'):.4f} Mpps")
+
+
+class Watcher:
+    """Progress of a boot: its events, and a sign of life where there are none."""
+
+    def __init__(self, progress):
+        self.progress, self.last = progress, progress.elapsed()
+        self.doing = "firmware and loader"
+
+    def say(self, text):
+        self.last = self.progress.elapsed()
+        self.progress.say(text)
+
+    def event(self, event):
+        self.doing = "running"
+        self.say(describe(event))
+
+    def wait(self):
+        if self.progress.elapsed() - self.last > HEARTBEAT_SECONDS:
+            self.say(f"still at it: {self.doing}")
+
+
+def explain(outcome, timeout):
+    """how a run failed: the emulator's words, then the end of the serial log"""
+    if outcome.why():
+        limit = f" ({timeout} s: raise --timeout)" if outcome.ended == "timeout" else ""
+        error(outcome.why() + limit)
+    for line in outcome.words:
+        print("  " + line.strip(), file=sys.stderr)
+    lines = testbed.tail(outcome.serial_log, LAST_LINES)
+    print(f"the end of {outcome.serial_log}:" if lines else
+          f"nothing came over the serial line; the run is kept in {outcome.folder}",
+          file=sys.stderr)
+    for line in lines:
+        print("  | " + line, file=sys.stderr)
+
+
+def run(args):
+    config = checked(args)
+    bed = testbed.pick(args.on)
+    machine = testbed.Machine(args.cpus, boot.memory_for(config.vms), args.exit_cost)
+    timeout = args.timeout or DEFAULT_TIMEOUT[bed.name]
+    progress = Progress(sys.stderr if args.json == "-" else sys.stdout)
+    watcher = Watcher(progress)
+    watcher.say(f"starting {bed.emulator()} ({bed.name}), {args.cpus} CPUs, "
+                f"{Path(config.file).name}")
+    outcome = boot.boot(bed, machine, config.blob, config.images, timeout,
+                        on_event=watcher.event, on_wait=watcher.wait)
+    made = results.document(outcome.stream.events, bed, machine, config.vms, config.blob)
+    write_json(args.json, made)
+    print("\n" + table.render(made) + "\n", file=progress.stream, flush=True)
+    said = results.complaints(made)
+    if outcome.ended == "end" and not said:
+        outcome.discard()
+        return 0
+    explain(outcome, timeout)
+    for complaint in said:
+        error(complaint)
+    return 1
+
+
+def positive(text):
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return value
+
+
+def parser():
+    top = argparse.ArgumentParser(prog="lasthop", description="The host side of lasthop.")
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name, function, about):
+        added = verbs.add_parser(name, help=about, description=about)
+        added.add_argument("--json", metavar="FILE", help="write the result there; - is stdout")
+        added.set_defaults(function=function)
+        return added
+
+    def optional_config(added):
+        added.add_argument("config", nargs="?", metavar="CONFIG", default=paths.DEFAULT_CONFIG,
+                           help="device tree, .dts or .dtb (examples/bench.dts)")
+
+    at = verb("run", run, "Boot a config on a test bed and show what its VMs measured.")
+    at.add_argument("--on", choices=("auto", "kvm", "tcg", "bochs"), default="auto",
+                    help="test bed; auto: KVM where it nests, else QEMU TCG")
+    at.add_argument("--cpus", type=positive, default=4, metavar="N", help="of the machine (4)")
+    at.add_argument("--exit-cost", type=int, choices=(0, 1000), default=0,
+                    help="instructions that a VM exit costs, on Bochs (0)")
+    at.add_argument("--timeout", type=positive, metavar="S",
+                    help="seconds after which the run has failed (%s)"
+                    % ", ".join(f"{k} {v}" for k, v in DEFAULT_TIMEOUT.items()))
+    optional_config(at)
+    at = verb("image", make_image, "Write a bootable disk image, for an emulator or a USB stick.")
+    at.add_argument("--out", required=True, metavar="FILE")
+    optional_config(at)
+    at = verb("check", check, "Check a config: exit status 0, 1 (errors), 2 (cannot be read).")
+    at.add_argument("config", metavar="FILE", help="device tree, .dts or .dtb")
+    return top
+
+
+def main():
+    args = parser().parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))    # so that the emulator is ended
+    try:
+        sys.exit(args.function(args))
+    except Failure as failure:
+        error(str(failure))
+        sys.exit(failure.status)
+    except BrokenPipeError:
+        sys.stderr.close()      # the reader has gone: nobody to tell
+        sys.exit(141)
+    except OSError as problem:
+        error(str(problem))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

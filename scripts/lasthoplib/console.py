@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the user reads: errors with their mend, and progress with the time elapsed."""
+import sys
+import time
+
+
+class Failure(Exception):
+    """Ends a verb: one sentence with the mend, and the exit status."""
+
+    def __init__(self, text, status=1):
+        super().__init__(text)
+        self.status = status
+
+
+def red(text, stream):
+    return f"\033[1;31m{text}\033[0m" if stream.isatty() else text
+
+
+def error(text, stream=None):
+    stream = stream or sys.stderr
+    print(red("error:", stream), text, file=stream, flush=True)
+
+
+class Progress:
+    """Lines that begin with the seconds since the start."""
+
+    def __init__(self, stream=None):
+        self.stream = stream or sys.stdout
+        self.start = time.monotonic()
+
+    def elapsed(self):
+        return time.monotonic() - self.start
+
+    def say(self, text):
+        print(f"[{self.elapsed():6.1f} s] {text}", file=self.stream, flush=True)

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Configs: compiled by dtc, checked by the hypervisor's own parser, errors shown as a compiler's.
+
+A blob has no line numbers, but `dtc -T -T` annotates the source with the file, line and column of
+each node and property; so an error of lasthop-check, which names node and property, finds its line.
+"""
+import json
+import os
+import re
+import subprocess
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from . import fdt, image, paths
+from .console import Failure, red
+
+WIDEST = 160            # of a source line that is shown
+PLACE = r"(?P<file>[^\s:,][^:,]*):(?P<line>\d+):(?P<column>\d+)-"
+SYNTAX = re.compile(r"^(?:Error: |Warning: )?(?P<file>.+?):(?P<line>\d+)\.(?P<column>\d+)"
+                    r"(?:-[\d.]+)?:? (?P<text>.+)$")
+
+
+@dataclass
+class Error:
+    file: str
+    line: int           # 0: not known
+    column: int
+    node: str
+    property: str
+    text: str
+
+    def headline(self):
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        named = "".join(f"{part}: " for part in (self.node, self.property) if part)
+        return place, named + self.text
+
+    def show(self, stream):
+        place, text = self.headline()
+        print(f"{place}: {red('error:', stream)} {text}", file=stream)
+        source = source_line(self.file, self.line)
+        if source is not None and self.column <= WIDEST:
+            pad = re.sub(r"[^\t]", " ", source[:self.column - 1])
+            cut = source[:WIDEST] + ("..." if len(source) > WIDEST else "")
+            print(f"  {cut}\n  {pad}{red('^', stream)}", file=stream)
+
+
+def source_line(file, line):
+    if not line:
+        return None
+    try:
+        lines = Path(file).read_text(errors="replace").split("\n")
+    except OSError:
+        return None
+    return lines[line - 1] if line <= len(lines) else None
+
+
+class Config:
+    """A config file: its blob, unless it has syntax errors, and what is wrong in it."""
+
+    def __init__(self, file):
+        self.file = str(file)
+        self.blob = None
+        self.errors = []
+        try:
+            content = Path(file).read_bytes()
+        except OSError as problem:
+            raise Failure(f"{file}: {os.strerror(problem.errno)}", status=2) from None
+        self.is_source = Path(file).suffix == ".dts" or content.lstrip()[:8] == b"/dts-v1/"
+        if self.is_source:
+            self._compile()
+        else:
+            self.blob = content
+        self.vms = fdt.vms(self.blob or b"")
+        self.images = image.find_images(self.vms, [Path(file).absolute().parent, paths.guests()])
+
+    def _compile(self):
+        done = dtc(self.file, "dtb")
+        if done.returncode == 0:
+            self.blob = done.stdout
+            return
+        said = done.stderr.decode("utf-8", "replace").splitlines()
+        for found in filter(None, map(SYNTAX.match, said)):
+            text = re.sub(r"^ERROR \(\w+\): ", "", found["text"])
+            self.errors.append(Error(found["file"], int(found["line"]), int(found["column"]),
+                                     "", "", text))
+        if not self.errors:
+            last = re.sub(r"^(FATAL )?ERROR: ", "", said[-1]) if said else "dtc failed"
+            self.errors.append(Error(self.file, 0, 0, "", "", last))
+
+    def check(self):
+        """all errors, with their places; the parser runs only if dtc had none"""
+        if self.blob is None:
+            return self.errors
+        places = locations(self.file) if self.is_source else {}
+        for found in run_checker(self.blob, self.images):
+            node, prop = found.get("node", ""), found.get("property", "")
+            at = places.get((node, prop)) if prop else None
+            at = at or node_place(places, node) or (self.file, 0, 0)
+            self.errors.append(Error(*at, node, prop, found.get("text", "")))
+        return self.errors
+
+
+def dtc(file, form, *options):
+    try:
+        return subprocess.run(["dtc", "-q", "-I", "dts", "-O", form, *options, file],
+                              capture_output=True)
+    except FileNotFoundError:
+        raise Failure("no dtc here: call scripts/setup") from None
+
+
+def run_checker(blob, images):
+    """the error objects of lasthop-check, which finds the images side by side in one folder"""
+    program = paths.checker()
+    if not program.is_file():
+        raise Failure(f"no {program}: call make first", status=2)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, path in images.items():
+            (Path(folder) / name).symlink_to(path.absolute())
+        with tempfile.NamedTemporaryFile(suffix=".dtb") as file:
+            file.write(blob)
+            file.flush()
+            done = subprocess.run([program, file.name, folder], capture_output=True)
+    lines = done.stdout.decode("utf-8", "replace").splitlines()
+    if done.returncode not in (0, 1) or (done.returncode == 1) != bool(lines):
+        said = done.stderr.decode("utf-8", "replace").strip()
+        raise Failure(f"{program}: status {done.returncode}: {said}", status=2)
+    return [json.loads(line) for line in lines]
+
+
+def locations(file):
+    """{(node path, property or ""): (file, line, column)} of a source that dtc accepts"""
+    annotated = dtc(file, "dts", "-T", "-T").stdout.decode("utf-8", "replace")
+    return parse_annotated(annotated)
+
+
+def node_place(places, node):
+    """where a node is named; dtc tells where its brace is"""
+    if (node, "") not in places:
+        return None
+    file, line, column = places[node, ""]
+    before = (source_line(file, line) or "")[:column - 1]
+    at = before.rfind(node.rsplit("/", 1)[1] or "/")
+    return file, line, at + 1 if at >= 0 else column
+
+
+def parse_annotated(text):
+    found, path = {}, []
+    for line in text.split("\n"):
+        code, _, note = line.strip().rpartition("/*")
+        place = re.match(r"\s*" + PLACE, note)
+        at = (place["file"], int(place["line"]), int(place["column"])) if place else None
+        opened = re.match(r"(?:[\w]+: )*([^\s={;\"]+) \{", code)
+        if opened:
+            path.append(opened[1].strip("/"))
+        key = "/" + "/".join(path[1:])
+        if code.startswith("}") and path:
+            path.pop()
+        elif opened and at:
+            found.setdefault((key, ""), at)
+        elif at:
+            named = re.match(r"(?:[\w]+: )*([^\s=;]+)(?: = |;)", code)
+            if named:
+                found.setdefault((key, named[1]), at)
+    return found
+
+
+def as_json(file, errors):
+    return {"file": str(file), "errors": [asdict(e) for e in errors]}

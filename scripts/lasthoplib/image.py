@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Bootable disk images, made without root: a GPT with one EFI system partition.
+
+    \\EFI\\BOOT\\BOOTX64.EFI    loader with the core inside
+    \\lasthop\\lasthop.dtb      the config
+    \\lasthop\\NAME             each kernel and initrd that it names
+"""
+import subprocess
+import tempfile
+from pathlib import Path
+
+from .console import Failure
+
+SECTOR = 512
+FIRST = 2048                    # first sector of the partition
+TAIL = 34                       # sectors of the backup GPT
+SMALLEST = 40 << 20             # FAT32 wants 65525 clusters
+ESP = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
+
+
+def tool(*argv, text=None):
+    """runs a tool that is silent when it succeeds"""
+    try:
+        done = subprocess.run([str(a) for a in argv], input=text, text=True, capture_output=True)
+    except FileNotFoundError:
+        raise Failure(f"no {argv[0]} here: call scripts/setup") from None
+    if done.returncode:
+        last = (done.stderr or done.stdout).strip().splitlines()
+        raise Failure(f"{argv[0]}: {last[-1] if last else 'failed'}")
+
+
+def plain(name):
+    """may this name of an image stand in \\lasthop?"""
+    return bool(name) and "/" not in name and "\\" not in name and name not in (".", "..")
+
+
+def find_images(vms, folders):
+    """{name: path} of the images of the VMs that exist, in the first folder that has one"""
+    found = {}
+    for name in (n for vm in vms for n in vm.images if plain(n)):
+        path = next((f / name for f in folders if (f / name).is_file()), None)
+        if path:
+            found[name] = path
+    return found
+
+
+def build(out, efi, dtb, images):
+    """writes the disk image; dtb: bytes or None, images: {name: path}"""
+    out = Path(out)
+    if not Path(efi).is_file():
+        raise Failure(f"no {efi}: call make first")
+    content = Path(efi).stat().st_size + len(dtb or b"")
+    content += sum(Path(p).stat().st_size for p in images.values())
+    size = (max(content * 5 // 4 + (8 << 20), SMALLEST) + (1 << 20) - 1) >> 20 << 20
+    out.unlink(missing_ok=True)
+    with open(out, "wb") as file:
+        file.truncate(size)
+    tool("sfdisk", "-q", out, text=f"label: gpt\nstart={FIRST}, type={ESP}\n")
+    part = f"{out}@@{FIRST * SECTOR}"
+    # one sector a cluster, so that the smallest image is FAT32 as well
+    tool("mformat", "-i", part, "-F", "-c", "1", "-T", size // SECTOR - FIRST - TAIL, "::")
+    tool("mmd", "-i", part, "::/EFI", "::/EFI/BOOT", "::/lasthop")
+    tool("mcopy", "-i", part, efi, "::/EFI/BOOT/BOOTX64.EFI")
+    for name, path in images.items():
+        tool("mcopy", "-o", "-i", part, path, f"::/lasthop/{name}")
+    if dtb is not None:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(dtb)
+            file.flush()
+            tool("mcopy", "-o", "-i", part, file.name, "::/lasthop/lasthop.dtb")
+    return size

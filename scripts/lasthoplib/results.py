@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""From the events of a run to the result document that --json writes (docs/benchmark.md).
+
+Each "result" event is one measured run of one pair of VMs. Runs of the same test and frame size
+make one entry: throughput is summed over the pairs of a run, then the least, median and greatest
+run are told; counters are summed over all runs and divided by all packets.
+"""
+import hashlib
+import statistics
+import subprocess
+
+from . import paths
+
+SCHEMA = 1
+STILL_RUNNING = "running"       # how a VM "ended" whose end we did not see
+
+
+def commit():
+    """of the source tree, marked if it has been changed since"""
+    def git(*argv):
+        return subprocess.run(["git", "-C", str(paths.SOURCE), *argv],
+                              capture_output=True, text=True)
+    try:
+        head = git("rev-parse", "--verify", "-q", "HEAD").stdout.strip()
+        changed = git("status", "--porcelain", "-uno").stdout.strip()
+    except FileNotFoundError:
+        return "unknown"
+    return (head or "unknown") + ("-dirty" if head and changed else "")
+
+
+def spread(values, digits):
+    return {"min": round(min(values), digits), "median": round(statistics.median(values), digits),
+            "max": round(max(values), digits)}
+
+
+def ratio(total, count):
+    return round(total / count, 4) if count else 0.0
+
+
+def total(events, name):
+    return sum(int(e.get(name, 0)) for e in events)
+
+
+def groups(events):
+    """{(test, frame size): its result events}, in the order of arrival"""
+    found = {}
+    for event in events:
+        found.setdefault((event.get("test"), event.get("frame_bytes")), []).append(event)
+    return found
+
+
+def by_run(events):
+    runs = {}
+    for event in events:
+        runs.setdefault(event.get("run"), []).append(event)
+    return list(runs.values())
+
+
+def rate(events, name):
+    """a run's sum over its pairs of a counter per nanosecond"""
+    return sum(int(e.get(name, 0)) / e["nanoseconds"] for e in events if e.get("nanoseconds"))
+
+
+def unaccounted(event):
+    """frames lost for which the switch counted no drop: lost silently"""
+    return max(0, int(event.get("lost", 0)) - int(event.get("drops", 0)))
+
+
+def stream_entry(frame_bytes, events):
+    runs = by_run(events)
+    packets = total(events, "packets")
+    longest = [max(int(e.get("nanoseconds", 0)) for e in run) for run in runs]
+    errors = total(events, "corrupt") + total(events, "reordered")
+    return {
+        "name": "stream", "path": "v2v", "frame_bytes": frame_bytes,
+        "pairs": len({(e.get("vm"), e.get("peer")) for e in events}), "runs": len(runs),
+        "seconds": round(sum(longest) / 1e9, 6), "packets": packets,
+        "bytes": total(events, "bytes"), "sender_stalls": total(events, "sender_stalls"),
+        "gbit_s": spread([8 * rate(run, "bytes") for run in runs], 4),
+        "mpps": spread([1e3 * rate(run, "packets") for run in runs], 6),
+        "exits_per_packet": ratio(total(events, "exits"), packets),
+        "notifications_per_packet": ratio(total(events, "notifications"), packets),
+        "copies_per_packet": ratio(total(events, "copies"), packets),
+        "drops": total(events, "drops"), "errors": errors + sum(map(unaccounted, events)),
+    }
+
+
+def rr_entry(frame_bytes, events):
+    transactions = total(events, "transactions")
+
+    def median_us(name):
+        return round(statistics.median(int(e.get(name, 0)) for e in events) / 1e3, 3)
+
+    return {
+        "name": "rr", "path": "v2v", "frame_bytes": frame_bytes, "transactions": transactions,
+        "p50_us": median_us("p50_ns"), "p99_us": median_us("p99_ns"),
+        "receiver_exits_per_transaction": ratio(total(events, "peer_exits"), transactions),
+        "wakeups_per_transaction": ratio(total(events, "peer_wakeups"), transactions),
+    }
+
+
+ENTRY = {"stream": stream_entry, "rr": rr_entry}
+
+
+def vm_ends(events, vms):
+    """one entry for each VM that the config starts, in its order, then any other that ended"""
+    ends = {e.get("vm"): e for e in events if e["event"] == "vm-end"}
+    known = {vm.name: vm.cpus for vm in vms if not vm.disabled}
+    names = list(known) + [name for name in ends if name not in known]
+    return [{"name": name, "vcpus": ends.get(name, {}).get("vcpus", known.get(name, 0)),
+             "end": ends.get(name, {}).get("end", STILL_RUNNING)} for name in names]
+
+
+def document(events, bed, machine, vms, blob):
+    boot = next((e for e in events if e["event"] == "boot"), {})
+    made = {
+        "schema": SCHEMA, "commit": commit(), "config_sha256": hashlib.sha256(blob).hexdigest(),
+        "testbed": bed.name, "emulator": bed.emulator(), "backend": boot.get("backend", ""),
+        "cpus": boot.get("cpus", machine.cpus), "clock": bed.clock,
+    }
+    if bed.name == "bochs":
+        made["exit_cost"] = machine.exit_cost
+    made["vms"] = vm_ends(events, vms)
+    told = groups(e for e in events if e["event"] == "result")
+    made["results"] = [ENTRY[test](size, found) for (test, size), found in told.items()
+                       if test in ENTRY]
+    return made
+
+
+def complaints(made):
+    """what keeps a run from being a success, apart from how it ended"""
+    said = [f"VM {vm['name']}: {vm['end']}" for vm in made["vms"] if vm["end"] != "ok"]
+    if not made["vms"]:
+        said.append("no VM was started")
+    return said + [f"{r['name']} {r['frame_bytes']} bytes: {r['errors']} frames lost silently, "
+                   "corrupt or out of order" for r in made["results"] if r.get("errors")]

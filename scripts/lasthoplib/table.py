@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The result document as tables for people."""
+
+STREAM = [      # heading, cell
+    ("frame", lambda r: str(r["frame_bytes"])),
+    ("pairs", lambda r: str(r["pairs"])),
+    ("Gbit/s", lambda r: f"{r['gbit_s']['median']:.3f}"),
+    ("min", lambda r: f"{r['gbit_s']['min']:.3f}"),
+    ("max", lambda r: f"{r['gbit_s']['max']:.3f}"),
+    ("Mpps", lambda r: f"{r['mpps']['median']:.4f}"),
+    ("exits/pkt", lambda r: f"{r['exits_per_packet']:.3f}"),
+    ("notif./pkt", lambda r: f"{r['notifications_per_packet']:.3f}"),
+    ("copies/pkt", lambda r: f"{r['copies_per_packet']:.3f}"),
+    ("packets", lambda r: str(r["packets"])),
+    ("stalls", lambda r: str(r["sender_stalls"])),
+    ("drops", lambda r: str(r["drops"])),
+    ("errors", lambda r: str(r["errors"])),
+]
+RR = [
+    ("frame", lambda r: str(r["frame_bytes"])),
+    ("transactions", lambda r: str(r["transactions"])),
+    ("p50 us", lambda r: f"{r['p50_us']:.1f}"),
+    ("p99 us", lambda r: f"{r['p99_us']:.1f}"),
+    ("receiver exits/trans.", lambda r: f"{r['receiver_exits_per_transaction']:.3f}"),
+    ("wake-ups/trans.", lambda r: f"{r['wakeups_per_transaction']:.3f}"),
+]
+TITLES = {"stream": ("stream, VM to VM, UDP", STREAM),
+          "rr": ("request/response, VM to VM", RR)}
+
+
+def columns(rows):
+    """rows of cells as lines, right-aligned"""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows)]
+    return ["  " + "  ".join(cell.rjust(w) for cell, w in zip(row, widths)) for row in rows]
+
+
+def headline(made):
+    clock = "virtual time" if made["clock"] == "virtual" else "wall time"
+    cost = f", {made['exit_cost']} instructions a VM exit" if "exit_cost" in made else ""
+    return (f"lasthop {made['commit'][:12]}: {made['emulator']} ({made['testbed']}, "
+            f"{made['backend'] or 'no backend'}), {made['cpus']} CPUs, {clock}{cost}")
+
+
+def render(made):
+    lines = [headline(made), "", "VMs"]
+    lines += columns([("name", "vCPUs", "end")] + [
+        (vm["name"], str(vm["vcpus"]), vm["end"]) for vm in made["vms"]])
+    for name, (title, cells) in TITLES.items():
+        entries = [r for r in made["results"] if r["name"] == name]
+        if entries:
+            lines += ["", title]
+            lines += columns([[head for head, _ in cells]]
+                             + [[cell(r) for _, cell in cells] for r in entries])
+    return "\n".join(lines)

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The test beds: machines for the hypervisor to run on (docs/testbed.md).
+
+A test bed makes a folder for one run, and starts its emulator there on the folder's disk.img.
+Serial output goes to serial.log, what is written to port 0xE9 to e9.log.
+"""
+import fcntl
+import os
+import re
+import shutil
+import struct
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import paths
+from .console import Failure
+
+KEEP_SECONDS = 24 * 3600        # how long folders of failed runs are kept
+
+
+@dataclass
+class Machine:
+    """what varies between runs"""
+    cpus: int = 4
+    memory_mib: int = 0                          # at least; the test bed has its own minimum
+    exit_cost: int = 0                           # Bochs only: instructions a VM exit costs
+    bochs: dict = field(default_factory=dict)    # other options of Bochs's cpu: line
+    qemu: list = field(default_factory=list)     # further arguments of QEMU
+
+
+def run_folder(parent):
+    """a fresh folder below parent; folders of old failed runs go"""
+    parent.mkdir(parents=True, exist_ok=True)
+    for old in parent.iterdir():
+        try:
+            if time.time() - old.stat().st_mtime > KEEP_SECONDS:
+                shutil.rmtree(old, ignore_errors=True)
+        except OSError:
+            pass                                 # another run was faster
+    return Path(tempfile.mkdtemp(dir=parent))
+
+
+def spawn(argv, folder, stdout):
+    """the emulator dies with us, however we end"""
+    with open(folder / "emulator.log", "ab") as log, open(stdout, "ab") as out:
+        return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *map(str, argv)],
+                                stdin=subprocess.DEVNULL, stdout=out, stderr=log, cwd=folder)
+
+
+class Bochs:
+    """Bochs, repaired, in the root that scripts/setup made: VT-x in virtual time."""
+    name, clock, weight = "bochs", "virtual", 1
+    CPU = {"model": "corei7_skylake_x", "ips": 100000000, "reset_on_triple_fault": 0,
+           "ignore_bad_msrs": 1, "cpuid_freq": "ips", "exclude_features": '"mwait"'}
+    CONFIG = """\
+display_library: rfb, options="timeout=0"
+config_interface: textconfig
+romimage: file=/OVMF.fd, address=0x0, options=none
+vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
+fw_cfg: enabled=1
+cpu: count={cpus}, {cpu}
+memory: guest={memory}, host={memory}
+pci: enabled=1, chipset=i440fx
+ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
+ata0-master: type=disk, path={folder}/disk.img, mode=flat
+boot: disk
+com1: enabled=1, mode=file, dev={folder}/serial.log
+log: {folder}/bochs.log
+port_e9_hack: enabled=1
+panic: action=fatal
+warn: action=report
+error: action=ignore
+info: action=ignore
+clock: sync=none, time0=1767225600
+"""
+    MOST_CPUS = 14                              # Bochs runs out of timers above it
+
+    def __init__(self, root=None):
+        self.root = Path(root or paths.bochs_root()).resolve()
+
+    def check(self, machine):
+        if machine.exit_cost not in (0, 1000):
+            raise Failure("--exit-cost is 0 or 1000")
+        if machine.cpus > self.MOST_CPUS:
+            raise Failure(f"Bochs runs at most {self.MOST_CPUS} CPUs: lower --cpus")
+        if not self.binary(machine).is_file():
+            raise Failure(f"no {self.binary(machine)}: call scripts/setup")
+
+    def binary(self, machine):
+        return self.root / "usr/bin" / f"bochs-exit{machine.exit_cost}"
+
+    def emulator(self):
+        version = self.root / "version"
+        told = re.match(r"[\d.]+", version.read_text()) if version.is_file() else None
+        return "Bochs " + (told[0] if told else "?")
+
+    def folder(self):
+        return run_folder(self.root / "run")
+
+    def start(self, folder, machine):
+        inside = "/" + str(folder.relative_to(self.root))
+        cpu = ", ".join(f"{k}={v}" for k, v in {**self.CPU, **machine.bochs}.items())
+        (folder / "bochsrc").write_text(self.CONFIG.format(
+            cpus=machine.cpus, cpu=cpu, memory=max(1024, machine.memory_mib), folder=inside))
+        command = ["/usr/bin/" + self.binary(machine).name, "-q", "-f", inside + "/bochsrc"]
+        return spawn(chroot(self.root) + command, folder, folder / "e9.log")
+
+    def watch(self, folder):
+        """a function that tells the fatal lines of Bochs's log, none while all is well"""
+        return BochsLog(folder / "bochs.log").fatal
+
+    def last_words(self, folder):
+        return self.watch(folder)()
+
+
+class BochsLog:
+    """Bochs's own log: what in it means that the run has failed."""
+    # after a triple fault outside a guest Bochs only says so, and runs the other CPUs on
+    FATAL = re.compile(r"^.*(?:>>PANIC<<|3rd \(\d+\) exception with no resolution).*$", re.M)
+    BLOCK = 1 << 20
+
+    def __init__(self, path):
+        self.path, self.offset, self.rest, self.found = path, 0, "", []
+
+    def fatal(self):
+        """the lines so far that tell of a failure, read on from where we were"""
+        while self.path.exists():
+            with open(self.path, "rb") as log:
+                log.seek(self.offset)
+                data = log.read(self.BLOCK)
+            self.offset += len(data)
+            *lines, self.rest = (self.rest + data.decode("utf-8", "replace")).split("\n")
+            self.found += self.FATAL.findall("\n".join(lines))
+            if len(data) < self.BLOCK:
+                break
+        return self.found[:20]
+
+
+def chroot(root):
+    if os.geteuid() == 0:
+        return ["chroot", root]
+    return ["unshare", "--map-root-user", f"--root={root}"]
+
+
+class Qemu:
+    """QEMU: SVM under TCG, or what the host has under KVM; wall time."""
+    clock, weight = "wall", 2
+    CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
+    VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
+    ACCEL = {"tcg": ["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "EPYC",
+                     "-device", "intel-iommu,intremap=on"],
+             "kvm": ["-M", "q35", "-accel", "kvm", "-cpu", "host"]}
+
+    def __init__(self, accel):
+        self.name = accel
+
+    def check(self, machine):
+        if machine.exit_cost:
+            raise Failure("--exit-cost needs --on bochs: only there time is counted")
+        if not shutil.which("qemu-system-x86_64") or not Path(self.CODE).is_file():
+            raise Failure("no qemu-system-x86_64 or no OVMF here: call scripts/setup")
+
+    def emulator(self):
+        told = subprocess.run(["qemu-system-x86_64", "--version"], capture_output=True, text=True)
+        version = re.search(r"version (\S+)", told.stdout)
+        return "QEMU " + (version[1] if version else "?")
+
+    def folder(self):
+        return run_folder(paths.cache() / "run")
+
+    def start(self, folder, machine):
+        shutil.copyfile(self.VARS, folder / "vars.fd")
+        return spawn([
+            "qemu-system-x86_64", *self.ACCEL[self.name],
+            "-smp", machine.cpus, "-m", max(2048, machine.memory_mib),
+            "-drive", f"if=pflash,format=raw,readonly=on,file={self.CODE}",
+            "-drive", "if=pflash,format=raw,file=vars.fd",
+            "-drive", "file=disk.img,format=raw,if=virtio", "-nic", "none",
+            "-display", "none", "-monitor", "none", "-serial", "file:serial.log",
+            "-device", "isa-debug-exit,iobase=0x501",
+            "-device", "isa-debugcon,iobase=0xe9,chardev=e9",
+            "-chardev", "file,id=e9,path=e9.log", "-no-reboot", *machine.qemu,
+        ], folder, folder / "emulator.log")
+
+    def watch(self, folder):
+        """QEMU ends where Bochs would only write to its log; then it may have said why"""
+        return lambda: []
+
+    def last_words(self, folder):
+        return [line for line in tail(folder / "emulator.log", 50) if "TCG doesn't" not in line]
+
+
+def tail(path, lines):
+    """the last lines of a log that may hold anything, or be absent"""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, path.stat().st_size - (64 << 10)))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    text = re.sub(r"\x1b\[[0-9;?=]*[A-Za-z]", "", text).replace("\r", "").replace("\0", "")
+    return [line for line in text.split("\n") if line.strip()][-lines:]
+
+
+def kvm_offers_nesting(device="/dev/kvm"):
+    """does KVM let a guest use VMX or SVM? There are machines whose /dev/kvm does not."""
+    get_supported_cpuid = 0xC008AE05
+    room = 256
+    buffer = bytearray(struct.pack("=II", room, 0) + bytes(40 * room))
+    try:
+        kvm = os.open(device, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.ioctl(kvm, get_supported_cpuid, buffer)
+    except OSError:
+        return False
+    finally:
+        os.close(kvm)
+    count, = struct.unpack_from("=I", buffer)
+    ecx = {}
+    for i in range(min(count, room)):
+        leaf, _, _, _, _, value = struct.unpack_from("=6I", buffer, 8 + 40 * i)
+        ecx.setdefault(leaf, value)
+    return bool(ecx.get(1, 0) & (1 << 5) or ecx.get(0x80000001, 0) & (1 << 2))
+
+
+def pick(name):
+    """the test bed of that name; auto: the fastest that has hardware virtualisation"""
+    if name == "auto":
+        name = "kvm" if kvm_offers_nesting() else "tcg"
+    return Bochs() if name == "bochs" else Qemu(name)
+
+
+def host_cpus():
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Checks of the source tree that no compiler does; prints PASS or FAIL a check.
+
+  includes   which folder may include which (CONTRIBUTING.md, "Layout")
+  headers    each header compiles alone and has #pragma once; SPDX lines
+  length     no C, assembly or Python file over 500 lines
+  format     clang-format, with --format (it must be installed)
+  tidy       clang-tidy and cppcheck, with --tidy
+"""
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FREESTANDING = {"stdint.h", "stddef.h", "stdbool.h", "stdarg.h", "stdatomic.h", "stdalign.h",
+                "limits.h", "string.h", "stdnoreturn.h"}
+SHARED = "include/"
+# folder: prefixes that its files may include, its own folder aside; the longest match counts
+MAY_INCLUDE = {
+    "include": [],
+    "vswitch": [SHARED],
+    "hv/boot": [SHARED, "hv/core/handover.h", "hv/core/config.h", "hv/core/elf.h",
+                "hv/cpu/detect.h", "hv/cpu/x86.h"],
+    "hv/cpu": [SHARED],
+    "hv/core": [SHARED, "hv/cpu/", "vswitch/"],
+    "hv/cpu/vmx": [SHARED, "hv/cpu/", "hv/core/", "!hv/cpu/svm/"],
+    "hv/cpu/svm": [SHARED, "hv/cpu/", "hv/core/", "!hv/cpu/vmx/"],
+    "hv/dev": [SHARED, "hv/cpu/", "hv/core/", "vswitch/"],
+    "guest": [SHARED],
+}
+LIBRARIES = {"hv/boot": {"efi.h", "efilib.h", "libfdt.h"}, "hv/core": {"libfdt.h", "stdlib.h"}}
+EXTRA = {"hv/core/main.c": ["hv/dev/pc.h"], "hv/cpu/lapic.c": ["hv/core/timer.h"]}
+SOURCE_DIRS = ["include", "vswitch", "hv", "guest"]
+COMPILE = ["gcc", "-std=c17", "-ffreestanding", "-fsyntax-only", "-Wall", "-Wextra", "-Werror",
+           "-mgeneral-regs-only", "-Ihv/core/libc", "-Iinclude", "-I.", "-x", "c"]
+
+
+def sources(*suffixes, below=SOURCE_DIRS):
+    found = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", *below], cwd=ROOT,
+                           check=True, capture_output=True, text=True).stdout.split()
+    return sorted(f for f in found if f.endswith(suffixes) and (ROOT / f).exists())
+
+
+def folder_of(path):
+    """the longest folder of the table that the path is in"""
+    fits = [d for d in MAY_INCLUDE if path.startswith(d + "/")]
+    return max(fits, key=len)
+
+
+def resolve(path, name):
+    """an include's path in the tree, or None for a library header"""
+    for base in (Path(path).parent, Path("include"), Path("."), Path("guest")):
+        if (ROOT / base / name).is_file():
+            return (base / name).as_posix()
+    return None
+
+
+def includes():
+    """errors against the include table"""
+    for path in sources(".c", ".h", ".S"):
+        folder = folder_of(path)
+        for line in (ROOT / path).read_text().splitlines():
+            match = re.match(r'\s*#\s*include\s+([<"])([^>"]+)[>"]', line)
+            if not match:
+                continue
+            name = match[2]
+            target = resolve(path, name) if match[1] == '"' else None
+            if target is None:
+                if name not in FREESTANDING | LIBRARIES.get(folder, set()):
+                    yield f"{path}: includes <{name}>"
+            elif target in EXTRA.get(path, []) or folder_of_or_none(target) == folder:
+                continue
+            elif not any(target.startswith(p) for p in MAY_INCLUDE[folder] if p[0] != "!") or \
+                    any(target.startswith(p[1:]) for p in MAY_INCLUDE[folder] if p[0] == "!"):
+                yield f"{path}: may not include {target}"
+
+
+def folder_of_or_none(path):
+    return folder_of(path) if any(path.startswith(d + "/") for d in MAY_INCLUDE) else None
+
+
+def headers():
+    """headers that do not compile alone, files without an SPDX line"""
+    for path in sources(".h"):
+        text = (ROOT / path).read_text()
+        if "#pragma once" not in text:
+            yield f"{path}: no #pragma once"
+        if path.startswith("hv/boot/"):
+            continue            # gnu-efi's include path: compiled by the build itself
+        result = subprocess.run([*COMPILE, "-include", path, "/dev/null"], cwd=ROOT,
+                                capture_output=True, text=True)
+        if result.returncode:
+            yield f"{path}: does not compile alone: {result.stderr.strip().splitlines()[0]}"
+    for path in sources(".c", ".h", ".S", ".lds", ".asl", ".py",
+                        below=[*SOURCE_DIRS, "tests", "scripts"]):
+        if "SPDX-License-Identifier: BSD-2-Clause" not in (ROOT / path).read_text()[:200]:
+            yield f"{path}: no SPDX line"
+
+
+def length():
+    for path in sources(".c", ".h", ".S", ".py", below=[*SOURCE_DIRS, "tests", "scripts"]):
+        lines = (ROOT / path).read_text().count("\n")
+        if lines > 500:
+            yield f"{path}: {lines} lines, 500 at most"
+
+
+def formatted():
+    files = sources(".c", ".h")
+    result = subprocess.run(["clang-format", "--dry-run", *files], cwd=ROOT, capture_output=True,
+                            text=True)
+    yield from sorted({line.split(":")[0] + ": clang-format would change it"
+                       for line in result.stderr.splitlines() if "warning:" in line})
+
+
+def tidy():
+    files = [f for f in sources(".c") if not f.startswith("hv/boot/")]
+    flags = ["-std=c17", "-ffreestanding", "-Ihv/core/libc", "-Iinclude", "-I.", "-Iguest"]
+    checks = "clang-analyzer-*,bugprone-*,-bugprone-easily-swappable-parameters," \
+             "-bugprone-reserved-identifier,-bugprone-assignment-in-if-condition," \
+             "-clang-analyzer-security.insecureAPI.*"
+    result = subprocess.run(["clang-tidy", "--quiet", f"--checks=-*,{checks}", *files, "--", *flags],
+                            cwd=ROOT, capture_output=True, text=True)
+    yield from (line for line in result.stdout.splitlines() if re.search(r": (warning|error):", line))
+    result = subprocess.run(["cppcheck", "--quiet", "--std=c11", "--enable=warning,portability",
+                             "--inline-suppr", "--suppress=missingInclude", "-Iinclude", "-I.",
+                             "--error-exitcode=0", "--template={file}:{line}: {id}: {message}",
+                             *files], cwd=ROOT, capture_output=True, text=True)
+    yield from result.stderr.splitlines()
+
+
+def main():
+    start, passed, failed = time.monotonic(), 0, 0
+    checks = [includes, headers, length]
+    if "--format" in sys.argv:
+        checks.append(formatted)
+    if "--tidy" in sys.argv:
+        checks.append(tidy)
+    for check in checks:
+        errors = list(check())
+        for error in errors:
+            print(f"  {error}")
+        print(f"{'FAIL' if errors else 'PASS'} lint {check.__name__}", flush=True)
+        passed, failed = passed + (not errors), failed + bool(errors)
+    print(f"STAGE lint: {passed} passed, {failed} failed in {time.monotonic() - start:.0f} s")
+    return failed != 0
+
+
+sys.exit(main())

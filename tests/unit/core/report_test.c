@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Is each report one line of the JSON that report.h promises, whatever strings a guest or a config
+ * put in, and does nothing go out where there is no debug port? Faked: the port.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "hv/core/report.c"
+
+static char line[4096];
+static size_t filled;
+static bool present;
+
+bool debug_port_present(void)
+{
+	return present;
+}
+
+void debug_port_write(const char *text, size_t bytes)
+{
+	assert_true(filled + bytes < sizeof(line));
+	memcpy(line + filled, text, bytes);
+	filled += bytes;
+	line[filled] = '\0';
+}
+
+bool spin_lock_bounded(struct spinlock *lock)
+{
+	return spin_trylock(lock);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	present = true;
+	filled = 0;
+	line[0] = '\0';
+	return 0;
+}
+
+static void events_as_promised(void **state)
+{
+	(void)state;
+	report_boot("vmx", 4, 100000);
+	assert_string_equal(line,
+			    "{\"lasthop\":1,\"event\":\"boot\",\"backend\":\"vmx\",\"cpus\":4,"
+			    "\"tsc_khz\":100000}\n");
+	filled = 0;
+	report_vm_start("alice");
+	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"vm-start\",\"vm\":\"alice\"}\n");
+	filled = 0;
+	report_vm_end("alice", 1, "ok", "");
+	assert_string_equal(line,
+			    "{\"lasthop\":1,\"event\":\"vm-end\",\"vm\":\"alice\",\"vcpus\":1,"
+			    "\"end\":\"ok\",\"reason\":\"\"}\n");
+	filled = 0;
+	report_end();
+	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"end\"}\n");
+}
+
+static void strings_are_escaped(void **state)
+{
+	(void)state;
+	report_refused("a \"quoted\" \\ back\nnew\x01\x7f\xff");
+	assert_string_equal(line,
+			    "{\"lasthop\":1,\"event\":\"refused\",\"reason\":"
+			    "\"a \\\"quoted\\\" \\\\ back\\u000anew\\u0001\\u007f\\u00ff\"}\n");
+}
+
+static void long_strings_leave_a_whole_line(void **state)
+{
+	char reason[2000];
+
+	(void)state;
+	memset(reason, '\n', sizeof(reason) - 1);
+	reason[sizeof(reason) - 1] = '\0';
+	report_vm_end(reason, 1, reason, reason);
+	assert_true(filled < 2048);
+	assert_string_equal(line + filled - 3, "\"}\n");
+	assert_ptr_equal(strchr(line, '\n'), line + filled - 1);
+}
+
+static void the_largest_result_fits(void **state)
+{
+	struct bench_result result;
+	struct report_window window;
+
+	(void)state;
+	memset(&result, 0xff, sizeof(result));
+	memset(&window, 0x7f, sizeof(window));
+	result.test = BENCH_STREAM;
+	report_result("bob", "alice", &result, &window);
+	assert_non_null(strstr(line, "\"vm\":\"bob\",\"peer\":\"alice\",\"test\":\"stream\","
+				     "\"frame_bytes\":4294967295,\"run\":4294967295,"));
+	assert_non_null(strstr(line, "\"p99_ns\":18446744073709551615,\"exits\":"));
+	assert_non_null(strstr(line, "\"peer_wakeups\":9187201950435737471}\n"));
+}
+
+static void silent_without_a_port(void **state)
+{
+	(void)state;
+	present = false;
+	report_panic("x");
+	report_end();
+	assert_int_equal(filled, 0);
+}
+
+int main(void)
+{
+#define CASE(f) cmocka_unit_test_setup(f, set_up)
+	const struct CMUnitTest tests[] = {
+		CASE(events_as_promised),
+		CASE(strings_are_escaped),
+		CASE(long_strings_leave_a_whole_line),
+		CASE(the_largest_result_fits),
+		CASE(silent_without_a_port),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

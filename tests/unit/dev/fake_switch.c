@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See fake_switch.h. It insists on the contract of vswitch/switch.h: queues start stopped, within
+ * the port, and are stopped before the port goes. */
+#include "tests/unit/dev/fake_switch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vswitch/env.h"
+
+struct vswitch {
+	char name[32];
+};
+
+struct port fake_port[FAKE_PORTS];
+bool fake_start_fails, fake_port_fails;
+unsigned fake_more;
+static struct vswitch the_switch;
+
+static void insist(bool ok, const char *what)
+{
+	if (!ok) {
+		fprintf(stderr, "switch misused: %s\n", what);
+		abort();
+	}
+}
+
+uint64_t switch_features(void)
+{
+	return VIRTIO_NET_F_MRG_RXBUF | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX |
+	       VIRTIO_F_VERSION_1;
+}
+
+struct vswitch *switch_create(const char *name)
+{
+	snprintf(the_switch.name, sizeof(the_switch.name), "%s", name);
+	return &the_switch;
+}
+
+const char *switch_name(const struct vswitch *sw)
+{
+	return sw->name;
+}
+
+struct port *port_create(struct vswitch *sw, const struct port_config *config)
+{
+	insist(sw == &the_switch, "no switch");
+	for (unsigned i = 0; i < FAKE_PORTS && !fake_port_fails; i++) {
+		struct port *p = &fake_port[i];
+
+		if (p->used)
+			continue;
+		memset(p, 0, sizeof(*p));
+		p->used = true;
+		p->config = *config;
+		snprintf(p->name, sizeof(p->name), "%s", config->name);
+		return p;
+	}
+	return NULL;
+}
+
+void port_destroy(struct port *port)
+{
+	insist(port->used && !port->running[0] && !port->running[1], "destroyed while running");
+	port->used = false;
+}
+
+void *port_owner(const struct port *port)
+{
+	insist(port->used, "a port that is gone");
+	return port->config.owner;
+}
+
+const char *port_name(const struct port *port)
+{
+	return port->name;
+}
+
+int port_start_queue(struct port *port, unsigned queue, const struct queue_setup *setup,
+		     const char **why)
+{
+	insist(port->used && queue < 2 && !port->running[queue], "started twice");
+	insist(setup->features & VIRTIO_F_VERSION_1, "started before negotiation");
+	port->starts++;
+	if (fake_start_fails) {
+		*why = "the test says so";
+		return -1;
+	}
+	port->running[queue] = true;
+	port->setup[queue] = *setup;
+	return 0;
+}
+
+void port_stop_queue(struct port *port, unsigned queue)
+{
+	insist(port->used && queue < 2, "stopped what is not there");
+	port->running[queue] = false;
+	port->stops++;
+}
+
+unsigned port_service(struct port *port, unsigned queue, unsigned quota)
+{
+	insist(port->used && queue < 2 && quota > 0, "served what is not there");
+	port->services++;
+	if (fake_more > 0) {
+		fake_more--;
+		env_more_work(port, queue);
+	}
+	return 0;
+}
+
+unsigned port_kick(struct port *port, unsigned queue, unsigned quota)
+{
+	port->kicks++;
+	return port_service(port, queue, quota);
+}

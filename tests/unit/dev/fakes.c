@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See fakes.h. this_cpu() is the core's own: GS points to fake_cpu. */
+#include "tests/unit/dev/fakes.h"
+
+#include <asm/prctl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "hv/core/log.h"
+#include "hv/core/pmm.h"
+#include "hv/core/timer.h"
+#include "hv/cpu/hvm.h"
+
+struct config_vm fake_config = { .name = "vm", .cpus = 1 };
+struct vm fake_vm;
+struct vcpu fake_vcpu[FAKE_VCPUS];
+struct cpu fake_cpu;
+unsigned fake_kicks[FAKE_VCPUS];
+unsigned fake_nmis;
+uint32_t fake_posted;
+const char *fake_end;
+char fake_console[4096];
+unsigned fake_log_lines;
+long fake_alloc_fail;
+long fake_allocs;
+
+static uint8_t ram[FAKE_RAM] __attribute__((aligned(4096)));
+static unsigned console_fill;
+
+static void inject_nmi(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	fake_nmis++;
+}
+
+static const struct hvm_ops fake_hvm = { .name = "fake", .inject_nmi = inject_nmi };
+const struct hvm_ops *hvm = &fake_hvm;
+
+void fake_reset(unsigned vcpus)
+{
+	memset(&fake_vm, 0, sizeof(fake_vm));
+	memset(fake_vcpu, 0, sizeof(fake_vcpu));
+	memset(fake_kicks, 0, sizeof(fake_kicks));
+	memset(fake_console, 0, sizeof(fake_console));
+	memset(ram, 0, sizeof(ram));
+	fake_vm.config = &fake_config;
+	fake_vm.mem.count = 1;
+	fake_vm.mem.extent[0] = (struct gmem_extent){ .bytes = FAKE_RAM, .ptr = ram };
+	fake_vm.acpi_gpa.v = FAKE_RAM - 0x10000;
+	fake_vm.vcpu_count = vcpus;
+	for (unsigned i = 0; i < vcpus; i++) {
+		fake_vcpu[i].vm = &fake_vm;
+		fake_vcpu[i].index = i;
+		fake_vm.vcpus[i] = &fake_vcpu[i];
+	}
+	fake_cpu = (struct cpu){ .self = &fake_cpu, .index = 5 };
+	syscall(SYS_arch_prctl, ARCH_SET_GS, &fake_cpu);
+	fake_nmis = fake_posted = fake_log_lines = console_fill = 0;
+	fake_end = NULL;
+	fake_alloc_fail = -1;
+}
+
+uint64_t fake_random(uint64_t *state)
+{
+	uint64_t x = *state;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return *state = x;
+}
+
+unsigned fake_rounds(unsigned quick)
+{
+	return getenv("LASTHOP_SOAK") ? 50 * quick : quick;
+}
+
+void *page_alloc(size_t bytes)
+{
+	void *p;
+
+	if (fake_alloc_fail >= 0 && fake_alloc_fail-- == 0)
+		return NULL;
+	p = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
+	if (!p)
+		abort();
+	memset(p, 0, bytes);
+	fake_allocs++;
+	return p;
+}
+
+void page_free(void *p, size_t bytes)
+{
+	(void)bytes;
+	fake_allocs--;
+	free(p);
+}
+
+int(fail)(enum lh_err err, const char *fmt, ...)
+{
+	(void)fmt;
+	fake_log_lines++;
+	return err;
+}
+
+void panic(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	abort();
+}
+
+void log_printf(const char *fmt, ...)
+{
+	(void)fmt;
+	fake_log_lines++;
+}
+
+void log_limited(struct log_limit *limit, const char *fmt, ...)
+{
+	(void)limit;
+	(void)fmt;
+	fake_log_lines++;
+}
+
+void log_guest_char(const char *vm_name, char *line_buffer, unsigned *fill, unsigned room, char c)
+{
+	(void)vm_name;
+	(void)line_buffer;
+	(void)room;
+	*fill = c != '\n';
+	if (console_fill < sizeof(fake_console) - 1)
+		fake_console[console_fill++] = c;
+}
+
+uint64_t tsc_khz(void)
+{
+	return 3000000;
+}
+
+uint64_t tsc_to_ns(uint64_t ticks)
+{
+	return ticks / 3;
+}
+
+void vcpu_kick(struct vcpu *vcpu)
+{
+	fake_kicks[vcpu->index]++;
+}
+
+void vm_end(struct vm *vm, const char *end, const char *reason_fmt, ...)
+{
+	(void)vm;
+	(void)reason_fmt;
+	fake_end = end;
+}
+
+void cpu_post(struct cpu *cpu, uint32_t bits)
+{
+	(void)cpu;
+	fake_posted |= bits;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The core as the guest's devices see it, faked: memory with a failure counter, a VM with vCPUs
+ * that run nowhere, a log. Include this before cmocka.h (both have a fail()).
+ */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "hv/core/percpu.h"
+#include "hv/core/vcpu.h"
+#include "hv/core/vm.h"
+
+#define FAKE_VCPUS 3
+#define FAKE_RAM   (4u << 20)
+
+extern struct config_vm fake_config; /* name "vm" */
+extern struct vm fake_vm;            /* its RAM: FAKE_RAM bytes from 0, tables in the last 64 KiB */
+extern struct vcpu fake_vcpu[FAKE_VCPUS];
+extern struct cpu fake_cpu;          /* this_cpu() */
+extern unsigned fake_kicks[FAKE_VCPUS];
+extern unsigned fake_nmis;           /* injected */
+extern uint32_t fake_posted;         /* mailbox bits sent */
+extern const char *fake_end;         /* of the last vm_end() */
+extern char fake_console[4096];      /* what the guest printed */
+extern unsigned fake_log_lines;
+extern long fake_alloc_fail;         /* the n-th page_alloc() from now fails; negative: none */
+extern long fake_allocs;             /* not freed yet */
+
+/* All as at the start, with this many vCPUs, without platform. */
+void fake_reset(unsigned vcpus);
+
+/* A seeded sequence (xorshift). */
+uint64_t fake_random(uint64_t *state);
+
+/* How many rounds a seeded test makes: `quick`, or 50 times that with LASTHOP_SOAK. */
+unsigned fake_rounds(unsigned quick);

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The data plane's surroundings on the host, for tests, fuzzers and the native benchmark. CPUs are
+ * whatever the calling thread says it is; time stands still unless a test moves it.
+ */
+#include "tests/unit/vswitch/env.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "vswitch/switch.h"
+
+_Thread_local unsigned env_this_cpu;
+uint64_t env_clock_us;
+long env_alloc_fail = -1;
+_Atomic long env_allocs;
+
+enum peer_state env_peer_state(const struct port *port, unsigned queue)
+{
+	struct env_port *e = port_owner(port);
+
+	(void)queue;
+	return e != NULL ? e->peer : PEER_OFF;
+}
+
+void env_interrupt(struct port *port, unsigned queue)
+{
+	struct env_port *e = port_owner(port);
+
+	if (e == NULL)
+		return;
+	atomic_fetch_add(&e->interrupts[queue], 1);
+	if (e->on_interrupt != NULL)
+		e->on_interrupt(port, queue);
+}
+
+void env_device_broken(struct port *port, unsigned queue, const char *why)
+{
+	struct env_port *e = port_owner(port);
+
+	if (e == NULL)
+		return;
+	atomic_fetch_add(&e->broken[queue], 1);
+	e->why = why;
+}
+
+void env_more_work(struct port *port, unsigned queue)
+{
+	struct env_port *e = port_owner(port);
+
+	if (e != NULL)
+		atomic_fetch_add(&e->more_work[queue], 1);
+}
+
+unsigned env_cpu(void)
+{
+	return env_this_cpu;
+}
+
+uint64_t env_now_us(void)
+{
+	return env_clock_us;
+}
+
+void *env_alloc(size_t bytes)
+{
+	size_t rounded = (bytes + 63) & ~(size_t)63;
+	void *p;
+
+	if (env_alloc_fail >= 0 && env_alloc_fail-- == 0)
+		return NULL;
+	p = aligned_alloc(64, rounded);
+	if (p == NULL)
+		abort();
+	memset(p, 0, rounded);
+	atomic_fetch_add(&env_allocs, 1);
+	return p;
+}
+
+void env_free(void *p, size_t bytes)
+{
+	(void)bytes;
+	atomic_fetch_sub(&env_allocs, 1);
+	free(p);
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Question: with several CPUs serving queues that all lead to one receiver, kicks that meet, and a
+ * queue that is reset all the time, is every packet delivered or counted, in order, untorn, and no
+ * wake-up lost? Built with ThreadSanitizer as well. Each thread is a CPU, or a guest's driver.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/vswitch/driver.h"
+
+#define SENDERS 4u
+#define WORKERS 2u
+#define GIVE_UP 200000000u /* looks at a ring before a wake-up counts as lost */
+
+static uint32_t packets = 30000;
+static struct vswitch *sw;
+static struct guest *sender[SENDERS], *sink, *victim;
+static _Atomic bool pending[SENDERS];     /* the sender's queue waits for a worker */
+static _Atomic unsigned senders_left = SENDERS;
+static _Atomic bool all_sent;
+
+static void check(bool ok, const char *what)
+{
+	if (ok)
+		return;
+	printf("FAIL vswitch/threads: %s\n", what);
+	fflush(stdout);
+	_Exit(1);
+}
+
+/* Even senders are served by their own CPU, as a kick's VM exit does it, odd ones by the workers. */
+static void kick(unsigned n)
+{
+	if (n % 2 == 0)
+		port_kick(sender[n]->port, 1, 48);
+	else
+		atomic_store(&pending[n], true);
+}
+
+static void forward_more_work(unsigned n, unsigned *seen)
+{
+	unsigned now = atomic_load(&sender[n]->env.more_work[1]);
+
+	if (now != *seen)
+		atomic_store(&pending[n], true);
+	*seen = now;
+}
+
+static void *send_all(void *arg)
+{
+	unsigned n = (unsigned)(uintptr_t)arg, more_work = 0, idle = 0;
+	struct guest *g = sender[n];
+	uint8_t frame[1600];
+	uint32_t sent = 0, reaped = 0;
+
+	env_this_cpu = n;
+	while (reaped < packets) {
+		for (unsigned i = 0; i < 1 + sent % 7 && sent < packets; i++) {
+			uint32_t bytes = 60 + sent % 512;
+
+			frame_make(frame, bytes, sent % 16 == 15 ? 200 : 100, 10 + n, sent);
+			if (!drv_send(g, NULL, frame, bytes, sent % LAYOUT_COUNT))
+				break;
+			sent++;
+		}
+		if (g->tx.avail_idx != g->tx.kicked_at && drv_publish(&g->tx))
+			kick(n);
+		forward_more_work(n, &more_work);
+		if (drv_reap(g) > 0)
+			idle = 0;
+		reaped = sent - (g->tx.slots - g->tx.free_count);
+		check(++idle < GIVE_UP, "a wake-up was lost");
+		if (idle % 64 == 63)
+			sched_yield();
+	}
+	if (atomic_fetch_sub(&senders_left, 1) == 1)
+		atomic_store(&all_sent, true);
+	return NULL;
+}
+
+static void *work(void *arg)
+{
+	env_this_cpu = SENDERS + (unsigned)(uintptr_t)arg;
+	while (!atomic_load(&all_sent)) {
+		for (unsigned n = 0; n < SENDERS; n++)
+			if (atomic_exchange(&pending[n], false))
+				port_service(sender[n]->port, 1, 40);
+		/* and without need, to meet the others */
+		port_service(sender[env_this_cpu % SENDERS]->port, 1, 3);
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* Takes everything at the sink; checks each sender's order. */
+static uint32_t next_seq[SENDERS], taken;
+
+static void take_one(const uint8_t *frame, size_t bytes)
+{
+	unsigned n = frame[11] - 10u;
+
+	check(n < SENDERS, "a frame from nobody");
+	for (uint32_t seq = next_seq[n]; seq < packets; seq++) {
+		if (bytes != 60 + seq % 512 || !frame_is(frame, bytes, 100, 10 + n, seq))
+			continue;
+		next_seq[n] = seq + 1;
+		taken++;
+		return;
+	}
+	check(false, "a frame is torn, or out of order");
+}
+
+static void drain(void)
+{
+	static uint8_t got[DRV_BUF];
+	size_t bytes;
+
+	while ((bytes = drv_receive(sink, got, sizeof(got))) > 0)
+		take_one(got + DRV_HDR, bytes - DRV_HDR);
+	drv_publish(&sink->rx);
+}
+
+static void *receive_all(void *arg)
+{
+	(void)arg;
+	while (!atomic_load(&all_sent)) {
+		drain();
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* A guest that resets its device again and again, while packets are on their way to it. */
+static void *reset_all(void *arg)
+{
+	(void)arg;
+	env_this_cpu = SENDERS + WORKERS;
+	while (!atomic_load(&all_sent)) {
+		guest_reset(victim);
+		sched_yield();
+	}
+	return NULL;
+}
+
+static void introduce(struct guest *g, unsigned number)
+{
+	uint8_t frame[60];
+
+	frame_make(frame, sizeof(frame), number, number, 0);
+	port_inject(g->port, frame, sizeof(frame));
+}
+
+static struct guest *create(const char *name, unsigned size)
+{
+	return guest_create(sw, &(struct guest_config){
+					.name = name,
+					.size = size,
+					.rx_bytes = 256,
+					.features = VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC |
+						    VIRTIO_NET_F_MRG_RXBUF });
+}
+
+static void run_threads(void)
+{
+	pthread_t thread[SENDERS + WORKERS + 2];
+	unsigned count = 0;
+
+	for (uintptr_t n = 0; n < SENDERS; n++)
+		pthread_create(&thread[count++], NULL, send_all, (void *)n);
+	for (uintptr_t n = 0; n < WORKERS; n++)
+		pthread_create(&thread[count++], NULL, work, (void *)n);
+	pthread_create(&thread[count++], NULL, receive_all, NULL);
+	pthread_create(&thread[count++], NULL, reset_all, NULL);
+	while (count > 0)
+		pthread_join(thread[--count], NULL);
+	drain();
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1)
+		packets = (uint32_t)strtoul(argv[1], NULL, 0);
+	sw = switch_create("threads");
+	sink = create("sink", 1024);
+	victim = create("victim", 64);
+	for (unsigned n = 0; n < SENDERS; n++)
+		sender[n] = create("sender", 256);
+	introduce(sink, 100);
+	introduce(victim, 200);
+	run_threads();
+	check(switch_counters_balance(sw), "counters do not balance");
+	check(port_counter(sink->port, STAT_rx_packets) == taken, "rx_packets is not what came");
+	check(port_counter(sink->port, STAT_queue_stopped) == 0, "an honest queue was stopped");
+	printf("PASS vswitch/threads: %u sent by each of %u, %u taken, %lu without a buffer, "
+	       "%lu resets, %lu reset in flight\n",
+	       packets, SENDERS, taken,
+	       (unsigned long)port_counter(sink->port, STAT_rx_drop_no_buffer),
+	       (unsigned long)port_counter(victim->port, STAT_queue_resets),
+	       (unsigned long)port_counter(victim->port, STAT_rx_drop_reset));
+	for (unsigned n = 0; n < SENDERS; n++)
+		guest_destroy(sender[n]);
+	guest_destroy(sink);
+	guest_destroy(victim);
+	switch_destroy(sw);
+	return 0;
+}

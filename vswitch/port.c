@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Ports and the life of their queues: stopped, running, broken. A queue's members are written only
+ * while it is stopped and no CPU can still be inside it; "running" is stored last.
+ */
+#include "vswitch/switch_impl.h"
+
+static size_t queue_bytes(unsigned queues)
+{
+	return queues * sizeof(struct queue) +
+	       queues / 2 * RX_RESERVATIONS * sizeof(struct reservation);
+}
+
+/* The queues, and behind them the reservations of the receive queues. */
+static struct queue *alloc_queues(unsigned queues)
+{
+	struct queue *q = env_alloc(queue_bytes(queues));
+	struct reservation *resv;
+
+	if (q == NULL)
+		return NULL;
+	resv = (struct reservation *)(void *)(q + queues);
+	for (unsigned i = 0; i < queues; i += 2)
+		q[i].resv = resv + i / 2 * RX_RESERVATIONS;
+	return q;
+}
+
+static int free_id(const struct vswitch *sw)
+{
+	for (int id = 0; id < VS_MAX_PORTS; id++)
+		if (atomic_load_explicit(&sw->port[id], memory_order_relaxed) == NULL)
+			return id;
+	return -1;
+}
+
+static void fill_port(struct port *port, const struct port_config *config)
+{
+	port->mtu = config->mtu;
+	port->mem = config->mem;
+	port->owner = config->owner;
+	for (unsigned i = 0; i < 6; i++)
+		port->mac[i] = config->mac[i];
+	for (unsigned i = 0; i < VS_NAME_BYTES - 1 && config->name[i] != '\0'; i++)
+		port->name[i] = config->name[i];
+	port->spare.shared = true;
+}
+
+struct port *port_create(struct vswitch *sw, const struct port_config *config)
+{
+	int id = free_id(sw);
+	struct port *port;
+
+	if (id < 0 || config->queue_pairs == 0 || config->queue_pairs > VS_MAX_QUEUE_PAIRS)
+		return NULL;
+	port = env_alloc(sizeof(*port));
+	if (port == NULL)
+		return NULL;
+	port->sw = sw;
+	port->id = (unsigned)id;
+	port->queues = 2 * config->queue_pairs;
+	port->queue = alloc_queues(port->queues);
+	if (port->queue == NULL) {
+		env_free(port, sizeof(*port));
+		return NULL;
+	}
+	fill_port(port, config);
+	atomic_store_explicit(&sw->port[id], port, memory_order_seq_cst);
+	return port;
+}
+
+void port_destroy(struct port *port)
+{
+	struct vswitch *sw;
+
+	if (port == NULL)
+		return;
+	sw = port->sw;
+	for (unsigned i = 0; i < port->queues; i++)
+		port_stop_queue(port, i);
+	/* nobody learns for it any more, but packets may be on their way to it */
+	atomic_store_explicit(&sw->port[port->id], NULL, memory_order_seq_cst);
+	fdb_forget_port(sw->fdb, port->id);
+	switch_quiesce(sw);
+	stats_free(port);
+	env_free(port->queue, queue_bytes(port->queues));
+	env_free(port, sizeof(*port));
+}
+
+void *port_owner(const struct port *port)
+{
+	return port->owner;
+}
+
+const char *port_name(const struct port *port)
+{
+	return port->name;
+}
+
+const uint8_t *port_mac(const struct port *port)
+{
+	return port->mac;
+}
+
+static bool is_transmit(unsigned queue)
+{
+	return queue % 2 == 1;
+}
+
+/* Empty, with nothing reserved; `service` stays, since a CPU may just be finding out. */
+static void reset_queue(struct queue *q, const struct queue_setup *setup)
+{
+	q->next = 0;
+	q->disarmed_at = 0;
+	q->mergeable = (setup->features & VIRTIO_NET_F_MRG_RXBUF) != 0;
+	q->resv_head = 0;
+	atomic_store_explicit(&q->resv_tail, 0, memory_order_relaxed);
+	atomic_store_explicit(&q->published, 0, memory_order_relaxed);
+	for (unsigned i = 0; q->resv != NULL && i < RX_RESERVATIONS; i++)
+		atomic_store_explicit(&q->resv[i].done, 0, memory_order_relaxed);
+}
+
+int port_start_queue(struct port *port, unsigned queue, const struct queue_setup *setup,
+		     const char **why)
+{
+	struct queue *q;
+
+	if (queue >= port->queues) {
+		*why = "there is no queue of this number";
+		return -1;
+	}
+	q = &port->queue[queue];
+	if (queue_state(q) == QUEUE_RUNNING) {
+		*why = "the queue is running already";
+		return -1;
+	}
+	port_stop_queue(port, queue);
+	if (vq_init(&q->vq, setup, port->mem, why) != 0)
+		return -1;
+	reset_queue(q, setup);
+	q->kicks_on = is_transmit(queue);
+	if (q->kicks_on)
+		vq_arm_kick(&q->vq, 0);
+	else
+		vq_disarm_kick(&q->vq, 0);
+	atomic_store_explicit(&q->state, QUEUE_RUNNING, memory_order_seq_cst);
+	/* what the driver put there before we asked for kicks */
+	if (is_transmit(queue) && vq_avail_idx(&q->vq) != 0)
+		env_more_work(port, queue);
+	return 0;
+}
+
+void port_stop_queue(struct port *port, unsigned queue)
+{
+	struct queue *q;
+
+	if (queue >= port->queues)
+		return;
+	q = &port->queue[queue];
+	if (atomic_exchange_explicit(&q->state, QUEUE_STOPPED, memory_order_seq_cst) ==
+	    QUEUE_STOPPED)
+		return;
+	stat_add(stats_slot(port, env_cpu()), STAT_queue_resets, 1);
+	switch_quiesce(port->sw);
+}
+
+void queue_break(struct port *port, unsigned queue, enum vq_fault fault, unsigned cpu)
+{
+	uint32_t running = QUEUE_RUNNING;
+
+	/* only once, and not if it was stopped meanwhile */
+	if (!atomic_compare_exchange_strong_explicit(&port->queue[queue].state, &running,
+						     QUEUE_BROKEN, memory_order_seq_cst,
+						     memory_order_seq_cst))
+		return;
+	stat_add(stats_slot(port, cpu), STAT_queue_stopped, 1);
+	env_device_broken(port, queue, vq_fault_text(fault));
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Serving a transmit queue: batches until it is empty or the quota is used up. One CPU at a time; one
+ * that finds it busy leaves a mark, so that the other looks again before it goes. When the queue is
+ * empty, the driver is asked to kick, and then the ring is looked at once more: a chain that came
+ * before the driver could see the request came without a kick.
+ * Model: tests/model/kick.pml.
+ */
+#include "vswitch/switch_impl.h"
+
+/* queue.service */
+#define SERVICE_BUSY  1u
+#define SERVICE_AGAIN 2u
+
+/* How often one call looks again because others kicked: a guest with a second vCPU could keep a CPU
+ * here for ever with kicks alone. */
+#define MAX_ROUNDS 8u
+
+/* Gives the chains of a batch back, with one store of the index and at most one interrupt. */
+static void complete(struct port *port, unsigned queue, const struct batch *b,
+		     struct stat_slot *slot)
+{
+	struct queue *q = &port->queue[queue];
+	uint16_t before = (uint16_t)(q->next - b->count);
+
+	if (queue_state(q) != QUEUE_RUNNING)
+		return;
+	for (unsigned i = 0; i < b->count; i++)
+		vq_put_used(&q->vq, (uint16_t)(before + i), b->pkt[i].chain, 0);
+	vq_publish(&q->vq, q->next);
+	if (!vq_wants_interrupt(&q->vq, before, q->next)) {
+		stat_add(slot, STAT_interrupts_saved, 1);
+		return;
+	}
+	stat_add(slot, STAT_interrupts_tx, 1);
+	env_interrupt(port, queue);
+}
+
+/* Reads up to `most` chains into the batch: a rule broken by the driver ends it. */
+static enum vq_fault read_chains(struct vs_cpu *cpu, struct queue *q, struct batch *b,
+				 unsigned most)
+{
+	unsigned nsegs = 0, descs = 0;
+
+	while (b->count < most && nsegs + VQ_MAX_CHAIN <= TX_SEGS && descs < READ_DESCS) {
+		uint16_t head = vq_avail_head(&q->vq, q->next);
+		struct vq_chain chain;
+		enum vq_fault fault =
+			vq_read_chain(&q->vq, head, VQ_READ, UINT64_MAX, cpu->tx_seg + nsegs,
+				      VQ_MAX_CHAIN, &chain);
+
+		if (fault != VQ_OK)
+			return fault;
+		if (!chain.whole)
+			return VQ_BAD_LONG;
+		q->next++;
+		batch_add(cpu, cpu->tx_seg + nsegs, chain.bytes, head);
+		nsegs += chain.nsegs;
+		descs += chain.descs;
+	}
+	return VQ_OK;
+}
+
+/* One batch, inside of batch_begin/end: returns the packets taken. */
+static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queue, unsigned most)
+{
+	struct queue *q = &port->queue[queue];
+	struct stat_slot *slot = stats_slot(port, cpu->cpu);
+	uint16_t pending = (uint16_t)(vq_avail_idx(&q->vq) - q->next);
+	struct batch *b;
+	enum vq_fault fault;
+
+	if (pending == 0)
+		return 0;
+	if (pending > q->vq.size) {
+		queue_break(port, queue, VQ_BAD_AVAIL_IDX, cpu->cpu);
+		return 0;
+	}
+	if (most > VS_BATCH)
+		most = VS_BATCH;
+	b = batch_open(cpu, port);
+	fault = read_chains(cpu, q, b, pending < most ? pending : most);
+	if (fault != VQ_OK) {
+		stat_add(slot, STAT_tx_packets, 1);
+		stat_add(slot, STAT_tx_drop_broken, 1);
+		queue_break(port, queue, fault, cpu->cpu);
+	}
+	if (b->count == 0)
+		return 0;
+	stat_add(slot, STAT_batches, 1);
+	batch_forward(cpu);
+	complete(port, queue, b, slot);
+	return b->count;
+}
+
+/* Asks for a kick if the queue is empty; false: it is not. */
+static bool arm_if_empty(struct queue *q)
+{
+	if (vq_avail_idx(&q->vq) != q->next)
+		return false;
+	vq_arm_kick(&q->vq, q->next);
+	q->kicks_on = true;
+	return vq_avail_idx(&q->vq) == q->next;
+}
+
+static void disarm(struct queue *q)
+{
+	if (!q->kicks_on)
+		return;
+	q->kicks_on = false;
+	vq_disarm_kick(&q->vq, q->next);
+}
+
+/* Batches until nothing is left, which `*idle` says, or `quota` packets are taken. */
+static unsigned serve(struct port *port, unsigned queue, unsigned quota, bool *idle)
+{
+	struct queue *q = &port->queue[queue];
+	unsigned taken = 0;
+
+	*idle = false;
+	while (taken < quota && !*idle) {
+		struct vs_cpu *cpu = batch_begin(port->sw);
+
+		if (cpu == NULL)
+			break;
+		if (queue_state(q) == QUEUE_RUNNING) {
+			disarm(q);
+			taken += serve_batch(cpu, port, queue, quota - taken);
+		}
+		*idle = queue_state(q) != QUEUE_RUNNING || arm_if_empty(q);
+		batch_end(cpu);
+	}
+	return taken;
+}
+
+unsigned port_service(struct port *port, unsigned queue, unsigned quota)
+{
+	struct queue *q;
+	unsigned taken = 0;
+	bool idle = true;
+
+	if (queue >= port->queues || queue % 2 == 0)
+		return 0; /* new receive buffers: nobody waits for them */
+	q = &port->queue[queue];
+	if (atomic_fetch_or_explicit(&q->service, SERVICE_BUSY | SERVICE_AGAIN,
+				     memory_order_acq_rel) & SERVICE_BUSY)
+		return 0;
+	for (unsigned round = 0; round < MAX_ROUNDS && idle && taken < quota; round++) {
+		uint32_t busy = SERVICE_BUSY;
+
+		atomic_fetch_and_explicit(&q->service, ~SERVICE_AGAIN, memory_order_acq_rel);
+		taken += serve(port, queue, quota - taken, &idle);
+		if (idle && atomic_compare_exchange_strong_explicit(&q->service, &busy, 0,
+								    memory_order_acq_rel,
+								    memory_order_acquire))
+			return taken;
+	}
+	atomic_store_explicit(&q->service, 0, memory_order_release);
+	env_more_work(port, queue);
+	return taken;
+}
+
+unsigned port_kick(struct port *port, unsigned queue, unsigned quota)
+{
+	if (queue >= port->queues)
+		return 0;
+	stat_add(stats_slot(port, env_cpu()), STAT_kicks, 1);
+	return port_service(port, queue, quota);
+}
