@@ -14,8 +14,14 @@ $(B)/guest/o/%.o: %
 	$(mkdir)
 	$(CC) $(GUEST_CFLAGS) $(DEPS) -c $< -o $@
 
-$(B)/guest/bench.elf: $(call guest_obj,guest/bench) $(call guest_obj,guest/lib) guest/lib/guest.lds
-	$(GUEST_LD) -o $@ $(filter %.o,$^)
+# an archive, so that a guest takes only what it uses; the note in start.S makes it a PVH kernel
+GUEST_START := $(B)/guest/o/guest/lib/start.S.o
+$(B)/guest/lib.a: $(filter-out $(GUEST_START),$(call guest_obj,guest/lib))
+	@rm -f $@
+	ar rcs $@ $^
 
-$(B)/guest/%.elf: $(B)/guest/o/tests/boot/guests/%.c.o $(call guest_obj,guest/lib) guest/lib/guest.lds
-	$(GUEST_LD) -o $@ $(filter %.o,$^)
+$(B)/guest/bench.elf: $(GUEST_START) $(call guest_obj,guest/bench) $(B)/guest/lib.a guest/lib/guest.lds
+	$(GUEST_LD) -o $@ $(filter %.o %.a,$^)
+
+$(B)/guest/%.elf: $(B)/guest/o/tests/boot/guests/%.c.o $(GUEST_START) $(B)/guest/lib.a guest/lib/guest.lds
+	$(GUEST_LD) -o $@ $(filter %.o %.a,$^)

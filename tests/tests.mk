@@ -1,1 +1,80 @@
-tests-built:
+# Unit tests on the host: $(B)/unit/FOLDER_NAME_test, run by tests/unit/run.py; fuzzers in $(B)/fuzz.
+HOSTCC    := $(CC)
+SAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+UNIT_CC   := $(CC) -std=gnu17 -D_GNU_SOURCE -O1 -g $(WARN) $(INCLUDE)
+VMX       := hv/cpu/vmx
+SVM       := hv/cpu/svm
+
+# name, and the files that it is linked with
+unit_links = $(UNIT_$(subst /,_,$1))
+UNIT_core_acpi         :=
+UNIT_core_pmm          :=
+UNIT_core_print        :=
+UNIT_core_report       :=
+UNIT_core_string       :=
+UNIT_core_config       := $(CONFIG_SRC)
+UNIT_core_config_image := $(CONFIG_SRC)
+UNIT_core_emulate      := hv/core/decode.c hv/core/emulate.c hv/core/alu.c
+UNIT_core_gva          := hv/core/gva.c
+UNIT_cpu_vmx_detect    := $(VMX)/detect.c
+UNIT_cpu_vmx_check     := $(VMX)/check.c
+UNIT_cpu_vmx_ept       := $(VMX)/ept.c
+UNIT_cpu_svm_check     := $(SVM)/check.c
+UNIT_cpu_svm_exit      := $(addprefix $(SVM)/,exit.c inject.c vmcb.c check.c) hv/core/decode.c
+UNIT_cpu_svm_npt       := $(SVM)/npt.c
+UNIT_TESTS := core/acpi core/pmm core/print core/report core/string core/config \
+	core/config_image core/emulate core/gva cpu/vmx_detect cpu/vmx_check cpu/vmx_ept \
+	cpu/svm_check cpu/svm_exit cpu/svm_npt
+
+define unit_test
+UNIT_PROGRAMS += $(B)/unit/$(subst /,_,$1)_test
+$(B)/unit/$(subst /,_,$1)_test: tests/unit/$1_test.c $(call unit_links,$1)
+	$$(mkdir)
+	$(UNIT_CC) $(SAN) $$(DEPS) -MT $$@ $$(filter %.c,$$^) -lcmocka -lfdt -o $$@
+endef
+$(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$t)))
+
+# the switch: all of vswitch/ with the tests' own surroundings; threads also under ThreadSanitizer
+VSWITCH     := $(wildcard vswitch/*.c)
+SWITCH_HOST := tests/unit/vswitch/env.c tests/unit/vswitch/driver.c
+SWITCH_TESTS := $(filter-out env driver,$(basename $(notdir $(wildcard tests/unit/vswitch/*.c))))
+SWITCH_DEPS := $(VSWITCH) $(SWITCH_HOST) $(wildcard vswitch/*.h tests/unit/vswitch/*.h include/lasthop/*.h)
+UNIT_PROGRAMS += $(SWITCH_TESTS:%=$(B)/unit/vswitch_%_test) $(B)/unit/vswitch_threads_tsan_test
+
+$(B)/unit/vswitch_%_test: tests/unit/vswitch/%.c $(SWITCH_DEPS)
+	$(mkdir)
+	$(UNIT_CC) $(SAN) $< $(SWITCH_HOST) $(VSWITCH) -lcmocka -lpthread -o $@
+
+$(B)/unit/vswitch_threads_tsan_test: tests/unit/vswitch/threads.c $(SWITCH_DEPS)
+	$(mkdir)
+	$(UNIT_CC) -fsanitize=thread $< $(SWITCH_HOST) $(VSWITCH) -lcmocka -lpthread -o $@
+
+$(B)/bench/native: tests/bench/native.c $(SWITCH_DEPS)
+	$(mkdir)
+	$(CC) $(HOST_CFLAGS) $< $(SWITCH_HOST) $(VSWITCH) -o $@
+
+FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
+$(B)/fuzz/%: tests/fuzz/%.c $(SWITCH_DEPS)
+	$(mkdir)
+	clang -std=gnu17 -O1 -g $(INCLUDE) -fsanitize=fuzzer,address,undefined $< $(SWITCH_HOST) $(VSWITCH) -o $@
+
+include tests/unit/dev/dev.mk tests/unit/guest/guest.mk
+
+# cores that fault on purpose, for tests/boot: everything but main.c
+FAULT_CORE := $(filter-out $(B)/core/hv/core/main.c.o,$(CORE_OBJ))
+FAULTS     := 0 1 2 3 4 5 6 7 8 9
+
+$(B)/test/fault.a: $(FAULT_CORE)
+	$(mkdir)
+	rm -f $@
+	ar rcs $@ $^
+
+$(B)/test/fault-%.elf: tests/boot/core_fault/main.c $(B)/test/fault.a hv/core/core.lds
+	$(CC) $(CORE_CFLAGS) -DFAULT=$* -c $< -o $@.o
+	$(CORE_LD) -u core_entry -o $@ $@.o $(B)/test/fault.a $(LIBFDT)
+
+$(B)/test/fault-%.EFI: $(B)/test/fault-%.elf $(EFI_OBJ) hv/boot/core_blob.S
+	$(call efi_link,$<)
+
+tests-built: $(UNIT_PROGRAMS) $(DEV_PROGRAMS) $(GUEST_TEST_PROGRAMS) $(FUZZERS) \
+	$(FAULTS:%=$(B)/test/fault-%.EFI)

@@ -49,8 +49,8 @@ static void print_result(const struct bench_result *r)
 	}
 	print("bench: stream %u run %u/%u: %lu of %lu in %lu us (%lu Mbit/s), %lu lost, "
 	      "%lu reordered, %lu corrupt, %lu stalls\n",
-	      r->frame_bytes, r->run, r->runs, r->packets, r->sent, us,
-	      us ? r->bytes * 8 / us : 0, r->lost, r->reordered, r->corrupt, r->sender_stalls);
+	      r->frame_bytes, r->run, r->runs, r->packets, r->sent, us, us ? r->bytes * 8 / us : 0,
+	      r->lost, r->reordered, r->corrupt, r->sender_stalls);
 }
 
 bool bench_report(const struct bench_result *result)

@@ -15,10 +15,10 @@
  * 16-bit words that changed places. */
 enum { COMPARE_EVERY = 16, LINGER_MS = 3 * RETRY_MS };
 
-static struct control session;      /* START of the current run; .session 0: none open */
-static struct control last_end;     /* the answer to END, for when it is asked for again */
+static struct control session;	/* START of the current run; .session 0: none open */
+static struct control last_end; /* the answer to END, for when it is asked for again */
 static struct sequence sequence;
-static struct bench_result result;  /* of the current run */
+static struct bench_result result; /* of the current run */
 static uint64_t damaged, first_tsc, last_tsc;
 static uint64_t all_corrupt;
 static bool report_failed;

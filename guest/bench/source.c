@@ -47,7 +47,8 @@ static bool run(struct link *link, const struct bench_plan *plan, const struct b
 		return false;
 	if (c->test == BENCH_RR && !rr_run(link, c, message->session, &result))
 		return false;
-	if (c->test == BENCH_STREAM && !stream_run(link, plan, c, message->session, &message->stalls))
+	if (c->test == BENCH_STREAM &&
+	    !stream_run(link, plan, c, message->session, &message->stalls))
 		return false;
 	message->type = CONTROL_END;
 	message->sent = c->test == BENCH_RR ? result.sent : c->count;

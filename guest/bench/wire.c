@@ -77,8 +77,8 @@ void wire_headers(uint8_t *frame, uint32_t bytes, const struct wire_end *from,
 	memcpy(frame + ETH_FROM, from->mac, 6);
 	put16(frame + ETH_TYPE, TYPE_IPV4);
 	put32(frame + IP, 0x45000000 | (bytes - IP)); /* version, header length; total length */
-	put32(frame + IP + 4, 0x00004000);            /* no id, don't fragment */
-	put32(frame + IP_TTL, 0x40110000);            /* TTL 64, UDP; checksum 0 */
+	put32(frame + IP + 4, 0x00004000);	      /* no id, don't fragment */
+	put32(frame + IP_TTL, 0x40110000);	      /* TTL 64, UDP; checksum 0 */
 	put32(frame + IP_FROM, from->ip);
 	put32(frame + IP_TO, to->ip);
 	sum = (uint16_t)~checksum_fold(checksum_add(0, frame + IP, UDP - IP));
@@ -225,7 +225,7 @@ void wire_arp(uint8_t *frame, bool request, const struct wire_end *from, const s
 		memcpy(frame + ETH_TO, to->mac, 6);
 	memcpy(frame + ETH_FROM, from->mac, 6);
 	put16(frame + ETH_TYPE, TYPE_ARP);
-	put32(frame + IP, 0x00010800);     /* Ethernet, IPv4 */
+	put32(frame + IP, 0x00010800);	   /* Ethernet, IPv4 */
 	put32(frame + IP + 4, 0x06040000); /* lengths; operation */
 	put16(frame + ARP_OPERATION, request ? ARP_REQUEST : ARP_REPLY);
 	memcpy(frame + ARP_FROM_MAC, from->mac, 6);

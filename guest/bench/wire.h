@@ -58,7 +58,15 @@ _Static_assert(sizeof(struct control) == 96, "on the wire");
 
 /* What a received frame is. DAMAGED: to this station, but a header, length or checksum is wrong.
  * FOREIGN: not for us. */
-enum wire_kind { WIRE_NONE, WIRE_FOREIGN, WIRE_ARP, WIRE_DAMAGED, WIRE_CONTROL, WIRE_STREAM, WIRE_RR };
+enum wire_kind {
+	WIRE_NONE,
+	WIRE_FOREIGN,
+	WIRE_ARP,
+	WIRE_DAMAGED,
+	WIRE_CONTROL,
+	WIRE_STREAM,
+	WIRE_RR
+};
 
 /* The pattern that fills measured frames behind the stamp; to be called once. */
 void wire_init(void);

@@ -9,7 +9,7 @@ enum { APIC_BASE_ENABLE = 1 << 11, APIC_BASE_X2APIC = 1 << 10, SVR_ENABLE = 1 <<
 enum { CPUID1_ECX_X2APIC = 1 << 21, CPUID1_ECX_DEADLINE = 1 << 24 };
 
 static bool x2apic, deadline;
-static uint64_t window;   /* without x2APIC: where the registers are */
+static uint64_t window;	  /* without x2APIC: where the registers are */
 static uint64_t armed_at; /* TSC, 0: not armed */
 
 void lapic_init(void)

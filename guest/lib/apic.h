@@ -8,7 +8,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { IRQ_TIMER = 0x40, IRQ_NET_RX = 0x41, IRQ_NET_TX = 0x42, IRQ_TEST = 0x50, IRQ_SPURIOUS = 0xff };
+enum {
+	IRQ_TIMER = 0x40,
+	IRQ_NET_RX = 0x41,
+	IRQ_NET_TX = 0x42,
+	IRQ_TEST = 0x50,
+	IRQ_SPURIOUS = 0xff
+};
 
 /* Registers, as x2APIC MSR - 0x800, or offset in the window / 16 (SDM 3A table 11-6) */
 enum {
@@ -32,9 +38,9 @@ enum {
 	TIMER_DIVIDE_1 = 0xb,
 };
 
-#define MSR_APIC_BASE    0x1bu
+#define MSR_APIC_BASE	 0x1bu
 #define MSR_TSC_DEADLINE 0x6e0u
-#define MSR_X2APIC       0x800u
+#define MSR_X2APIC	 0x800u
 
 void lapic_init(void);
 bool lapic_is_x2apic(void);
@@ -49,4 +55,4 @@ void lapic_eoi(void);
 void timer_arm(uint64_t tsc);
 void timer_stop(void);
 uint64_t timer_armed(void); /* 0: not armed */
-void timer_fired(void);     /* told by the interrupt */
+void timer_fired(void);	    /* told by the interrupt */

@@ -8,10 +8,10 @@
 void clock_init(void);
 
 uint64_t clock_tsc_khz(void);
-uint64_t clock_apic_khz(void); /* counts of the APIC timer at divide-by-1 */
+uint64_t clock_apic_khz(void);	/* counts of the APIC timer at divide-by-1 */
 const char *clock_source(void); /* who told the TSC's rate */
 
-uint64_t clock_ms(uint64_t ms);    /* in TSC ticks */
+uint64_t clock_ms(uint64_t ms); /* in TSC ticks */
 uint64_t clock_us(uint64_t us);
 uint64_t clock_ns(uint64_t ticks); /* TSC ticks in ns */
 

@@ -161,7 +161,7 @@ bool pci_msix(unsigned devfn, const uint8_t *vectors, unsigned count)
 		region_write32(&table, entry, 0xfee00000 | lapic_id() << 12);
 		region_write32(&table, entry + 4, 0);
 		region_write32(&table, entry + 8, vectors[i]); /* fixed, edge */
-		region_write32(&table, entry + 12, 0);         /* not masked */
+		region_write32(&table, entry + 12, 0);	       /* not masked */
 	}
 	pci_write16(devfn, cap + MSIX_CONTROL,
 		    (uint16_t)((control & ~MSIX_MASK_ALL) | MSIX_ENABLE));

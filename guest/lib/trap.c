@@ -67,8 +67,8 @@ void trap_init(void)
 
 	tss.rsp0 = (uintptr_t)ring0_stack + sizeof(ring0_stack);
 	tss.io_map = sizeof(tss);
-	gdt[TSS_SELECTOR / 8] = (sizeof(tss) - 1) | (at & 0xffffff) << 16 | 0x89ull << 40 |
-				(at >> 24 & 0xff) << 56;
+	gdt[TSS_SELECTOR / 8] =
+		(sizeof(tss) - 1) | (at & 0xffffff) << 16 | 0x89ull << 40 | (at >> 24 & 0xff) << 56;
 	gdt[TSS_SELECTOR / 8 + 1] = at >> 32;
 	__asm__ volatile("ltr %w0" : : "r"(TSS_SELECTOR));
 }

@@ -35,10 +35,10 @@ extern bool (*trap_hook)(struct trap_frame *frame);
 extern volatile uint32_t irq_seen[256];
 extern void (*irq_hook)(unsigned vector);
 
-extern volatile uint64_t trap_resume;   /* where TRAP_TRY goes on, 0: none expected */
-extern volatile int trap_vector;        /* what it met, -1: nothing */
-extern volatile uint64_t trap_error;    /* its error code */
-uint64_t trap_address(void);            /* CR2 */
+extern volatile uint64_t trap_resume; /* where TRAP_TRY goes on, 0: none expected */
+extern volatile int trap_vector;      /* what it met, -1: nothing */
+extern volatile uint64_t trap_error;  /* its error code */
+uint64_t trap_address(void);	      /* CR2 */
 
 /* Runs one instruction that may fault: trap_vector says how. Operands as in GNU assembly. */
 #define TRAP_TRY(instruction, ...)                                                                 \

@@ -12,8 +12,8 @@
 #include "guest/lib/string.h"
 #include "guest/lib/virtio_pci.h"
 
-#define NET_F_MTU       (1ull << 3)
-#define NET_F_MAC       (1ull << 5)
+#define NET_F_MTU	(1ull << 3)
+#define NET_F_MAC	(1ull << 5)
 #define NET_F_MRG_RXBUF (1ull << 15)
 
 enum { CONFIG_MAC = 0, CONFIG_MTU = 10 };
@@ -77,8 +77,8 @@ static void setup_rx(void)
 static void setup_slot(unsigned slot)
 {
 	uint64_t header = (uintptr_t)tx_pool[slot];
-	struct vq_desc *desc = tx_mode == NET_TX_INDIRECT ? tx_indirect[slot]
-							  : &tx_memory.desc[slot * per_slot];
+	struct vq_desc *desc =
+		tx_mode == NET_TX_INDIRECT ? tx_indirect[slot] : &tx_memory.desc[slot * per_slot];
 
 	desc[0] = (struct vq_desc){ .address = header };
 	if (tx_mode == NET_TX_SINGLE)

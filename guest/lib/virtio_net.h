@@ -43,11 +43,11 @@ void net_release(const struct net_frame *frame);
 void net_refill(void);
 
 /* Sending: a slot is a buffer for one frame, free or owned by the device. */
-int net_tx_slot(void); /* a free one, or -1 */
+int net_tx_slot(void);		       /* a free one, or -1 */
 uint8_t *net_tx_buffer(unsigned slot); /* its frame's first byte; mtu + 18 bytes */
 void net_tx_push(unsigned slot, uint32_t bytes);
-void net_tx_flush(void);     /* what was pushed is for the device to send */
-void net_tx_reclaim(void);   /* takes back the slots that are done */
+void net_tx_flush(void);   /* what was pushed is for the device to send */
+void net_tx_reclaim(void); /* takes back the slots that are done */
 unsigned net_tx_free(void);
 
 /* Sleeps until about half of the pushed frames are done; at most to the deadline (TSC). */

@@ -32,8 +32,7 @@ static const char *find_regions(struct virtio_device *dev)
 				pci_read32(dev->devfn, at + CAP_OFFSET), place[type]))
 			return "a capability names a BAR that has no address";
 		if (type == CAP_NOTIFY)
-			dev->notify_multiplier =
-				pci_read32(dev->devfn, at + CAP_NOTIFY_MULTIPLIER);
+			dev->notify_multiplier = pci_read32(dev->devfn, at + CAP_NOTIFY_MULTIPLIER);
 		seen |= 1u << type;
 	}
 	return seen == 0x1e ? NULL : "common, notify, ISR or device capability is missing";
@@ -50,8 +49,8 @@ const char *virtio_open(struct virtio_device *dev, unsigned devfn)
 	const char *error;
 
 	*dev = (struct virtio_device){ .devfn = devfn };
-	pci_write16(devfn, PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
-						PCI_COMMAND_NO_INTX);
+	pci_write16(devfn, PCI_COMMAND,
+		    PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_NO_INTX);
 	error = find_regions(dev);
 	if (error)
 		return error;

@@ -36,12 +36,12 @@ struct vq_memory {
 
 struct vq {
 	struct vq_memory *memory;
-	uint16_t size;      /* power of two */
+	uint16_t size; /* power of two */
 	bool event_idx;
-	uint16_t avail;     /* pushed */
+	uint16_t avail;	    /* pushed */
 	uint16_t published; /* of these, seen by the device */
 	uint16_t last_used;
-	bool broken;        /* the device returned what it never had */
+	bool broken; /* the device returned what it never had */
 };
 
 void vq_init(struct vq *vq, struct vq_memory *memory, uint16_t size, bool event_idx);

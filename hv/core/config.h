@@ -81,12 +81,20 @@ unsigned config_check_machine(const struct config *config, const struct config_m
 
 /*
  * Checks one image named by a VM's kernel or initrd property: size within bounds; a kernel must
- * be an ELF64 x86-64 executable with a PVH entry note whose segments fit into the VM's memory.
+ * be an ELF64 x86-64 executable with a PVH entry note, or a Linux bzImage with a 64-bit entry, and
+ * fit into the VM's memory.
  * property is "kernel" or "initrd". data = NULL: the file is missing. Reports and counts like
  * config_parse().
  */
 unsigned config_check_image(const struct config_vm *vm, const char *property, const void *data,
 			    size_t bytes, config_error_fn *report, void *context);
+
+/*
+ * Checks whether a VM's initrd has room beside its kernel, both being fit for themselves; what
+ * cannot be known before an ELF kernel is loaded is left to its loader. Reports and counts alike.
+ */
+unsigned config_check_fit(const struct config_vm *vm, const void *kernel, size_t kernel_bytes,
+			  size_t initrd_bytes, config_error_fn *report, void *context);
 
 /* What a property may hold. docs/config.md lists them all and is compared with these rows. */
 enum config_kind {

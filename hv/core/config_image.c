@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a config asks of its images and of the machine. A kernel is an ELF64 file with a PVH entry
- * (design section 4); everything in it is checked here before anything is loaded from it. Files
- * may hold anything: offsets and sizes are compared without sums that can overflow.
+ * or a Linux bzImage (config_bzimage.c; design section 4); everything in it is checked here before
+ * anything is loaded from it. Files may hold anything: offsets and sizes are compared without sums
+ * that can overflow.
  */
+#include "hv/core/bzimage.h"
 #include "hv/core/config_impl.h"
 #include "hv/core/elf.h"
 #include "hv/core/guest_map.h"
@@ -103,20 +105,26 @@ static void kernel_fail(const struct kernel *k, const char *what)
 	config_fail(k->reporter, "kernel", "%s %s", k->vm->kernel, what);
 }
 
+/* Why a file is neither of the two kinds of kernel. */
+static void not_a_kernel(const struct kernel *k)
+{
+	if (inside(0x38, 4, k->bytes) && !memcmp(k->data + 0x38, "ARM\x64", 4))
+		kernel_fail(k, "is a Linux image for arm64: one for x86-64 is wanted");
+	else if (inside(0x202, 4, k->bytes) && !memcmp(k->data + 0x202, "HdrS", 4))
+		kernel_fail(k, "is cut off: the header of a Linux bzImage does not end in the file");
+	else if (k->bytes >= 2 && k->data[0] == 0x1f && k->data[1] == 0x8b)
+		kernel_fail(k, "is compressed with gzip: unpack it");
+	else
+		kernel_fail(k, "is no kernel: a Linux bzImage, or an ELF64 x86-64 file with a PVH "
+			       "entry is wanted");
+}
+
 static bool good_header(struct kernel *k)
 {
 	struct elf64_ehdr *e = &k->ehdr;
 
 	if (!elf64_header(k->data, k->bytes, e)) {
-		if (inside(0x202, 4, k->bytes) && !memcmp(k->data + 0x202, "HdrS", 4))
-			kernel_fail(k,
-				    "is a bzImage: this version starts ELF files with a PVH entry "
-				    "(Linux's vmlinux)");
-		else if (k->bytes >= 2 && k->data[0] == 0x1f && k->data[1] == 0x8b)
-			kernel_fail(k, "is compressed with gzip: unpack it");
-		else
-			kernel_fail(k, "is no ELF file: an ELF64 x86-64 kernel with a PVH entry is "
-				       "wanted");
+		not_a_kernel(k);
 	} else if (e->ident[4] != ELF_CLASS_64 || e->ident[5] != ELF_DATA_LSB ||
 		   e->machine != ELF_MACHINE_X86_64) {
 		kernel_fail(k, "is an ELF file for another processor: ELF64 x86-64 is wanted");
@@ -168,10 +176,15 @@ static bool good_segment(const struct kernel *k, const struct elf64_phdr *segmen
 static void check_kernel(struct kernel *k)
 {
 	struct elf64_phdr segment;
+	struct bzimage linux_image;
 	unsigned loads = 0;
 	bool entry_loaded = false;
 	uint32_t entry;
 
+	if (bzimage_header(k->data, k->bytes, &linux_image)) {
+		config_check_bzimage(k->reporter, k->vm, &linux_image, k->bytes);
+		return;
+	}
 	if (!good_header(k))
 		return;
 	bool pvh = elf64_pvh_entry(k->data, k->bytes, &k->ehdr, &entry);

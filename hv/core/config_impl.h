@@ -58,5 +58,10 @@ struct config_parser {
  */
 void config_properties(struct config_parser *parser, int node, enum config_node type);
 
+/* Checks a kernel that is a Linux bzImage for one VM: its header, its size, the VM's memory. */
+struct bzimage;
+void config_check_bzimage(struct config_reporter *reporter, const struct config_vm *vm,
+			  const struct bzimage *image, size_t bytes);
+
 /* The first string of a node's compatible property, "" if there is none. */
 const char *config_compatible(const void *dtb, int node);

@@ -3,6 +3,7 @@
  * VM exits, handled once for both backends. Whatever a guest does here hurts that guest alone: an
  * exception into it, or its end with one log line and its registers.
  */
+#include "hv/core/lifecycle.h"
 #include "hv/core/platform.h"
 #include "hv/core/trap.h"
 #include "hv/core/vcpu.h"

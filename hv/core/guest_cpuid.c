@@ -9,6 +9,7 @@
 #include "hv/core/fpu.h"
 #include "hv/cpu/msr.h"
 #include "hv/core/guest_map.h"
+#include "hv/core/pvclock.h"
 #include "hv/core/vcpu.h"
 #include "lasthop/hypercall.h"
 
@@ -193,6 +194,9 @@ static void hypervisor(uint32_t leaf, struct cpuid_regs *r)
 	switch (leaf) {
 	case 0x40000000: /* KVM's signature: Linux keeps x2APIC for it */
 		*r = (struct cpuid_regs){ 0x40000010, 0x4b4d564b, 0x564b4d56, 0x4d };
+		break;
+	case PVCLOCK_CPUID_FEATURES:
+		r->eax = PVCLOCK_FEATURES;
 		break;
 	case 0x40000010: /* rates in kHz */
 		r->eax = (uint32_t)tsc_khz();

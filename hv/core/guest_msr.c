@@ -4,6 +4,7 @@
  * here; any other is #GP and a log line (limited: a guest can cause it).
  */
 #include "hv/core/platform.h"
+#include "hv/core/pvclock.h"
 #include "hv/core/vcpu.h"
 #include "hv/cpu/msr.h"
 
@@ -38,6 +39,10 @@ bool guest_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
 	if (platform->msr_owned(msr))
 		return platform->msr_read(v, msr, value);
+	if (pvclock_msr_owned(msr)) {
+		*value = pvclock_read(v, msr);
+		return true;
+	}
 	if (msr == MSR_TSC) {
 		*value = rdtsc() + v->vm->tsc_offset;
 		return true;
@@ -55,7 +60,7 @@ bool guest_wrmsr(struct vcpu *v, uint32_t msr, uint64_t value)
 
 	if (platform->msr_owned(msr))
 		return platform->msr_write(v, msr, value);
-	if (hvm->msr_write(v, msr, value))
+	if (pvclock_msr_owned(msr) ? pvclock_write(v, msr, value) : hvm->msr_write(v, msr, value))
 		return true;
 	if (fixed(v, msr, &now) && msr != MSR_MTRRCAP && msr != MSR_PLATFORM_ID)
 		return true;

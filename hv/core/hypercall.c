@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "hv/core/lifecycle.h"
 #include "hv/core/platform.h"
 #include "hv/core/vcpu.h"
 #include "lasthop/bench.h"
@@ -154,9 +155,9 @@ int64_t hypercall(struct vcpu *vcpu, uint64_t number, uint64_t arg)
 		return bench_result(vcpu->vm, (gpa_t){ arg });
 	case HC_END:
 		if (arg == 0)
-			vm_end(vcpu->vm, "ok", "%s", "");
+			vm_end(vcpu->vm, END_OK, "%s", "");
 		else
-			vm_end(vcpu->vm, "failed", "the guest ended with status %llu",
+			vm_end(vcpu->vm, END_FAILED, "the guest ended with status %llu",
 			       (unsigned long long)arg);
 		return 0;
 	default:

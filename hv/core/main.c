@@ -8,6 +8,7 @@
 #include "hv/core/acpi.h"
 #include "hv/core/config.h"
 #include "hv/core/fpu.h"
+#include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
 #include "hv/core/paging.h"
 #include "hv/core/platform.h"
@@ -16,6 +17,7 @@
 #include "hv/core/sched.h"
 #include "hv/core/smp.h"
 #include "hv/core/trap.h"
+#include "hv/core/wall.h"
 #include "hv/cpu/detect.h"
 #include "hv/cpu/lapic.h"
 #include "hv/dev/pc.h"
@@ -80,7 +82,7 @@ static void check_config(const struct handover *h)
 	struct config_machine machine = {
 		.cpus = cpu_count,
 		.free_mib = pmm_free_bytes() >> 20,
-		.max_vcpus = 1,
+		.max_vcpus = CONFIG_MAX_VCPUS,
 	};
 
 	if (config_parse(hpa_to_ptr((hpa_t){ h->dtb }), h->dtb_bytes, &config, config_error, NULL) ||
@@ -88,21 +90,6 @@ static void check_config(const struct handover *h)
 		refuse("the config has errors, see above");
 	if (platform->switches_create(&config) < 0)
 		refuse("no memory for the switches");
-}
-
-/* All VMs are made before the first one starts: a config that does not fit starts nothing. */
-static void start_vms(const struct handover *h)
-{
-	static struct vm *vms[CONFIG_MAX_VMS];
-	unsigned made = 0;
-
-	for (unsigned i = 0; i < config.vm_count; i++)
-		if (!config.vms[i].disabled && vm_create(&config.vms[i], h, &vms[made++]) < 0)
-			refuse("a VM cannot be made, see above");
-	for (unsigned i = 0; i < made; i++)
-		vm_start(vms[i]);
-	if (made == 0)
-		report_end();
 }
 
 _Noreturn void core_main(const struct handover *h)
@@ -118,6 +105,7 @@ _Noreturn void core_main(const struct handover *h)
 	lapic_init_cpu();
 	timer_calibrate();
 	timer_init_cpu();
+	wall_init();
 	choose_backend();
 	start_cpus(h);
 	log_printf("lasthop: %s, %u CPUs, TSC %llu kHz, %llu of %llu MiB free", hvm->name, cpu_count,
@@ -125,6 +113,7 @@ _Noreturn void core_main(const struct handover *h)
 		   (unsigned long long)(pmm_total_bytes() >> 20));
 	report_boot(hvm->name, cpu_count, tsc_khz());
 	check_config(h);
-	start_vms(h);
+	if (lifecycle_start(&config, h) < 0)
+		refuse("a VM cannot be made, see above");
 	sched_loop();
 }

@@ -20,9 +20,11 @@
 #include "hv/core/trap_impl.h"
 #include "hv/cpu/x86.h"
 
-#define MAX_FRAMES 32
-#define TAIL_LINES 20
-#define NOBODY	   (~0u)
+#define MAX_FRAMES   100000 /* a bound, more than any stack holds */
+#define INNER_FRAMES 20
+#define OUTER_FRAMES 8
+#define TAIL_LINES   20
+#define NOBODY	     (~0u)
 
 static _Atomic unsigned panicking = NOBODY; /* index of the CPU that does */
 
@@ -62,22 +64,35 @@ static void print_address(uint64_t address)
 		log_printf("  %016lx", address);
 }
 
-/* Frame pointers grow towards the stack's top; one that does not is damaged, or the end. A return
- * address is looked up one byte before: a call can be the last instruction of its function. */
+/* Steps from a frame to its caller's. Frame pointers grow towards the stack's top; one that does not
+ * is damaged, or the end. */
+static bool step(uint64_t *rbp, uint64_t *caller)
+{
+	uint64_t next;
+
+	if (*rbp < DIRECT_MAP_BASE || *rbp % 8 || !read_word_safe(*rbp, &next) ||
+	    !read_word_safe(*rbp + 8, caller) || *caller == 0)
+		return false;
+	*rbp = next > *rbp ? next : 0;
+	return true;
+}
+
+/* A return address is looked up one byte before: a call can be the last instruction of its
+ * function. Of a deep recursion the outermost frames tell who began it. */
 void backtrace(uint64_t rip, uint64_t rbp)
 {
+	uint64_t at = rbp, caller;
+	unsigned depth = 0;
+
 	log_printf("back trace, innermost first:");
 	print_address(rip);
-	for (unsigned i = 0; i < MAX_FRAMES; i++) {
-		uint64_t next, caller;
-
-		if (rbp < DIRECT_MAP_BASE || rbp % 8 || !read_word_safe(rbp, &next) ||
-		    !read_word_safe(rbp + 8, &caller) || caller == 0)
-			return;
-		print_address(caller - 1);
-		if (next <= rbp)
-			return;
-		rbp = next;
+	while (depth < MAX_FRAMES && step(&at, &caller))
+		depth++;
+	for (unsigned i = 0; i < depth && step(&rbp, &caller); i++) {
+		if (i < INNER_FRAMES || i + OUTER_FRAMES >= depth)
+			print_address(caller - 1);
+		else if (i == INNER_FRAMES)
+			log_printf("  ... %u frames ...", depth - INNER_FRAMES - OUTER_FRAMES);
 	}
 }
 

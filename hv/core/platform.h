@@ -18,6 +18,8 @@ struct platform_ops {
 	void (*vm_destroy)(struct vm *vm);
 	int (*vcpu_create)(struct vcpu *vcpu);
 	void (*vcpu_destroy)(struct vcpu *vcpu);
+	/* INIT: the local APIC's registers, but for its mode and ID. */
+	void (*vcpu_init)(struct vcpu *vcpu);
 
 	/* Port and memory accesses. An address nobody claims: io() reads all ones; mmio() returns
 	 * false and the core stops the VM. */

@@ -113,6 +113,16 @@ void report_vm_end(const char *vm, unsigned vcpus, const char *end, const char *
 	send(&j);
 }
 
+void report_vm_reset(const char *vm, const char *reason)
+{
+	struct json j;
+
+	begin(&j, "vm-reset");
+	add_string(&j, "vm", vm);
+	add_string(&j, "reason", reason);
+	send(&j);
+}
+
 /* Members of struct bench_result after `test`, by name. */
 static void add_result(struct json *j, const struct bench_result *r)
 {

@@ -9,6 +9,8 @@
  *   {"lasthop":1,"event":"vm-end","vm":"alice","vcpus":1,"end":"ok","reason":""}
  *        end: ok (HC_END 0), failed (HC_END otherwise), crash (stopped by the hypervisor; reason
  *        says why), off (the guest switched itself off), stopped (by the user)
+ *   {"lasthop":1,"event":"vm-reset","vm":"alice","reason":""}   by the guest or the user: it
+ *        starts again (vm-start follows)
  *   {"lasthop":1,"event":"result","vm":"bob","peer":"alice","test":"stream", then every member of
  *        struct bench_result by name, then of the window: "exits" (both VMs), "own_exits",
  *        "peer_exits", "notifications" (interrupts sent to both net devices), "copies" (packets
@@ -32,6 +34,7 @@ struct report_window {
 void report_boot(const char *backend, unsigned cpus, uint64_t tsc_khz);
 void report_vm_start(const char *vm);
 void report_vm_end(const char *vm, unsigned vcpus, const char *end, const char *reason);
+void report_vm_reset(const char *vm, const char *reason);
 void report_result(const char *vm, const char *peer, const struct bench_result *result,
 		   const struct report_window *window);
 void report_refused(const char *reason);

@@ -9,6 +9,7 @@
  */
 #include "hv/core/sched.h"
 
+#include "hv/core/lifecycle.h"
 #include "hv/core/platform.h"
 #include "hv/core/percpu.h"
 #include "hv/core/trap.h"

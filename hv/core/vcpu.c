@@ -5,11 +5,15 @@
  */
 #include "hv/core/vcpu.h"
 
+#include <string.h>
+
 #include "hv/core/fpu.h"
 #include "hv/core/log.h"
+#include "hv/core/lifecycle.h"
 #include "hv/core/platform.h"
 #include "hv/core/sched.h"
 #include "hv/core/trap.h"
+#include "hv/cpu/msr.h"
 
 /* A vCPU that was woken waits for this long at most behind one that runs. */
 #define WAKEUP_US 200
@@ -54,6 +58,38 @@ void vcpu_kick(struct vcpu *v)
 	}
 }
 
+/* OFF → RUNNABLE, once; the vCPU finds SIGNAL_SIPI at its first pass and sets its own state. */
+static void start_by_sipi(struct vcpu *v)
+{
+	atomic_fetch_add(&v->vm->live_vcpus, 1);
+	if (vcpu_transition(v, VCPU_OFF, VCPU_RUNNABLE))
+		sched_enqueue(v, true);
+	else
+		atomic_fetch_sub(&v->vm->live_vcpus, 1);
+}
+
+void vcpu_signal(struct vcpu *v, enum vcpu_signal signal, uint8_t vector)
+{
+	uint32_t state = atomic_load(&v->state);
+
+	if (signal == SIGNAL_INIT && v->index == 0) {
+		vm_end(v->vm, END_REBOOT, "INIT to vCPU 0");
+		return;
+	}
+	if (state == VCPU_OFF && signal != SIGNAL_SIPI)
+		return; /* waits for a SIPI already; an NMI finds nobody */
+	/* A SIPI counts only while the vCPU waits for one, or is about to. */
+	if (signal == SIGNAL_SIPI && state != VCPU_OFF && !(atomic_load(&v->signals) & SIGNAL_INIT))
+		return;
+	if (signal == SIGNAL_SIPI)
+		atomic_store(&v->sipi, vector);
+	atomic_fetch_or(&v->signals, signal);
+	if (signal == SIGNAL_SIPI && state == VCPU_OFF)
+		start_by_sipi(v);
+	else
+		vcpu_kick(v);
+}
+
 static void load(struct vcpu *v)
 {
 	struct cpu *cpu = this_cpu();
@@ -79,25 +115,31 @@ void vcpu_unload(struct cpu *cpu)
 	atomic_store(&v->loaded, false);
 }
 
-/* The VM ends: this vCPU is over. The last one of its VM leaves it to vm_reap(). */
+/* This vCPU is OFF. If its VM ends, the last one leaves it to vm_reap(): v is not touched after. */
 static void leave(struct vcpu *v)
 {
 	struct vm *vm = v->vm;
 
 	vcpu_unload(this_cpu());
 	vcpu_transition(v, VCPU_RUNNING, VCPU_OFF);
+	if (atomic_load(&vm->state) == VM_RUNNING && atomic_load(&v->signals) & SIGNAL_SIPI)
+		start_by_sipi(v); /* it came meanwhile (partner: vcpu_signal) */
 	if (atomic_fetch_sub(&vm->live_vcpus, 1) == 1)
 		vm_last_out(vm);
 }
 
-/* Whether something ends HLT. */
+/* Whether a vCPU that was halted or paused has something to do. */
 static bool awake(struct vcpu *v)
 {
-	return (platform->irq_pending(v) >= 0 && hvm->irq_ready(v)) ||
-	       atomic_load(&v->vm->state) != VM_RUNNING;
+	if (atomic_load(&v->vm->state) != VM_RUNNING)
+		return true;
+	if (atomic_load(&v->vm->paused))
+		return false;
+	return !v->halted || atomic_load(&v->signals) ||
+	       (platform->irq_pending(v) >= 0 && hvm->irq_ready(v));
 }
 
-/* HLT: true if the vCPU is blocked now and this CPU may not touch it any more. */
+/* HLT or pause: true if the vCPU is blocked now and this CPU may not touch it any more. */
 static bool block(struct vcpu *v)
 {
 	uint64_t timer;
@@ -115,6 +157,48 @@ static bool block(struct vcpu *v)
 		return false;
 	}
 	return true;
+}
+
+/* State after INIT and SIPI (SDM 3A, "Processor State After Reset", and SIPI's vector). */
+static void set_startup_state(struct vcpu *v, uint8_t vector)
+{
+	static const struct segment data = { 0, 0x93, 0xffff, 0 };
+	struct vcpu_sregs s = { .rflags = RFLAGS_FIXED, .cr0 = CR0_ET | CR0_NW | CR0_CD,
+				.gdt_limit = 0xffff, .idt_limit = 0xffff };
+
+	for (unsigned i = 0; i < SEG_REG_COUNT; i++)
+		s.seg[i] = data;
+	s.seg[SEG_CS] = (struct segment){ (uint16_t)(vector << 8), 0x9b, 0xffff,
+					  (uint64_t)vector << 12 };
+	s.seg[SEG_LDTR].access = 0x82;
+	s.seg[SEG_TR].access = 0x8b;
+	hvm->set_sregs(v, &s);
+	memset(v->gpr, 0, sizeof(v->gpr));
+	v->gpr[GPR_RDX] = cpuid(1, 0).eax; /* family, model, stepping */
+	v->halted = false;
+	platform->vcpu_init(v);
+}
+
+static void nmi(struct vcpu *v)
+{
+	v->halted = false;
+	hvm->inject_nmi(v);
+}
+
+/* Takes what has arrived; true if INIT has stopped the vCPU until a SIPI. */
+static bool signalled(struct vcpu *v)
+{
+	uint32_t arrived = atomic_fetch_and(&v->signals, ~(uint32_t)(SIGNAL_INIT | SIGNAL_NMI));
+
+	if (arrived & SIGNAL_INIT) {
+		leave(v);
+		return true;
+	}
+	if (arrived & SIGNAL_NMI)
+		nmi(v);
+	if (atomic_fetch_and(&v->signals, ~(uint32_t)SIGNAL_SIPI) & SIGNAL_SIPI)
+		set_startup_state(v, (uint8_t)atomic_load(&v->sipi));
+	return false;
 }
 
 static void offer_interrupt(struct vcpu *v)
@@ -182,7 +266,9 @@ void vcpu_run(struct vcpu *v)
 			leave(v);
 			break;
 		}
-		if (v->halted && block(v))
+		if (atomic_load(&v->signals) && signalled(v))
+			break;
+		if ((v->halted || atomic_load(&v->vm->paused)) && block(v))
 			break;
 		v->halted = false;
 		if (preempted(v))

@@ -24,9 +24,12 @@ struct vcpu {
 	_Atomic uint32_t state;     /* (a) enum vcpu_state; changed only by vcpu_transition() */
 	_Atomic bool loaded;        /* (a) FPU and backend state are in ->cpu: it cannot move */
 	bool halted;                /* (o) executed HLT and waits for an interrupt */
+	_Atomic uint32_t signals;   /* (a) enum vcpu_signal that arrived */
+	_Atomic uint32_t sipi;      /* (a) vector of the last SIPI */
 	bool mmio_refused;          /* (o) the access being emulated is claimed by no device */
 	uint64_t gpr[GPR_COUNT];    /* (o) between exits */
 	uint64_t xcr0;              /* (o) the guest's; the backend loads it */
+	uint64_t pvclock;           /* (o) paravirtual clock: its MSR (hv/core/pvclock.c) */
 	void *fpu;                  /* (o) hv/core/fpu.h */
 	struct list runq;           /* [q] */
 	struct cpu *_Atomic cpu;    /* (a) where it runs, or ran last; changes only if not loaded */
@@ -39,6 +42,17 @@ struct vcpu {
 	_Atomic uint64_t wakeups;   /* (a) BLOCKED to RUNNABLE */
 	uint64_t run_tsc;           /* (o) time spent in or for the guest */
 };
+
+enum vcpu_signal {
+	SIGNAL_NMI = 1u << 0,
+	SIGNAL_INIT = 1u << 1,
+	SIGNAL_SIPI = 1u << 2,
+};
+
+/* NMI, INIT or SIPI to a vCPU (SDM 3A, "MP Initialization Protocol"; vector: of a SIPI). INIT
+ * stops it until a SIPI starts it in real mode at vector << 12; INIT to vCPU 0 resets the VM. INIT
+ * and SIPI come from a vCPU of the same VM only. */
+void vcpu_signal(struct vcpu *vcpu, enum vcpu_signal signal, uint8_t vector);
 
 /* BLOCKED → RUNNABLE, into a run queue; its CPU is told. Harmless in other states. An interrupt
  * must have been made visible before (vlapic IRR). Any CPU. */

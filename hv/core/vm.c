@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The life of a VM. It is made as a whole or not at all, runs until vm_end(), and is destroyed by
- * vm_reap() when its last vCPU has left the guest and no CPU can hold a pointer to it: the switch
- * may carry translations and vCPU pointers over one pass of a CPU's run loop.
+ * What a VM is made of: memory, nested page tables, vCPUs, devices, its kernel. It is made as a
+ * whole or not at all. Its life from there on is in lifecycle.c.
  */
 #include "hv/core/vm.h"
 
@@ -12,16 +11,9 @@
 #include "hv/core/platform.h"
 #include "hv/core/pmm.h"
 #include "hv/core/fpu.h"
-#include "hv/core/sched.h"
 
 #define GIB (1ull << 30)
 #define MIB (1ull << 20)
-
-struct spinlock vm_table_lock;
-struct vm *vm_table[CONFIG_MAX_VMS]; /* under vm_table_lock */
-static _Atomic unsigned vms_started; /* and not yet reaped */
-static _Atomic unsigned vms_ended;   /* and not yet reaped */
-static struct vm *flushing;          /* whose nested translations MB_FLUSH drops */
 
 static const struct handover_image *image_find(const struct handover *h, const char *name)
 {
@@ -59,7 +51,11 @@ static int ram_map(struct vm *vm, uint64_t gpa, hpa_t hpa, uint64_t bytes)
 	return hvm->map(vm, (gpa_t){ gpa }, hpa, bytes);
 }
 
-/* RAM as hv/core/guest_map.h has it: below 3 GiB with the hole under 1 MiB, the rest from 4 GiB. */
+/*
+ * RAM as hv/core/guest_map.h has it: below 3 GiB with the hole under 1 MiB, the rest from 4 GiB.
+ * The hole is zeroed memory to the vCPUs, as a PC's is there without finding anything (Linux looks
+ * for BIOS tables), but no RAM to devices and loaders.
+ */
 static int memory_create(struct vm *vm)
 {
 	uint64_t bytes = vm->config->memory_mib * MIB;
@@ -71,6 +67,8 @@ static int memory_create(struct vm *vm)
 		return LH_NOMEM;
 	base = vm->extent[0].hpa;
 	if (ram_map(vm, 0, base, GUEST_LOW_RAM_END) < 0 ||
+	    hvm->map(vm, (gpa_t){ GUEST_LOW_RAM_END }, (hpa_t){ base.v + GUEST_LOW_RAM_END },
+		     GUEST_HIGH_RAM - GUEST_LOW_RAM_END) < 0 ||
 	    ram_map(vm, GUEST_HIGH_RAM, (hpa_t){ base.v + GUEST_HIGH_RAM }, low - GUEST_HIGH_RAM) < 0 ||
 	    (upper && ram_map(vm, GUEST_UPPER_RAM, vm->extent[1].hpa, upper) < 0))
 		return fail(LH_NOMEM, "vm %s: no memory for nested page tables", vm->config->name);
@@ -113,7 +111,7 @@ static int vcpu_make(struct vm *vm, unsigned index)
 	return platform->vcpu_create(v);
 }
 
-static void vm_destroy(struct vm *vm)
+void vm_destroy(struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->vcpu_count; i++)
 		vcpu_free(vm->vcpus[i]);
@@ -144,11 +142,13 @@ static int vm_build(struct vm *vm, const struct handover *h)
 	if (err == 0)
 		err = platform->vm_create(vm);
 	if (err == 0)
-		err = pvh_load(vm, kernel, initrd);
+		err = linux_image(kernel) ? linux_load(vm, kernel, initrd)
+					  : pvh_load(vm, kernel, initrd);
 	return err;
 }
 
-int vm_create(const struct config_vm *config, const struct handover *h, struct vm **out)
+int vm_create(const struct config_vm *config, unsigned id, const struct handover *h,
+	      struct vm **out)
 {
 	struct vm *vm = page_alloc(sizeof(*vm));
 	int err;
@@ -156,150 +156,17 @@ int vm_create(const struct config_vm *config, const struct handover *h, struct v
 	if (!vm)
 		return fail(LH_NOMEM, "vm %s: no memory", config->name);
 	vm->config = config;
+	vm->id = id;
 	vm->tsc_offset = 0 - rdtsc();
-	spin_lock(&vm_table_lock);
-	while (vm->id < CONFIG_MAX_VMS && vm_table[vm->id])
-		vm->id++;
-	if (vm->id < CONFIG_MAX_VMS)
-		vm_table[vm->id] = vm;
-	spin_unlock(&vm_table_lock);
-	if (vm->id == CONFIG_MAX_VMS) {
-		page_free(vm, sizeof(*vm));
-		return fail(LH_BUSY, "vm %s: %u VMs exist already", config->name, CONFIG_MAX_VMS);
-	}
 	err = vm_build(vm, h);
 	if (err < 0) {
-		spin_lock(&vm_table_lock);
-		vm_table[vm->id] = NULL;
 		if (vm->platform)
 			platform->vm_destroy(vm);
-		spin_unlock(&vm_table_lock);
 		vm_destroy(vm);
 		return err;
 	}
 	*out = vm;
 	return 0;
-}
-
-void vm_start(struct vm *vm)
-{
-	struct vcpu *v = vm->vcpus[0];
-
-	atomic_fetch_add(&vms_started, 1);
-	atomic_store(&vm->live_vcpus, 1); /* the others start by INIT-SIPI */
-	atomic_store(&vm->state, VM_RUNNING);
-	report_vm_start(vm->config->name);
-	log_printf("vm %s: started, %u vCPU, %llu MiB", vm->config->name, vm->vcpu_count,
-		   (unsigned long long)vm->config->memory_mib);
-	if (vcpu_transition(v, VCPU_OFF, VCPU_RUNNABLE))
-		sched_enqueue(v, false);
-}
-
-void vm_end(struct vm *vm, const char *end, const char *reason_fmt, ...)
-{
-	uint32_t running = VM_RUNNING;
-	__builtin_va_list ap;
-
-	spin_lock(&vm->lock);
-	if (atomic_compare_exchange_strong(&vm->state, &running, VM_ENDING)) {
-		vm->end = end;
-		__builtin_va_start(ap, reason_fmt);
-		vsnprintf(vm->end_reason, sizeof(vm->end_reason), reason_fmt, ap);
-		__builtin_va_end(ap);
-	}
-	spin_unlock(&vm->lock);
-	for (unsigned i = 0; i < vm->vcpu_count; i++)
-		vcpu_kick(vm->vcpus[i]);
-}
-
-void vm_crash(struct vcpu *vcpu, const char *reason_fmt, ...)
-{
-	struct vm *vm = vcpu->vm;
-	char reason[sizeof(vm->end_reason)];
-	__builtin_va_list ap;
-
-	__builtin_va_start(ap, reason_fmt);
-	vsnprintf(reason, sizeof(reason), reason_fmt, ap);
-	__builtin_va_end(ap);
-	log_printf("vm %s: stopped: %s", vm->config->name, reason);
-	vcpu_dump(vcpu);
-	vm_end(vm, "crash", "%s", reason);
-}
-
-void vm_last_out(struct vm *vm)
-{
-	atomic_store(&vm->state, VM_ENDED);
-	atomic_fetch_add(&vms_ended, 1);
-}
-
-void vm_flush_posted(void)
-{
-	hvm->flush_vm(flushing);
-}
-
-/* Waits until every other CPU has passed its run loop and dropped its translations of the VM: none
- * holds a pointer into it then. */
-static void quiesce(struct vm *vm)
-{
-	uint64_t seen[MAX_CPUS];
-
-	flushing = vm;
-	for (unsigned i = 0; i < cpu_count; i++) {
-		seen[i] = atomic_load(&cpus[i]->epoch);
-		if (cpus[i] != this_cpu())
-			cpu_post(cpus[i], MB_FLUSH);
-	}
-	hvm->flush_vm(vm);
-	for (unsigned i = 0; i < cpu_count; i++)
-		while (cpus[i] != this_cpu() && atomic_load(&cpus[i]->epoch) == seen[i])
-			__builtin_ia32_pause();
-}
-
-/* Takes one ended VM out of the table, its devices and ports destroyed. */
-static struct vm *take_ended(void)
-{
-	struct vm *vm = NULL;
-
-	spin_lock(&vm_table_lock);
-	for (unsigned i = 0; i < CONFIG_MAX_VMS && !vm; i++)
-		if (vm_table[i] && atomic_load(&vm_table[i]->state) == VM_ENDED)
-			vm = vm_table[i];
-	if (vm) {
-		vm_table[vm->id] = NULL;
-		atomic_fetch_sub(&vms_ended, 1);
-		platform->vm_destroy(vm);
-		vm->platform = NULL;
-	}
-	spin_unlock(&vm_table_lock);
-	return vm;
-}
-
-static void reap(struct vm *vm)
-{
-	quiesce(vm);
-	log_printf("vm %s: ended: %s%s%s", vm->config->name, vm->end,
-		   vm->end_reason[0] ? ": " : "", vm->end_reason);
-	report_vm_end(vm->config->name, vm->vcpu_count, vm->end, vm->end_reason);
-	vm_destroy(vm);
-	if (atomic_fetch_sub(&vms_started, 1) == 1) {
-		log_printf("all VMs have ended, %llu MiB free",
-			   (unsigned long long)(pmm_free_bytes() / MIB));
-		report_end();
-	}
-}
-
-void vm_reap(void)
-{
-	static struct spinlock reaping; /* one CPU at a time, since quiesce() waits for the others */
-	struct vm *vm;
-
-	/* A VM that ends while another CPU reaps is seen by that CPU: it looks again after unlock. */
-	while (atomic_load(&vms_ended) && spin_trylock(&reaping)) {
-		vm = take_ended();
-		if (vm)
-			reap(vm);
-		spin_unlock(&reaping);
-	}
 }
 
 static bool vm_copy(const struct vm *vm, gpa_t at, uint8_t *to, const uint8_t *from, size_t bytes)

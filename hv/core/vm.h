@@ -27,9 +27,10 @@ enum vm_state { VM_CREATED, VM_RUNNING, VM_ENDING, VM_ENDED };
 /* (c) constant after vm_create (a) atomic [v] under vm->lock (b) the backend's */
 struct vm {
 	const struct config_vm *config; /* (c) */
-	unsigned id;                    /* (c) below CONFIG_MAX_VMS */
+	unsigned id;                    /* (c) place in the config, and in vm_table */
 	struct spinlock lock;
 	_Atomic uint32_t state;         /* (a) enum vm_state */
+	_Atomic bool paused;            /* (a) its vCPUs do not run */
 	const char *end;                /* [v] "ok", "failed", "crash", … (hv/core/report.h) */
 	char end_reason[120];           /* [v] */
 
@@ -44,6 +45,7 @@ struct vm {
 
 	hpa_t nested;                   /* (b) root of the nested page tables */
 	uint32_t nested_tag;            /* (b) VPID base or ASID */
+	_Atomic uint64_t wall_clock;    /* (a) paravirtual clock: its MSR (hv/core/pvclock.c) */
 	struct platform *platform;      /* (c) devices (hv/dev), NULL before they exist */
 	struct log_limit log_limit;     /* (a) for lines that the guest causes */
 
@@ -55,38 +57,23 @@ struct vm {
 	} window;
 };
 
-/* Makes the VM: memory, nested tables, devices, vCPUs, kernel loaded. On error nothing is left. */
-int vm_create(const struct config_vm *config, const struct handover *h, struct vm **out) __must_check;
+/* Makes the VM with number id: memory, nested tables, devices, vCPUs, kernel loaded. On error
+ * nothing is left. */
+int vm_create(const struct config_vm *config, unsigned id, const struct handover *h,
+	      struct vm **out) __must_check;
 
-/* Lets vCPU 0 run. */
-void vm_start(struct vm *vm);
-
-/* Ends the VM: its vCPUs stop at their next exit (kicked); the last one out reports and hands it
- * to vm_reap(). end is a constant string; the first caller's counts. Any CPU, any context. */
-void vm_end(struct vm *vm, const char *end, const char *reason_fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-/* For a guest's fault: one log line and the vCPU's registers, then vm_end(vm, "crash", …). */
-void vm_crash(struct vcpu *vcpu, const char *reason_fmt, ...) __attribute__((format(printf, 2, 3)));
-
-/* Destroys ended VMs, each once no CPU can hold a pointer to it any more; frees all their memory.
- * Called in the idle loop and between slices. Emits report_end() when the last one is gone. */
-void vm_reap(void);
-
-/* The last vCPU has left the guest: vm_reap() may take the VM. */
-void vm_last_out(struct vm *vm);
-
-/* Answers MB_FLUSH. */
-void vm_flush_posted(void);
-
-/* The VMs; an entry may be looked at under vm_table_lock only, since VMs end at any time. */
-extern struct spinlock vm_table_lock;
-extern struct vm *vm_table[CONFIG_MAX_VMS];
+/* Frees all of it. Its vCPUs are OFF, its devices destroyed, and no CPU holds a pointer to it. */
+void vm_destroy(struct vm *vm);
 
 /* PVH: loads the ELF kernel, start_info, memory map, command line; sets vCPU 0's state
  * (hv/core/pvh.c). */
 int pvh_load(struct vm *vm, const struct handover_image *kernel,
 	     const struct handover_image *initrd) __must_check;
+
+/* Linux: loads a bzImage by the 64-bit boot protocol (hv/core/linux_boot.c). linux_image: is it one? */
+bool linux_image(const struct handover_image *kernel);
+int linux_load(struct vm *vm, const struct handover_image *kernel,
+	       const struct handover_image *initrd) __must_check;
 
 /* Copies from/to GPA, over extents; false if not all in RAM. */
 bool vm_read(const struct vm *vm, gpa_t at, void *to, size_t bytes) __must_check;

@@ -6,8 +6,8 @@
 
 #include "hv/core/fail.h"
 #include "hv/core/guest_map.h"
+#include "hv/core/lifecycle.h"
 #include "hv/core/vcpu.h"
-#include "hv/core/vm.h"
 
 #define SLEEP_ENABLE         0x20u /* SLP_EN; SLP_TYP is in bits 4:2 */
 #define PORT_RESET_CONTROL   0xcf9u
@@ -21,7 +21,7 @@ _Static_assert(GUEST_SLEEP_STATUS == GUEST_SLEEP_CONTROL + 1 &&
 
 static void reset(struct vcpu *vcpu)
 {
-	vm_end(vcpu->vm, "off", "reset by the guest");
+	vm_end(vcpu->vm, END_REBOOT, "reset by the guest");
 }
 
 static void acpi_access(struct bus_region *region, struct bus_access *access)
@@ -35,7 +35,7 @@ static void acpi_access(struct bus_region *region, struct bus_access *access)
 		reset(access->vcpu);
 	else if (port == GUEST_SLEEP_CONTROL && access->value & SLEEP_ENABLE &&
 		 (access->value >> 2 & 7) == GUEST_SLEEP_TYPE_S5)
-		vm_end(access->vcpu->vm, "off", "switched off by the guest");
+		vm_end(access->vcpu->vm, END_OFF, "switched off by the guest");
 }
 
 static void reset_control_access(struct bus_region *region, struct bus_access *access)

@@ -2,7 +2,7 @@
 /*
  * How a guest switches itself off or restarts: the sleep and reset registers that the FADT names
  * (ACPI 6.4, 4.8.3.7 and 4.8.3.6), and the two old ways, port 0xcf9 and the keyboard controller's
- * 0x64 (guests try them in this order). A restart ends the VM as well.
+ * 0x64 (guests try them in this order). A reset makes the VM anew.
  */
 #pragma once
 

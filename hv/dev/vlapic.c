@@ -212,7 +212,6 @@ static void registers_reset(struct vlapic *v)
 	}
 	for (unsigned i = 0; i < APIC_LVTS; i++)
 		v->lvt[i] = LVT_MASKED;
-	atomic_store(&v->nmi, false);
 	atomic_store(&v->svr, 0xff);
 	atomic_store(&v->ldr, 0);
 	atomic_store(&v->dfr, 0xffffffff);
@@ -240,6 +239,21 @@ static bool set_apic_base(struct vlapic *v, uint64_t value)
 		v->icr = 0;
 	atomic_store(&v->apic_base, (old & APIC_BASE_BSP) | GUEST_LAPIC_BASE | mode);
 	return true;
+}
+
+void vlapic_init(struct vcpu *vcpu)
+{
+	registers_reset(vlapic_of(vcpu));
+}
+
+void vlapic_tpr(struct vcpu *vcpu, bool write, uint64_t *value)
+{
+	struct vlapic *v = vlapic_of(vcpu);
+
+	if (write)
+		v->tpr = (uint32_t)*value;
+	else
+		*value = v->tpr;
 }
 
 bool vlapic_msr_owned(uint32_t msr)

@@ -37,6 +37,8 @@ int vlapic_create(struct vcpu *vcpu); /* sets vcpu->platform; in RESET state */
 void vlapic_destroy(struct vcpu *vcpu);
 
 /* Contracts as in struct platform_ops. */
+void vlapic_init(struct vcpu *vcpu);
+void vlapic_tpr(struct vcpu *vcpu, bool write, uint64_t *value);
 bool vlapic_msr_owned(uint32_t msr);
 bool vlapic_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
 bool vlapic_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value);

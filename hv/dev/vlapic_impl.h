@@ -53,7 +53,6 @@ struct vlapic {
 	struct vcpu *vcpu;                 /* (c) */
 	_Atomic uint32_t irr[APIC_WORDS];  /* (a) */
 	_Atomic uint32_t tmr[APIC_WORDS];  /* (a) level-triggered ones among irr and isr */
-	_Atomic bool nmi;                  /* (a) one is pending */
 	_Atomic uint64_t apic_base;        /* (s) the MSR */
 	_Atomic uint32_t svr, ldr, dfr;    /* (s) ldr: of xAPIC mode */
 	uint32_t isr[APIC_WORDS];          /* (o) */

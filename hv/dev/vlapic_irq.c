@@ -69,9 +69,6 @@ int vlapic_irq_pending(struct vcpu *vcpu)
 	int vector;
 
 	vlapic_timer_expire(v);
-	if (atomic_load_explicit(&v->nmi, memory_order_relaxed) &&
-	    atomic_exchange(&v->nmi, false))
-		hvm->inject_nmi(vcpu);
 	if (!vlapic_enabled(v))
 		return -1;
 	vector = highest_request(v);
@@ -134,13 +131,13 @@ static void deliver_to(struct vlapic *v, const struct apic_message *m, const str
 		vlapic_accept(v, m->vector, m->level);
 		break;
 	case APIC_NMI:
-		atomic_store(&v->nmi, true);
-		break;
+		vcpu_signal(v->vcpu, SIGNAL_NMI, 0);
+		return;
 	case APIC_INIT:
 	case APIC_STARTUP:
-		log_limited(&v->vcpu->vm->log_limit,
-			    "vm %s: vCPU %u cannot be started: this version runs one vCPU a VM",
-			    v->vcpu->vm->config->name, v->vcpu->index);
+		if (from) /* no device starts or stops CPUs */
+			vcpu_signal(v->vcpu, m->mode == APIC_INIT ? SIGNAL_INIT : SIGNAL_SIPI,
+				    m->vector);
 		return;
 	default: /* SMI, ExtINT: there is neither SMM nor a PIC */
 		return;

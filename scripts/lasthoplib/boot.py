@@ -15,7 +15,8 @@ DRAIN_SECONDS = 5               # but we wait no longer than this for it
 
 @dataclass
 class Outcome:
-    ended: str                  # end, panic, refused: by its event; died: the machine; timeout
+    ended: str                  # end, panic, refused: by its event; until: those VMs have ended;
+                                # died: the machine; timeout
     stream: events.EventStream
     seconds: float              # of the host
     folder: Path                # of the run, until discard()
@@ -37,7 +38,7 @@ class Outcome:
         if self.ended in ("panic", "refused"):
             told = {"panic": "the hypervisor failed", "refused": "lasthop cannot start"}
             return f"{told[self.ended]}: {self.stream.of(self.ended)[-1].get('reason', '')}"
-        return {"end": "", "died": "the machine died",
+        return {"end": "", "until": "", "died": "the machine died",
                 "timeout": "the time limit passed"}[self.ended]
 
     def discard(self):
@@ -67,7 +68,15 @@ def _stop(process):
     process.wait()
 
 
-def follow(process, folder, fatal, timeout, on_event, on_wait):
+def last_event(stream, until):
+    """how the run ended, if an event has ended it"""
+    for event in stream.events:
+        if event["event"] in events.LAST:
+            return event["event"]
+    return "until" if until and until <= {e.get("vm") for e in stream.of("vm-end")} else None
+
+
+def follow(process, folder, fatal, timeout, on_event, on_wait, until):
     """reads events until one ends the run; how it ended, and the stream"""
     stream = events.EventStream()
     started = time.monotonic()
@@ -81,7 +90,7 @@ def follow(process, folder, fatal, timeout, on_event, on_wait):
             dead = process.poll() is not None       # asked first: what it wrote is complete
             for event in stream.feed(port.read()):
                 on_event(event)
-            ended = next((e["event"] for e in stream.events if e["event"] in events.LAST), None)
+            ended = last_event(stream, until)
             if ended or dead or fatal():
                 return ended or "died", stream
             if time.monotonic() - started > timeout:
@@ -91,8 +100,9 @@ def follow(process, folder, fatal, timeout, on_event, on_wait):
 
 
 def boot(bed, machine, dtb, images, timeout, efi=None, on_event=lambda e: None,
-         on_wait=lambda: None):
-    """boots a config's blob with its images ({name: path}); the caller discards the outcome"""
+         on_wait=lambda: None, until=frozenset()):
+    """boots a config's blob with its images ({name: path}); until: VMs whose end ends the run;
+    the caller discards the outcome"""
     bed.check(machine)
     folder = bed.folder()
     try:
@@ -103,7 +113,8 @@ def boot(bed, machine, dtb, images, timeout, efi=None, on_event=lambda e: None,
         shutil.rmtree(folder, ignore_errors=True)
         raise
     try:
-        ended, stream = follow(process, folder, bed.watch(folder), timeout, on_event, on_wait)
+        ended, stream = follow(process, folder, bed.watch(folder), timeout, on_event, on_wait,
+                               until)
         if ended != "timeout":
             _drain(process, folder / "serial.log")
     except BaseException:

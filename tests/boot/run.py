@@ -18,6 +18,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
+import hooks                                             # noqa: E402
 from cases import CASES, SYMPTOMS                        # noqa: E402
 from lasthoplib import boot, dts, paths, results, testbed    # noqa: E402
 from lasthoplib.console import Failure                   # noqa: E402
@@ -126,7 +127,7 @@ def check_serial(report, case, serial):
         report.check(re.search(pattern, serial, re.M), f"serial log has /{pattern}/")
     for pattern in case.must_not:
         report.check(not re.search(pattern, serial, re.M), f"serial log lacks /{pattern}/")
-    if case.ended == "end":
+    if case.ended in ("end", "until"):
         found = [pattern for pattern in SYMPTOMS if re.search(pattern, serial, re.M)]
         report.check(not found, "no sign of a crash in the serial log"
                      + "".join(f", but /{p}/" for p in found))
@@ -140,10 +141,15 @@ def judge(report, case, config, outcome):
     if case.backend:
         report.check(document["backend"] == case.backend and document["cpus"] == case.cpus,
                      f"booted {document['backend'] or 'nothing'} with {document['cpus']} CPUs")
-    if case.ended == "end" or case.ends:
+    if case.ended in ("end", "until"):
         check_ends(report, case, config, document)
     check_results(report, case, document)
     check_serial(report, case, outcome.serial())
+    if case.ended == "refused":
+        report.check(not outcome.stream.of("vm-start"), "no VM was started")
+    for hook in ([hooks.memory_returned] if case.ended == "end" else []) + case.hooks:
+        for good, fact in hook(outcome):
+            report.check(good, fact)
     report.check(not outcome.stream.garbled, "every event line is whole")
 
 
@@ -151,10 +157,12 @@ def boot_case(case, report):
     with tempfile.TemporaryDirectory() as scratch:
         config = load(case, Path(scratch))
         bed = testbed.pick(case.on)
-        machine = testbed.Machine(case.cpus, boot.memory_for(config.vms), case.exit_cost,
+        memory = case.memory_mib or boot.memory_for(config.vms)
+        machine = testbed.Machine(case.cpus, memory, case.exit_cost,
                                   case.bochs, case.qemu)
         efi = paths.build() / case.efi if case.efi else None
-        outcome = boot.boot(bed, machine, config.blob, config.images, case.limit, efi)
+        outcome = boot.boot(bed, machine, config.blob, config.images, case.limit, efi,
+                            until=frozenset(case.until))
     report.seconds = outcome.seconds
     report.document = results.document(outcome.stream.events, bed, machine, config.vms,
                                        config.blob)

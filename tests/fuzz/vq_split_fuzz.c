@@ -11,8 +11,9 @@
 #include "tests/unit/vswitch/driver.h"
 #include "vswitch/vq.h"
 
-#define RAM_BYTES 8192u
-#define RAM_GPA   0x1000u
+/* Small, and from address 0 on, so that addresses the fuzzer makes up are often good. */
+#define RAM_BYTES 2048u
+#define RAM_GPA   0u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
@@ -46,10 +47,10 @@ static struct queue_setup queue_at(unsigned extent, const uint8_t *choice)
 	uint64_t base = RAM_GPA + extent * RAM_BYTES / 2;
 
 	return (struct queue_setup){
-		.size = 1u << choice[0] % 8,
+		.size = 1u << choice[0] % 5,
 		.desc = base,
-		.driver = base + 2048,
-		.device = base + 2048 + 512,
+		.driver = base + 256,
+		.device = base + 304,
 		.features = VIRTIO_F_VERSION_1 | (choice[1] & 1 ? VIRTIO_F_EVENT_IDX : 0) |
 			    (choice[1] & 2 ? VIRTIO_F_INDIRECT_DESC : 0) |
 			    (choice[1] & 4 ? VIRTIO_NET_F_MRG_RXBUF : 0),

@@ -11,7 +11,7 @@
 #include "guest/lib/string.h"
 
 #define NOWHERE 0x7f00000000ull
-#define IOAPIC  0xfec00000ull
+#define IOAPIC	0xfec00000ull
 
 static uint64_t garbage[512];
 

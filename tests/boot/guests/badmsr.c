@@ -7,10 +7,10 @@
 
 enum { MSR_VMX_BASIC = 0x480 };
 #define MSR_VM_HSAVE_PA 0xc0010117u
-#define MSR_EFER        0xc0000080u
-#define EFER_SVME       (1u << 12)
+#define MSR_EFER	0xc0000080u
+#define EFER_SVME	(1u << 12)
 
-static const uint32_t reserved[] = { 0x5,        0x2ff0,     0xffff,     0x12345678, 0x40000105,
+static const uint32_t reserved[] = { 0x5,	 0x2ff0,     0xffff,	 0x12345678, 0x40000105,
 				     0x7fffffff, 0xbfffffff, 0xc0002fff, 0xc0ffffff, 0xffffffff };
 
 static int try_read(uint32_t msr)

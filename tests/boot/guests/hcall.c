@@ -26,7 +26,8 @@ static uint64_t end_of_ram(void)
 
 static void check_numbers(void)
 {
-	static const uint64_t unknown[] = { 0, 1, 9, 0xff, 0x103, 0xffffffff, 0x100000100, UINT64_MAX };
+	static const uint64_t unknown[] = { 0,	   1,	       9,	    0xff,
+					    0x103, 0xffffffff, 0x100000100, UINT64_MAX };
 	bool ok = true;
 
 	for (unsigned i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
@@ -37,7 +38,9 @@ static void check_numbers(void)
 static void check_addresses(void)
 {
 	const uint64_t end = end_of_ram();
-	const uint64_t bad[] = { 0x7f00000000, 0xE0000000, end, end - 8, UINT64_MAX - 7, 1ull << 63 };
+	const uint64_t bad[] = {
+		0x7f00000000, 0xE0000000, end, end - 8, UINT64_MAX - 7, 1ull << 63
+	};
 	bool begin = true, result = true;
 
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -51,8 +54,9 @@ static void check_addresses(void)
 static void check_contents(void)
 {
 	static struct bench_begin begin = { .own_mac = { 2, 0xde, 0xad }, .peer_mac = { 2, 0xbe } };
-	static struct bench_result result = { .test = BENCH_STREAM, .frame_bytes = 64, .run = 1,
-					      .runs = 1 };
+	static struct bench_result result = {
+		.test = BENCH_STREAM, .frame_bytes = 64, .run = 1, .runs = 1
+	};
 
 	check(hypercall(HC_BENCH_RESULT, (uintptr_t)&result, 0) == HC_EINVAL, "no-window",
 	      "a result without a window answers HC_EINVAL");
@@ -82,10 +86,10 @@ static bool on_trap(struct trap_frame *frame)
  * HLT, which ring 3 may not: then the vector is #GP). */
 #define IN_RING_3(instruction)                                                                     \
 	__asm__ volatile("movq %%rsp, %0\n\t"                                                      \
-			 "leaq 2f(%%rip), %%rcx\n\tmovq %%rcx, %1\n\t"                            \
-			 "pushq %2\n\tpushq %0\n\tpushq $2\n\tpushq %3\n\t"                      \
-			 "leaq 1f(%%rip), %%rcx\n\tpushq %%rcx\n\tiretq\n"                        \
-			 "1:\t" instruction "\n\thlt\n"                                           \
+			 "leaq 2f(%%rip), %%rcx\n\tmovq %%rcx, %1\n\t"                             \
+			 "pushq %2\n\tpushq %0\n\tpushq $2\n\tpushq %3\n\t"                        \
+			 "leaq 1f(%%rip), %%rcx\n\tpushq %%rcx\n\tiretq\n"                         \
+			 "1:\t" instruction "\n\thlt\n"                                            \
 			 "2:"                                                                      \
 			 : "=m"(kernel_rsp), "=m"(back_in_kernel)                                  \
 			 : "i"(GDT_USER_DATA), "i"(GDT_USER_CODE), "a"(HC_END), "D"(1)             \

@@ -147,7 +147,7 @@ static void test_no_memory(void **state)
 		begin(false);
 		pages_left = n;
 		assert_int_equal(svm_map(&vm, (gpa_t){ MIB }, (hpa_t){ MIB }, 4 * MIB),
-				 n < 3 ? LH_NOMEM : 0);
+				 n < 4 ? LH_NOMEM : 0);
 		end();
 	}
 	begin(false);

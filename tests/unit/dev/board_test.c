@@ -4,6 +4,7 @@
 #include "tests/unit/dev/fakes.h"
 
 #include "hv/core/guest_map.h"
+#include "hv/core/lifecycle.h"
 #include "hv/cpu/x86.h"
 #include "hv/dev/ioapic.h"
 #include "hv/dev/power.h"
@@ -222,20 +223,26 @@ static void rtc_tells_the_date(void **state)
 
 static void power_registers(void **state)
 {
-	static const struct { uint16_t port; uint8_t value; bool ends; } cases[] = {
-		{ GUEST_SLEEP_STATUS, 0x80, false }, { GUEST_SLEEP_CONTROL, 5 << 2, false },
-		{ GUEST_SLEEP_CONTROL, 0x20 | 3 << 2, false }, { GUEST_SLEEP_CONTROL, 0x34, true },
-		{ GUEST_RESET_PORT, 0, false }, { GUEST_RESET_PORT, GUEST_RESET_VALUE, true },
-		{ 0xcf9, 2, false }, { 0xcf9, 6, true }, { 0x64, 0xd1, false }, { 0x64, 0xfe, true },
+	static const struct { uint16_t port; uint8_t value; const char *end; } cases[] = {
+		{ GUEST_SLEEP_STATUS, 0x80, NULL },
+		{ GUEST_SLEEP_CONTROL, 5 << 2, NULL },        /* not enabled */
+		{ GUEST_SLEEP_CONTROL, 0x20 | 3 << 2, NULL }, /* not S5 */
+		{ GUEST_SLEEP_CONTROL, 0x34, END_OFF },
+		{ GUEST_RESET_PORT, 0, NULL },
+		{ GUEST_RESET_PORT, GUEST_RESET_VALUE, END_REBOOT },
+		{ 0xcf9, 2, NULL },
+		{ 0xcf9, 6, END_REBOOT },
+		{ 0x64, 0xd1, NULL },
+		{ 0x64, 0xfe, END_REBOOT },
 	};
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		fake_end = NULL;
 		out(cases[i].port, 1, cases[i].value);
-		assert_int_equal(fake_end != NULL, cases[i].ends);
+		assert_int_equal(fake_end != NULL, cases[i].end != NULL);
 		if (fake_end)
-			assert_string_equal(fake_end, "off");
+			assert_string_equal(fake_end, cases[i].end);
 	}
 	assert_int_equal(in(GUEST_SLEEP_STATUS), 0);
 	assert_int_equal(in(0x64), 0xff);

@@ -3,20 +3,23 @@
 DEV_CFLAGS := -std=gnu17 -O1 -g $(WARN) $(INCLUDE) -fsanitize=address,undefined \
 	-fno-sanitize-recover=all -fno-omit-frame-pointer
 
-DEV_TESTS := bus pcie board vlapic virtio acpi pc
-bus_parts    := hv/dev/bus.c
-pcie_parts   := hv/dev/bus.c hv/dev/pcie.c hv/dev/msix.c
-board_parts  := hv/dev/bus.c hv/dev/ioapic.c hv/dev/uart.c hv/dev/rtc.c hv/dev/power.c
-vlapic_parts := hv/dev/bus.c hv/dev/vlapic.c hv/dev/vlapic_irq.c
-virtio_parts := hv/dev/bus.c hv/dev/pcie.c hv/dev/msix.c hv/dev/virtio_pci.c \
-	hv/dev/virtio_common.c hv/dev/virtio_net.c hv/dev/switch_env.c tests/unit/dev/fake_switch.c
-acpi_parts   := hv/dev/acpi_tables.c $(B)/core/hv/dev/dsdt.c
-pc_parts     := $(wildcard hv/dev/*.c) $(B)/core/hv/dev/dsdt.c tests/unit/dev/fake_switch.c
+# $(call dev_test,name,device files): $(B)/unit/dev_NAME_test. (dev_vlapic_test includes
+# vlapic_timer.c itself, with the clock in its hands.)
+define dev_test
+DEV_PROGRAMS += $(B)/unit/dev_$1_test
+$(B)/unit/dev_$1_test: tests/unit/dev/$1_test.c tests/unit/dev/fakes.c $2 $(DEV_HEADERS)
+	@mkdir -p $$(@D)
+	$(HOSTCC) $(DEV_CFLAGS) $$(filter tests/%_test.c,$$^) tests/unit/dev/fakes.c $2 -lcmocka -o $$@
+endef
 
-DEV_PROGRAMS := $(DEV_TESTS:%=$(B)/unit/dev_%_test)
-.SECONDEXPANSION:
-$(DEV_PROGRAMS): $(B)/unit/dev_%_test: tests/unit/dev/%_test.c tests/unit/dev/fakes.c $$($$*_parts) \
-		$(wildcard hv/dev/*.h tests/unit/dev/*.h hv/core/*.h) hv/dev/vlapic_timer.c
-	@mkdir -p $(@D)
-	$(HOSTCC) $(DEV_CFLAGS) $(filter-out hv/dev/vlapic_timer.c,$(filter %.c,$^)) \
-		$(if $(filter pc,$*),hv/dev/vlapic_timer.c) -lcmocka -o $@
+DEV_HEADERS := $(wildcard hv/dev/*.h hv/core/*.h tests/unit/dev/*.h) hv/dev/vlapic_timer.c
+DEV_VIRTIO  := $(addprefix hv/dev/,bus.c pcie.c msix.c virtio_pci.c virtio_common.c virtio_net.c \
+	switch_env.c) tests/unit/dev/fake_switch.c
+
+$(eval $(call dev_test,bus,hv/dev/bus.c))
+$(eval $(call dev_test,pcie,hv/dev/bus.c hv/dev/pcie.c hv/dev/msix.c))
+$(eval $(call dev_test,board,$(addprefix hv/dev/,bus.c ioapic.c uart.c rtc.c power.c)))
+$(eval $(call dev_test,vlapic,hv/dev/bus.c hv/dev/vlapic.c hv/dev/vlapic_irq.c))
+$(eval $(call dev_test,virtio,$(DEV_VIRTIO)))
+$(eval $(call dev_test,acpi,hv/dev/acpi_tables.c $(B)/dsdt.c))
+$(eval $(call dev_test,pc,$(wildcard hv/dev/*.c) $(B)/dsdt.c tests/unit/dev/fake_switch.c))

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
 #include "hv/core/pmm.h"
 #include "hv/core/timer.h"
@@ -18,7 +19,8 @@ struct vm fake_vm;
 struct vcpu fake_vcpu[FAKE_VCPUS];
 struct cpu fake_cpu;
 unsigned fake_kicks[FAKE_VCPUS];
-unsigned fake_nmis;
+unsigned fake_signals[FAKE_VCPUS];
+unsigned fake_sipi;
 uint32_t fake_posted;
 const char *fake_end;
 char fake_console[4096];
@@ -29,13 +31,7 @@ long fake_allocs;
 static uint8_t ram[FAKE_RAM] __attribute__((aligned(4096)));
 static unsigned console_fill;
 
-static void inject_nmi(struct vcpu *vcpu)
-{
-	(void)vcpu;
-	fake_nmis++;
-}
-
-static const struct hvm_ops fake_hvm = { .name = "fake", .inject_nmi = inject_nmi };
+static const struct hvm_ops fake_hvm = { .name = "fake" };
 const struct hvm_ops *hvm = &fake_hvm;
 
 void fake_reset(unsigned vcpus)
@@ -57,7 +53,8 @@ void fake_reset(unsigned vcpus)
 	}
 	fake_cpu = (struct cpu){ .self = &fake_cpu, .index = 5 };
 	syscall(SYS_arch_prctl, ARCH_SET_GS, &fake_cpu);
-	fake_nmis = fake_posted = fake_log_lines = console_fill = 0;
+	memset(fake_signals, 0, sizeof(fake_signals));
+	fake_sipi = fake_posted = fake_log_lines = console_fill = 0;
 	fake_end = NULL;
 	fake_alloc_fail = -1;
 }
@@ -151,6 +148,12 @@ uint64_t tsc_to_ns(uint64_t ticks)
 void vcpu_kick(struct vcpu *vcpu)
 {
 	fake_kicks[vcpu->index]++;
+}
+
+void vcpu_signal(struct vcpu *vcpu, enum vcpu_signal signal, uint8_t vector)
+{
+	fake_signals[vcpu->index] |= signal;
+	fake_sipi = vector;
 }
 
 void vm_end(struct vm *vm, const char *end, const char *reason_fmt, ...)

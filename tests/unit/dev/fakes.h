@@ -24,7 +24,8 @@ extern struct vm fake_vm;            /* its RAM: FAKE_RAM bytes from 0, tables i
 extern struct vcpu fake_vcpu[FAKE_VCPUS];
 extern struct cpu fake_cpu;          /* this_cpu() */
 extern unsigned fake_kicks[FAKE_VCPUS];
-extern unsigned fake_nmis;           /* injected */
+extern unsigned fake_signals[FAKE_VCPUS]; /* enum vcpu_signal */
+extern unsigned fake_sipi;           /* vector of the last signal */
 extern uint32_t fake_posted;         /* mailbox bits sent */
 extern const char *fake_end;         /* of the last vm_end() */
 extern char fake_console[4096];      /* what the guest printed */

@@ -218,19 +218,30 @@ static void ipis_find_their_targets(void **state)
 	assert_int_equal(take(0), 0xc1);
 	assert_int_equal(fake_kicks[0], 1); /* only by vCPU 1: one sees what one sends oneself */
 	wr(0, X2(APIC_ICR), 1ull << 32 | 0x4400); /* NMI */
-	pending(1); /* looks for it before it is entered */
-	assert_int_equal(fake_nmis, 1);
+	assert_int_equal(fake_signals[1], SIGNAL_NMI);
 }
 
-static void starting_vcpus_is_refused_loudly(void **state)
+static void vcpus_start_each_other(void **state)
 {
 	(void)state;
 	wr(0, X2(APIC_ICR), 1ull << 32 | 0x8500); /* INIT, de-assert: ignored */
-	assert_int_equal(fake_log_lines, 0);
+	assert_int_equal(fake_signals[1], 0);
 	wr(0, X2(APIC_ICR), 1ull << 32 | 0x4500);
+	assert_int_equal(fake_signals[1], SIGNAL_INIT);
 	wr(0, X2(APIC_ICR), 1ull << 32 | 0x4608);
-	assert_int_equal(fake_log_lines, 2);
-	assert_int_equal(fake_kicks[1], 0);
+	assert_int_equal(fake_signals[1], SIGNAL_INIT | SIGNAL_SIPI);
+	assert_int_equal(fake_sipi, 8);
+	assert_int_equal(fake_signals[0] | fake_signals[2] | fake_kicks[1], 0);
+}
+
+static void devices_start_no_vcpu(void **state)
+{
+	(void)state;
+	msi_deliver(&fake_vm, 0xfee01000, 0x500);
+	msi_deliver(&fake_vm, 0xfee01000, 0x608);
+	assert_int_equal(fake_signals[1], 0);
+	msi_deliver(&fake_vm, 0xfee01000, 0x400);
+	assert_int_equal(fake_signals[1], SIGNAL_NMI);
 }
 
 static void msis_are_routed(void **state)
@@ -447,7 +458,7 @@ int main(void)
 		T(reset_state), T(modes_change_as_the_manual_allows), T(reserved_things_fault),
 		T(priorities_and_eoi), T(disabled_means_no_interrupts),
 		T(vectors_below_16_are_errors), T(ipis_find_their_targets),
-		T(starting_vcpus_is_refused_loudly), T(msis_are_routed),
+		T(vcpus_start_each_other), T(devices_start_no_vcpu), T(msis_are_routed),
 		T(level_triggered_tells_the_ioapic), T(one_shot), T(divide_values), T(periodic),
 		T(tsc_deadline), T(the_page_is_for_xapic_mode), T(garbage_by_seed),
 	};

@@ -63,7 +63,8 @@ static void the_demo(void **state)
 	struct bench_plan plan;
 
 	(void)state;
-	assert_null(plan_parse("role=source tests=stream:64,stream:1514,rr:64 runs=3", 1500, &plan));
+	assert_null(
+		plan_parse("role=source tests=stream:64,stream:1514,rr:64 runs=3", 1500, &plan));
 	assert_int_equal(plan.cases, 3);
 	assert_int_equal(plan.runs, 3);
 	assert_int_equal(plan.list[1].frame_bytes, 1514);
@@ -78,12 +79,23 @@ static void the_demo(void **state)
 static void wrong_plans(void **state)
 {
 	static const char *const wrong[] = {
-		"runs=3",	      "tests=",		     "tests=stream",
-		"tests=stream:",      "tests=stream:64,",    "tests=stream:64;rr:64",
-		"tests=ping:64",      "tests=stream:59",     "tests=stream:9015",
-		"tests=stream:9014",  "tests=stream:64x",    "tests=rr:99999999999999",
-		"tests=rr:64 runs=0", "tests=rr:64 runs=x",  "tests=rr:64 packets=99999999999",
-		"tests=rr:64 burst=0", "tests=rr:64 burst=257",
+		"runs=3",
+		"tests=",
+		"tests=stream",
+		"tests=stream:",
+		"tests=stream:64,",
+		"tests=stream:64;rr:64",
+		"tests=ping:64",
+		"tests=stream:59",
+		"tests=stream:9015",
+		"tests=stream:9014",
+		"tests=stream:64x",
+		"tests=rr:99999999999999",
+		"tests=rr:64 runs=0",
+		"tests=rr:64 runs=x",
+		"tests=rr:64 packets=99999999999",
+		"tests=rr:64 burst=0",
+		"tests=rr:64 burst=257",
 	};
 	struct bench_plan plan;
 
@@ -108,8 +120,8 @@ static void too_many_cases(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(words),     cmocka_unit_test(numbers),
-		cmocka_unit_test(addresses), cmocka_unit_test(the_demo),
+		cmocka_unit_test(words),       cmocka_unit_test(numbers),
+		cmocka_unit_test(addresses),   cmocka_unit_test(the_demo),
 		cmocka_unit_test(wrong_plans), cmocka_unit_test(too_many_cases),
 	};
 

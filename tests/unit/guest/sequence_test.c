@@ -62,7 +62,7 @@ static void as_a_table(void **state)
 		n = n > 30 ? n - 30 : 0;
 		if (n >= NUMBERS)
 			break;
-		assert_int_equal(sequence_note(&s, n), seen[n]		     ? SEQUENCE_TWICE
+		assert_int_equal(sequence_note(&s, n), seen[n]		  ? SEQUENCE_TWICE
 						       : i && n < highest ? SEQUENCE_LATE
 									  : SEQUENCE_NEW);
 		seen[n] = 1;

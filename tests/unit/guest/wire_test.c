@@ -63,9 +63,9 @@ static enum wire_kind kind(uint32_t n)
 static void a_known_packet(void **state)
 {
 	static const uint8_t wanted[WIRE_HEADERS] = {
-		2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, /* Ethernet */
-		0x45, 0, 0, 0x2e, 0, 0, 0x40, 0, 0x40, 0x11, 0x26, 0xbd, 10, 0, 0, 1, 10, 0, 0, 2,
-		0x4c, 0x49, 0x4c, 0x49, 0, 0x1a, 0, 0, /* UDP */
+		2,    0, 0,  0,	   0, 2, 2,    0,    0,	   0,	 0,    1,    8,	 0, /* Ethernet */
+		0x45, 0, 0,  0x2e, 0, 0, 0x40, 0,    0x40, 0x11, 0x26, 0xbd, 10, 0,
+		0,    1, 10, 0,	   0, 2, 0x4c, 0x49, 0x4c, 0x49, 0,    0x1a, 0,	 0, /* UDP */
 	};
 
 	(void)state;

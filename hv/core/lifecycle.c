@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A VM runs until vm_end(); its vCPUs notice at their next pass of the run loop, and the last one
+ * out leaves it to vm_reap(), which any CPU calls between slices. The switch may carry translations
+ * and vCPU pointers over one pass of a CPU's run loop: memory is freed only after each CPU has
+ * passed it once more.
+ */
+#include "hv/core/lifecycle.h"
+
+#include <string.h>
+
+#include "hv/core/platform.h"
+#include "hv/core/pmm.h"
+#include "hv/core/sched.h"
+
+struct spinlock vm_table_lock;
+struct vm *vm_table[CONFIG_MAX_VMS];
+const struct config *vm_config;
+
+static const struct handover *images; /* for as long as the core runs */
+static bool making[CONFIG_MAX_VMS];   /* under vm_table_lock: being made, not in the table yet */
+static _Atomic unsigned vms_live;     /* started, and not reaped or to start again */
+static _Atomic unsigned vms_ended;    /* and not reaped yet */
+static struct vm *flushing;           /* whose nested translations MB_FLUSH drops */
+
+static void start(struct vm *vm)
+{
+	struct vcpu *v = vm->vcpus[0];
+
+	atomic_store(&vm->live_vcpus, 1); /* the others start by INIT-SIPI */
+	atomic_store(&vm->state, VM_RUNNING);
+	report_vm_start(vm->config->name);
+	log_printf("vm %s: started, %u vCPU, %llu MiB", vm->config->name, vm->vcpu_count,
+		   (unsigned long long)vm->config->memory_mib);
+	if (vcpu_transition(v, VCPU_OFF, VCPU_RUNNABLE))
+		sched_enqueue(v, false);
+}
+
+int lifecycle_start(const struct config *config, const struct handover *h)
+{
+	int err;
+
+	vm_config = config;
+	images = h;
+	for (unsigned i = 0; i < config->vm_count; i++) {
+		if (config->vms[i].disabled)
+			continue;
+		err = vm_create(&config->vms[i], i, h, &vm_table[i]);
+		if (err < 0)
+			return err;
+		atomic_fetch_add(&vms_live, 1);
+	}
+	for (unsigned i = 0; i < config->vm_count; i++)
+		if (vm_table[i])
+			start(vm_table[i]);
+	if (atomic_load(&vms_live) == 0)
+		report_end();
+	return 0;
+}
+
+void vm_end(struct vm *vm, const char *end, const char *reason_fmt, ...)
+{
+	uint32_t running = VM_RUNNING;
+	__builtin_va_list ap;
+
+	spin_lock(&vm->lock);
+	if (atomic_compare_exchange_strong(&vm->state, &running, VM_ENDING)) {
+		vm->end = end;
+		__builtin_va_start(ap, reason_fmt);
+		vsnprintf(vm->end_reason, sizeof(vm->end_reason), reason_fmt, ap);
+		__builtin_va_end(ap);
+	}
+	spin_unlock(&vm->lock);
+	for (unsigned i = 0; i < vm->vcpu_count; i++)
+		vcpu_kick(vm->vcpus[i]);
+}
+
+void vm_crash(struct vcpu *vcpu, const char *reason_fmt, ...)
+{
+	struct vm *vm = vcpu->vm;
+	char reason[sizeof(vm->end_reason)];
+	__builtin_va_list ap;
+
+	__builtin_va_start(ap, reason_fmt);
+	vsnprintf(reason, sizeof(reason), reason_fmt, ap);
+	__builtin_va_end(ap);
+	log_printf("vm %s: stopped: %s", vm->config->name, reason);
+	vcpu_dump(vcpu);
+	vm_end(vm, END_CRASH, "%s", reason);
+}
+
+void vm_last_out(struct vm *vm)
+{
+	atomic_store(&vm->state, VM_ENDED);
+	atomic_fetch_add(&vms_ended, 1);
+}
+
+void vm_flush_posted(void)
+{
+	hvm->flush_vm(flushing);
+}
+
+/* Waits until every other CPU has passed its run loop and dropped its translations of the VM: none
+ * holds a pointer into it then. */
+static void quiesce(struct vm *vm)
+{
+	uint64_t seen[MAX_CPUS];
+
+	flushing = vm;
+	for (unsigned i = 0; i < cpu_count; i++) {
+		seen[i] = atomic_load(&cpus[i]->epoch);
+		if (cpus[i] != this_cpu())
+			cpu_post(cpus[i], MB_FLUSH);
+	}
+	hvm->flush_vm(vm);
+	for (unsigned i = 0; i < cpu_count; i++)
+		while (cpus[i] != this_cpu() && atomic_load(&cpus[i]->epoch) == seen[i])
+			__builtin_ia32_pause();
+}
+
+/* Takes one ended VM out of the table, its devices and ports destroyed. Its place stays taken. */
+static struct vm *take_ended(void)
+{
+	struct vm *vm = NULL;
+
+	spin_lock(&vm_table_lock);
+	for (unsigned i = 0; i < CONFIG_MAX_VMS && !vm; i++)
+		if (vm_table[i] && atomic_load(&vm_table[i]->state) == VM_ENDED)
+			vm = vm_table[i];
+	if (vm) {
+		vm_table[vm->id] = NULL;
+		making[vm->id] = true;
+		atomic_fetch_sub(&vms_ended, 1);
+		platform->vm_destroy(vm);
+		vm->platform = NULL;
+	}
+	spin_unlock(&vm_table_lock);
+	return vm;
+}
+
+static void all_ended(void)
+{
+	log_printf("all VMs have ended, %llu MiB free",
+		   (unsigned long long)(pmm_free_bytes() >> 20));
+	report_end();
+}
+
+/* Makes and starts the VM whose place is marked as being made. */
+static int make_and_start(unsigned id)
+{
+	struct vm *vm = NULL;
+	int err = vm_create(&vm_config->vms[id], id, images, &vm);
+
+	spin_lock(&vm_table_lock);
+	vm_table[id] = vm;
+	making[id] = false;
+	if (vm)
+		start(vm);
+	spin_unlock(&vm_table_lock);
+	return err;
+}
+
+static void reap(struct vm *vm)
+{
+	const struct config_vm *config = vm->config;
+	bool again = !strcmp(vm->end, END_REBOOT) || !strcmp(vm->end, END_RESTARTED);
+	unsigned id = vm->id;
+
+	quiesce(vm);
+	log_printf("vm %s: ended: %s%s%s", config->name, vm->end, vm->end_reason[0] ? ": " : "",
+		   vm->end_reason);
+	if (again)
+		report_vm_reset(config->name, vm->end_reason);
+	else
+		report_vm_end(config->name, vm->vcpu_count, vm->end, vm->end_reason);
+	vm_destroy(vm);
+	if (again) {
+		if (make_and_start(id) == 0)
+			return;
+		report_vm_end(config->name, config->cpus, END_FAILED, "it could not be made again");
+	} else {
+		spin_lock(&vm_table_lock);
+		making[id] = false;
+		spin_unlock(&vm_table_lock);
+	}
+	if (atomic_fetch_sub(&vms_live, 1) == 1)
+		all_ended();
+}
+
+void vm_reap(void)
+{
+	static struct spinlock reaping; /* one CPU at a time, since quiesce() waits for the others */
+	struct vm *vm;
+
+	/* A VM that ends while another CPU reaps is seen by that CPU: it looks again after unlock. */
+	while (atomic_load(&vms_ended) && spin_trylock(&reaping)) {
+		vm = take_ended();
+		if (vm)
+			reap(vm);
+		spin_unlock(&reaping);
+	}
+}
+
+static void pause(struct vm *vm, bool paused)
+{
+	atomic_store(&vm->paused, paused);
+	for (unsigned i = 0; i < vm->vcpu_count; i++)
+		vcpu_kick(vm->vcpus[i]);
+	log_printf("vm %s: %s", vm->config->name, paused ? "paused" : "goes on");
+}
+
+/* A command to a VM that runs. Under vm_table_lock. */
+static void command_running(struct vm *vm, enum vm_command command)
+{
+	switch (command) {
+	case VM_STOP:
+		vm_end(vm, END_STOPPED, "by the user");
+		break;
+	case VM_RESTART:
+		vm_end(vm, END_RESTARTED, "by the user");
+		break;
+	case VM_PAUSE:
+	case VM_RESUME:
+		pause(vm, command == VM_PAUSE);
+		break;
+	case VM_START: /* refused before */
+		break;
+	}
+}
+
+int vm_command(const char *name, enum vm_command command, const char **why)
+{
+	bool may_start = command == VM_START || command == VM_RESTART;
+	struct vm *vm;
+	unsigned id = 0;
+
+	while (id < vm_config->vm_count && strcmp(vm_config->vms[id].name, name) != 0)
+		id++;
+	*why = "there is no VM of that name: \"vm list\" shows them";
+	if (id == vm_config->vm_count)
+		return LH_NOENT;
+	spin_lock(&vm_table_lock);
+	vm = vm_table[id];
+	if (vm && command == VM_START)
+		*why = "it runs already";
+	else if (making[id])
+		*why = "it is about to start or end: try again";
+	else if (!vm && !may_start)
+		*why = "it does not run";
+	else
+		*why = NULL;
+	if (!*why && vm)
+		command_running(vm, command);
+	else if (!*why)
+		making[id] = true;
+	spin_unlock(&vm_table_lock);
+	if (*why)
+		return LH_BUSY;
+	if (vm)
+		return 0;
+	atomic_fetch_add(&vms_live, 1);
+	if (make_and_start(id) == 0)
+		return 0;
+	atomic_fetch_sub(&vms_live, 1);
+	*why = "it cannot be made: the log says why";
+	return LH_NOMEM;
+}

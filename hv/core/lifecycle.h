@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The life of VMs: start, end, reset, pause, by the config, the guests, and the user. A VM that
+ * ends is destroyed once no CPU can hold a pointer to it, and all of its memory comes back; one
+ * that resets or is restarted is made anew from the images.
+ */
+#pragma once
+
+#include "hv/core/vcpu.h"
+#include "hv/core/vm.h"
+
+/* Why a VM ended (hv/core/report.h). */
+#define END_OK        "ok"      /* its work is done: HC_END 0 */
+#define END_FAILED    "failed"  /* HC_END otherwise */
+#define END_CRASH     "crash"   /* stopped by us */
+#define END_OFF       "off"     /* switched itself off */
+#define END_STOPPED   "stopped" /* by the user */
+#define END_REBOOT    "reboot"  /* reset itself: starts again */
+#define END_RESTARTED "restart" /* by the user: starts again */
+
+/* Makes all VMs that are not disabled, then starts them: if one cannot be made, none runs. */
+int lifecycle_start(const struct config *config, const struct handover *h) __must_check;
+
+/* Ends the VM: its vCPUs stop at their next exit (kicked); the last one out hands it to vm_reap().
+ * end is one of the above; the first caller's counts. Any CPU, any context. */
+void vm_end(struct vm *vm, const char *end, const char *reason_fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* For a guest's fault: one log line and the vCPU's registers, then vm_end(vm, END_CRASH, …). */
+void vm_crash(struct vcpu *vcpu, const char *reason_fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The last vCPU has left the guest: vm_reap() may take the VM. */
+void vm_last_out(struct vm *vm);
+
+/* Destroys ended VMs; starts those again that are to. Called in the idle loop and between slices.
+ * Emits report_end() when none is left. */
+void vm_reap(void);
+
+/* Answers MB_FLUSH. */
+void vm_flush_posted(void);
+
+enum vm_command { VM_START, VM_STOP, VM_RESTART, VM_PAUSE, VM_RESUME };
+
+/* What the user asks for. 0, or an error with one sentence in *why. */
+int vm_command(const char *name, enum vm_command command, const char **why);
+
+/* The VMs by their place in the config; NULL: not running. An entry may be looked at under
+ * vm_table_lock only, since VMs end at any time. */
+extern struct spinlock vm_table_lock;
+extern struct vm *vm_table[CONFIG_MAX_VMS];
+extern const struct config *vm_config; /* (c) after lifecycle_start() */
