@@ -99,7 +99,7 @@ setup: ## install what is missing; make the Bochs test bed
 	@scripts/setup
 
 run: setup ## boot CONFIG=FILE or DEMO=NAME on ON=auto|kvm|tcg|bochs with CPUS=N and show the results
-	@$(MAKE) --no-print-directory -s all
+	@$(MAKE) --no-print-directory -s all $(if $(findstring linux,$(CONFIG)),linux-guest)
 	@B=$(B) scripts/lasthop run --on $(ON) --cpus $(CPUS) $(if $(JSON),--json $(JSON)) $(CONFIG)
 
 test: setup ## all tests, 25 minutes at most

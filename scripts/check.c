@@ -70,13 +70,19 @@ static void *read_file(const char *path, size_t max, size_t *bytes)
 	return data;
 }
 
+struct image {
+	void *data; /* NULL: missing, or too large to be read */
+	size_t bytes;
+};
+
 /* Looks for one image in the folders, in their order, and checks the first that is there. */
 static unsigned check_image(const struct config_vm *vm, const char *property, const char *name,
-			    char **folders)
+			    char **folders, struct image *image)
 {
 	size_t bytes = 0;
 	void *data = NULL;
 
+	*image = (struct image){ 0 };
 	if (!name[0] || !*folders)
 		return 0;
 	for (; *folders && !data; folders++) {
@@ -89,9 +95,21 @@ static unsigned check_image(const struct config_vm *vm, const char *property, co
 		data = read_file(path, CONFIG_MAX_IMAGE_BYTES, &bytes);
 		free(path);
 	}
-	unsigned errors =
-		config_check_image(vm, property, data, data ? bytes : 0, print_error, NULL);
-	free(data);
+	*image = (struct image){ data, data ? bytes : 0 };
+	return config_check_image(vm, property, data, image->bytes, print_error, NULL);
+}
+
+static unsigned check_images(const struct config_vm *vm, char **folders)
+{
+	struct image kernel, initrd;
+	unsigned errors = check_image(vm, "kernel", vm->kernel, folders, &kernel);
+
+	errors += check_image(vm, "initrd", vm->initrd, folders, &initrd);
+	if (!errors && kernel.data)
+		errors = config_check_fit(vm, kernel.data, kernel.bytes, initrd.bytes, print_error,
+					  NULL);
+	free(kernel.data);
+	free(initrd.data);
 	return errors;
 }
 
@@ -108,12 +126,8 @@ static int check(const char *file, char **folders)
 		return 2;
 	}
 	unsigned errors = config_parse(dtb, bytes, config, print_error, NULL);
-	for (unsigned i = 0; i < config->vm_count; i++) {
-		struct config_vm *vm = &config->vms[i];
-
-		errors += check_image(vm, "kernel", vm->kernel, folders);
-		errors += check_image(vm, "initrd", vm->initrd, folders);
-	}
+	for (unsigned i = 0; i < config->vm_count; i++)
+		errors += check_images(&config->vms[i], folders);
 	free(config);
 	free(dtb);
 	return errors ? 1 : 0;

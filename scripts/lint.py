@@ -23,7 +23,7 @@ MAY_INCLUDE = {
     "include": [],
     "vswitch": [SHARED],
     "hv/boot": [SHARED, "hv/core/handover.h", "hv/core/config.h", "hv/core/elf.h",
-                "hv/cpu/detect.h", "hv/cpu/x86.h"],
+                "hv/cpu/detect.h", "hv/cpu/x86.h", "hv/core/log.h", "hv/core/fail.h"],
     "hv/cpu": [SHARED],
     "hv/core": [SHARED, "hv/cpu/", "vswitch/"],
     "hv/cpu/vmx": [SHARED, "hv/cpu/", "hv/core/", "!hv/cpu/svm/"],

@@ -12,18 +12,20 @@ UNIT_core_pmm          :=
 UNIT_core_print        :=
 UNIT_core_report       :=
 UNIT_core_string       :=
+UNIT_core_clock        :=
 UNIT_core_config       := $(CONFIG_SRC)
 UNIT_core_config_image := $(CONFIG_SRC)
 UNIT_core_emulate      := hv/core/decode.c hv/core/emulate.c hv/core/alu.c
+UNIT_core_emulate_native := $(UNIT_core_emulate)
 UNIT_core_gva          := hv/core/gva.c
 UNIT_cpu_vmx_detect    := $(VMX)/detect.c
 UNIT_cpu_vmx_check     := $(VMX)/check.c
 UNIT_cpu_vmx_ept       := $(VMX)/ept.c
 UNIT_cpu_svm_check     := $(SVM)/check.c
-UNIT_cpu_svm_exit      := $(addprefix $(SVM)/,exit.c inject.c vmcb.c check.c) hv/core/decode.c
+UNIT_cpu_svm_exit      := $(addprefix $(SVM)/,exit.c inject.c vmcb.c check.c strict.c) hv/core/decode.c
 UNIT_cpu_svm_npt       := $(SVM)/npt.c
-UNIT_TESTS := core/acpi core/pmm core/print core/report core/string core/config \
-	core/config_image core/emulate core/gva cpu/vmx_detect cpu/vmx_check cpu/vmx_ept \
+UNIT_TESTS := core/acpi core/clock core/pmm core/print core/report core/string core/config \
+	core/config_image core/emulate core/emulate_native core/gva cpu/vmx_detect cpu/vmx_check cpu/vmx_ept \
 	cpu/svm_check cpu/svm_exit cpu/svm_npt
 
 define unit_test
@@ -44,6 +46,11 @@ UNIT_PROGRAMS += $(SWITCH_TESTS:%=$(B)/unit/vswitch_%_test) $(B)/unit/vswitch_th
 $(B)/unit/vswitch_%_test: tests/unit/vswitch/%.c $(SWITCH_DEPS)
 	$(mkdir)
 	$(UNIT_CC) $(SAN) $< $(SWITCH_HOST) $(VSWITCH) -lcmocka -lpthread -o $@
+
+# includes service.c, to step between its lines
+$(B)/unit/vswitch_rearm_test: tests/unit/vswitch/rearm.c $(SWITCH_DEPS)
+	$(mkdir)
+	$(UNIT_CC) $(SAN) $< $(SWITCH_HOST) $(filter-out vswitch/service.c,$(VSWITCH)) -lcmocka -o $@
 
 $(B)/unit/vswitch_threads_tsan_test: tests/unit/vswitch/threads.c $(SWITCH_DEPS)
 	$(mkdir)

@@ -16,7 +16,7 @@ struct batch *batch_open(struct vs_cpu *cpu, struct port *from)
 
 	b->from = from;
 	b->count = 0;
-	b->last_src = 0; /* no valid source or destination is all zero ... */
+	b->last_src = 0;	  /* no valid source or destination is all zero ... */
 	b->last_dst = 1ull << 40; /* ... and groups are not looked up */
 	b->last_dest = DEST_FLOOD;
 	b->tx_bytes = 0;

@@ -1,36 +1,51 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scatter-gather to scatter-gather in one pass. Short pieces (headers, small frames) are copied by
- * overlapping words, since starting up memcpy's string instructions costs more than they do.
+ * Scatter-gather to scatter-gather in one pass, by general registers: the core has no others. The
+ * last, partial word is copied as a whole one that overlaps the word before it, instead of byte by
+ * byte.
  */
 #include "vswitch/copy.h"
 
-#include <string.h>
-
-#define SHORT_COPY 128u
+#include "vswitch/bytes.h"
+#include "vswitch/csum.h"
 
 static inline void copy_word(uint8_t *to, const uint8_t *from)
 {
-	uint64_t word;
+	store64(to, load64(from));
+}
 
-	memcpy(&word, from, 8);
-	memcpy(to, &word, 8);
+/* Fewer than eight bytes. */
+static inline void copy_few(uint8_t *to, const uint8_t *from, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		to[i] = from[i];
+		__asm__ volatile(""); /* or it becomes a call of memcpy */
+	}
 }
 
 static inline void copy_bytes(uint8_t *to, const uint8_t *from, uint32_t n)
 {
-	if (n > SHORT_COPY) {
-		memcpy(to, from, n);
+	if (n < 8) {
+		copy_few(to, from, n);
 		return;
 	}
-	if (n >= 8) {
-		for (uint32_t i = 0; i < n - 8; i += 8)
-			copy_word(to + i, from + i);
-		copy_word(to + n - 8, from + n - 8); /* overlaps what is done */
+	for (; n > 64; n -= 64, to += 64, from += 64) {
+		copy_word(to, from);
+		copy_word(to + 8, from + 8);
+		copy_word(to + 16, from + 16);
+		copy_word(to + 24, from + 24);
+		copy_word(to + 32, from + 32);
+		copy_word(to + 40, from + 40);
+		copy_word(to + 48, from + 48);
+		copy_word(to + 56, from + 56);
+	}
+	if (n < 8) { /* the word before has been copied, too */
+		copy_word(to + n - 8, from + n - 8);
 		return;
 	}
-	for (uint32_t i = 0; i < n; i++)
-		to[i] = from[i];
+	for (uint32_t i = 0; i < n - 8; i += 8)
+		copy_word(to + i, from + i);
+	copy_word(to + n - 8, from + n - 8);
 }
 
 static inline uint32_t least(uint32_t a, uint32_t b, uint32_t c)
@@ -40,36 +55,81 @@ static inline uint32_t least(uint32_t a, uint32_t b, uint32_t c)
 	return ab < c ? ab : c;
 }
 
+/* Goes to the next piece if this one is used up; there must be one. */
+static inline void cursor_turn(struct cursor *c)
+{
+	if (c->left == 0)
+		*c = cursor_at(c->seg);
+}
+
+static inline void cursor_move(struct cursor *c, uint32_t n)
+{
+	c->ptr += n;
+	c->left -= n;
+}
+
+void cursor_skip(struct cursor *c, uint32_t bytes)
+{
+	while (bytes > 0) {
+		uint32_t n;
+
+		cursor_turn(c);
+		n = c->left < bytes ? c->left : bytes;
+		cursor_move(c, n);
+		bytes -= n;
+	}
+}
+
+static inline void run(struct cursor *to, struct cursor *from, uint32_t bytes)
+{
+	while (bytes > 0) {
+		uint32_t n;
+
+		cursor_turn(to);
+		cursor_turn(from);
+		n = least(from->left, to->left, bytes);
+		copy_bytes(to->ptr, from->ptr, n);
+		cursor_move(to, n);
+		cursor_move(from, n);
+		bytes -= n;
+	}
+}
+
+void copy_run(struct cursor *to, struct cursor *from, uint32_t bytes)
+{
+	run(to, from, bytes);
+}
+
+uint16_t copy_run_sum(struct cursor *to, struct cursor *from, uint32_t bytes)
+{
+	uint16_t sum = 0;
+	uint32_t done = 0;
+
+	while (done < bytes) {
+		uint64_t part = 0;
+		uint32_t n;
+
+		cursor_turn(to);
+		cursor_turn(from);
+		n = least(from->left, to->left, bytes - done);
+		csum_copy(to->ptr, from->ptr, n, &part);
+		/* RFC 1071, 2 (B): what begins in an odd place is summed with its bytes swapped */
+		sum = csum_fold((uint64_t)sum + (done % 2 == 0 ? csum_fold(part) :
+							   __builtin_bswap16(csum_fold(part))));
+		cursor_move(to, n);
+		cursor_move(from, n);
+		done += n;
+	}
+	return sum;
+}
+
 void copy_packet(const struct seg *dst, const uint8_t *head, uint32_t head_bytes,
 		 const struct seg *src, uint32_t bytes)
 {
-	const uint8_t *from = head;
-	uint32_t from_left = head_bytes;
-	uint8_t *to = dst->ptr;
-	uint32_t to_left = dst->len;
+	struct cursor to = cursor_at(dst);
+	struct cursor from = { (uint8_t *)(uintptr_t)head, head_bytes, src }; /* only read */
 
-	while (bytes > 0) {
-		uint32_t n = least(from_left, to_left, bytes);
-
-		copy_bytes(to, from, n);
-		bytes -= n;
-		if (bytes == 0)
-			return;
-		from += n;
-		from_left -= n;
-		to += n;
-		to_left -= n;
-		if (from_left == 0) {
-			from = src->ptr;
-			from_left = src->len;
-			src++;
-		}
-		if (to_left == 0) {
-			dst++;
-			to = dst->ptr;
-			to_left = dst->len;
-		}
-	}
+	run(&to, &from, bytes);
 }
 
 unsigned copy_gather(uint8_t *out, uint32_t bytes, struct seg *seg)

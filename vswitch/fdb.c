@@ -16,8 +16,8 @@
 #include "vswitch/spin.h"
 #include "vswitch/switch.h"
 
-#define WORD_VALID  (1ull << 8)
-#define SWEEP_STEP  1u /* buckets looked through for aged entries per address learned */
+#define WORD_VALID (1ull << 8)
+#define SWEEP_STEP 1u /* buckets looked through for aged entries per address learned */
 
 /* (l) written under lock  (a) atomic, read by anyone */
 struct fdb {
@@ -25,9 +25,9 @@ struct fdb {
 		_Alignas(64) _Atomic uint64_t word[FDB_WAYS]; /* (l) (a) */
 	} bucket[FDB_BUCKETS];
 	_Atomic uint32_t seen_s[FDB_BUCKETS][FDB_WAYS]; /* (a) */
-	_Atomic uint32_t held[VS_MAX_PORTS];            /* (l) (a) entries of each port */
-	uint64_t secret;                                /* constant */
-	unsigned hand;                                  /* (l) next bucket to sweep */
+	_Atomic uint32_t held[VS_MAX_PORTS];		/* (l) (a) entries of each port */
+	uint64_t secret;				/* constant */
+	unsigned hand;					/* (l) next bucket to sweep */
 	struct spin lock;
 };
 
@@ -179,7 +179,8 @@ enum fdb_learn fdb_learn(struct fdb *fdb, uint64_t mac, unsigned port, uint32_t 
 
 	if (way < 0 || word_port(word) != port)
 		return insert(fdb, b, mac, port, now_s);
-	/* The place may be given to another address just now: that one then lives a little longer. */
+	/* The place may be given to another address just now: that one then lives a little
+	 * longer. */
 	if (atomic_load_explicit(&fdb->seen_s[b][way], memory_order_relaxed) != now_s)
 		atomic_store_explicit(&fdb->seen_s[b][way], now_s, memory_order_relaxed);
 	return FDB_KNOWN;

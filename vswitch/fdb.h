@@ -10,7 +10,7 @@
 
 #define FDB_AGE_S      300u
 #define FDB_PORT_LIMIT 1024u
-#define FDB_WAYS       8u   /* entries of a bucket: one cache line of words */
+#define FDB_WAYS       8u /* entries of a bucket: one cache line of words */
 #define FDB_BUCKETS    512u
 
 struct fdb;

@@ -8,7 +8,7 @@
 static size_t queue_bytes(unsigned queues)
 {
 	return queues * sizeof(struct queue) +
-	       queues / 2 * RX_RESERVATIONS * sizeof(struct reservation);
+	       (size_t)queues / 2 * RX_RESERVATIONS * sizeof(struct reservation);
 }
 
 /* The queues, and behind them the reservations of the receive queues. */
@@ -21,7 +21,7 @@ static struct queue *alloc_queues(unsigned queues)
 		return NULL;
 	resv = (struct reservation *)(void *)(q + queues);
 	for (unsigned i = 0; i < queues; i += 2)
-		q[i].resv = resv + i / 2 * RX_RESERVATIONS;
+		q[i].resv = resv + (size_t)i / 2 * RX_RESERVATIONS;
 	return q;
 }
 

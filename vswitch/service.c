@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Serving a transmit queue: batches until it is empty or the quota is used up. One CPU at a time; one
- * that finds it busy leaves a mark, so that the other looks again before it goes. When the queue is
- * empty, the driver is asked to kick, and then the ring is looked at once more: a chain that came
- * before the driver could see the request came without a kick.
- * Model: tests/model/kick.pml.
+ * Serving a transmit queue: batches until it is empty or the quota is used up. One CPU at a time;
+ * another that finds it busy leaves a mark, so that the first looks again before it goes. When the
+ * queue is empty, the driver is asked to kick, and then the ring is looked at once more: a chain
+ * that came before the driver could see the request came without a kick.
+ * Model: tests/model/kick.pml; the code itself: tests/unit/vswitch/rearm.c.
  */
 #include "vswitch/switch_impl.h"
 
@@ -45,9 +45,8 @@ static enum vq_fault read_chains(struct vs_cpu *cpu, struct queue *q, struct bat
 	while (b->count < most && nsegs + VQ_MAX_CHAIN <= TX_SEGS && descs < READ_DESCS) {
 		uint16_t head = vq_avail_head(&q->vq, q->next);
 		struct vq_chain chain;
-		enum vq_fault fault =
-			vq_read_chain(&q->vq, head, VQ_READ, UINT64_MAX, cpu->tx_seg + nsegs,
-				      VQ_MAX_CHAIN, &chain);
+		enum vq_fault fault = vq_read_chain(&q->vq, head, VQ_READ, UINT64_MAX,
+						    cpu->tx_seg + nsegs, VQ_MAX_CHAIN, &chain);
 
 		if (fault != VQ_OK)
 			return fault;
@@ -143,7 +142,8 @@ unsigned port_service(struct port *port, unsigned queue, unsigned quota)
 		return 0; /* new receive buffers: nobody waits for them */
 	q = &port->queue[queue];
 	if (atomic_fetch_or_explicit(&q->service, SERVICE_BUSY | SERVICE_AGAIN,
-				     memory_order_acq_rel) & SERVICE_BUSY)
+				     memory_order_acq_rel) &
+	    SERVICE_BUSY)
 		return 0;
 	for (unsigned round = 0; round < MAX_ROUNDS && idle && taken < quota; round++) {
 		uint32_t busy = SERVICE_BUSY;

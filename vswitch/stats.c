@@ -89,13 +89,13 @@ enum stat_id stat_of_rx_drop(enum verdict verdict)
 uint64_t port_counter_drops(const struct port *port, bool received)
 {
 	static const enum stat_id tx[] = {
-		STAT_tx_drop_short,     STAT_tx_drop_long,    STAT_tx_drop_bad_header,
+		STAT_tx_drop_short,	 STAT_tx_drop_long,	 STAT_tx_drop_bad_header,
 		STAT_tx_drop_bad_source, STAT_tx_drop_same_port, STAT_tx_drop_no_port,
-		STAT_tx_drop_receiver,  STAT_tx_drop_broken,
+		STAT_tx_drop_receiver,	 STAT_tx_drop_broken,
 	};
 	static const enum stat_id rx[] = {
 		STAT_rx_drop_link_down, STAT_rx_drop_no_buffer, STAT_rx_drop_buffer_small,
-		STAT_rx_drop_reset,     STAT_rx_drop_broken,
+		STAT_rx_drop_reset,	STAT_rx_drop_broken,
 	};
 	const enum stat_id *list = received ? rx : tx;
 	size_t count = received ? sizeof(rx) / sizeof(rx[0]) : sizeof(tx) / sizeof(tx[0]);

@@ -20,17 +20,17 @@
 #include "lasthop/verdict.h"
 #include "vswitch/gmem.h"
 
-#define VS_MAX_CPUS        256
-#define VS_MAX_PORTS       64 /* a switch */
+#define VS_MAX_CPUS	   256
+#define VS_MAX_PORTS	   64 /* a switch */
 #define VS_MAX_QUEUE_PAIRS 8
-#define VS_BATCH           64 /* chains taken at a time */
-#define VS_MAX_FRAME       65550 /* bytes without virtio-net header: 64 KiB GSO frame plus Ethernet and VLAN */
+#define VS_BATCH	   64	 /* chains taken at a time */
+#define VS_MAX_FRAME	   65550 /* bytes: 64 KiB GSO frame plus Ethernet and VLAN */
 
 /* virtio feature bits that the data plane acts on (virtio 1.2, 5.1.3 and 6) */
-#define VIRTIO_NET_F_MRG_RXBUF   (1ull << 15)
-#define VIRTIO_F_INDIRECT_DESC   (1ull << 28)
-#define VIRTIO_F_EVENT_IDX       (1ull << 29)
-#define VIRTIO_F_VERSION_1       (1ull << 32)
+#define VIRTIO_NET_F_MRG_RXBUF (1ull << 15)
+#define VIRTIO_F_INDIRECT_DESC (1ull << 28)
+#define VIRTIO_F_EVENT_IDX     (1ull << 29)
+#define VIRTIO_F_VERSION_1     (1ull << 32)
 
 /* Device features this data plane implements: what a device model may offer. */
 uint64_t switch_features(void);
@@ -39,16 +39,16 @@ struct vswitch;
 struct port;
 
 struct port_config {
-	const char *name;       /* "vm/node"; copied */
+	const char *name; /* "vm/node"; copied */
 	uint8_t mac[6];
-	unsigned mtu;           /* largest L3 packet: frames up to mtu + 18 bytes pass */
-	unsigned queue_pairs;   /* 1..VS_MAX_QUEUE_PAIRS */
+	unsigned mtu;		/* largest L3 packet: frames up to mtu + 18 bytes pass */
+	unsigned queue_pairs;	/* 1..VS_MAX_QUEUE_PAIRS */
 	const struct gmem *mem; /* the VM's RAM; must outlive the port */
-	void *owner;            /* of the environment: port_owner() */
+	void *owner;		/* of the environment: port_owner() */
 };
 
 struct vswitch *switch_create(const char *name); /* NULL: no memory */
-void switch_destroy(struct vswitch *sw);         /* without ports */
+void switch_destroy(struct vswitch *sw);	 /* without ports */
 
 /* A port with its link up and no queue running; NULL: no memory or VS_MAX_PORTS reached. */
 struct port *port_create(struct vswitch *sw, const struct port_config *config);
@@ -59,9 +59,9 @@ const uint8_t *port_mac(const struct port *port);
 
 /* One virtqueue as the driver set it up. */
 struct queue_setup {
-	unsigned size;          /* power of two, 1..32768: checked */
-	uint64_t desc, driver, device; /* GPAs: descriptor table, available ring, used ring: checked */
-	uint64_t features;      /* negotiated feature bits */
+	unsigned size;		       /* power of two, 1..32768: checked */
+	uint64_t desc, driver, device; /* GPAs: table, available and used ring: checked */
+	uint64_t features;	       /* negotiated feature bits */
 };
 
 /* 0, or a negative number if the rings are not in RAM, misaligned, or the size is wrong: the queue
@@ -79,9 +79,10 @@ void port_stop_queue(struct port *port, unsigned queue);
 unsigned port_kick(struct port *port, unsigned queue, unsigned quota);
 
 /*
- * The queue's work is due: after env_more_work(), or because nobody else would look. Serves a transmit queue: at most `quota` packets; returns the
- * packets taken. What remains is announced by env_more_work(). If another CPU is serving the
- * queue, that CPU is made to look again and 0 is returned at once.
+ * The queue's work is due: after env_more_work(), or because nobody else would look. Serves a
+ * transmit queue: at most `quota` packets; returns the packets taken. What remains is announced by
+ * env_more_work(). If another CPU is serving the queue, that CPU is made to look again and 0 is
+ * returned at once.
  */
 unsigned port_service(struct port *port, unsigned queue, unsigned quota);
 

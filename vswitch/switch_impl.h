@@ -24,14 +24,14 @@
 #define VS_NAME_BYTES 32
 #define CACHE_LINE    64
 
-/* Room for the pieces of a transmit batch: a chain may have VQ_MAX_CHAIN, and a batch ends when less
- * than that is left. */
-#define TX_SEGS   (2 * VQ_MAX_CHAIN)
+/* Room for the pieces of a transmit batch: a chain may have VQ_MAX_CHAIN, and a batch ends
+ * when less than that is left. */
+#define TX_SEGS		(2 * VQ_MAX_CHAIN)
 /* A batch or reservation also ends when it has read this many descriptors. */
-#define READ_DESCS 2048u
+#define READ_DESCS	2048u
 /* Pieces, and chains, that one received packet may be spread over. */
-#define RX_PACKET_SEGS 256u
-#define RX_SEGS   (4 * RX_PACKET_SEGS)
+#define RX_PACKET_SEGS	256u
+#define RX_SEGS		(4 * RX_PACKET_SEGS)
 /* Reservations of one receive queue that wait to be published: see rx.c. */
 #define RX_RESERVATIONS 256u
 
@@ -44,10 +44,10 @@ enum queue_state { QUEUE_STOPPED, QUEUE_RUNNING, QUEUE_BROKEN };
 
 /* Receive buffers taken by one CPU for a list of packets, until they are given to the driver. */
 struct reservation {
-	_Atomic uint32_t done;      /* set by its owner, cleared by who publishes it */
-	uint16_t end;               /* used index behind it */
+	_Atomic uint32_t done; /* set by its owner, cleared by who publishes it */
+	uint16_t end;	       /* used index behind it */
 	uint16_t packets;
-	uint16_t unicast;           /* of them: counted as delivered at `from` */
+	uint16_t unicast; /* of them: counted as delivered at `from` */
 	uint64_t bytes;
 	struct port *from;
 };
@@ -55,24 +55,24 @@ struct reservation {
 /* (c) constant while running  (a) atomic  [s] owner of `service`  [r] under reserve  [p] under
  * publish  (w) written once by the owner of the reservation, read [p] after `done` */
 struct queue {
-	struct vq vq;                       /* (c) */
-	_Atomic uint32_t state;             /* (a) enum queue_state */
+	struct vq vq;		/* (c) */
+	_Atomic uint32_t state; /* (a) enum queue_state */
 
 	_Alignas(CACHE_LINE) _Atomic uint32_t service; /* (a) transmit: SERVICE_* in service.c */
-	bool kicks_on;                      /* [s] transmit: the driver is asked to kick */
-	uint16_t next;                      /* [s] or [r] next entry of the available ring; since
+	bool kicks_on; /* [s] transmit: the driver is asked to kick */
+	uint16_t next; /* [s] or [r] next entry of the available ring; since
 	                                     * buffers are given back in order, also the used index
 	                                     * when all that was taken is back */
 
 	_Alignas(CACHE_LINE) struct spin reserve; /* receive, from here on */
-	bool mergeable;                     /* (c) */
-	uint16_t disarmed_at;               /* [r] see vq_disarm_kick() */
-	uint32_t resv_head;                 /* [r] reservations made */
+	bool mergeable;				  /* (c) */
+	uint16_t disarmed_at;			  /* [r] see vq_disarm_kick() */
+	uint32_t resv_head;			  /* [r] reservations made */
 
 	_Alignas(CACHE_LINE) struct spin publish;
-	_Atomic uint32_t resv_tail;         /* [p] (a) reservations published */
-	_Atomic uint16_t published;         /* [p] (a) used index */
-	struct reservation *resv;           /* RX_RESERVATIONS of them, (w) */
+	_Atomic uint32_t resv_tail; /* [p] (a) reservations published */
+	_Atomic uint16_t published; /* [p] (a) used index */
+	struct reservation *resv;   /* RX_RESERVATIONS of them, (w) */
 };
 
 struct stat_slot {
@@ -81,53 +81,53 @@ struct stat_slot {
 };
 
 struct port {
-	struct vswitch *sw;                 /* constant from here ... */
+	struct vswitch *sw; /* constant from here ... */
 	unsigned id;
-	unsigned queues;                    /* 2 * queue pairs */
+	unsigned queues; /* 2 * queue pairs */
 	uint32_t mtu;
 	const struct gmem *mem;
 	void *owner;
 	uint8_t mac[6];
-	char name[VS_NAME_BYTES];           /* ... to here */
-	struct queue *queue;                /* constant array; see struct queue */
+	char name[VS_NAME_BYTES];			/* ... to here */
+	struct queue *queue;				/* constant array; see struct queue */
 	_Atomic(struct stat_slot *) stats[VS_MAX_CPUS]; /* NULL until that CPU counts something */
 	struct stat_slot spare;
 };
 
 /* One packet of a batch. */
 struct packet {
-	uint8_t head[32];      /* virtio-net and Ethernet header, HEAD_BYTES; not the guest's */
-	struct seg *seg;       /* what follows it, in the sender's memory */
-	uint32_t bytes;        /* of the frame */
-	uint16_t chain;        /* transmit: descriptor to give back */
-	uint8_t verdict;       /* enum verdict */
+	uint8_t head[32]; /* virtio-net and Ethernet header, HEAD_BYTES; not the guest's */
+	struct seg *seg;  /* what follows it, in the sender's memory */
+	uint32_t bytes;	  /* of the frame */
+	uint16_t chain;	  /* transmit: descriptor to give back */
+	uint8_t verdict;  /* enum verdict */
 };
 
 /* Packets taken from one port, sorted by destination: bit i of a set is pkt[i]. */
 struct batch {
 	struct port *from;
 	unsigned count;
-	uint64_t last_src, last_dst;  /* addresses looked up last, and what came out: most packets */
-	int last_dest;                /* of a batch are of one flow */
+	uint64_t last_src, last_dst; /* addresses looked up last, and what came out: most packets */
+	int last_dest;		     /* of a batch are of one flow */
 	uint64_t tx_bytes;
 	uint32_t drops[VERDICT_COUNT];
-	uint64_t flood;               /* packets to all other ports */
-	uint64_t dests;               /* ports with a bit in to[] */
-	uint64_t to[VS_MAX_PORTS];    /* packets to this port alone; all 0 between batches */
+	uint64_t flood;			 /* packets to all other ports */
+	uint64_t dests;			 /* ports with a bit in to[] */
+	uint64_t to[VS_MAX_PORTS];	 /* packets to this port alone; all 0 between batches */
 	struct port *dest[VS_MAX_PORTS]; /* of dests */
 	struct packet pkt[VS_BATCH];
 };
 
 /* Receive buffers of one reservation, in the order of their packets. */
 struct rx_take {
-	uint64_t left;                /* packets to try again: this reservation is full */
+	uint64_t left; /* packets to try again: this reservation is full */
 	uint32_t drops[VERDICT_COUNT];
-	unsigned unicast_drops;       /* of them, packets to this port alone */
-	enum vq_fault fault;          /* the queue is to be stopped */
-	uint16_t start;               /* used index of the first buffer */
-	uint32_t resv;                /* number of the reservation */
+	unsigned unicast_drops; /* of them, packets to this port alone */
+	enum vq_fault fault;	/* the queue is to be stopped */
+	uint16_t start;		/* used index of the first buffer */
+	uint32_t resv;		/* number of the reservation */
 	unsigned npkts, nbufs, nsegs, descs;
-	unsigned unicast;             /* of npkts, packets to this port alone */
+	unsigned unicast; /* of npkts, packets to this port alone */
 	struct rx_packet {
 		uint16_t buf, nbufs;
 		uint16_t seg;
@@ -135,7 +135,7 @@ struct rx_take {
 	} pkt[VS_BATCH];
 	struct rx_buf {
 		uint16_t head;
-		uint32_t bytes;       /* room in the buffer's pieces */
+		uint32_t bytes; /* room in the buffer's pieces */
 	} buf[RX_SEGS];
 	struct seg seg[RX_SEGS];
 };
@@ -144,23 +144,23 @@ struct rx_take {
 struct vs_cpu {
 	_Alignas(CACHE_LINE) _Atomic uint32_t seq; /* odd inside a batch; written by its CPU */
 	unsigned cpu;
-	uint32_t now_s;               /* set by batch_begin() */
+	uint32_t now_s; /* set by batch_begin() */
 	struct batch batch;
 	struct rx_take rx;
 	struct seg tx_seg[TX_SEGS];
 };
 
 struct vswitch {
-	struct fdb *fdb;                                /* constant */
-	char name[VS_NAME_BYTES];                       /* constant */
+	struct fdb *fdb;	  /* constant */
+	char name[VS_NAME_BYTES]; /* constant */
 	_Atomic(struct port *) port[VS_MAX_PORTS];
-	_Atomic(struct vs_cpu *) cpu[VS_MAX_CPUS];      /* NULL until it comes by */
+	_Atomic(struct vs_cpu *) cpu[VS_MAX_CPUS]; /* NULL until it comes by */
 };
 
 /* --- switch.c --- */
 
-/* Enters a batch on this CPU: its scratch memory, or NULL if there is no memory or the CPU is inside
- * one already. */
+/* Enters a batch on this CPU: its scratch memory, or NULL if there is no memory or the CPU is
+ * inside one already. */
 struct vs_cpu *batch_begin(struct vswitch *sw);
 void batch_end(struct vs_cpu *cpu);
 
@@ -197,12 +197,11 @@ static inline void stat_add(struct stat_slot *slot, enum stat_id id, uint64_t n)
 	if (slot->shared)
 		atomic_fetch_add_explicit(value, n, memory_order_relaxed);
 	else
-		atomic_store_explicit(value,
-				      atomic_load_explicit(value, memory_order_relaxed) + n,
+		atomic_store_explicit(value, atomic_load_explicit(value, memory_order_relaxed) + n,
 				      memory_order_relaxed);
 }
 
-/* The counter of a verdict that is not VERDICT_DELIVERED or VERDICT_FLOODED, at sender or receiver. */
+/* The counter of a dropping verdict, at the sender or at the receiver. */
 enum stat_id stat_of_tx_drop(enum verdict verdict);
 enum stat_id stat_of_rx_drop(enum verdict verdict);
 

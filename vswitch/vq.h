@@ -31,7 +31,7 @@ struct seg {
 	X(HEAD, "available ring names a descriptor beyond the queue size")                         \
 	X(NEXT, "descriptor's next field is beyond its table")                                     \
 	X(LOOP, "descriptor chain is a loop or longer than its table")                             \
-	X(LONG, "descriptor chain has more than 1024 descriptors or pieces")                                      \
+	X(LONG, "descriptor chain has more than 1024 descriptors or pieces")                       \
 	X(NOT_RAM, "buffer is not in the VM's memory")                                             \
 	X(DIRECTION, "buffer has the wrong direction for this queue")                              \
 	X(INDIRECT_OFF, "indirect descriptor without the feature negotiated")                      \
@@ -52,13 +52,13 @@ const char *vq_fault_text(enum vq_fault fault);
 
 /* (c) constant while the queue runs */
 struct vq {
-	uint32_t size;            /* (c) */
-	bool event_idx;           /* (c) */
-	bool indirect;            /* (c) */
-	const struct gmem *mem;   /* (c) */
-	const uint8_t *desc;      /* (c) guest: size * 16 bytes */
-	_Atomic uint16_t *avail;  /* (c) guest: flags, idx, ring[size], used_event */
-	_Atomic uint16_t *used;   /* (c) guest: flags, idx, then elements, then avail_event */
+	uint32_t size;		 /* (c) */
+	bool event_idx;		 /* (c) */
+	bool indirect;		 /* (c) */
+	const struct gmem *mem;	 /* (c) */
+	const uint8_t *desc;	 /* (c) guest: size * 16 bytes */
+	_Atomic uint16_t *avail; /* (c) guest: flags, idx, ring[size], used_event */
+	_Atomic uint16_t *used;	 /* (c) guest: flags, idx, then elements, then avail_event */
 };
 
 /* Checks and maps the rings; 0, or -1 with *why set. */
@@ -71,9 +71,9 @@ enum vq_dir { VQ_READ, VQ_WRITE };
 
 struct vq_chain {
 	unsigned nsegs;
-	unsigned descs;  /* read: what the walk has cost */
-	uint64_t bytes;  /* of these pieces */
-	bool whole;      /* the walk came to the end of the chain */
+	unsigned descs; /* read: what the walk has cost */
+	uint64_t bytes; /* of these pieces */
+	bool whole;	/* the walk came to the end of the chain */
 };
 
 /*

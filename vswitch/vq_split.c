@@ -29,17 +29,16 @@ struct vq_desc {
 /* Where a walk stands. */
 struct walk {
 	const uint8_t *table;
-	uint32_t entries;  /* of the table */
-	uint32_t steps;    /* descriptors read of it */
+	uint32_t entries; /* of the table */
+	uint32_t steps;	  /* descriptors read of it */
 	bool in_indirect;
 };
 
 const char *vq_fault_text(enum vq_fault fault)
 {
-	static const char *const text[] = {
-		[VQ_OK] = "no fault",
+	static const char *const text[] = { [VQ_OK] = "no fault",
 #define VQ_FAULT_TEXT(name, words) [VQ_BAD_##name] = words,
-		VQ_FAULT_TABLE(VQ_FAULT_TEXT)
+					    VQ_FAULT_TABLE(VQ_FAULT_TEXT)
 #undef VQ_FAULT_TEXT
 	};
 

@@ -12,23 +12,33 @@ static bool x2apic, deadline;
 static uint64_t window;	  /* without x2APIC: where the registers are */
 static uint64_t armed_at; /* TSC, 0: not armed */
 
-void lapic_init(void)
+uint32_t lapic_init_cpu(void)
 {
-	uint32_t features = cpuid(1, 0).ecx;
 	uint64_t base = rdmsr(MSR_APIC_BASE);
+	uint32_t svr;
 
-	x2apic = features & CPUID1_ECX_X2APIC;
-	deadline = features & CPUID1_ECX_DEADLINE;
-	window = base & 0xffffff000ull;
 	base |= APIC_BASE_ENABLE;
-	wrmsr(MSR_APIC_BASE, base);
+	if (!(base & APIC_BASE_X2APIC)) /* which INIT leaves as it is */
+		wrmsr(MSR_APIC_BASE, base);
 	if (x2apic)
 		wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
+	svr = lapic_read(LAPIC_SVR);
 	lapic_write(LAPIC_TPR, 0);
 	lapic_write(LAPIC_SVR, SVR_ENABLE | IRQ_SPURIOUS);
 	lapic_write(LAPIC_LVT_LINT0, LVT_MASKED); /* no 8259, should there be one */
 	lapic_write(LAPIC_TIMER_DIVIDE, TIMER_DIVIDE_1);
 	lapic_write(LAPIC_LVT_TIMER, LVT_MASKED);
+	return svr;
+}
+
+void lapic_init(void)
+{
+	uint32_t features = cpuid(1, 0).ecx;
+
+	x2apic = features & CPUID1_ECX_X2APIC;
+	deadline = features & CPUID1_ECX_DEADLINE;
+	window = rdmsr(MSR_APIC_BASE) & 0xffffff000ull;
+	(void)lapic_init_cpu();
 }
 
 bool lapic_is_x2apic(void)

@@ -23,6 +23,8 @@ enum {
 	LAPIC_TPR = 0x08,
 	LAPIC_EOI = 0x0b,
 	LAPIC_SVR = 0x0f,
+	LAPIC_ICR = 0x30,      /* x2APIC: 64 bits */
+	LAPIC_ICR_HIGH = 0x31, /* the window only */
 	LAPIC_LVT_TIMER = 0x32,
 	LAPIC_LVT_LINT0 = 0x35,
 	LAPIC_TIMER_INITIAL = 0x38,
@@ -43,6 +45,7 @@ enum {
 #define MSR_X2APIC	 0x800u
 
 void lapic_init(void);
+uint32_t lapic_init_cpu(void); /* another CPU's; what its SVR was */
 bool lapic_is_x2apic(void);
 bool lapic_has_deadline(void);
 uint32_t lapic_id(void);

@@ -53,17 +53,23 @@ static void idt_set(unsigned vector, uint8_t type)
 	};
 }
 
-void trap_init(void)
+void trap_init_cpu(void)
 {
 	struct __attribute__((packed)) {
 		uint16_t limit;
 		uint64_t base;
 	} pointer = { sizeof(idt) - 1, (uintptr_t)idt };
+
+	__asm__ volatile("lidt %0" : : "m"(pointer));
+}
+
+void trap_init(void)
+{
 	uint64_t at = (uintptr_t)&tss;
 
 	for (unsigned vector = 0; vector < 256; vector++)
 		idt_set(vector, vector == TRAP_BP ? GATE_USER : GATE_INTERRUPT);
-	__asm__ volatile("lidt %0" : : "m"(pointer));
+	trap_init_cpu();
 
 	tss.rsp0 = (uintptr_t)ring0_stack + sizeof(ring0_stack);
 	tss.io_map = sizeof(tss);

@@ -27,6 +27,7 @@ struct trap_frame {
 };
 
 void trap_init(void);
+void trap_init_cpu(void); /* another CPU's: the IDT; it has no TSS and stays in ring 0 */
 
 /* Called first, for exceptions only: true if it has dealt with it (it may change the frame). */
 extern bool (*trap_hook)(struct trap_frame *frame);

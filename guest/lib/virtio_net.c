@@ -19,7 +19,7 @@
 enum { CONFIG_MAC = 0, CONFIG_MTU = 10 };
 enum { RX_QUEUE = 0, TX_QUEUE = 1 };
 enum { MTU_MAX = 9000, FRAME_EXTRA = 18, HEADER_NUM_BUFFERS = 10 };
-enum { RX_MERGED_BYTES = 2048, RX_POOL = VQ_MAX * RX_MERGED_BYTES, REFILL_BATCH = 16 };
+enum { RX_SMALL = 2048, RX_PAGE = 4096, RX_POOL = VQ_MAX * RX_PAGE, REFILL_BATCH = 16 };
 enum { SLOT_BYTES = (NET_HEADER + MTU_MAX + FRAME_EXTRA + 63) / 64 * 64 };
 
 static struct virtio_device device;
@@ -57,7 +57,8 @@ static void read_config(void)
 
 static void setup_rx(void)
 {
-	rx_buffer_bytes = RX_MERGED_BYTES;
+	/* As Linux does: a page at most; a larger frame is spread over several */
+	rx_buffer_bytes = NET_HEADER + info.mtu + FRAME_EXTRA <= RX_SMALL ? RX_SMALL : RX_PAGE;
 	if (!(device.features & NET_F_MRG_RXBUF))
 		rx_buffer_bytes = (NET_HEADER + info.mtu + FRAME_EXTRA + 63) / 64 * 64;
 	info.rx_buffers = RX_POOL / rx_buffer_bytes;

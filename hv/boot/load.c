@@ -197,16 +197,32 @@ static struct handover_image *image(const char *name)
 	return &images[i];
 }
 
+/* *out: the image, NULL if the VM has none of the kind. */
 static bool load_image(const struct config_vm *vm, const char *property, const char *name,
-		       struct errors *errors)
+		       struct errors *errors, const struct handover_image **out)
 {
+	*out = NULL;
 	if (!name[0])
 		return true;
-	const struct handover_image *found = image(name);
-	if (!found)
+	*out = image(name);
+	if (!*out)
 		return false;
-	errors->count += config_check_image(vm, property, (const void *)(uintptr_t)found->addr,
-					    found->bytes, print_error, errors);
+	errors->count += config_check_image(vm, property, (const void *)(uintptr_t)(*out)->addr,
+					    (*out)->bytes, print_error, errors);
+	return true;
+}
+
+static bool load_vm_images(const struct config_vm *vm, struct errors *errors)
+{
+	const struct handover_image *kernel, *initrd;
+	unsigned before = errors->count;
+
+	if (!load_image(vm, "kernel", vm->kernel, errors, &kernel) ||
+	    !load_image(vm, "initrd", vm->initrd, errors, &initrd))
+		return false;
+	if (errors->count == before && kernel && initrd)
+		errors->count += config_check_fit(vm, (const void *)(uintptr_t)kernel->addr,
+						  kernel->bytes, initrd->bytes, print_error, errors);
 	return true;
 }
 
@@ -218,13 +234,9 @@ static bool load_images(const struct config *config, struct errors *errors)
 	if (!images)
 		return refuse(EFI_OUT_OF_RESOURCES, "the firmware has no memory left");
 	boot.handover->images = (uintptr_t)images;
-	for (unsigned i = 0; i < config->vm_count; i++) {
-		const struct config_vm *vm = &config->vms[i];
-
-		if (!load_image(vm, "kernel", vm->kernel, errors) ||
-		    !load_image(vm, "initrd", vm->initrd, errors))
+	for (unsigned i = 0; i < config->vm_count; i++)
+		if (!load_vm_images(&config->vms[i], errors))
 			return false;
-	}
 	return true;
 }
 

@@ -5,12 +5,12 @@
  */
 #include "hv/core/emulate_impl.h"
 
-#define FLAG_CF BIT(0)
-#define FLAG_PF BIT(2)
-#define FLAG_AF BIT(4)
-#define FLAG_ZF BIT(6)
-#define FLAG_SF BIT(7)
-#define FLAG_OF BIT(11)
+#define FLAG_CF	  BIT(0)
+#define FLAG_PF	  BIT(2)
+#define FLAG_AF	  BIT(4)
+#define FLAG_ZF	  BIT(6)
+#define FLAG_SF	  BIT(7)
+#define FLAG_OF	  BIT(11)
 #define FLAGS_ALL (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
 
 struct sized {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The check of a Linux bzImage and of what it needs of the VM ("The Linux/x86 Boot Protocol"). Files
- * may hold anything: offsets and sizes are compared without sums that can overflow.
+ * The check of a Linux bzImage and of what it needs of the VM ("The Linux/x86 Boot Protocol").
+ * Files may hold anything: offsets and sizes are compared without sums that can overflow.
  */
 #include "hv/core/bzimage.h"
 

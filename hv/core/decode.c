@@ -8,15 +8,15 @@
 
 #include <stddef.h>
 
-#define F_MODRM   0x01u
-#define F_BYTE    0x02u /* one-byte operands, else by prefixes */
-#define F_LOAD    0x04u /* the register is the destination */
-#define F_IMM8    0x08u
-#define F_IMMZ    0x10u /* 2 or 4 bytes */
+#define F_MODRM	  0x01u
+#define F_BYTE	  0x02u /* one-byte operands, else by prefixes */
+#define F_LOAD	  0x04u /* the register is the destination */
+#define F_IMM8	  0x08u
+#define F_IMMZ	  0x10u /* 2 or 4 bytes */
 #define F_OFFSET  0x20u /* an absolute address follows (A0-A3) */
-#define F_MEM8    0x40u /* the memory operand of MOVZX, MOVSX */
-#define F_MEM16   0x80u
-#define F_MEM32   0x100u
+#define F_MEM8	  0x40u /* the memory operand of MOVZX, MOVSX */
+#define F_MEM16	  0x80u
+#define F_MEM32	  0x100u
 #define F_REGFORM 0x200u /* ModRM names a register whatever its mod bits say */
 
 /* Rows whose operation ModRM.reg chooses. */
@@ -69,9 +69,9 @@ static const struct opcode opcodes[] = {
 	{ 0x0f08, OP_OTHER, 0 },       /* INVD */
 	{ 0x0f09, OP_OTHER, 0 },       /* WBINVD */
 	{ 0x0f20, OP_MOV_FROM_CR, F_MODRM | F_REGFORM },
-	{ 0x0f21, OP_OTHER, F_MODRM | F_REGFORM }, /* MOV from and to DR */
+	{ 0x0f21, OP_OTHER, F_MODRM | F_REGFORM }, /* MOV from DR */
 	{ 0x0f22, OP_MOV_CR, F_MODRM | F_REGFORM },
-	{ 0x0f23, OP_OTHER, F_MODRM | F_REGFORM },
+	{ 0x0f23, OP_MOV_DR, F_MODRM | F_REGFORM },
 	{ 0x0f30, OP_OTHER, 0 }, /* WRMSR */
 	{ 0x0f31, OP_OTHER, 0 }, /* RDTSC */
 	{ 0x0f32, OP_OTHER, 0 }, /* RDMSR */
@@ -94,7 +94,7 @@ struct decoder {
 	unsigned n, at;
 	unsigned mode;
 	bool opsize, addrsize; /* 66h, 67h */
-	uint8_t rex;           /* 0: none */
+	uint8_t rex;	       /* 0: none */
 	bool seg_given;
 };
 
@@ -208,7 +208,7 @@ static bool address_16(struct decoder *d, struct insn *insn, unsigned mod, unsig
 {
 	static const int8_t base[] = { GPR_RBX, GPR_RBX, GPR_RBP, GPR_RBP,
 				       GPR_RSI, GPR_RDI, GPR_RBP, GPR_RBX };
-	static const int8_t index[] = { GPR_RSI, GPR_RDI, GPR_RSI, GPR_RDI,
+	static const int8_t index[] = { GPR_RSI,     GPR_RDI,	  GPR_RSI,     GPR_RDI,
 					INSN_NO_REG, INSN_NO_REG, INSN_NO_REG, INSN_NO_REG };
 	unsigned disp_bytes = mod; /* 0, 1 or 2 */
 	uint64_t disp;
@@ -340,7 +340,8 @@ static bool operands(struct decoder *d, struct opcode *opcode, struct insn *insn
 
 bool insn_decode(const uint8_t *bytes, unsigned n, unsigned mode, struct insn *out)
 {
-	struct decoder d = { .bytes = bytes, .n = n > INSN_MAX_BYTES ? INSN_MAX_BYTES : n,
+	struct decoder d = { .bytes = bytes,
+			     .n = n > INSN_MAX_BYTES ? INSN_MAX_BYTES : n,
 			     .mode = mode };
 	struct insn insn = { .base = INSN_NO_REG, .index = INSN_NO_REG, .seg = SEG_DS };
 	struct opcode opcode;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Carries out the instructions that access device memory, and string I/O (SDM 2, "Instruction Set
- * Reference"). The address comes from the instruction and the guest's registers, not from the exit:
- * what stands at RIP now is what the guest would execute. Another vCPU may have changed it since the
- * exit; if it then touches RAM only, nothing is done and the guest executes it itself. A repeated
- * string instruction is done one element at a time: RIP stays, and the guest comes back.
+ * Reference"). The address comes from the instruction and the guest's registers, not from the
+ * exit: what stands at RIP now is what the guest would execute. Another vCPU may have changed it
+ * since the exit; if it then touches RAM only, nothing is done and the guest executes it itself. A
+ * repeated string instruction is done one element at a time: RIP stays, and the guest comes back.
  *
  * Segment limits are not checked: they bind 32-bit guests' own programs, and those reach device
  * memory only through pages that their kernel gave them.
@@ -14,8 +14,8 @@
 #include <string.h>
 
 #define RFLAGS_DF BIT(10)
-#define ACCESS_W BIT(1)
-#define ACCESS_U BIT(2)
+#define ACCESS_W  BIT(1)
+#define ACCESS_U  BIT(2)
 #define PAGE_MASK 4095u
 #define VECTOR_SS 12
 #define VECTOR_GP 13
@@ -27,7 +27,8 @@ struct place {
 	bool ram;
 };
 
-/* GO: on with it; AGAIN: a fault was injected or the guest shall re-execute; CANNOT: stop the VM. */
+/* GO: on with it; AGAIN: a fault was injected or the guest shall re-execute; CANNOT: stop the
+ * VM. */
 enum verdict { GO, AGAIN, CANNOT };
 
 struct emulation {
@@ -187,8 +188,8 @@ static enum verdict place_write(struct emulation *e, const struct place *p, uint
 	if (!p->ram)
 		return e->access(e->vcpu, p->at[0], p->bytes, true, &value) ? GO : CANNOT;
 	if (!vm_write(e->vcpu->vm, p->at[0], &value, p->first) ||
-	    (p->first < p->bytes && !vm_write(e->vcpu->vm, p->at[1], (uint8_t *)&value + p->first,
-					      p->bytes - p->first)))
+	    (p->first < p->bytes &&
+	     !vm_write(e->vcpu->vm, p->at[1], (uint8_t *)&value + p->first, p->bytes - p->first)))
 		return CANNOT;
 	return GO;
 }
@@ -380,7 +381,8 @@ bool emulate_string_io(struct vcpu *vcpu, const struct vmexit *exit, io_access_f
 
 	if (!emulation_start(&e, vcpu))
 		return false;
-	/* Port and direction are the exit's: the processor has checked the guest's right to them. */
+	/* Port and direction are the exit's: the processor has checked the guest's right to
+	 * them. */
 	if (e.insn.op != (out ? OP_OUTS : OP_INS) || e.insn.bytes != exit->io.bytes)
 		return true;
 	if (repeat_over(&e)) {

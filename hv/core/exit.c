@@ -161,9 +161,9 @@ void exit_handle(struct vcpu *v, const struct vmexit *exit)
 {
 	switch (exit->kind) {
 	case VMEXIT_NONE:
-	case VMEXIT_DEADLINE:
 	case VMEXIT_IRQ_WINDOW:
 		break;
+	case VMEXIT_DEADLINE: /* Bochs masks interrupts when a guest is entered with IF = 0 */
 	case VMEXIT_INTERRUPT:
 		interrupts_take();
 		break;

@@ -45,6 +45,7 @@
 #define LEAF7_EDX_FSRM   BIT(4)
 /* 8000_0001h ECX: LAHF 0, ABM 5, SSE4A 6, MISALIGNSSE 7, PREFETCHW 8; the rest AMD's own */
 #define EXT1_ECX (BIT(0) | BIT(5) | BIT(6) | BIT(7) | BIT(8))
+#define EXT1_ECX_CMP_LEGACY BIT(1) /* AMD: what HTT and CPUID 1 count are cores */
 /* EDX: as leaf 1 where AMD repeats it, SYSCALL 11, NX 20, FXSR_OPT 25, 1 GiB pages 26, RDTSCP 27,
  * LM 29 */
 #define EXT1_EDX                                                                                   \
@@ -55,6 +56,16 @@
 static bool is_intel(void)
 {
 	return cpuid(0, 0).ebx == 0x756e6547; /* "Genu" */
+}
+
+/* Bits of the APIC ID that tell vCPUs of one VM apart. */
+static unsigned id_bits(const struct vm *vm)
+{
+	unsigned bits = 0;
+
+	while (1u << bits < vm->vcpu_count)
+		bits++;
+	return bits;
 }
 
 static uint64_t guest_cr4(struct vcpu *v)
@@ -101,16 +112,12 @@ static void leaf_7(struct vcpu *v, uint32_t subleaf, struct cpuid_regs *r)
 /* Topology (SDM 3A, "Extended Topology"): one thread a core, all cores in one package. */
 static void leaf_b(struct vcpu *v, uint32_t level, struct cpuid_regs *r)
 {
-	unsigned shift = 0;
-
-	while (1u << shift < v->vm->vcpu_count)
-		shift++;
 	*r = (struct cpuid_regs){ .ecx = level & 0xff, .edx = v->index };
 	if (level == 0) {
 		r->ebx = 1;
 		r->ecx |= 1 << 8; /* SMT */
 	} else if (level == 1) {
-		r->eax = shift;
+		r->eax = id_bits(v->vm);
 		r->ebx = v->vm->vcpu_count;
 		r->ecx |= 2 << 8; /* core */
 	}
@@ -157,9 +164,9 @@ static void basic(struct vcpu *v, uint32_t leaf, uint32_t subleaf, struct cpuid_
 		break;
 	case 2:
 		break;
-	case 4: /* caches: shared by nobody, one core */
-		r->eax &= 0x3fff;
-		r->eax |= (v->vm->vcpu_count - 1) << 26;
+	case 4: /* caches: shared by nobody; how many core IDs there is room for; none on AMD */
+		if (r->eax & 0x1f)
+			r->eax = (r->eax & 0x3fff) | ((1u << id_bits(v->vm)) - 1) << 26;
 		break;
 	case 6:
 		*r = (struct cpuid_regs){ .eax = BIT(2) }; /* ARAT */
@@ -213,7 +220,7 @@ static void hypervisor(uint32_t leaf, struct cpuid_regs *r)
 	}
 }
 
-static void extended(uint32_t leaf, struct cpuid_regs *r)
+static void extended(struct vcpu *v, uint32_t leaf, struct cpuid_regs *r)
 {
 	switch (leaf) {
 	case 0x80000000:
@@ -222,6 +229,8 @@ static void extended(uint32_t leaf, struct cpuid_regs *r)
 		break;
 	case 0x80000001:
 		r->ecx &= EXT1_ECX;
+		if (!is_intel() && v->vm->vcpu_count > 1)
+			r->ecx |= EXT1_ECX_CMP_LEGACY;
 		r->edx &= EXT1_EDX;
 		break;
 	case 0x80000002:
@@ -235,6 +244,8 @@ static void extended(uint32_t leaf, struct cpuid_regs *r)
 		break;
 	case 0x80000008:
 		*r = (struct cpuid_regs){ .eax = r->eax & 0xffff };
+		if (!is_intel()) /* AMD: cores, and how wide their number is in the APIC ID */
+			r->ecx = (v->vm->vcpu_count - 1) | id_bits(v->vm) << 12;
 		break;
 	default:
 		memset(r, 0, sizeof(*r));
@@ -249,7 +260,7 @@ struct cpuid_regs guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
 	if (leaf >> 28 == 4)
 		hypervisor(leaf, &r);
 	else if (leaf >> 28 == 8)
-		extended(leaf, &r);
+		extended(v, leaf, &r);
 	else
 		basic(v, leaf, subleaf, &r);
 	return r;

@@ -10,6 +10,12 @@
 
 #define MSR_PLATFORM_ID     0x17
 #define MSR_AMD_NODE_CONFIG 0xc001001d
+#define MSR_AMD_PERF_SELECT 0xc0010000
+#define MSR_AMD_NB_CONFIG   0xc001001f
+#define MSR_AMD_LS_CONFIG   0xc0011020
+#define MSR_AMD_FP_CONFIG   0xc0011028
+#define MSR_AMD_DE_CONFIG   0xc0011029
+#define NB_CF8_EXTENDED     BIT(46) /* Linux sets it unless it is set, and may not fail to */
 #define HWCR_TSC_FREQ_SEL   BIT(24) /* the TSC counts at constant rate */
 
 /* Read-only ones, and those whose writes are harmless to ignore. */
@@ -22,6 +28,9 @@ static bool fixed(const struct vcpu *v, uint32_t msr, uint64_t *value)
 	case MSR_AMD64_HWCR:
 		*value = HWCR_TSC_FREQ_SEL;
 		return true;
+	case MSR_AMD_NB_CONFIG:
+		*value = NB_CF8_EXTENDED;
+		return true;
 	case MSR_PLATFORM_ID:
 	case MSR_BIOS_SIGN_ID:
 	case MSR_MTRRCAP:
@@ -33,6 +42,14 @@ static bool fixed(const struct vcpu *v, uint32_t msr, uint64_t *value)
 	default:
 		return false;
 	}
+}
+
+/* Linux tries these, and takes #GP for "not there", which is right: not worth a line. They work
+ * around faults of certain parts, or count; ignoring writes would feign that. */
+static bool tried_by_all(uint32_t msr)
+{
+	return msr == MSR_AMD_PERF_SELECT || msr == MSR_AMD_LS_CONFIG || msr == MSR_AMD_FP_CONFIG ||
+	       msr == MSR_AMD_DE_CONFIG;
 }
 
 bool guest_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *value)
@@ -49,6 +66,8 @@ bool guest_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *value)
 	}
 	if (hvm->msr_read(v, msr, value) || fixed(v, msr, value))
 		return true;
+	if (tried_by_all(msr))
+		return false;
 	log_limited(&v->vm->log_limit, "vm %s: reads MSR 0x%x, which it has not: #GP",
 		    v->vm->config->name, msr);
 	return false;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Guest-virtual addresses, through the guest's own page tables (SDM 3A, "Paging"): none, 32-bit with
- * 4 MiB pages, PAE, 4 and 5 levels. The guest may rewrite its tables while we walk them: each entry
- * is read once, and the walk is bounded by its levels. Accessed and dirty bits are set as the
- * processor would, only if the entry is still what was read; else the walk starts again, a few times.
+ * Guest-virtual addresses, through the guest's own page tables (SDM 3A, "Paging"): none, 32-bit
+ * with 4 MiB pages, PAE, 4 and 5 levels. The guest may rewrite its tables while we walk them: each
+ * entry is read once, and the walk is bounded by its levels. Accessed and dirty bits are set as
+ * the processor would, only if the entry is still what was read; else the walk starts again, a few
+ * times.
  *
  * No check of MAXPHYADDR: an entry that points above it points outside of RAM and faults anyway.
  */
@@ -13,25 +14,25 @@
 #include "hv/cpu/msr.h"
 
 /* SDM 3A, "Format of a Page-Table Entry" */
-#define PTE_P  BIT(0)
-#define PTE_W  BIT(1)
-#define PTE_U  BIT(2)
-#define PTE_A  BIT(5)
-#define PTE_D  BIT(6)
-#define PTE_PS BIT(7)
-#define PTE_NX BIT(63)
-#define PTE_ADDRESS 0x000ffffffffff000ull
+#define PTE_P		   BIT(0)
+#define PTE_W		   BIT(1)
+#define PTE_U		   BIT(2)
+#define PTE_A		   BIT(5)
+#define PTE_D		   BIT(6)
+#define PTE_PS		   BIT(7)
+#define PTE_NX		   BIT(63)
+#define PTE_ADDRESS	   0x000ffffffffff000ull
 #define PDPTE_PAE_RESERVED (0x1e6ull | 0xfffull << 52)
 
 /* SDM 3A, "Page-Fault Exceptions" */
-#define PF_P BIT(0)
-#define PF_W BIT(1)
-#define PF_U BIT(2)
+#define PF_P	BIT(0)
+#define PF_W	BIT(1)
+#define PF_U	BIT(2)
 #define PF_RSVD BIT(3)
-#define PF_I BIT(4)
+#define PF_I	BIT(4)
 
-#define RFLAGS_AC BIT(18)
-#define MAX_LEVELS 5
+#define RFLAGS_AC    BIT(18)
+#define MAX_LEVELS   5
 #define MAX_ATTEMPTS 4
 
 struct mode {
@@ -49,7 +50,7 @@ struct walk {
 	uint64_t gva;
 	uint32_t access;
 	uint64_t rights; /* PTE_W, PTE_U: what all levels allow; PTE_NX: what any forbids */
-	unsigned depth;  /* entries seen */
+	unsigned depth;	 /* entries seen */
 	struct {
 		void *at;
 		uint64_t value;
@@ -89,9 +90,8 @@ static bool entry_mark(void *at, unsigned bytes, uint64_t seen, uint64_t bits)
 	if ((seen & bits) == bits)
 		return true;
 	if (bytes == 4)
-		return __atomic_compare_exchange_n((uint32_t *)at, &seen32,
-						   seen32 | (uint32_t)bits, false,
-						   __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+		return __atomic_compare_exchange_n((uint32_t *)at, &seen32, seen32 | (uint32_t)bits,
+						   false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 	return __atomic_compare_exchange_n((uint64_t *)at, &seen, seen | bits, false,
 					   __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
@@ -139,8 +139,7 @@ static enum step walk_level(struct walk *w, unsigned level, uint64_t *table, uin
 {
 	const unsigned shift = level_shift(w, level);
 	const uint64_t index = w->gva >> shift & (BIT(w->mode.index_bits) - 1);
-	void *at = gmem_ptr(&w->vm->mem, *table + index * w->mode.entry_bytes,
-			    w->mode.entry_bytes);
+	void *at = gmem_ptr(&w->vm->mem, *table + index * w->mode.entry_bytes, w->mode.entry_bytes);
 	uint64_t entry;
 
 	*pf_error = 0;

@@ -9,9 +9,13 @@
 
 #include <string.h>
 
+#include "hv/core/console.h"
 #include "hv/core/platform.h"
 #include "hv/core/pmm.h"
 #include "hv/core/sched.h"
+
+/* Bytes of console text that go out before the line about a VM's end: the serial line stops us. */
+#define LAST_WORDS 512
 
 struct spinlock vm_table_lock;
 struct vm *vm_table[CONFIG_MAX_VMS];
@@ -25,15 +29,14 @@ static struct vm *flushing;           /* whose nested translations MB_FLUSH drop
 
 static void start(struct vm *vm)
 {
-	struct vcpu *v = vm->vcpus[0];
-
-	atomic_store(&vm->live_vcpus, 1); /* the others start by INIT-SIPI */
+	atomic_store(&vm->live_vcpus, vm->vcpu_count);
+	for (unsigned i = 1; i < vm->vcpu_count; i++)
+		vcpu_start(vm->vcpus[i]);
 	atomic_store(&vm->state, VM_RUNNING);
 	report_vm_start(vm->config->name);
 	log_printf("vm %s: started, %u vCPU, %llu MiB", vm->config->name, vm->vcpu_count,
 		   (unsigned long long)vm->config->memory_mib);
-	if (vcpu_transition(v, VCPU_OFF, VCPU_RUNNABLE))
-		sched_enqueue(v, false);
+	vcpu_start(vm->vcpus[0]);
 }
 
 int lifecycle_start(const struct config *config, const struct handover *h)
@@ -140,6 +143,7 @@ static struct vm *take_ended(void)
 
 static void all_ended(void)
 {
+	console_flush(CONSOLE_ALL);
 	log_printf("all VMs have ended, %llu MiB free",
 		   (unsigned long long)(pmm_free_bytes() >> 20));
 	report_end();
@@ -167,6 +171,7 @@ static void reap(struct vm *vm)
 	unsigned id = vm->id;
 
 	quiesce(vm);
+	console_flush(LAST_WORDS);
 	log_printf("vm %s: ended: %s%s%s", config->name, vm->end, vm->end_reason[0] ? ": " : "",
 		   vm->end_reason);
 	if (again)

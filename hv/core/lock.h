@@ -5,7 +5,7 @@
  *
  * Lock order, outermost first:
  *   vm_table_lock, vm->lock, cpu->runq_lock, cpu->timer_lock, a virtqueue's service try-lock, a destination
- *   port's receive lock, pmm, log.
+ *   port's receive lock, pmm, log, a console's ring.
  */
 #pragma once
 

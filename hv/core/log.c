@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The log: a line is formatted on the caller's stack, then goes under one lock to the ring and to
- * the serial line, so that lines of several CPUs do not mix. The ring holds text, oldest lines
- * overwritten first; a total that only grows tells where it stands.
+ * the serial line, so that lines of several CPUs do not mix. While the serial line shows something
+ * else (hv/core/console.h), or is still behind, it goes to the ring only, and the console fetches
+ * it from there.
  */
 #include "hv/core/log.h"
 
 #include <stdarg.h>
 #include <string.h>
 
+#include "hv/core/console.h"
 #include "hv/core/fail.h"
 #include "hv/core/handover.h"
 #include "hv/core/log_impl.h"
 #include "hv/core/serial.h"
+#include "hv/core/text_ring.h"
 #include "hv/core/timer.h"
 #include "hv/cpu/x86.h"
 
@@ -21,10 +24,11 @@
 #define LIMIT_BURST 5 /* lines a second and object */
 #define LOCK_TRIES  (1u << 24)
 
-static struct spinlock log_lock;
-static char ring[RING_BYTES];	  /* [log_lock] */
-static uint64_t ring_total;	  /* [log_lock] bytes ever written */
-static uint64_t panic_mark;	  /* [log_lock] ring_total when the panic began, 0 without one */
+struct spinlock log_lock;
+static char ring_text[RING_BYTES];
+static struct text_ring ring = { ring_text, RING_BYTES, 0 }; /* [log_lock] */
+static uint64_t shown;		  /* [log_lock] the serial line has it up to here */
+static uint64_t panic_mark;	  /* [log_lock] ring.total when the panic began, 0 without one */
 static _Atomic uint64_t zero_tsc; /* the first line's time */
 
 bool spin_lock_bounded(struct spinlock *lock)
@@ -37,18 +41,14 @@ bool spin_lock_bounded(struct spinlock *lock)
 	return false;
 }
 
-static void ring_write(const char *text, size_t bytes)
-{
-	for (size_t i = 0; i < bytes; i++)
-		ring[ring_total++ % RING_BYTES] = text[i];
-}
-
 static void emit(const char *text, size_t bytes)
 {
 	bool locked = spin_lock_bounded(&log_lock);
+	bool behind = shown != ring.total;
 
-	ring_write(text, bytes);
-	serial_write(text, bytes);
+	text_ring_put(&ring, text, bytes);
+	if (!behind && console_log_line(text, bytes))
+		shown = ring.total;
 	if (locked)
 		spin_unlock(&log_lock);
 }
@@ -57,8 +57,8 @@ void log_init(const struct handover *h)
 {
 	const char *text = (const char *)DIRECT_MAP_BASE + h->log;
 
-	if (h->log_bytes)
-		ring_write(text, h->log_bytes);
+	text_ring_put(&ring, text, h->log_bytes);
+	shown = ring.total;
 }
 
 /* "[    0.123456] "; zeros until the TSC's rate is known. */
@@ -130,63 +130,52 @@ void log_limited(struct log_limit *limit, const char *fmt, ...)
 	va_end(ap);
 }
 
-void log_panic_begin(void)
+size_t log_unshown(char *out, size_t room)
 {
-	panic_mark = ring_total;
+	uint64_t oldest = text_ring_oldest(&ring);
+	size_t n;
+
+	if (shown < oldest)
+		shown = oldest;
+	n = text_ring_copy(&ring, shown, out, room);
+	shown += n;
+	return n;
 }
 
-static void serial_write_ring(uint64_t from, uint64_t end)
+size_t log_last(unsigned lines, char *out, size_t room)
 {
-	while (from < end) {
-		uint64_t at = from % RING_BYTES, n = RING_BYTES - at;
+	bool locked = spin_lock_bounded(&log_lock);
+	uint64_t from = text_ring_last(&ring, ring.total, lines);
+	size_t n;
 
-		if (n > end - from)
-			n = end - from;
-		serial_write(ring + at, n);
-		from += n;
-	}
+	if (ring.total - from > room)
+		from = ring.total - room;
+	n = text_ring_copy(&ring, from, out, room);
+	if (locked)
+		spin_unlock(&log_lock);
+	return n;
+}
+
+void log_panic_begin(void)
+{
+	console_panic();
+	panic_mark = shown = ring.total;
 }
 
 void log_tail(unsigned lines)
 {
 	bool locked = spin_lock_bounded(&log_lock);
-	uint64_t end = panic_mark ? panic_mark : ring_total, from = end;
-	uint64_t oldest = ring_total > RING_BYTES ? ring_total - RING_BYTES : 0;
+	uint64_t end = panic_mark ? panic_mark : ring.total;
+	uint64_t from = text_ring_last(&ring, end, lines);
+	char piece[64];
 
-	while (from > oldest) {
-		if (from < end && ring[(from - 1) % RING_BYTES] == '\n' && --lines == 0)
-			break;
-		from--;
+	while (from < end) {
+		size_t room = end - from < sizeof(piece) ? end - from : sizeof(piece);
+		size_t n = text_ring_copy(&ring, from, piece, room);
+
+		serial_write(piece, n);
+		from += n;
 	}
-	serial_write_ring(from, end);
 	if (locked)
 		spin_unlock(&log_lock);
-}
-
-static void guest_line(const char *vm_name, const char *line, unsigned length)
-{
-	char out[LINE_BYTES];
-	int n = snprintf(out, sizeof(out), "%s| %.*s\n", vm_name, (int)length, line);
-
-	if (n >= (int)sizeof(out)) {
-		n = sizeof(out) - 1;
-		out[n - 1] = '\n';
-	}
-	emit(out, (size_t)n);
-}
-
-/* A guest's control characters must not reach the reader's terminal: they show as '.'. */
-void log_guest_char(const char *vm_name, char *line_buffer, unsigned *fill, unsigned room, char c)
-{
-	if (c == '\r')
-		return;
-	if (c != '\n') {
-		bool printable = (unsigned char)c >= ' ' && c != 0x7f;
-
-		line_buffer[(*fill)++] = printable || c == '\t' ? c : '.';
-		if (*fill < room)
-			return;
-	}
-	guest_line(vm_name, line_buffer, *fill);
-	*fill = 0;
 }

@@ -27,8 +27,8 @@ void log_limited(struct log_limit *limit, const char *fmt, ...)
 /* Writes the last `lines` lines of the ring to the serial line again (for a panic). */
 void log_tail(unsigned lines);
 
-/* Console text of a guest: one character; lines come out prefixed "name| ". */
-void log_guest_char(const char *vm_name, char *line_buffer, unsigned *fill, unsigned room, char c);
+/* Copies the last `lines` lines of the ring, the last `room` bytes of them at most: how many. */
+size_t log_last(unsigned lines, char *out, size_t room);
 
 /* Freestanding formatting, C99 subset: %d %i %u %x %X %p %s %c %% with -, 0, width, .precision,
  * l, ll, z, h, hh. Return and truncation as C's. hv/core/print.c; no floating point. */

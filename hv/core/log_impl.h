@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the log and the reports share with a panic, where another CPU may have died with a lock. */
+/* What the log shares with the console and the reports, and with a panic, where another CPU may have
+ * died with a lock. */
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "hv/core/lock.h"
+
+/* Guards the log's ring, the serial line, and what the console has to show on it. */
+extern struct spinlock log_lock;
+
+/* The next bytes of the log that the serial line does not have yet; they count as shown then. Under
+ * log_lock. */
+size_t log_unshown(char *out, size_t room);
 
 /* Waits for the lock, but not for ever: false means that it goes on without it. */
 bool spin_lock_bounded(struct spinlock *lock);

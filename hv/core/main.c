@@ -7,6 +7,7 @@
 
 #include "hv/core/acpi.h"
 #include "hv/core/config.h"
+#include "hv/core/console.h"
 #include "hv/core/fpu.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
@@ -95,6 +96,7 @@ static void check_config(const struct handover *h)
 _Noreturn void core_main(const struct handover *h)
 {
 	trap_init(h);
+	log_init(h);
 	pmm_init(h);
 	paging_init(h);
 	smp_init_boot_cpu();
@@ -108,11 +110,14 @@ _Noreturn void core_main(const struct handover *h)
 	wall_init();
 	choose_backend();
 	start_cpus(h);
+	report_boot(hvm->name, cpu_count, tsc_khz());
+	check_config(h);
+	if (console_init(&config) < 0)
+		refuse("no memory for the consoles");
 	log_printf("lasthop: %s, %u CPUs, TSC %llu kHz, %llu of %llu MiB free", hvm->name, cpu_count,
 		   (unsigned long long)tsc_khz(), (unsigned long long)(pmm_free_bytes() >> 20),
 		   (unsigned long long)(pmm_total_bytes() >> 20));
-	report_boot(hvm->name, cpu_count, tsc_khz());
-	check_config(h);
+	console_start();
 	if (lifecycle_start(&config, h) < 0)
 		refuse("a VM cannot be made, see above");
 	sched_loop();

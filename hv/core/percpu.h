@@ -21,6 +21,7 @@ enum mailbox {
 	MB_SWITCH_WORK = 1u << 2, /* a transmit queue waits for service */
 	MB_STOP = 1u << 3,        /* the hypervisor is going down */
 	MB_KICK = 1u << 4,        /* leave the guest: it has an interrupt, or is to end */
+	MB_CONSOLE = 1u << 5,     /* look at the serial line */
 };
 
 /* (c) constant after start (o) this CPU only (a) atomic [q] under runq_lock [t] under timer_lock */
@@ -37,8 +38,9 @@ struct cpu {
 	struct vcpu *loaded;      /* (o) whose FPU and backend state is in this CPU */
 
 	struct spinlock runq_lock;
-	struct list runq;         /* [q] runnable vCPUs, next first */
-	uint32_t runq_length;     /* [q]; read without the lock as a hint */
+	struct list runq;         /* [q] runnable vCPUs, next first (hv/core/runq.c) */
+	_Atomic uint32_t runq_length; /* (a) changed under runq_lock */
+	_Atomic uint64_t level;   /* (a) usage of the vCPU that ran last, as struct vcpu has it */
 
 	struct spinlock timer_lock;
 	struct list timers;       /* [t] by deadline */

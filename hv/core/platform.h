@@ -50,6 +50,11 @@ struct platform_ops {
 	struct port *(*vm_port)(struct vm *vm, unsigned i);
 	/* Switches, from the config; once, before the first VM. */
 	int (*switches_create)(const struct config *config);
+	/* By their number in the config. Their ports may be looked at under vm_table_lock. */
+	struct vswitch *(*switch_at)(unsigned i);
+	/* A character typed on the VM's console; false: the guest has no room for it now. Any CPU,
+	 * under vm_table_lock. */
+	bool (*console_input)(struct vm *vm, char c);
 };
 
 extern const struct platform_ops *platform; /* set by main.c */

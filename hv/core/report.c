@@ -162,6 +162,16 @@ void report_result(const char *vm, const char *peer, const struct bench_result *
 	send(&j);
 }
 
+void report_guest_result(const char *vm, const char *text)
+{
+	struct json j;
+
+	begin(&j, "guest-result");
+	add_string(&j, "vm", vm);
+	add_string(&j, "text", text);
+	send(&j);
+}
+
 static void report_reason(const char *event, const char *reason)
 {
 	struct json j;

@@ -1,97 +1,87 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One run queue per CPU. A vCPU whose state is still loaded in a CPU (struct vcpu ->loaded) can
- * only run there; every other may go to any CPU of its affinity: to an idle one when it becomes
- * runnable, or by an idle CPU that looks into the others' queues.
+ * The loop of each CPU: mail, timers, then the vCPU that the run queues name (runq.c), else HLT.
  *
- * No wake-up is lost: whoever enqueues posts MB_RESCHED to the queue's CPU, and an idle CPU halts
- * only with an empty mailbox (cpu_wait).
+ * No wake-up is lost, and nobody waits while a permitted CPU idles: whoever queues a vCPU then
+ * looks for idle CPUs and tells one by its mailbox; a CPU declares itself idle, then looks into the
+ * queues, then halts with an empty mailbox only (cpu_wait). A vCPU that is loaded in a CPU (struct
+ * vcpu ->loaded) can run there only; having unloaded it, that CPU tells others (sched_offer).
+ * Model: tests/model/vcpu_wake.pml.
  */
 #include "hv/core/sched.h"
 
+#include "hv/core/console.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/platform.h"
 #include "hv/core/percpu.h"
 #include "hv/core/trap.h"
 
-bool sched_permitted(const struct vcpu *vcpu, const struct cpu *cpu)
+static uint64_t now_ns(void)
 {
-	return vcpu->vm->config->affinity[cpu->index / 64] >> cpu->index % 64 & 1;
+	return tsc_to_ns(rdtsc());
 }
 
-bool sched_waiting(void)
+static void offer(struct cpu *queue)
 {
-	return __atomic_load_n(&this_cpu()->runq_length, __ATOMIC_RELAXED) != 0;
-}
+	struct cpu *helper = runq_helper(queue);
 
-/* How soon a CPU would come to one more vCPU: 0 if it idles. */
-static uint32_t load_of(const struct cpu *cpu)
-{
-	return __atomic_load_n(&cpu->runq_length, __ATOMIC_RELAXED) * 2 +
-	       (atomic_load_explicit(&cpu->idle, memory_order_relaxed) ? 0 : 1);
-}
-
-static struct cpu *choose_cpu(const struct vcpu *v)
-{
-	struct cpu *last = atomic_load(&v->cpu), *best = NULL;
-
-	if (last && atomic_load(&v->loaded))
-		return last;
-	if (last && sched_permitted(v, last))
-		best = last; /* warm; wins a tie */
-	for (unsigned i = 0; i < cpu_count; i++)
-		if (sched_permitted(v, cpus[i]) && (!best || load_of(cpus[i]) < load_of(best)))
-			best = cpus[i];
-	assert(best); /* config_check_machine() refused an affinity without a CPU */
-	return best;
+	if (helper)
+		cpu_post(helper, MB_RESCHED);
 }
 
 void sched_enqueue(struct vcpu *v, bool wakeup)
 {
-	struct cpu *cpu = choose_cpu(v);
+	struct cpu *cpu;
 
-	spin_lock(&cpu->runq_lock);
-	atomic_store(&v->cpu, cpu);
-	list_insert_before(wakeup ? cpu->runq.next : &cpu->runq, &v->runq);
-	__atomic_store_n(&cpu->runq_length, cpu->runq_length + 1, __ATOMIC_RELAXED);
-	spin_unlock(&cpu->runq_lock);
+	v->ready_tsc = wakeup ? rdtsc() : 0;
+	cpu = runq_put(v, wakeup, now_ns());
 	cpu_post(cpu, MB_RESCHED);
+	if (!atomic_load(&cpu->idle))
+		offer(cpu);
 }
 
-/* Takes the first vCPU of a queue that may run on this CPU; it is RUNNING then. */
-static struct vcpu *take_from(struct cpu *queue)
+void sched_offer(void)
 {
-	struct cpu *self = this_cpu();
-	struct vcpu *found = NULL;
-
-	if (__atomic_load_n(&queue->runq_length, __ATOMIC_RELAXED) == 0)
-		return NULL;
-	spin_lock(&queue->runq_lock);
-	list_for_each(node, &queue->runq) {
-		struct vcpu *v = container_of(node, struct vcpu, runq);
-
-		if (queue != self && (atomic_load(&v->loaded) || !sched_permitted(v, self)))
-			continue;
-		list_remove(&v->runq);
-		__atomic_store_n(&queue->runq_length, queue->runq_length - 1, __ATOMIC_RELAXED);
-		atomic_store(&v->cpu, self);
-		found = v;
-		break;
-	}
-	spin_unlock(&queue->runq_lock);
-	if (found)
-		vcpu_transition(found, VCPU_RUNNABLE, VCPU_RUNNING);
-	return found;
+	offer(this_cpu());
 }
 
-static struct vcpu *next_vcpu(void)
+void sched_begin(struct vcpu *v, uint64_t start)
 {
-	struct cpu *self = this_cpu();
-	struct vcpu *v = take_from(self);
+	uint64_t waited = v->ready_tsc && start > v->ready_tsc ? start - v->ready_tsc : 0;
 
-	for (unsigned i = 1; !v && i < cpu_count; i++)
-		v = take_from(cpus[(self->index + i) % cpu_count]);
-	return v;
+	v->ready_tsc = 0;
+	if (waited > atomic_load_explicit(&v->wake_max_tsc, memory_order_relaxed))
+		atomic_store_explicit(&v->wake_max_tsc, waited, memory_order_relaxed);
+	v->charged_tsc = start;
+	v->slice_start_tsc = start;
+	v->slice_end_tsc = start + tsc_from_us(SLICE_US);
+}
+
+void sched_charge(struct vcpu *v)
+{
+	uint64_t now = rdtsc(), spent = now - v->charged_tsc;
+
+	v->charged_tsc = now;
+	atomic_store_explicit(&v->run_tsc, v->run_tsc + spent, memory_order_relaxed);
+	runq_charge(this_cpu(), v, tsc_to_ns(spent), tsc_to_ns(now));
+}
+
+void sched_hurry(struct vcpu *v)
+{
+	uint64_t now = rdtsc(), soon = v->slice_start_tsc + tsc_from_us(WAKEUP_US);
+	uint64_t spent = tsc_to_ns(now - v->charged_tsc);
+
+	if (soon < v->slice_end_tsc &&
+	    runq_outranked(this_cpu(), v, spent, false, tsc_to_ns(now)))
+		v->slice_end_tsc = soon;
+}
+
+bool sched_slice_over(struct vcpu *v)
+{
+	sched_charge(v);
+	v->slice_start_tsc = v->charged_tsc;
+	v->slice_end_tsc = v->charged_tsc + tsc_from_us(SLICE_US);
+	return runq_outranked(this_cpu(), v, 0, true, tsc_to_ns(v->charged_tsc));
 }
 
 uint32_t sched_mail(void)
@@ -106,7 +96,25 @@ uint32_t sched_mail(void)
 	atomic_fetch_add(&self->epoch, 1);
 	if (bits & MB_SWITCH_WORK && platform->switch_work())
 		cpu_post(self, MB_SWITCH_WORK);
+	if (bits & MB_CONSOLE)
+		console_work();
 	return bits;
+}
+
+/* The vCPU to run, or NULL: then this CPU is idle by `idle`, and whoever queues one will tell. */
+static struct vcpu *next_vcpu(struct cpu *self)
+{
+	struct vcpu *v = runq_take(self, now_ns());
+
+	if (!v) {
+		atomic_store(&self->idle, true);
+		v = runq_take(self, now_ns()); /* partner: sched_enqueue(), sched_offer() */
+	}
+	if (v) {
+		atomic_store(&self->idle, false);
+		vcpu_transition(v, VCPU_RUNNABLE, VCPU_RUNNING);
+	}
+	return v;
 }
 
 void sched_loop(void)
@@ -119,15 +127,14 @@ void sched_loop(void)
 		sched_mail();
 		timer_poll();
 		vm_reap();
-		v = next_vcpu();
-		if (v) {
-			atomic_store(&self->idle, false);
-			self->current = v;
-			vcpu_run(v);
-			self->current = NULL;
+		console_command();
+		v = next_vcpu(self);
+		if (!v) {
+			cpu_wait();
 			continue;
 		}
-		atomic_store(&self->idle, true);
-		cpu_wait();
+		self->current = v;
+		vcpu_run(v);
+		self->current = NULL;
 	}
 }

@@ -90,6 +90,34 @@ void serial_write(const char *text, size_t bytes)
 	}
 }
 
+void serial_write_raw(const char *bytes, size_t count)
+{
+	for (size_t i = 0; i < count && uart_present(); i++)
+		put_byte(bytes[i]);
+}
+
+size_t serial_write_some(const char *bytes, size_t count)
+{
+	size_t n = 0;
+
+	if (!uart_present())
+		return count;
+	for (; n < count; n++) {
+		if (fifo_room == 0 && inb(UART_LSR) & LSR_THR_EMPTY)
+			fifo_room = fifo_bytes;
+		if (fifo_room == 0)
+			break;
+		fifo_room--;
+		outb(UART_DATA, (uint8_t)bytes[n]);
+	}
+	return n;
+}
+
+bool serial_present(void)
+{
+	return uart_present();
+}
+
 int serial_read(void)
 {
 	if (!uart_present() || !(inb(UART_LSR) & LSR_DATA_READY))

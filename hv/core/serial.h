@@ -11,6 +11,14 @@
 /* "\n" goes out as CR LF. Waits are bounded; a UART that stays full is given up. */
 void serial_write(const char *text, size_t bytes);
 
+/* The bytes as they are. */
+void serial_write_raw(const char *bytes, size_t count);
+
+/* As many of them as the UART takes at once, without a wait: how many (all, if there is none). */
+size_t serial_write_some(const char *bytes, size_t count);
+
+bool serial_present(void);
+
 /* A character that has come in, or -1. */
 int serial_read(void);
 

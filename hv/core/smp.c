@@ -250,4 +250,6 @@ void smp_stop_others(void)
 	}
 	while (atomic_load(&stopped) < others && rdtsc() - start < ticks)
 		__builtin_ia32_pause();
+	if (atomic_load(&stopped) < others)
+		log_printf("smp: %u of %u other CPUs do not stop", others - stopped, others);
 }

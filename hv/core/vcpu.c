@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "hv/core/console.h"
 #include "hv/core/fpu.h"
 #include "hv/core/log.h"
 #include "hv/core/lifecycle.h"
@@ -15,13 +16,17 @@
 #include "hv/core/trap.h"
 #include "hv/cpu/msr.h"
 
-/* A vCPU that was woken waits for this long at most behind one that runs. */
-#define WAKEUP_US 200
+/* In struct vcpu ->signals beside enum vcpu_signal: the vCPU does nothing until a SIPI; and that
+ * one's vector. One word for all of it, so that INIT and SIPI count in the order they come in. */
+#define SIPI_AWAITED      BIT(8)
+#define SIPI_VECTOR_SHIFT 24
+#define SIPI_VECTOR       (0xffu << SIPI_VECTOR_SHIFT)
+#define ARRIVED           (SIGNAL_NMI | SIGNAL_INIT | SIGNAL_SIPI | SIGNAL_DUMP)
 
 bool vcpu_transition(struct vcpu *v, enum vcpu_state from, enum vcpu_state to)
 {
 	static const uint8_t allowed[] = {
-		[VCPU_OFF] = 1u << VCPU_RUNNABLE,
+		[VCPU_OFF] = 1u << VCPU_RUNNABLE | 1u << VCPU_BLOCKED,
 		[VCPU_RUNNABLE] = 1u << VCPU_RUNNING,
 		[VCPU_RUNNING] = 1u << VCPU_RUNNABLE | 1u << VCPU_BLOCKED | 1u << VCPU_OFF,
 		[VCPU_BLOCKED] = 1u << VCPU_RUNNABLE | 1u << VCPU_RUNNING,
@@ -58,36 +63,51 @@ void vcpu_kick(struct vcpu *v)
 	}
 }
 
-/* OFF → RUNNABLE, once; the vCPU finds SIGNAL_SIPI at its first pass and sets its own state. */
-static void start_by_sipi(struct vcpu *v)
+void vcpu_start(struct vcpu *v)
 {
-	atomic_fetch_add(&v->vm->live_vcpus, 1);
-	if (vcpu_transition(v, VCPU_OFF, VCPU_RUNNABLE))
-		sched_enqueue(v, true);
-	else
-		atomic_fetch_sub(&v->vm->live_vcpus, 1);
+	if (v->index == 0) {
+		vcpu_transition(v, VCPU_OFF, VCPU_RUNNABLE);
+		sched_enqueue(v, false);
+	} else {
+		atomic_store(&v->signals, SIPI_AWAITED);
+		vcpu_transition(v, VCPU_OFF, VCPU_BLOCKED);
+	}
+}
+
+/* What a signal makes of those before it. A SIPI counts only while the vCPU waits for one, or is
+ * about to; INIT takes a SIPI and an NMI that came before it away. */
+static uint32_t add_signal(uint32_t old, enum vcpu_signal signal, uint8_t vector)
+{
+	bool stopped = old & (SIGNAL_INIT | SIPI_AWAITED) && !(old & SIGNAL_SIPI);
+
+	switch (signal) {
+	case SIGNAL_INIT:
+		old &= ~(SIGNAL_NMI | SIGNAL_SIPI | SIPI_VECTOR);
+		return old & SIPI_AWAITED ? old : old | SIGNAL_INIT;
+	case SIGNAL_SIPI:
+		return stopped ? old | SIGNAL_SIPI | (uint32_t)vector << SIPI_VECTOR_SHIFT : old;
+	case SIGNAL_NMI:
+		return stopped ? old : old | SIGNAL_NMI;
+	case SIGNAL_DUMP:
+		break;
+	}
+	return old | signal;
 }
 
 void vcpu_signal(struct vcpu *v, enum vcpu_signal signal, uint8_t vector)
 {
-	uint32_t state = atomic_load(&v->state);
+	uint32_t old = atomic_load(&v->signals), now;
 
 	if (signal == SIGNAL_INIT && v->index == 0) {
 		vm_end(v->vm, END_REBOOT, "INIT to vCPU 0");
 		return;
 	}
-	if (state == VCPU_OFF && signal != SIGNAL_SIPI)
-		return; /* waits for a SIPI already; an NMI finds nobody */
-	/* A SIPI counts only while the vCPU waits for one, or is about to. */
-	if (signal == SIGNAL_SIPI && state != VCPU_OFF && !(atomic_load(&v->signals) & SIGNAL_INIT))
-		return;
-	if (signal == SIGNAL_SIPI)
-		atomic_store(&v->sipi, vector);
-	atomic_fetch_or(&v->signals, signal);
-	if (signal == SIGNAL_SIPI && state == VCPU_OFF)
-		start_by_sipi(v);
-	else
-		vcpu_kick(v);
+	do {
+		now = add_signal(old, signal, vector);
+		if (now == old)
+			return;
+	} while (!atomic_compare_exchange_weak(&v->signals, &old, now));
+	vcpu_kick(v);
 }
 
 static void load(struct vcpu *v)
@@ -115,43 +135,50 @@ void vcpu_unload(struct cpu *cpu)
 	atomic_store(&v->loaded, false);
 }
 
-/* This vCPU is OFF. If its VM ends, the last one leaves it to vm_reap(): v is not touched after. */
+/* The VM ends: the last vCPU out leaves it to vm_reap(). v is not touched after. */
 static void leave(struct vcpu *v)
 {
 	struct vm *vm = v->vm;
 
+	sched_charge(v);
 	vcpu_unload(this_cpu());
 	vcpu_transition(v, VCPU_RUNNING, VCPU_OFF);
-	if (atomic_load(&vm->state) == VM_RUNNING && atomic_load(&v->signals) & SIGNAL_SIPI)
-		start_by_sipi(v); /* it came meanwhile (partner: vcpu_signal) */
 	if (atomic_fetch_sub(&vm->live_vcpus, 1) == 1)
 		vm_last_out(vm);
 }
 
-/* Whether a vCPU that was halted or paused has something to do. */
-static bool awake(struct vcpu *v)
+/* Whether the vCPU may be entered. A timer that is over becomes an interrupt by the way, so that
+ * it is not waited for again. */
+static bool ready(struct vcpu *v)
 {
-	if (atomic_load(&v->vm->state) != VM_RUNNING)
+	bool stopped = atomic_load(&v->vm->paused) || atomic_load(&v->signals) & SIPI_AWAITED;
+	bool interrupted;
+
+	if (!v->halted && !stopped)
 		return true;
-	if (atomic_load(&v->vm->paused))
-		return false;
-	return !v->halted || atomic_load(&v->signals) ||
-	       (platform->irq_pending(v) >= 0 && hvm->irq_ready(v));
+	interrupted = platform->irq_pending(v) >= 0 && hvm->irq_ready(v);
+	return interrupted && !stopped;
 }
 
-/* HLT or pause: true if the vCPU is blocked now and this CPU may not touch it any more. */
+/* Whether the run loop has something to do for it. */
+static bool awake(struct vcpu *v)
+{
+	return atomic_load(&v->vm->state) != VM_RUNNING || atomic_load(&v->signals) & ARRIVED ||
+	       ready(v);
+}
+
+/* HLT, pause, INIT: true if the vCPU is blocked now and this CPU may not touch it any more. */
 static bool block(struct vcpu *v)
 {
-	uint64_t timer;
+	uint64_t timer = platform->next_timer(v);
 
-	if (awake(v))
-		return false;
-	timer = platform->next_timer(v);
 	if (timer != TIMER_NEVER)
 		timer_set(&v->wake, timer);
+	sched_charge(v);
 	vcpu_transition(v, VCPU_RUNNING, VCPU_BLOCKED);
 	/* An interrupt that was set before saw RUNNING: look again (partner: vcpu_kick). If it was
-	 * set after, its sender has woken the vCPU, and it is another's already. */
+	 * set after, its sender has woken the vCPU, and it is another's already. Model:
+	 * tests/model/vcpu_wake.pml. */
 	if (awake(v) && vcpu_transition(v, VCPU_BLOCKED, VCPU_RUNNING)) {
 		timer_cancel(&v->wake);
 		return false;
@@ -159,8 +186,16 @@ static bool block(struct vcpu *v)
 	return true;
 }
 
-/* State after INIT and SIPI (SDM 3A, "Processor State After Reset", and SIPI's vector). */
-static void set_startup_state(struct vcpu *v, uint8_t vector)
+static void init(struct vcpu *v)
+{
+	hvm->vcpu_init(v);
+	platform->vcpu_init(v);
+	v->halted = false;
+}
+
+/* State after INIT and SIPI (SDM 3A, table "IA-32 and Intel 64 Processor States Following Power-up,
+ * Reset, or INIT"; "MP Initialization Protocol"). */
+static void start_at(struct vcpu *v, uint32_t vector)
 {
 	static const struct segment data = { 0, 0x93, 0xffff, 0 };
 	struct vcpu_sregs s = { .rflags = RFLAGS_FIXED, .cr0 = CR0_ET | CR0_NW | CR0_CD,
@@ -168,37 +203,34 @@ static void set_startup_state(struct vcpu *v, uint8_t vector)
 
 	for (unsigned i = 0; i < SEG_REG_COUNT; i++)
 		s.seg[i] = data;
-	s.seg[SEG_CS] = (struct segment){ (uint16_t)(vector << 8), 0x9b, 0xffff,
-					  (uint64_t)vector << 12 };
+	s.seg[SEG_CS] = (struct segment){ (uint16_t)(vector << 8), 0x9b, 0xffff, vector << 12 };
 	s.seg[SEG_LDTR].access = 0x82;
 	s.seg[SEG_TR].access = 0x8b;
 	hvm->set_sregs(v, &s);
 	memset(v->gpr, 0, sizeof(v->gpr));
 	v->gpr[GPR_RDX] = cpuid(1, 0).eax; /* family, model, stepping */
-	v->halted = false;
-	platform->vcpu_init(v);
 }
 
-static void nmi(struct vcpu *v)
+/* Takes what has arrived, in the order in which it counts (add_signal). */
+static void take_signals(struct vcpu *v)
 {
-	v->halted = false;
-	hvm->inject_nmi(v);
-}
+	uint32_t old = atomic_load(&v->signals), now;
 
-/* Takes what has arrived; true if INIT has stopped the vCPU until a SIPI. */
-static bool signalled(struct vcpu *v)
-{
-	uint32_t arrived = atomic_fetch_and(&v->signals, ~(uint32_t)(SIGNAL_INIT | SIGNAL_NMI));
+	do {
+		bool stopped = old & (SIGNAL_INIT | SIPI_AWAITED) && !(old & SIGNAL_SIPI);
 
-	if (arrived & SIGNAL_INIT) {
-		leave(v);
-		return true;
+		now = stopped ? SIPI_AWAITED : 0;
+	} while (!atomic_compare_exchange_weak(&v->signals, &old, now));
+	if (old & SIGNAL_DUMP)
+		vcpu_dump(v);
+	if (old & SIGNAL_INIT)
+		init(v);
+	if (old & SIGNAL_SIPI)
+		start_at(v, old >> SIPI_VECTOR_SHIFT);
+	if (old & SIGNAL_NMI) {
+		hvm->inject_nmi(v);
+		v->halted = false;
 	}
-	if (arrived & SIGNAL_NMI)
-		nmi(v);
-	if (atomic_fetch_and(&v->signals, ~(uint32_t)SIGNAL_SIPI) & SIGNAL_SIPI)
-		set_startup_state(v, (uint8_t)atomic_load(&v->sipi));
-	return false;
 }
 
 static void offer_interrupt(struct vcpu *v)
@@ -217,25 +249,12 @@ static void offer_interrupt(struct vcpu *v)
 		hvm->irq_window(v, true);
 }
 
-/* Somebody was woken: the rest of this slice is short. */
-static void hurry(struct vcpu *v)
-{
-	uint64_t soon = v->slice_start_tsc + tsc_from_us(WAKEUP_US);
-
-	if (soon < v->slice_end_tsc)
-		v->slice_end_tsc = soon;
-}
-
-/* True if the slice is over and somebody else waits: the vCPU is in a queue then. */
+/* True if the slice is over and somebody else is to run: the vCPU is in a queue then. */
 static bool preempted(struct vcpu *v)
 {
-	uint64_t now = rdtsc();
-
-	if (now < v->slice_end_tsc)
+	if (rdtsc() < v->slice_end_tsc)
 		return false;
-	v->slice_start_tsc = now;
-	v->slice_end_tsc = now + tsc_from_us(SLICE_US);
-	if (!sched_waiting())
+	if (!sched_slice_over(v) && !console_command_waiting())
 		return false;
 	vcpu_unload(this_cpu());
 	vcpu_transition(v, VCPU_RUNNING, VCPU_RUNNABLE);
@@ -253,23 +272,26 @@ void vcpu_run(struct vcpu *v)
 	struct cpu *cpu = this_cpu();
 	uint64_t start = rdtsc();
 
+	sched_begin(v, start);
 	load(v);
+	sched_offer(); /* of the one unloaded: it may be in our queue, and could not move until now */
 	timer_cancel(&v->wake);
-	v->slice_start_tsc = start;
-	v->slice_end_tsc = start + tsc_from_us(SLICE_US);
 	for (;;) {
 		struct vmexit exit;
 
 		if (sched_mail() & MB_RESCHED)
-			hurry(v);
+			sched_hurry(v);
 		if (atomic_load(&v->vm->state) != VM_RUNNING) {
 			leave(v);
 			break;
 		}
-		if (atomic_load(&v->signals) && signalled(v))
-			break;
-		if ((v->halted || atomic_load(&v->vm->paused)) && block(v))
-			break;
+		if (atomic_load(&v->signals) & ARRIVED)
+			take_signals(v);
+		if (!ready(v)) {
+			if (block(v))
+				break;
+			continue;
+		}
 		v->halted = false;
 		if (preempted(v))
 			break;

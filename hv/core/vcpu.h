@@ -24,8 +24,7 @@ struct vcpu {
 	_Atomic uint32_t state;     /* (a) enum vcpu_state; changed only by vcpu_transition() */
 	_Atomic bool loaded;        /* (a) FPU and backend state are in ->cpu: it cannot move */
 	bool halted;                /* (o) executed HLT and waits for an interrupt */
-	_Atomic uint32_t signals;   /* (a) enum vcpu_signal that arrived */
-	_Atomic uint32_t sipi;      /* (a) vector of the last SIPI */
+	_Atomic uint32_t signals;   /* (a) enum vcpu_signal that arrived, and hv/core/vcpu.c's own */
 	bool mmio_refused;          /* (o) the access being emulated is claimed by no device */
 	uint64_t gpr[GPR_COUNT];    /* (o) between exits */
 	uint64_t xcr0;              /* (o) the guest's; the backend loads it */
@@ -33,6 +32,9 @@ struct vcpu {
 	void *fpu;                  /* (o) hv/core/fpu.h */
 	struct list runq;           /* [q] */
 	struct cpu *_Atomic cpu;    /* (a) where it runs, or ran last; changes only if not loaded */
+	uint64_t usage;             /* (o), [q] while queued: decayed CPU time (hv/core/runq.c) */
+	uint64_t ready_tsc;         /* when it was woken; 0: it was not (its waker, then (o)) */
+	uint64_t charged_tsc;       /* (o) its CPU time is accounted for until then */
 	uint64_t slice_start_tsc;   /* (o) */
 	uint64_t slice_end_tsc;     /* (o) */
 	struct timer wake;          /* (o) for its local APIC timer while it is blocked */
@@ -40,18 +42,24 @@ struct vcpu {
 
 	_Atomic uint64_t exits;     /* (a) written by its CPU only, read by any */
 	_Atomic uint64_t wakeups;   /* (a) BLOCKED to RUNNABLE */
-	uint64_t run_tsc;           /* (o) time spent in or for the guest */
+	_Atomic uint64_t run_tsc;   /* (a) written by its CPU only: time spent in or for the guest */
+	_Atomic uint64_t wake_max_tsc; /* (a) written by its CPU only: longest from woken to running */
 };
 
 enum vcpu_signal {
 	SIGNAL_NMI = 1u << 0,
 	SIGNAL_INIT = 1u << 1,
 	SIGNAL_SIPI = 1u << 2,
+	SIGNAL_DUMP = 1u << 3, /* by the user: vcpu_dump(), paused or not */
 };
 
+/* From OFF: vCPU 0 runs, the others wait for a SIPI (BLOCKED). Once; vCPU 0 last, when the VM is
+ * RUNNING. */
+void vcpu_start(struct vcpu *vcpu);
+
 /* NMI, INIT or SIPI to a vCPU (SDM 3A, "MP Initialization Protocol"; vector: of a SIPI). INIT
- * stops it until a SIPI starts it in real mode at vector << 12; INIT to vCPU 0 resets the VM. INIT
- * and SIPI come from a vCPU of the same VM only. */
+ * stops it until a SIPI starts it in real mode at vector << 12; INIT to vCPU 0 resets the VM. Any
+ * CPU. */
 void vcpu_signal(struct vcpu *vcpu, enum vcpu_signal signal, uint8_t vector);
 
 /* BLOCKED → RUNNABLE, into a run queue; its CPU is told. Harmless in other states. An interrupt

@@ -14,6 +14,7 @@
 #include "hv/core/handover.h"
 #include "hv/core/lock.h"
 #include "hv/core/log.h"
+#include "hv/core/marker.h"
 #include "hv/core/percpu.h"
 #include "hv/core/report.h"
 #include "hv/cpu/addr.h"
@@ -49,7 +50,9 @@ struct vm {
 	struct platform *platform;      /* (c) devices (hv/dev), NULL before they exist */
 	struct log_limit log_limit;     /* (a) for lines that the guest causes */
 
-	_Atomic unsigned live_vcpus;    /* (a) not OFF; the last one out ends the VM */
+	struct marker marker;           /* what it tells of itself on its console */
+
+	_Atomic unsigned live_vcpus;    /* (a) not OFF yet; the last one out ends the VM */
 	struct vm_window {              /* [v] a measured window of the benchmark guest */
 		bool open;
 		uint8_t own_mac[6], peer_mac[6];

@@ -111,6 +111,9 @@ struct hvm_ops {
 	 * struct vcpu in its own. NULL: no memory. vcpu->vm, index and tsc_offset are set. */
 	struct vcpu *(*vcpu_create)(struct vm *vm, unsigned index);
 	void (*vcpu_destroy)(struct vcpu *vcpu);
+	/* INIT: no event waits, nothing is blocked, the debug registers are as after RESET. The
+	 * rest is the caller's (set_sregs). */
+	void (*vcpu_init)(struct vcpu *vcpu);
 
 	void (*get_sregs)(struct vcpu *vcpu, struct vcpu_sregs *out);
 	void (*set_sregs)(struct vcpu *vcpu, const struct vcpu_sregs *in);

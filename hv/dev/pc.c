@@ -54,13 +54,15 @@ static int make_board(struct platform *p, struct vm *vm)
 		return fail(LH_INVAL, "the local APIC's page overlaps a device");
 	err = ioapic_init(&p->ioapic, vm, &p->memory);
 	if (!err)
-		err = uart_init(&p->uart, vm->config->name, &p->ioapic, &p->io);
+		err = uart_init(&p->uart, vm, &p->ioapic, &p->io);
 	if (!err)
 		err = rtc_init(&p->rtc, &p->io);
 	if (!err)
 		err = power_init(&p->power, &p->io);
 	if (!err)
 		err = pcie_init(&p->pcie, &p->io, &p->memory, &vm->log_limit);
+	if (!err)
+		err = pci_ports_init(&p->pci_ports, &p->pcie, &p->io);
 	return err;
 }
 
@@ -124,6 +126,11 @@ static struct port *pc_vm_port(struct vm *vm, unsigned i)
 	return p && i < p->net_count ? p->nets[i]->port : NULL;
 }
 
+static bool pc_console_input(struct vm *vm, char c)
+{
+	return uart_receive(&vm->platform->uart, c);
+}
+
 const struct platform_ops pc_platform = {
 	.vm_create = pc_vm_create,
 	.vm_destroy = pc_vm_destroy,
@@ -143,4 +150,6 @@ const struct platform_ops pc_platform = {
 	.port_by_mac = virtio_net_port_by_mac,
 	.vm_port = pc_vm_port,
 	.switches_create = virtio_net_switches,
+	.switch_at = virtio_net_switch,
+	.console_input = pc_console_input,
 };

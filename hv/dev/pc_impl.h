@@ -7,6 +7,7 @@
 #include "hv/core/config.h"
 #include "hv/dev/bus.h"
 #include "hv/dev/ioapic.h"
+#include "hv/dev/pci_ports.h"
 #include "hv/dev/pcie.h"
 #include "hv/dev/power.h"
 #include "hv/dev/rtc.h"
@@ -21,6 +22,7 @@ struct platform {
 	struct bus_region lapic_page;
 	struct ioapic ioapic;
 	struct pcie pcie;
+	struct pci_ports pci_ports;
 	struct uart uart;
 	struct rtc rtc;
 	struct power power;

@@ -118,11 +118,9 @@ static void config_write(struct pcie *pcie, struct pci_function *f, unsigned at,
 		f->ops->after_write(f, access->vcpu, at, access->bytes);
 }
 
-static void ecam_access(struct bus_region *region, struct bus_access *access)
+void pcie_config_access(struct pcie *pcie, unsigned number, unsigned at,
+			struct bus_access *access)
 {
-	struct pcie *pcie = container_of(region, struct pcie, ecam);
-	unsigned at = access->offset % ECAM_FUNCTION_BYTES;
-	unsigned number = (unsigned)(access->offset / ECAM_FUNCTION_BYTES);
 	struct pci_function *f = NULL;
 
 	if (number % 8 == 0 && number / 8 < PCI_DEVICES)
@@ -144,6 +142,14 @@ static void ecam_access(struct bus_region *region, struct bus_access *access)
 		access->value = pci_get(f, at, access->bytes);
 	}
 	spin_unlock(&pcie->lock);
+}
+
+static void ecam_access(struct bus_region *region, struct bus_access *access)
+{
+	struct pcie *pcie = container_of(region, struct pcie, ecam);
+
+	pcie_config_access(pcie, (unsigned)(access->offset / ECAM_FUNCTION_BYTES),
+			   access->offset % ECAM_FUNCTION_BYTES, access);
 }
 
 void pci_function_init(struct pci_function *f, const struct pci_identity *id,

@@ -76,6 +76,11 @@ struct pcie {
 /* The host bridge and the ECAM range. */
 int pcie_init(struct pcie *pcie, struct bus *io, struct bus *memory, struct log_limit *limit);
 
+/* An access to configuration space, at byte `at` of a function (device * 8 + function) of bus 0. It
+ * lies within the function's 4 KiB. */
+void pcie_config_access(struct pcie *pcie, unsigned number, unsigned at,
+			struct bus_access *access);
+
 struct pci_identity {
 	uint16_t vendor, device, subsystem_vendor, subsystem;
 	uint32_t class_code; /* 24 bits */

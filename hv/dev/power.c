@@ -7,10 +7,10 @@
 #include "hv/core/fail.h"
 #include "hv/core/guest_map.h"
 #include "hv/core/lifecycle.h"
+#include "hv/core/marker.h"
 #include "hv/core/vcpu.h"
 
 #define SLEEP_ENABLE         0x20u /* SLP_EN; SLP_TYP is in bits 4:2 */
-#define PORT_RESET_CONTROL   0xcf9u
 #define RESET_CONTROL_CPU    0x04u
 #define PORT_KEYBOARD        0x64u
 #define KEYBOARD_PULSE_RESET 0xfeu
@@ -35,12 +35,11 @@ static void acpi_access(struct bus_region *region, struct bus_access *access)
 		reset(access->vcpu);
 	else if (port == GUEST_SLEEP_CONTROL && access->value & SLEEP_ENABLE &&
 		 (access->value >> 2 & 7) == GUEST_SLEEP_TYPE_S5)
-		vm_end(access->vcpu->vm, END_OFF, "switched off by the guest");
+		marker_power_off(access->vcpu->vm);
 }
 
-static void reset_control_access(struct bus_region *region, struct bus_access *access)
+void power_reset_control(struct bus_access *access)
 {
-	(void)region;
 	if (!access->write)
 		access->value = 0;
 	else if (access->value & RESET_CONTROL_CPU)
@@ -60,14 +59,10 @@ static void keyboard_access(struct bus_region *region, struct bus_access *access
 int power_init(struct power *power, struct bus *io)
 {
 	power->acpi = (struct bus_region){ .bytes = 3, .widest = 1, .access = acpi_access };
-	power->reset_control = (struct bus_region){
-		.bytes = 1, .widest = 1, .access = reset_control_access
-	};
 	power->keyboard = (struct bus_region){
 		.bytes = 1, .widest = 1, .access = keyboard_access
 	};
 	if (!bus_map(io, &power->acpi, GUEST_SLEEP_CONTROL) ||
-	    !bus_map(io, &power->reset_control, PORT_RESET_CONTROL) ||
 	    !bus_map(io, &power->keyboard, PORT_KEYBOARD))
 		return fail(LH_INVAL, "power: a register's port overlaps a device");
 	return 0;

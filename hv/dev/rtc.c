@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The clock's registers, derived from the time since the VM was created whenever they are read.
+ * The clock's registers, derived from the time of day whenever they are read.
  */
 #include "hv/dev/rtc.h"
 
 #include "hv/core/fail.h"
 #include "hv/core/list.h"
-#include "hv/core/timer.h"
+#include "hv/core/wall.h"
 #include "hv/cpu/x86.h"
 
 #define PORT_INDEX    0x70u
@@ -97,7 +97,7 @@ uint8_t rtc_register(unsigned index, uint64_t seconds)
 static void rtc_access(struct bus_region *region, struct bus_access *access)
 {
 	struct rtc *rtc = container_of(region, struct rtc, region);
-	uint64_t ns = tsc_to_ns(rdtsc() - rtc->created_tsc);
+	uint64_t seconds = wall_ns_at(rdtsc()) / 1000000000u;
 
 	spin_lock(&rtc->lock);
 	if (access->offset == 0 && access->write)
@@ -105,13 +105,12 @@ static void rtc_access(struct bus_region *region, struct bus_access *access)
 	else if (access->offset == 0)
 		access->value = 0xff; /* write-only */
 	else if (!access->write)
-		access->value = rtc_register(rtc->index, RTC_START + ns / 1000000000u);
+		access->value = rtc_register(rtc->index, seconds);
 	spin_unlock(&rtc->lock);
 }
 
 int rtc_init(struct rtc *rtc, struct bus *io)
 {
-	rtc->created_tsc = rdtsc();
 	rtc->region = (struct bus_region){ .bytes = 2, .widest = 1, .access = rtc_access };
 	if (!bus_map(io, &rtc->region, PORT_INDEX))
 		return fail(LH_INVAL, "rtc: its ports overlap a device");

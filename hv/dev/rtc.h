@@ -2,8 +2,7 @@
 /*
  * The clock behind ports 0x70 and 0x71 (MC146818A data sheet): it answers, so that a guest that
  * asks it does not wait for an update that never ends (Linux reads 0xff from an absent one as
- * "update in progress"). It starts at RTC_START when the VM is created: the hypervisor knows no
- * date. Read-only, no interrupts.
+ * "update in progress"). It tells the machine's time of day. Read-only, no interrupts.
  */
 #pragma once
 
@@ -12,13 +11,10 @@
 #include "hv/core/lock.h"
 #include "hv/dev/bus.h"
 
-#define RTC_START 1767225600ull /* 2026-01-01 00:00:00 UTC, in seconds since 1970 */
-
 struct rtc {
 	struct spinlock lock;
 	struct bus_region region;
-	uint64_t created_tsc; /* (c) */
-	uint8_t index;        /* under lock */
+	uint8_t index; /* under lock */
 };
 
 int rtc_init(struct rtc *rtc, struct bus *io);

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The 16550's registers. A transmitted byte has left the moment it is written, so that the
- * transmitter's interrupt comes at once; lines come out whole, through the log.
+ * transmitter's interrupt comes at once. A received one waits in the FIFO (or, with the FIFOs off,
+ * in the one register) and is refused when that is full: nothing overruns. The time-out of a FIFO
+ * filled below its trigger level comes at once.
  */
 #include "hv/dev/uart.h"
 
+#include "hv/core/console.h"
 #include "hv/core/fail.h"
 #include "hv/core/guest_map.h"
 #include "hv/core/list.h"
-#include "hv/core/log.h"
+#include "hv/core/marker.h"
+#include "hv/core/vm.h"
 
 /* PC16550D, table II: registers, and those that share their addresses */
 enum uart_register {
@@ -29,8 +33,11 @@ enum uart_register {
 #define IIR_NONE       0x01u
 #define IIR_TRANSMIT   0x02u
 #define IIR_RECEIVE    0x04u
+#define IIR_TIMEOUT    0x0cu
 #define IIR_FIFOS      0xc0u
 #define FCR_ENABLE     0x01u
+#define FCR_CLEAR      0x02u /* the receiver's */
+#define FCR_TRIGGER    6     /* bits 7:6: level of the receiver's interrupt */
 #define LCR_DIVISOR    0x80u
 #define MCR_DTR        0x01u
 #define MCR_RTS        0x02u
@@ -45,10 +52,19 @@ enum uart_register {
 #define MSR_RI         0x40u
 #define MSR_DCD        0x80u
 
+static uint8_t receive_cause(const struct uart *uart)
+{
+	static const uint8_t level[] = { 1, 4, 8, 14 };
+
+	if (uart->fcr & FCR_ENABLE && uart->waiting < level[uart->fcr >> FCR_TRIGGER])
+		return IIR_TIMEOUT;
+	return IIR_RECEIVE;
+}
+
 static uint8_t interrupt_cause(const struct uart *uart)
 {
-	if (uart->ier & IER_RECEIVE && uart->have_received)
-		return IIR_RECEIVE;
+	if (uart->ier & IER_RECEIVE && uart->waiting)
+		return receive_cause(uart);
 	if (uart->ier & IER_TRANSMIT && uart->transmit_irq)
 		return IIR_TRANSMIT;
 	return IIR_NONE;
@@ -74,6 +90,27 @@ static uint8_t modem_status(const struct uart *uart)
 	       (mcr & MCR_OUT1 ? MSR_RI : 0) | (mcr & MCR_OUT2 ? MSR_DCD : 0);
 }
 
+static bool put_received(struct uart *uart, uint8_t value)
+{
+	if (uart->waiting >= (uart->fcr & FCR_ENABLE ? UART_FIFO : 1u))
+		return false;
+	uart->received[(uart->first + uart->waiting++) % UART_FIFO] = value;
+	return true;
+}
+
+/* With nothing there the last one is read again. */
+static uint8_t take_received(struct uart *uart)
+{
+	uint8_t value = uart->received[uart->first];
+
+	if (uart->waiting) {
+		uart->waiting--;
+		if (uart->waiting)
+			uart->first = (uint8_t)((uart->first + 1) % UART_FIFO);
+	}
+	return value;
+}
+
 static uint8_t uart_read(struct uart *uart, unsigned reg)
 {
 	bool divisor = uart->lcr & LCR_DIVISOR;
@@ -82,8 +119,7 @@ static uint8_t uart_read(struct uart *uart, unsigned reg)
 	case UART_DATA:
 		if (divisor)
 			return (uint8_t)uart->divisor;
-		uart->have_received = false;
-		return uart->received;
+		return take_received(uart);
 	case UART_IER:
 		return divisor ? (uint8_t)(uart->divisor >> 8) : uart->ier;
 	case UART_IIR:
@@ -93,7 +129,7 @@ static uint8_t uart_read(struct uart *uart, unsigned reg)
 	case UART_MCR:
 		return uart->mcr;
 	case UART_LSR:
-		return LSR_EMPTY | (uart->have_received ? LSR_RECEIVED : 0);
+		return LSR_EMPTY | (uart->waiting ? LSR_RECEIVED : 0);
 	case UART_MSR:
 		return modem_status(uart);
 	default:
@@ -104,11 +140,10 @@ static uint8_t uart_read(struct uart *uart, unsigned reg)
 static void transmit(struct uart *uart, uint8_t value)
 {
 	if (uart->mcr & MCR_LOOP) {
-		uart->received = value;
-		uart->have_received = true;
+		put_received(uart, value);
 	} else {
-		log_guest_char(uart->name, uart->line, &uart->line_fill, sizeof(uart->line),
-			       (char)value);
+		marker_char(uart->vm, (char)value);
+		console_guest_put(uart->vm->id, (char)value);
 	}
 	uart->transmit_irq = true;
 }
@@ -138,6 +173,8 @@ static void uart_write(struct uart *uart, unsigned reg, uint8_t value)
 			set_ier(uart, value);
 		break;
 	case UART_IIR:
+		if (value & FCR_CLEAR || (value ^ uart->fcr) & FCR_ENABLE)
+			uart->waiting = 0;
 		uart->fcr = value;
 		break;
 	case UART_LCR:
@@ -154,10 +191,21 @@ static void uart_write(struct uart *uart, unsigned reg, uint8_t value)
 	}
 }
 
+/* The pin is edge-triggered: what comes while it is high already is a new event. */
+static void set_line(struct uart *uart, bool before, bool event)
+{
+	bool after = interrupt_cause(uart) != IIR_NONE;
+
+	if (before && after && event)
+		ioapic_set_line(uart->ioapic, GUEST_UART_IRQ, false);
+	if (before || after)
+		ioapic_set_line(uart->ioapic, GUEST_UART_IRQ, after);
+}
+
 static void uart_access(struct bus_region *region, struct bus_access *access)
 {
 	struct uart *uart = container_of(region, struct uart, region);
-	bool before, after;
+	bool before;
 
 	spin_lock(&uart->lock);
 	before = interrupt_cause(uart) != IIR_NONE;
@@ -165,18 +213,25 @@ static void uart_access(struct bus_region *region, struct bus_access *access)
 		uart_write(uart, (unsigned)access->offset, (uint8_t)access->value);
 	else
 		access->value = uart_read(uart, (unsigned)access->offset);
-	after = interrupt_cause(uart) != IIR_NONE;
-	/* Edge-triggered: a byte written while the interrupt is pending is a new event. */
-	if (before && after && access->write && access->offset == UART_DATA)
-		ioapic_set_line(uart->ioapic, GUEST_UART_IRQ, false);
-	if (before || after)
-		ioapic_set_line(uart->ioapic, GUEST_UART_IRQ, after);
+	set_line(uart, before, access->write && access->offset == UART_DATA);
 	spin_unlock(&uart->lock);
 }
 
-int uart_init(struct uart *uart, const char *name, struct ioapic *ioapic, struct bus *io)
+bool uart_receive(struct uart *uart, char c)
 {
-	uart->name = name;
+	bool before, taken;
+
+	spin_lock(&uart->lock);
+	before = interrupt_cause(uart) != IIR_NONE;
+	taken = !(uart->mcr & MCR_LOOP) && put_received(uart, (uint8_t)c);
+	set_line(uart, before, taken);
+	spin_unlock(&uart->lock);
+	return taken;
+}
+
+int uart_init(struct uart *uart, struct vm *vm, struct ioapic *ioapic, struct bus *io)
+{
+	uart->vm = vm;
 	uart->ioapic = ioapic;
 	uart->region = (struct bus_region){
 		.bytes = UART_REGISTERS, .widest = 1, .access = uart_access
@@ -188,6 +243,5 @@ int uart_init(struct uart *uart, const char *name, struct ioapic *ioapic, struct
 
 void uart_finish(struct uart *uart)
 {
-	if (uart->line_fill)
-		log_guest_char(uart->name, uart->line, &uart->line_fill, sizeof(uart->line), '\n');
+	console_guest_end(uart->vm->id);
 }

@@ -257,6 +257,11 @@ struct port *virtio_net_port_by_mac(const uint8_t mac[6], struct vm **vm)
 	return port;
 }
 
+struct vswitch *virtio_net_switch(unsigned i)
+{
+	return switches[i].sw;
+}
+
 int virtio_net_switches(const struct config *config)
 {
 	for (unsigned i = 0; i < config->switch_count; i++) {

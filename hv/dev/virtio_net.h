@@ -26,6 +26,9 @@ struct virtio_net {
 /* Switches, from the config; once. */
 int virtio_net_switches(const struct config *config);
 
+/* By its number in the config. */
+struct vswitch *virtio_net_switch(unsigned i);
+
 /* The device with its port on the config's switch; NULL: an error, logged. Destroying it first
  * stops its queues. */
 struct virtio_net *virtio_net_create(struct vm *vm, struct pcie *pcie,

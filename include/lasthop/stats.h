@@ -27,7 +27,7 @@
 	X(tx_drop_bad_source, packets, fault, "source address is a group or zero")                 \
 	X(tx_drop_same_port, packets, policy, "destination is behind the port it came from")       \
 	X(tx_drop_no_port, packets, resource, "no other port to send it to")                       \
-	X(tx_drop_receiver, packets, resource, "the one receiver dropped it: its rx_drop_* say why") \
+	X(tx_drop_receiver, packets, resource, "its receiver dropped it: see there, rx_drop_*")    \
 	X(tx_drop_broken, packets, fault, "of a queue that broke a rule and was stopped")          \
 	X(rx_drop_link_down, packets, resource, "(rx) receive queue is not running")               \
 	X(rx_drop_no_buffer, packets, resource, "(rx) no free receive buffer")                     \
@@ -52,5 +52,5 @@ enum stat_id {
 #define STAT_ENUM(name, unit, class, help) STAT_##name,
 	STATS_TABLE(STAT_ENUM)
 #undef STAT_ENUM
-	STAT_COUNT
+		STAT_COUNT
 };

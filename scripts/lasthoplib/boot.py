@@ -2,11 +2,12 @@
 """One boot of a disk image on a test bed, followed through its events to its end."""
 import shutil
 import subprocess
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import events, image, paths, testbed
+from . import events, image, paths, serialline, testbed
 
 POLL_SECONDS = 0.05
 QUIET_SECONDS = 0.5             # a serial log that did not grow for so long is complete
@@ -99,9 +100,27 @@ def follow(process, folder, fatal, timeout, on_event, on_wait, until):
             time.sleep(POLL_SECONDS)
 
 
+class Talker(threading.Thread):
+    """whoever uses the machine's serial line during the run"""
+
+    def __init__(self, talk, folder):
+        super().__init__(daemon=True)
+        self.line, self.talk, self.failed = serialline.SerialLine(folder), talk, False
+        self.start()
+
+    def run(self):
+        self.failed = not self.talk(self.line)
+
+    def finish(self):
+        """after the machine's death"""
+        self.line.close()
+        self.join()
+
+
 def boot(bed, machine, dtb, images, timeout, efi=None, on_event=lambda e: None,
-         on_wait=lambda: None, until=frozenset()):
+         on_wait=lambda: None, until=frozenset(), talk=None):
     """boots a config's blob with its images ({name: path}); until: VMs whose end ends the run;
+    talk(SerialLine): in a thread of its own meanwhile, false if the run is to end as failed;
     the caller discards the outcome"""
     bed.check(machine)
     folder = bed.folder()
@@ -112,9 +131,12 @@ def boot(bed, machine, dtb, images, timeout, efi=None, on_event=lambda e: None,
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    fatal = bed.watch(folder)
+    talker = Talker(talk, folder) if talk else None
     try:
-        ended, stream = follow(process, folder, bed.watch(folder), timeout, on_event, on_wait,
-                               until)
+        ended, stream = follow(process, folder,
+                               lambda: fatal() or (talker and talker.failed), timeout, on_event,
+                               on_wait, until)
         if ended != "timeout":
             _drain(process, folder / "serial.log")
     except BaseException:
@@ -122,6 +144,8 @@ def boot(bed, machine, dtb, images, timeout, efi=None, on_event=lambda e: None,
         shutil.rmtree(folder, ignore_errors=True)
         raise
     _stop(process)
+    if talker:
+        talker.finish()
     words = bed.last_words(folder) if ended in ("died", "timeout") else []
     return Outcome(ended, stream, time.monotonic() - start, folder, words)
 

@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from . import boot, dts, image, paths, results, table, testbed
+from . import boot, dts, guest_results, image, paths, results, table, testbed
 from .console import Failure, Progress, error
 
 DEFAULT_TIMEOUT = {"bochs": 900, "tcg": 300, "kvm": 120}
@@ -65,6 +65,8 @@ def describe(event):
         return f"{event.get('vm')}: ended, {event.get('end')}{reason}"
     if kind == "result":
         return describe_result(event)
+    if kind == "guest-result":
+        return guest_results.describe(event)
     return {"end": "every VM is off"}.get(kind, f"{kind}: {event.get('reason', '')}")
 
 

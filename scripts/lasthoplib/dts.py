@@ -72,7 +72,8 @@ class Config:
         else:
             self.blob = content
         self.vms = fdt.vms(self.blob or b"")
-        self.images = image.find_images(self.vms, [Path(file).absolute().parent, paths.guests()])
+        self.images = image.find_images(self.vms, [
+            Path(file).absolute().parent, paths.guests(), paths.guests() / "linux"])
 
     def _compile(self):
         done = dtc(self.file, "dtb")

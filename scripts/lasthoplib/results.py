@@ -9,7 +9,7 @@ import hashlib
 import statistics
 import subprocess
 
-from . import paths
+from . import guest_results, paths
 
 SCHEMA = 1
 STILL_RUNNING = "running"       # how a VM "ended" whose end we did not see
@@ -123,7 +123,7 @@ def document(events, bed, machine, vms, blob):
     made["vms"] = vm_ends(events, vms)
     told = groups(e for e in events if e["event"] == "result")
     made["results"] = [ENTRY[test](size, found) for (test, size), found in told.items()
-                       if test in ENTRY]
+                       if test in ENTRY] + guest_results.entries(events)
     return made
 
 

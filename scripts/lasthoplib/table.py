@@ -24,8 +24,28 @@ RR = [
     ("receiver exits/trans.", lambda r: f"{r['receiver_exits_per_transaction']:.3f}"),
     ("wake-ups/trans.", lambda r: f"{r['wakeups_per_transaction']:.3f}"),
 ]
+IPERF = [
+    ("test", lambda r: r["test"]),
+    ("MTU", lambda r: str(r["mtu"])),
+    ("Mbit/s", lambda r: f"{r['gbit_s'] * 1e3:.1f}"),
+    ("MiB", lambda r: f"{r['bytes'] / (1 << 20):.1f}"),
+    ("seconds", lambda r: f"{r['seconds']:.2f}"),
+    ("packets", lambda r: str(r.get("packets", "-"))),
+    ("lost", lambda r: str(r.get("lost", "-"))),
+    ("retransmits", lambda r: str(r.get("retransmits", "-"))),
+]
+PING = [
+    ("test", lambda r: r["test"]),
+    ("sent", lambda r: str(r["sent"])),
+    ("answered", lambda r: str(r["received"])),
+    ("min us", lambda r: str(r["min_us"])),
+    ("mean us", lambda r: str(r["avg_us"])),
+    ("max us", lambda r: str(r["max_us"])),
+]
 TITLES = {"stream": ("stream, VM to VM, UDP", STREAM),
-          "rr": ("request/response, VM to VM", RR)}
+          "rr": ("request/response, VM to VM", RR),
+          "ping": ("ping between Linux VMs", PING),
+          "iperf3": ("iperf3 between Linux VMs, as received", IPERF)}
 
 
 def columns(rows):

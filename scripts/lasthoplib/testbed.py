@@ -2,7 +2,8 @@
 """The test beds: machines for the hypervisor to run on (docs/testbed.md).
 
 A test bed makes a folder for one run, and starts its emulator there on the folder's disk.img.
-Serial output goes to serial.log, what is written to port 0xE9 to e9.log.
+Serial output goes to serial.log (by serialline.py, if somebody types there), what is written to
+port 0xE9 to e9.log.
 """
 import fcntl
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from . import paths
 from .console import Failure
+from .serialline import PIPE, make_pipes
 
 KEEP_SECONDS = 24 * 3600        # how long folders of failed runs are kept
 
@@ -29,6 +31,7 @@ class Machine:
     exit_cost: int = 0                           # Bochs only: instructions a VM exit costs
     bochs: dict = field(default_factory=dict)    # other options of Bochs's cpu: line
     qemu: list = field(default_factory=list)     # further arguments of QEMU
+    typed: bool = False                          # somebody types on the serial line (QEMU)
 
 
 def run_folder(parent):
@@ -82,6 +85,8 @@ clock: sync=none, time0=1767225600
         self.root = Path(root or paths.bochs_root()).resolve()
 
     def check(self, machine):
+        if machine.typed:
+            raise Failure("nobody can type on Bochs's serial line here: use --on tcg")
         if machine.exit_cost not in (0, 1000):
             raise Failure("--exit-cost is 0 or 1000")
         if machine.cpus > self.MOST_CPUS:
@@ -154,6 +159,9 @@ class Qemu:
                      "-device", "intel-iommu,intremap=on"],
              "kvm": ["-M", "q35", "-accel", "kvm", "-cpu", "host"]}
 
+    SERIAL = {False: ["-serial", "file:serial.log"],
+              True: ["-chardev", f"pipe,id=com1,path={PIPE}", "-serial", "chardev:com1"]}
+
     def __init__(self, accel):
         self.name = accel
 
@@ -173,13 +181,15 @@ class Qemu:
 
     def start(self, folder, machine):
         shutil.copyfile(self.VARS, folder / "vars.fd")
+        if machine.typed:
+            make_pipes(folder)
         return spawn([
             "qemu-system-x86_64", *self.ACCEL[self.name],
             "-smp", machine.cpus, "-m", max(2048, machine.memory_mib),
             "-drive", f"if=pflash,format=raw,readonly=on,file={self.CODE}",
             "-drive", "if=pflash,format=raw,file=vars.fd",
             "-drive", "file=disk.img,format=raw,if=virtio", "-nic", "none",
-            "-display", "none", "-monitor", "none", "-serial", "file:serial.log",
+            "-display", "none", "-monitor", "none", *self.SERIAL[machine.typed],
             "-device", "isa-debug-exit,iobase=0x501",
             "-device", "isa-debugcon,iobase=0xe9,chardev=e9",
             "-chardev", "file,id=e9,path=e9.log", "-no-reboot", *machine.qemu,

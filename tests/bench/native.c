@@ -12,7 +12,7 @@
 
 #include "tests/unit/vswitch/driver.h"
 
-#define RUNS    7u
+#define RUNS	7u
 #define BATCHES 4000u
 
 static uint8_t frame[DRV_BUF], got[DRV_BUF];
@@ -61,11 +61,9 @@ static void measure(const char *what, uint64_t features, uint32_t rx_bytes, enum
 {
 	static const uint32_t sizes[] = { 64, 256, 1514, 9014 };
 	struct vswitch *sw = switch_create("bench");
-	const struct guest_config config = { .name = "g",
-					     .size = 1024,
-					     .per_slot = 2,
-					     .rx_bytes = rx_bytes,
-					     .features = features };
+	const struct guest_config config = {
+		.name = "g", .size = 1024, .per_slot = 2, .rx_bytes = rx_bytes, .features = features
+	};
 	struct guest *a = guest_create(sw, &config), *b = guest_create(sw, &config);
 
 	frame_make(frame, 64, 2, 2, 0);
@@ -91,7 +89,8 @@ int main(void)
 {
 	const uint64_t all = VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC | VIRTIO_NET_F_MRG_RXBUF;
 
-	printf("%-28s %6s %9s %9s %9s %9s\n", "path", "bytes", "ns/pkt", "cycles", "Mpps", "Gbit/s");
+	printf("%-28s %6s %9s %9s %9s %9s\n", "path", "bytes", "ns/pkt", "cycles", "Mpps",
+	       "Gbit/s");
 	measure("one buffer", all & ~VIRTIO_NET_F_MRG_RXBUF, 9100, LAYOUT_ONE);
 	measure("header apart", all & ~VIRTIO_NET_F_MRG_RXBUF, 9100, LAYOUT_TWO);
 	measure("indirect, merged 1536", all, 1536, LAYOUT_INDIRECT);

@@ -19,9 +19,13 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 import hooks                                             # noqa: E402
-from cases import CASES, SYMPTOMS                        # noqa: E402
+import cases as table                                   # noqa: E402
+from cases import SYMPTOMS                               # noqa: E402
+from cases_shell import CASES_SHELL                      # noqa: E402
 from lasthoplib import boot, dts, paths, results, testbed    # noqa: E402
 from lasthoplib.console import Failure                   # noqa: E402
+
+CASES = table.CASES + CASES_SHELL
 
 LAST_LINES = 15
 
@@ -153,16 +157,26 @@ def judge(report, case, config, outcome):
     report.check(not outcome.stream.garbled, "every event line is whole")
 
 
+def talk(case, report, line):
+    """uses the serial line as the case says; whether all went well"""
+    try:
+        case.talk(line, report.check)
+    except (Failure, OSError) as problem:
+        report.check(False, f"at the serial line: {problem}")
+    return not report.failed
+
+
 def boot_case(case, report):
     with tempfile.TemporaryDirectory() as scratch:
         config = load(case, Path(scratch))
         bed = testbed.pick(case.on)
         memory = case.memory_mib or boot.memory_for(config.vms)
         machine = testbed.Machine(case.cpus, memory, case.exit_cost,
-                                  case.bochs, case.qemu)
+                                  case.bochs, case.qemu, typed=case.talk is not None)
         efi = paths.build() / case.efi if case.efi else None
         outcome = boot.boot(bed, machine, config.blob, config.images, case.limit, efi,
-                            until=frozenset(case.until))
+                            until=frozenset(case.until),
+                            talk=case.talk and (lambda line: talk(case, report, line)))
     report.seconds = outcome.seconds
     report.document = results.document(outcome.stream.events, bed, machine, config.vms,
                                        config.blob)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A packet from the fuzzer, cut into pieces as it says: reading its headers must give the same
- * verdict and bytes whatever the cuts, and a copy into other cuts must be the packet. Input: 4 bytes
- * that choose the cuts, then virtio-net header and frame.
+ * verdict and bytes whatever the cuts, and a copy into other cuts must be the packet. Input: 4
+ * bytes that choose the cuts, then virtio-net header and frame.
  */
 #include <stdbool.h>
 #include <stdint.h>

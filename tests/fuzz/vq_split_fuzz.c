@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest's whole memory from the fuzzer: rings, chains, indirect tables. First one chain is read by
- * itself, and every piece must lie in that memory; then a port with both queues there is served next
- * to a sound one, and the counters must balance. Layout of the input: 8 bytes of choices, then RAM.
+ * A guest's whole memory from the fuzzer: rings, chains, indirect tables. First one chain is
+ * read by itself, and every piece must lie in that memory; then a port with both queues there
+ * is served next to a sound one, and the counters must balance. Layout of the input: 8 bytes
+ * of choices, then RAM.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 
 /* Small, and from address 0 on, so that addresses the fuzzer makes up are often good. */
 #define RAM_BYTES 2048u
-#define RAM_GPA   0u
+#define RAM_GPA	  0u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 

@@ -10,14 +10,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct asid_pool { /* its CPU's only */
+struct asid_pool {	/* its CPU's only */
 	uint32_t count; /* ASIDs 1 … count-1 */
 	uint32_t next;
 	uint64_t epoch;
 	bool flush; /* the next entry drops all translations */
 };
 
-struct asid { /* a vCPU's */
+struct asid {			      /* a vCPU's */
 	const struct asid_pool *pool; /* NULL: none yet */
 	uint64_t epoch;
 	uint32_t number;

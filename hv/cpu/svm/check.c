@@ -9,10 +9,10 @@
 
 #include "hv/cpu/msr.h"
 
-#define ATTRIB_L BIT(9)
-#define ATTRIB_D BIT(10)
-#define HIGH_HALF 0xffffffff00000000ull
-#define IOPM_PAGES 3u
+#define ATTRIB_L    BIT(9)
+#define ATTRIB_D    BIT(10)
+#define HIGH_HALF   0xffffffff00000000ull
+#define IOPM_PAGES  3u
 #define MSRPM_PAGES 2u
 
 typedef bool check_fn(const struct vmcb *v, const struct svm_limits *l);

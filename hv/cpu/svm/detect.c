@@ -15,12 +15,14 @@ static const char *missing_feature(void)
 	struct cpuid_regs leaf;
 
 	if (cpuid(0x80000000, 0).eax < CPUID_SVM_LEAF)
-		return "this CPU names SVM but not its features (CPUID 8000_000Ah): switch on nested "
+		return "this CPU names SVM but not its features (CPUID 8000_000Ah): switch on "
+		       "nested "
 		       "virtualisation in the outer hypervisor, or take a newer CPU";
 	leaf = cpuid(CPUID_SVM_LEAF, 0);
 	if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS) {
 		if (leaf.edx & SVM_EDX_LOCK)
-			return "SVM (AMD-V) is locked off by the firmware: switch on \"SVM Mode\" in "
+			return "SVM (AMD-V) is locked off by the firmware: switch on \"SVM Mode\" "
+			       "in "
 			       "the firmware set-up (often under CPU or Overclocking)";
 		return "SVM (AMD-V) is disabled by the firmware for good on this CPU: look for "
 		       "\"SVM Mode\" in the firmware set-up or for a firmware update";

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#define RFLAGS_TF BIT(8)
+#define DR6_BS	  BIT(14)
 #define VECTOR_DB 1
 #define VECTOR_GP 13
 #define VECTOR_AC 17
@@ -40,8 +42,8 @@ static const struct {
 	{ EXIT_MWAIT, VMEXIT_UNDEFINED, 3 },
 	{ EXIT_MWAIT_ARMED, VMEXIT_UNDEFINED, 3 },
 	{ EXIT_SHUTDOWN, VMEXIT_SHUTDOWN, 0 },
-	{ EXIT_MSR, VMEXIT_RDMSR, 2 },      /* or WRMSR */
-	{ EXIT_CR8_READ, VMEXIT_CR8, 4 },   /* with its operands */
+	{ EXIT_MSR, VMEXIT_RDMSR, 2 },	  /* or WRMSR */
+	{ EXIT_CR8_READ, VMEXIT_CR8, 4 }, /* with its operands */
 	{ EXIT_CR8_WRITE, VMEXIT_CR8, 4 },
 	{ EXIT_IOIO, VMEXIT_IO, 0 },
 };
@@ -162,6 +164,7 @@ static void exception_exit(struct svm_vcpu *v, uint32_t code, struct vmexit *exi
 static void other_exit(struct svm_vcpu *v, uint32_t code, bool cut, struct vmexit *exit)
 {
 	const struct vmcb_control *c = &v->vmcb->ctl;
+	struct insn insn;
 
 	switch (code) {
 	case EXIT_VINTR:
@@ -173,6 +176,13 @@ static void other_exit(struct svm_vcpu *v, uint32_t code, bool cut, struct vmexi
 		break;
 	case EXIT_RDPMC: /* no counters are offered */
 		svm_inject_exception(&v->vcpu, VECTOR_GP, 0);
+		exit->kind = VMEXIT_NONE;
+		break;
+	case EXIT_CR0_WRITE:
+	case EXIT_CR4_WRITE:
+	case EXIT_DR6_WRITE:
+	case EXIT_DR7_WRITE:
+		svm_strict_exit(v, code, decode_at_rip(v, &insn) ? &insn : NULL);
 		exit->kind = VMEXIT_NONE;
 		break;
 	case EXIT_IRET:
@@ -243,4 +253,8 @@ void svm_skip(struct vcpu *vcpu)
 		next &= 0xffffffff;
 	v->vmcb->save.rip = next;
 	c->int_state &= ~INT_SHADOW;
+	if (v->vmcb->save.rflags & RFLAGS_TF && !(c->event_inj & EVENT_VALID)) {
+		v->vmcb->save.dr6 |= DR6_BS; /* a single step ends behind the instruction */
+		svm_inject_exception(vcpu, VECTOR_DB, -1);
+	}
 }

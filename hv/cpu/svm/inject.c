@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Events into the guest, through EVENTINJ only (APM 2, "Event Injection"). V_IRQ with its intercept is
- * the interrupt window: an exit as soon as the guest could take an interrupt. NMIs are blocked from one's
- * delivery to its IRET, which is intercepted meanwhile.
+ * Events into the guest, through EVENTINJ only (APM 2, "Event Injection"). V_IRQ with its
+ * intercept is the interrupt window: an exit as soon as the guest could take an interrupt. NMIs
+ * are blocked from one's delivery to its IRET, which is intercepted meanwhile.
  */
 #include "hv/core/fail.h"
 #include "hv/cpu/svm/svm_impl.h"
 
-#define VECTOR_BP 3
-#define VECTOR_OF 4
+#define VECTOR_BP      3
+#define VECTOR_OF      4
 #define FIRST_EXTERNAL 32
-#define WINDOW (VINTR_IRQ | VINTR_PRIO_MAX | VINTR_IGN_TPR)
+#define WINDOW	       (VINTR_IRQ | VINTR_PRIO_MAX | VINTR_IGN_TPR)
 
 static bool occupied(const struct svm_vcpu *v)
 {
@@ -55,10 +55,30 @@ void svm_inject_nmi(struct vcpu *vcpu)
 	to_svm(vcpu)->nmi_pending = true;
 }
 
+void svm_vcpu_init(struct vcpu *vcpu)
+{
+	struct svm_vcpu *v = to_svm(vcpu);
+	struct vmcb *vmcb = v->vmcb;
+
+	vmcb->ctl.event_inj = 0;
+	vmcb->ctl.int_state = 0;
+	vmcb->ctl.ctl3 &= (uint32_t)~CTL3_IRET;
+	v->window = v->nmi_pending = v->nmi_blocked = v->entry_shadow = false;
+	v->iret_left = v->move_allowed = false;
+	vmcb->save.dr6 = DR6_RESET;
+	vmcb->save.dr7 = DR7_RESET;
+	for (unsigned i = 0; i < 4; i++)
+		v->dr[i] = 0;
+	v->loaded = false; /* the next entry loads them */
+	v->changed = true;
+}
+
 static void nmi_before_entry(struct svm_vcpu *v)
 {
 	struct vmcb_control *c = &v->vmcb->ctl;
 
+	if (v->iret_left && v->vmcb->save.rip != v->iret_rip)
+		v->nmi_blocked = v->iret_left = false;
 	if (!v->nmi_pending || v->nmi_blocked || occupied(v))
 		return;
 	c->event_inj = EVENT_VALID | EVENT_NMI | 2;
@@ -67,17 +87,25 @@ static void nmi_before_entry(struct svm_vcpu *v)
 	v->nmi_blocked = true;
 }
 
-/* The IRET is still to be executed; a waiting NMI comes at the next exit but this one's entry. */
+/* The IRET is still to be executed: a waiting NMI comes behind it. */
 void svm_iret_exit(struct svm_vcpu *v)
 {
 	v->vmcb->ctl.ctl3 &= (uint32_t)~CTL3_IRET;
-	v->nmi_blocked = false;
+	v->iret_left = true;
+	v->iret_rip = v->vmcb->save.rip;
+}
+
+/* An NMI that waits, with no exit in sight that would let it in. */
+static bool nmi_waits(const struct svm_vcpu *v)
+{
+	return v->nmi_pending && !(v->vmcb->ctl.ctl3 & CTL3_IRET);
 }
 
 /*
- * QEMU's VMRUN does not load the shadow: with the window open the exit would come within the shadow,
- * between the STI and the HLT of an idle guest, and the interrupt would be handled before a HLT that
- * waits for it. So inside a shadow the window stays shut, and the guest is left a moment later.
+ * QEMU's VMRUN does not load the shadow: with the window open the exit would come within the
+ * shadow, between the STI and the HLT of an idle guest, and the interrupt would be handled before
+ * a HLT that waits for it. So inside a shadow the window stays shut, and the guest is left a
+ * moment later.
  */
 bool svm_inject_before_entry(struct svm_vcpu *v)
 {
@@ -94,7 +122,7 @@ bool svm_inject_before_entry(struct svm_vcpu *v)
 		c->vintr &= ~WINDOW;
 		c->ctl3 &= (uint32_t)~CTL3_VINTR;
 	}
-	return v->window && !open;
+	return (v->window && !open) || nmi_waits(v);
 }
 
 /*

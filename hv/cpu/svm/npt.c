@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Nested page tables: 4-level long-mode tables (APM 2, "Nested Paging"), in the paging mode the host
- * has at VMRUN. Guest accesses count as user accesses, so every entry has U. One writer at a time (the
- * caller's business); processors walk them meanwhile, so entries are stored whole.
+ * Nested page tables: 4-level long-mode tables (APM 2, "Nested Paging"), in the paging mode the
+ * host has at VMRUN. Guest accesses count as user accesses, so every entry has U. One writer at a
+ * time (the caller's business); processors walk them meanwhile, so entries are stored whole.
  */
 #include <string.h>
 
@@ -14,7 +14,7 @@
 #define NPT_PRESENT BIT(0)
 #define NPT_LARGE   BIT(7)
 #define NPT_ADDRESS 0x000ffffffffff000ull
-#define ENTRIES     512u
+#define ENTRIES	    512u
 #define TOP_LEVEL   4u
 
 static uint64_t span(unsigned level) /* bytes that an entry of this level covers */
@@ -52,7 +52,8 @@ static int make_table(uint64_t *entry, unsigned level)
 		return fail(LH_NOMEM, "svm: no memory for nested page tables");
 	if (*entry & NPT_PRESENT)
 		for (unsigned i = 0; i < ENTRIES; i++)
-			table[i] = ((*entry & NPT_ADDRESS) + i * span(level - 1)) | NPT_LEAF | large;
+			table[i] =
+				((*entry & NPT_ADDRESS) + i * span(level - 1)) | NPT_LEAF | large;
 	store(entry, ptr_to_hpa(table).v | NPT_TABLE);
 	return 0;
 }
@@ -98,8 +99,8 @@ int svm_map(struct vm *vm, gpa_t gpa, hpa_t hpa, uint64_t bytes)
 	return 0;
 }
 
-/* Clears what covers gpa, at most `bytes`; returns how far that reaches. A large page that is to go in
- * part is split; without memory for that all of it goes, which hurts only that guest. */
+/* Clears what covers gpa, at most `bytes`; returns how far that reaches. A large page that is to go
+ * in part is split; without memory for that all of it goes, which hurts only that guest. */
 static uint64_t unmap_one(uint64_t *table, uint64_t gpa, uint64_t bytes)
 {
 	for (unsigned level = TOP_LEVEL;; level--) {

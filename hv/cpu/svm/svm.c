@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The SVM backend: switching it on (APM 2, "Enabling SVM"), vCPUs, entering them. Clean bits are never
- * set, so the processor takes every field of the control block at every entry.
+ * The SVM backend: switching it on (APM 2, "Enabling SVM"), vCPUs, entering them. Clean bits are
+ * never set, so the processor takes every field of the control block at every entry.
  */
 #include "hv/cpu/svm/svm_impl.h"
 
@@ -16,7 +16,8 @@
 #include "hv/cpu/msr.h"
 #include "hv/cpu/svm/features.h"
 
-/* How long a guest runs in an interrupt shadow before an interrupt that waits is looked at again. */
+/* How long a guest runs in an interrupt shadow before an interrupt that waits is looked at
+ * again. */
 #define SHADOW_US 50
 
 struct svm_machine svm;
@@ -38,6 +39,7 @@ static struct svm_machine machine_here(void)
 		.edx = leaf.edx,
 		.rdtscp = extended & CPUID_80000001_EDX_RDTSCP,
 		.page_1g = extended & CPUID_80000001_EDX_PAGE1G,
+		.strict = svm_moves_unchecked(),
 		.limits = svm_limits(),
 	};
 }
@@ -59,8 +61,10 @@ static int same_as_boot_cpu(const struct svm_machine *here)
 {
 	if (here->asids != svm.asids || here->edx != svm.edx || here->rdtscp != svm.rdtscp ||
 	    here->page_1g != svm.page_1g || here->limits.cr4 != svm.limits.cr4)
-		return fail(LH_UNSUPP, "svm: CPU %u differs from the boot CPU in its SVM features: "
-			    "update the firmware, or leave that CPU out", this_cpu()->index);
+		return fail(LH_UNSUPP,
+			    "svm: CPU %u differs from the boot CPU in its SVM features: "
+			    "update the firmware, or leave that CPU out",
+			    this_cpu()->index);
 	return 0;
 }
 
@@ -160,10 +164,13 @@ static void svm_set_tsc_offset(struct vcpu *vcpu, uint64_t offset)
 
 /* ---- entering ---- */
 
-#define MOV_TO_DR(n, value) __asm__ volatile("mov %0, %%db" #n : : "r"(value))
+#define MOV_TO_DR(n, value)   __asm__ volatile("mov %0, %%db" #n : : "r"(value))
 #define MOV_FROM_DR(n, value) __asm__ volatile("mov %%db" #n ", %0" : "=r"(value))
+#define DR7_ENABLED	      0xffu
+#define DR7_OFF		      0x400ull
 
-/* What VMRUN does not switch and the core does not use stays in the CPU until another vCPU comes. */
+/* What VMRUN does not switch and the core does not use stays in the CPU until another vCPU
+ * comes. */
 static void load(struct svm_vcpu *v)
 {
 	if (v->loaded)
@@ -190,15 +197,17 @@ static void svm_release(struct vcpu *vcpu)
 	v->loaded = false;
 }
 
-/* XCR0 is the guest's only inside: the core's own XSAVE needs all components. QEMU does not intercept
- * XSETBV, so the guest's may be another afterwards. */
-static void run_with_xcr0(struct svm_vcpu *v, struct svm_cpu *cpu)
+/* XCR0 is the guest's only inside: the core's own XSAVE needs all components. QEMU does not
+ * intercept XSETBV, so the guest's may be another afterwards. */
+static void run_guest(struct svm_vcpu *v, struct svm_cpu *cpu)
 {
 	const uint64_t host = fpu_xcr0();
 
 	if (host && v->vcpu.xcr0 != host)
 		xsetbv(0, v->vcpu.xcr0);
 	svm_run(ptr_to_hpa(v->vmcb).v, ptr_to_hpa(cpu->host).v, v->vcpu.gpr);
+	if (v->vmcb->save.dr7 & DR7_ENABLED) /* an exit switches them off; QEMU's does not */
+		MOV_TO_DR(7, DR7_OFF);
 	if (host) {
 		const uint64_t now = xgetbv(0);
 
@@ -208,14 +217,31 @@ static void run_with_xcr0(struct svm_vcpu *v, struct svm_cpu *cpu)
 	}
 }
 
-/* The state that VMRUN checks is checked here first if we had a hand in it; the copy is what a refusal
- * shows, since it destroys the guest's registers in the control block. */
+/* What decides VMRUN's checks has changed since it was last checked: by us, or by the guest. */
+static bool must_check(const struct svm_vcpu *v)
+{
+	const struct vmcb_save *now = &v->vmcb->save, *then = &v->entered->save;
+
+	return v->changed || now->cr0 != then->cr0 || now->cr4 != then->cr4 ||
+	       now->efer != then->efer || now->cs.attrib != then->cs.attrib;
+}
+
+/* VMRUN's checks, before it makes them: the processor would not say which one failed. The copy is
+ * what is shown after a refusal all the same, since that destroys the guest's registers in the
+ * block. */
 static bool acceptable(struct svm_vcpu *v, struct vmexit *exit)
 {
+	const struct vmcb_save *now = &v->vmcb->save;
+	struct vmcb_save *copy = &v->entered->save;
 	const char *sentence;
 
 	v->entered->ctl.event_inj = v->vmcb->ctl.event_inj;
-	if (!v->changed)
+	copy->rip = now->rip;
+	copy->rsp = now->rsp;
+	copy->rax = now->rax;
+	copy->rflags = now->rflags;
+	copy->cr3 = now->cr3;
+	if (!must_check(v))
 		return true;
 	memcpy(v->entered, v->vmcb, sizeof(*v->entered));
 	sentence = svm_check(v->vmcb, &svm.limits);
@@ -244,10 +270,11 @@ static void svm_enter(struct vcpu *vcpu, uint64_t deadline_tsc, struct vmexit *e
 
 		deadline_tsc = soon < deadline_tsc ? soon : deadline_tsc;
 	}
+	svm_strict_before_entry(v);
 	if (!acceptable(v, exit))
 		return;
 	timer_interrupt_by(deadline_tsc);
-	run_with_xcr0(v, cpu);
+	run_guest(v, cpu);
 	svm_exit(v, exit);
 }
 
@@ -262,6 +289,7 @@ const struct hvm_ops svm_ops = {
 	.flush_vm = svm_flush_vm,
 	.vcpu_create = svm_vcpu_create,
 	.vcpu_destroy = svm_vcpu_destroy,
+	.vcpu_init = svm_vcpu_init,
 	.get_sregs = svm_get_sregs,
 	.set_sregs = svm_set_sregs,
 	.skip = svm_skip,

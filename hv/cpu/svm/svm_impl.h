@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hv/core/decode.h"
 #include "hv/core/percpu.h"
 #include "hv/core/vcpu.h"
 #include "hv/cpu/hvm.h"
@@ -15,25 +16,28 @@
 
 /* Each CPU's (struct cpu.hvm_area). (c) constant (o) its CPU only */
 struct svm_cpu {
-	void *host_save;         /* (c) VM_HSAVE_PA: VMRUN's own */
-	struct vmcb *host;       /* (c) what VMLOAD gives back to the core after an exit */
-	struct asid_pool asids;  /* (o) */
+	void *host_save;	/* (c) VM_HSAVE_PA: VMRUN's own */
+	struct vmcb *host;	/* (c) what VMLOAD gives back to the core after an exit */
+	struct asid_pool asids; /* (o) */
 };
 
 /* A vCPU of ours; all members belong to the CPU that runs it. */
 struct svm_vcpu {
 	struct vcpu vcpu;
 	struct vmcb *vmcb;
-	struct vmcb *entered;    /* as it was before an entry after we changed state: for a refusal */
-	bool changed;            /* state was set by us since the last entry: check it before */
-	bool loaded;             /* DR0-3 and TSC_AUX are in this CPU's registers */
+	struct vmcb *entered; /* as it was before an entry after we changed state: for a refusal */
+	bool changed;	      /* state was set by us since the last entry: check it before */
+	bool loaded;	      /* DR0-3 and TSC_AUX are in this CPU's registers */
 	bool nmi_pending;
-	bool nmi_blocked;        /* from an NMI's delivery to its IRET */
+	bool nmi_blocked; /* from an NMI's delivery to its IRET */
+	bool iret_left;	  /* the CPU stood at that IRET, at iret_rip, when the guest was left */
+	uint64_t iret_rip;
 	uint64_t dr[4];
 	uint64_t tsc_aux;
 	struct asid asid;
-	bool window;             /* an exit is wanted when the guest can take an interrupt */
-	bool entry_shadow;       /* the last entry was into an STI or MOV-SS shadow, at entry_rip */
+	bool window;	   /* an exit is wanted when the guest can take an interrupt */
+	bool move_allowed; /* a move to CR0, CR4, DR6, DR7 has been checked: strict.c */
+	bool entry_shadow; /* the last entry was into an STI or MOV-SS shadow, at entry_rip */
 	uint64_t entry_rip;
 };
 
@@ -41,6 +45,7 @@ struct svm_vcpu {
 struct svm_machine {
 	uint32_t asids, edx; /* CPUID 8000_000Ah: number of ASIDs, features */
 	bool rdtscp, page_1g;
+	bool strict; /* the processor checks too little: strict.c */
 	struct svm_limits limits;
 	void *iopm, *msrpm; /* every VM's: all ports and all but the MSRs in the VMCB are ours */
 };
@@ -78,14 +83,22 @@ void svm_unmap(struct vm *vm, gpa_t gpa, uint64_t bytes);
 void svm_exit(struct svm_vcpu *v, struct vmexit *exit);
 void svm_skip(struct vcpu *vcpu);
 
+/* strict.c: moves to control and debug registers where the processor lets anything pass. insn: what
+ * stands at RIP, NULL if that is unknown. */
+bool svm_moves_unchecked(void);
+void svm_strict_before_entry(struct svm_vcpu *v);
+void svm_strict_exit(struct svm_vcpu *v, uint32_t code, const struct insn *insn);
+
 /* inject.c */
 bool svm_irq_ready(struct vcpu *vcpu);
 void svm_inject_irq(struct vcpu *vcpu, uint8_t vector);
 void svm_irq_window(struct vcpu *vcpu, bool wanted);
 void svm_inject_exception(struct vcpu *vcpu, uint8_t vector, int64_t error_code);
 void svm_inject_nmi(struct vcpu *vcpu);
+void svm_vcpu_init(struct vcpu *vcpu);
 void svm_iret_exit(struct svm_vcpu *v);
-/* Before an entry: a waiting NMI and the interrupt window. True: leave the guest again very soon. */
+/* Before an entry: a waiting NMI and the interrupt window. True: leave the guest again very
+ * soon. */
 bool svm_inject_before_entry(struct svm_vcpu *v);
 /* After an exit: what it cut off is injected again at the next entry. True if something was. */
 bool svm_reinject(struct svm_vcpu *v);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What stands in a vCPU's control block: what is intercepted, the state after RESET (APM 2,
- * "Processor Initialization State"), the guest's registers and MSRs. EFER.SVME is always 1 there, as
- * VMRUN demands, and never seen by the guest.
+ * "Processor Initialization State"), the guest's registers and MSRs. EFER.SVME is always 1 there,
+ * as VMRUN demands, and never seen by the guest.
  */
 #include "hv/cpu/svm/vmcb.h"
 
@@ -23,20 +23,18 @@
  * guest holds the CPU. #MC is the machine's, not the guest's. */
 #define EXCEPTIONS ((uint32_t)(BIT(1) | BIT(17) | BIT(18)))
 
-#define PAUSE_COUNT 3000 /* PAUSEs less than PAUSE_THRESHOLD cycles apart, until an exit */
+#define PAUSE_COUNT	3000 /* PAUSEs less than PAUSE_THRESHOLD cycles apart, until an exit */
 #define PAUSE_THRESHOLD 128
 
 #define ATTRIB_PRESENT BIT(7)
 #define ATTRIB_DPL     (3u << 5)
-#define DR6_RESET 0xffff0ff0u
-#define DR7_RESET 0x400u
-#define PAT_RESET 0x0007040600070406ull
-#define EFER_GUEST (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)
+#define PAT_RESET      0x0007040600070406ull
+#define EFER_GUEST     (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)
 
 #define SAVE(member) offsetof(struct vmcb_save, member)
 
 static const uint16_t segment_at[SEG_REG_COUNT] = {
-	[SEG_ES] = SAVE(es), [SEG_CS] = SAVE(cs), [SEG_SS] = SAVE(ss), [SEG_DS] = SAVE(ds),
+	[SEG_ES] = SAVE(es), [SEG_CS] = SAVE(cs), [SEG_SS] = SAVE(ss),	   [SEG_DS] = SAVE(ds),
 	[SEG_FS] = SAVE(fs), [SEG_GS] = SAVE(gs), [SEG_LDTR] = SAVE(ldtr), [SEG_TR] = SAVE(tr),
 };
 
@@ -112,11 +110,17 @@ void svm_get_sregs(struct vcpu *vcpu, struct vcpu_sregs *out)
 	struct vmcb_save *s = &to_svm(vcpu)->vmcb->save;
 
 	*out = (struct vcpu_sregs){
-		.rip = s->rip, .rflags = s->rflags,
-		.cr0 = s->cr0, .cr2 = s->cr2, .cr3 = s->cr3, .cr4 = s->cr4,
+		.rip = s->rip,
+		.rflags = s->rflags,
+		.cr0 = s->cr0,
+		.cr2 = s->cr2,
+		.cr3 = s->cr3,
+		.cr4 = s->cr4,
 		.efer = s->efer & ~EFER_SVME,
-		.gdt_base = s->gdtr.base, .gdt_limit = s->gdtr.limit,
-		.idt_base = s->idtr.base, .idt_limit = s->idtr.limit,
+		.gdt_base = s->gdtr.base,
+		.gdt_limit = s->gdtr.limit,
+		.idt_base = s->idtr.base,
+		.idt_limit = s->idtr.limit,
 	};
 	for (unsigned i = 0; i < SEG_REG_COUNT; i++) {
 		const struct vmcb_segment *g = segment(s, i);
@@ -126,15 +130,16 @@ void svm_get_sregs(struct vcpu *vcpu, struct vcpu_sregs *out)
 			out->seg[i].access |= SEG_UNUSABLE;
 	}
 	/* The CPL has a field of its own; SS.DPL need not be right for a null SS. */
-	out->seg[SEG_SS].access = (uint16_t)((out->seg[SEG_SS].access & ~ATTRIB_DPL) |
-					     (s->cpl & 3u) << 5);
+	out->seg[SEG_SS].access =
+		(uint16_t)((out->seg[SEG_SS].access & ~ATTRIB_DPL) | (s->cpl & 3u) << 5);
 }
 
 /* Whether VMRUN's checks may fail now that did not fail before. */
 static bool checked_state_differs(const struct vmcb_save *s, const struct vcpu_sregs *in)
 {
 	return s->cr0 != (in->cr0 | CR0_ET) || s->cr3 != in->cr3 || s->cr4 != in->cr4 ||
-	       s->efer != (in->efer | EFER_SVME) || s->cs.attrib != (in->seg[SEG_CS].access & 0xfff);
+	       s->efer != (in->efer | EFER_SVME) ||
+	       s->cs.attrib != (in->seg[SEG_CS].access & 0xfff);
 }
 
 void svm_set_sregs(struct vcpu *vcpu, const struct vcpu_sregs *in)
@@ -269,7 +274,7 @@ static void msr_allow(uint8_t *map, uint32_t msr)
 	const uint32_t range = msr >= 0xc0010000 ? 2 : msr >= 0xc0000000 ? 1 : 0;
 	const uint32_t bit = range * 0x4000 + 2 * (msr & 0x1fff);
 
-	map[bit / 8] &= (uint8_t)~(3u << bit % 8);
+	map[bit / 8] &= (uint8_t) ~(3u << bit % 8);
 }
 
 void svm_msrpm_fill(uint8_t *map)

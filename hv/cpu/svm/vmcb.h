@@ -12,6 +12,9 @@
 
 #include "hv/cpu/x86.h"
 
+#define DR6_RESET 0xffff0ff0u
+#define DR7_RESET 0x400u
+
 /* Control area 00Ch, "intercept vector 3" */
 #define CTL3_INTR     BIT(0)
 #define CTL3_NMI      BIT(1)
@@ -54,21 +57,25 @@
 #define NP_ENABLE  BIT(0) /* 090h */
 
 /* EVENTINJ and EXITINTINFO (APM 2, "Event Injection") */
-#define EVENT_VECTOR     0xffull
-#define EVENT_TYPE       (7ull << 8)
-#define EVENT_INTR       (0ull << 8)
-#define EVENT_NMI        (2ull << 8)
-#define EVENT_EXCEPTION  (3ull << 8)
-#define EVENT_SOFTWARE   (4ull << 8)
-#define EVENT_HAS_ERROR  BIT(11)
-#define EVENT_VALID      BIT(31)
-#define EVENT_ERROR(e)   ((uint64_t)(uint32_t)(e) << 32)
+#define EVENT_VECTOR	0xffull
+#define EVENT_TYPE	(7ull << 8)
+#define EVENT_INTR	(0ull << 8)
+#define EVENT_NMI	(2ull << 8)
+#define EVENT_EXCEPTION (3ull << 8)
+#define EVENT_SOFTWARE	(4ull << 8)
+#define EVENT_HAS_ERROR BIT(11)
+#define EVENT_VALID	BIT(31)
+#define EVENT_ERROR(e)	((uint64_t)(uint32_t)(e) << 32)
 
 #define CR8_BIT BIT(8) /* 000h and 002h: intercept of CR8 */
 
 enum svm_exit_code {
 	EXIT_CR8_READ = 0x08,
+	EXIT_CR0_WRITE = 0x10,
+	EXIT_CR4_WRITE = 0x14,
 	EXIT_CR8_WRITE = 0x18,
+	EXIT_DR6_WRITE = 0x36,
+	EXIT_DR7_WRITE = 0x37,
 	EXIT_EXCEPTION_DB = 0x41,
 	EXIT_EXCEPTION_AC = 0x51,
 	EXIT_EXCEPTION_MC = 0x52,
@@ -102,7 +109,7 @@ enum svm_exit_code {
 #define EXIT_INVALID_32 0xffffffffu /* VMEXIT_INVALID; QEMU stores only these 32 bits of -1 */
 
 /* EXITINFO1 of IOIO (APM 2, "IOIO Intercept Information") */
-#define IOIO_IN     BIT(0)
+#define IOIO_IN	    BIT(0)
 #define IOIO_STRING BIT(2)
 #define IOIO_REP    BIT(3)
 
@@ -114,7 +121,8 @@ enum svm_exit_code {
 #define NPF_WALK     BIT(33) /* in a guest page-table walk */
 
 struct vmcb_segment {
-	uint16_t selector, attrib; /* attrib: descriptor bits 40-47 and 52-55, as struct segment's */
+	uint16_t selector,
+		attrib; /* attrib: descriptor bits 40-47 and 52-55, as struct segment's */
 	uint32_t limit;
 	uint64_t base;
 };

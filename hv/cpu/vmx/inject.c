@@ -56,6 +56,26 @@ void vmx_inject_nmi(struct vcpu *vcpu)
 	vmx_of(vcpu)->nmi_wanted = true;
 }
 
+void vmx_vcpu_init(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *v = vmx_of(vcpu);
+
+	v->event = 0;
+	v->nmi_wanted = v->irq_window = false;
+	v->interruptibility = 0;
+	vmx_begin(v);
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, 0);
+	vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
+	vmcs_write(VMCS_GUEST_DEBUGCTL, 0);
+	vmcs_write(VMCS_GUEST_DR7, DR7_RESET);
+	unswitched_save(&v->regs);
+	for (unsigned i = 0; i < 4; i++)
+		v->regs.dr[i] = 0;
+	v->regs.dr6 = DR6_RESET;
+	unswitched_load(&v->regs);
+	vmx_end(v);
+}
+
 static bool is_software(uint32_t info)
 {
 	switch (EVENT_TYPE(info)) {

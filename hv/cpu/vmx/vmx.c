@@ -285,6 +285,7 @@ const struct hvm_ops vmx_ops = {
 	.flush_vm = ept_flush_vm,
 	.vcpu_create = vcpu_create,
 	.vcpu_destroy = vcpu_destroy,
+	.vcpu_init = vmx_vcpu_init,
 	.get_sregs = vmx_get_sregs,
 	.set_sregs = vmx_set_sregs,
 	.skip = vmx_skip,

@@ -140,6 +140,7 @@ void vmx_inject_irq(struct vcpu *vcpu, uint8_t vector);
 void vmx_irq_window(struct vcpu *vcpu, bool wanted);
 void vmx_inject_exception(struct vcpu *vcpu, uint8_t vector, int64_t error_code);
 void vmx_inject_nmi(struct vcpu *vcpu);
+void vmx_vcpu_init(struct vcpu *vcpu);
 void events_before_entry(struct vmx_vcpu *v);
 void events_after_exit(struct vmx_vcpu *v); /* what the exit cut off is pending again */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Is every way in which a kernel or initrd can be unfit told, and does a damaged ELF file lead
- * nothing outside of it? Images end at a page that cannot be read. Arguments: a seed and a number
+ * Is every way in which a kernel or initrd can be unfit told, and does a damaged file lead nothing
+ * outside of it? Images end at a page that cannot be read. Arguments: a seed and a number
  * of mutations.
  */
 #include "tests/unit/core/config_test.h"
@@ -42,7 +42,8 @@ static struct image good_image(void)
 }
 
 static const struct config_vm image_vm = {
-	.name = "alice", .kernel = "k.elf", .initrd = "i.cpio", .memory_mib = 64
+	.name = "alice", .kernel = "k.elf", .initrd = "i.cpio", .memory_mib = 64,
+	.bootargs = "quiet"
 };
 
 static unsigned check_image(const char *property, const void *data, size_t bytes)
@@ -77,7 +78,7 @@ static void kernels(void **state)
 
 	(void)state;
 	assert_int_equal(check_image("kernel", &image, sizeof(image)), 0);
-	BROKEN(ehdr.ident[0], 0, "is no ELF file");
+	BROKEN(ehdr.ident[0], 0, "is no kernel");
 	BROKEN(ehdr.ident[4], 1, "another processor");
 	BROKEN(ehdr.machine, 183, "another processor");
 	BROKEN(ehdr.type, 1, "not linked");
@@ -107,14 +108,14 @@ static void kernels(void **state)
 static void other_images(void **state)
 {
 	static const uint8_t gzip[64] = { 0x1f, 0x8b };
-	static uint8_t linux_image[0x300];
+	static uint8_t arm_image[64];
 
 	(void)state;
 	assert_int_equal(check_image("kernel", gzip, 64), 1);
 	assert_non_null(strstr(listed[0].text, "gzip"));
-	memcpy(linux_image + 0x202, "HdrS", 4);
-	assert_int_equal(check_image("kernel", linux_image, sizeof(linux_image)), 1);
-	assert_non_null(strstr(listed[0].text, "bzImage"));
+	memcpy(arm_image + 0x38, "ARM\x64", 4);
+	assert_int_equal(check_image("kernel", arm_image, sizeof(arm_image)), 1);
+	assert_non_null(strstr(listed[0].text, "for arm64"));
 	assert_int_equal(check_image("kernel", gzip, 0), 1);
 	assert_string_equal(listed[0].text, "k.elf is empty");
 	assert_int_equal(check_image("initrd", gzip, 64), 0);
@@ -129,6 +130,98 @@ static void other_images(void **state)
 	assert_non_null(strstr(listed[1].text, "the limit is 512"));
 	assert_int_equal(config_check_image(&image_vm, "initrd", gzip, 64 << 20, collect, NULL), 1);
 	assert_non_null(strstr(listed[2].text, "raise memory-mib"));
+}
+
+/* A Linux image as Debian's: one sector of setup, then 8 KiB that are loaded at 16 MiB. */
+enum { LINUX_SETUP = 2 * 512, LINUX_PAYLOAD = 8192, LINUX_BYTES = LINUX_SETUP + LINUX_PAYLOAD };
+
+static uint8_t *put(uint8_t *image, unsigned at, unsigned bytes, uint64_t value)
+{
+	memcpy(image + at, &value, bytes);
+	return image;
+}
+
+static uint8_t *linux_image(void)
+{
+	static uint8_t image[LINUX_BYTES];
+
+	memset(image, 0, sizeof(image));
+	put(image, 0x1f1, 1, 1);                  /* setup_sects */
+	put(image, 0x1f4, 4, LINUX_PAYLOAD / 16); /* syssize */
+	put(image, 0x200, 2, 0x6aeb);             /* jump over the header */
+	memcpy(image + 0x202, "HdrS", 4);
+	put(image, 0x206, 2, 0x20f);       /* version */
+	put(image, 0x22c, 4, 0x7fffffff);  /* initrd_addr_max */
+	put(image, 0x236, 2, 0x7f);        /* xloadflags */
+	put(image, 0x238, 4, 2047);        /* cmdline_size */
+	put(image, 0x258, 8, 16 << 20);    /* pref_address */
+	return put(image, 0x260, 4, 32 << 20); /* init_size */
+}
+
+static void assert_linux_error(const uint8_t *image, size_t bytes, const char *text)
+{
+	assert_int_equal(check_image("kernel", image, bytes), 1);
+	if (!strstr(listed[0].text, text))
+		fail_msg("wanted \"%s\", told \"%s\"", text, listed[0].text);
+}
+
+static void linux_kernels(void **state)
+{
+	(void)state;
+	assert_int_equal(check_image("kernel", linux_image(), LINUX_BYTES), 0);
+	assert_int_equal(check_image("kernel", put(linux_image(), 0x260, 4, 47 << 20), LINUX_BYTES), 0);
+	assert_linux_error(linux_image(), LINUX_BYTES - 1, "cut off: it has 8 KiB, its header tells 9");
+	assert_linux_error(linux_image(), 0x264, "cut off");
+	assert_linux_error(linux_image(), 0x263, "header of a Linux bzImage does not end");
+	assert_linux_error(put(linux_image(), 0x206, 2, 0x20b), LINUX_BYTES, "boot protocol 2.11");
+	assert_linux_error(put(linux_image(), 0x236, 2, 0), LINUX_BYTES, "32-bit Linux image");
+	assert_linux_error(put(linux_image(), 0x1f4, 4, 0), LINUX_BYTES, "cut off");
+	assert_linux_error(put(linux_image(), 0x1f4, 4, UINT32_MAX), LINUX_BYTES, "cut off");
+	assert_linux_error(put(linux_image(), 0x258, 8, 0), LINUX_BYTES, "addresses are wrong");
+	assert_linux_error(put(linux_image(), 0x258, 8, UINT64_MAX), LINUX_BYTES, "addresses are wrong");
+	assert_linux_error(put(linux_image(), 0x260, 4, 4096), LINUX_BYTES, "addresses are wrong");
+	/* 64 MiB less the reserved pages are there */
+	assert_linux_error(put(linux_image(), 0x260, 4, 48 << 20), LINUX_BYTES,
+			   "needs at least 65 MiB of memory, the VM has 64: raise memory-mib");
+	assert_linux_error(put(linux_image(), 0x258, 8, 64 << 20), LINUX_BYTES, "needs at least 97 MiB");
+	assert_linux_error(put(linux_image(), 0x238, 4, 3), LINUX_BYTES, "takes 3");
+	assert_string_equal(listed[0].property, "bootargs");
+}
+
+static unsigned check_fit(const uint8_t *image, size_t initrd_bytes)
+{
+	listed_count = 0;
+	return config_check_fit(&image_vm, image, LINUX_BYTES, initrd_bytes, collect, NULL);
+}
+
+static void linux_initrd(void **state)
+{
+	(void)state;
+	assert_int_equal(check_fit(linux_image(), 0), 0);
+	assert_int_equal(check_fit(linux_image(), (16 << 20) - 0x10000), 0);
+	assert_int_equal(check_fit(linux_image(), (16 << 20) - 0xffff), 1);
+	assert_string_equal(listed[0].property, "initrd");
+	assert_non_null(strstr(listed[0].text, "needs the first 48 of 64 MiB: raise memory-mib"));
+	assert_int_equal(check_fit(linux_image(), SIZE_MAX), 1);
+	assert_int_equal(check_fit(put(linux_image(), 0x22c, 4, (48 << 20) + 4095), 4096), 0);
+	assert_int_equal(check_fit(put(linux_image(), 0x22c, 4, (48 << 20) + 4095), 4097), 1);
+	assert_int_equal(check_fit(put(linux_image(), 0x202, 1, 0), SIZE_MAX), 0); /* not Linux */
+}
+
+static void damaged_linux_kernels(void **state)
+{
+	(void)state;
+	for (size_t bytes = 1; bytes < LINUX_BYTES; bytes++)
+		assert_true(check_image("kernel", linux_image(), bytes) > 0);
+	for (unsigned round = 0; round < mutations; round++) {
+		uint8_t *image = linux_image();
+		unsigned changes = 1 + random_word() % 4;
+
+		while (changes--)
+			image[0x1f1 + random_word() % (0x264 - 0x1f1)] = (uint8_t)random_word();
+		if (!check_image("kernel", image, LINUX_BYTES))
+			check_fit(image, (size_t)random_word() << 12);
+	}
 }
 
 static void damaged_kernels(void **state)
@@ -156,6 +249,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(kernels),
 		cmocka_unit_test(other_images),
 		cmocka_unit_test(damaged_kernels),
+		cmocka_unit_test(linux_kernels),
+		cmocka_unit_test(linux_initrd),
+		cmocka_unit_test(damaged_linux_kernels),
 	};
 
 	take_seed(argc, argv);

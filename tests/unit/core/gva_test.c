@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Does the walker see the guest's page tables as the processor does: each paging mode, page size and
- * right, the error code of each refusal, accessed and dirty bits, tables outside of RAM?
+ * Does the walker see the guest's page tables as the processor does: each paging mode, page size
+ * and right, the error code of each refusal, accessed and dirty bits, tables outside of RAM?
  *
  * Linked with hv/core/gva.c.
  */
@@ -16,15 +16,15 @@
 #include <cmocka.h>
 
 #define RAM_BYTES 0x20000u
-#define P 1u
-#define W 2u
-#define U 4u
-#define A 0x20u
-#define D 0x40u
-#define PS 0x80u
-#define NX (1ull << 63)
-#define FETCH 16u
-#define AC (1u << 18)
+#define P	  1u
+#define W	  2u
+#define U	  4u
+#define A	  0x20u
+#define D	  0x40u
+#define PS	  0x80u
+#define NX	  (1ull << 63)
+#define FETCH	  16u
+#define AC	  (1u << 18)
 
 static uint8_t ram[RAM_BYTES] __attribute__((aligned(4096)));
 static struct vm vm = { .mem = { 1, { { 0, RAM_BYTES, ram } } } };
@@ -294,7 +294,8 @@ static void test_random_tables(void **state)
 			x ^= x << 13;
 			x ^= x >> 7;
 			x ^= x << 17;
-			put64((x >> 20) % (RAM_BYTES / 8) * 8, (x & 0x800000000001ffffull) | P | W | U);
+			put64((x >> 20) % (RAM_BYTES / 8) * 8,
+			      (x & 0x800000000001ffffull) | P | W | U);
 		}
 		sregs.cr0 = CR0_PG | CR0_PE;
 		sregs.cr3 = x % (RAM_BYTES * 2);
@@ -307,11 +308,16 @@ static void test_random_tables(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_no_paging),      cmocka_unit_test(test_rights),
-		cmocka_unit_test(test_accessed_dirty), cmocka_unit_test(test_large_pages),
-		cmocka_unit_test(test_reserved),       cmocka_unit_test(test_five_levels),
-		cmocka_unit_test(test_pae),	       cmocka_unit_test(test_32_bit),
-		cmocka_unit_test(test_tables_outside), cmocka_unit_test(test_fetch),
+		cmocka_unit_test(test_no_paging),
+		cmocka_unit_test(test_rights),
+		cmocka_unit_test(test_accessed_dirty),
+		cmocka_unit_test(test_large_pages),
+		cmocka_unit_test(test_reserved),
+		cmocka_unit_test(test_five_levels),
+		cmocka_unit_test(test_pae),
+		cmocka_unit_test(test_32_bit),
+		cmocka_unit_test(test_tables_outside),
+		cmocka_unit_test(test_fetch),
 		cmocka_unit_test(test_random_tables),
 	};
 

@@ -79,7 +79,8 @@ static void test_each_check(void **state)
 		sentence = svm_check(&vmcb, &limits);
 		assert_non_null(sentence);
 		if (!strstr(sentence, table[i].word))
-			fail_msg("row %u: \"%s\", wanted something of %s", i, sentence, table[i].word);
+			fail_msg("row %u: \"%s\", wanted something of %s", i, sentence,
+				 table[i].word);
 	}
 }
 

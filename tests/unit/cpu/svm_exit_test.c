@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What does the backend make of each exit, and of events that an exit cut off; how far does it skip;
- * which MSRs may guests touch; when does an ASID become stale? No privilege is needed for any of it.
+ * What does the backend make of each exit, and of events that an exit cut off; how far does it
+ * skip; which MSRs may guests touch; when does an ASID become stale? No privilege is needed for
+ * any of it.
  *
- * Linked with hv/cpu/svm/{exit,inject,vmcb,check}.c, hv/core/decode.c.
+ * Linked with hv/cpu/svm/{exit,inject,vmcb,check,strict}.c, hv/core/decode.c.
  */
 #include "hv/core/pmm.h"
 #include "hv/cpu/svm/svm_impl.h"
@@ -41,7 +42,9 @@ void panic(const char *fmt, ...)
 
 static void begin(void)
 {
-	svm = (struct svm_machine){ .asids = 16, .rdtscp = true, .iopm = maps,
+	svm = (struct svm_machine){ .asids = 16,
+				    .rdtscp = true,
+				    .iopm = maps,
 				    .msrpm = maps + IOPM_BYTES,
 				    .limits = { 0x7ff, EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE,
 						BIT(40) - 1 } };
@@ -126,7 +129,8 @@ static void test_io(void **state)
 	assert_false(exit.io.write || exit.io.string || exit.io.rep);
 	svm_skip(&vcpu.vcpu);
 	assert_int_equal(vmcb.save.rip, 0x1001);
-	exit = exit_of(EXIT_IOIO, 0xcfcull << 16 | BIT(6) | IOIO_STRING | IOIO_REP | BIT(9), 0x1001);
+	exit = exit_of(EXIT_IOIO, 0xcfcull << 16 | BIT(6) | IOIO_STRING | IOIO_REP | BIT(9),
+		       0x1001);
 	assert_int_equal(exit.io.bytes, 4);
 	assert_int_equal(exit.io.addr_bytes, 8);
 	assert_true(exit.io.write && exit.io.string && exit.io.rep);
@@ -176,6 +180,63 @@ static void test_invalid_mov_cr(void **state)
 	assert_int_equal(vcpu.vcpu.gpr[GPR_RAX], 0x99);
 }
 
+/* Where the processor lets any value pass: what is wrong is #GP, the rest is moved by the guest. */
+static void test_strict(void **state)
+{
+	static const struct {
+		const char *code;
+		uint64_t exit, value;
+		bool allowed;
+	} table[] = {
+		{ "\x0f\x22\xc0", EXIT_CR0_WRITE, CR0_PE | CR0_PG | CR0_TS, true },
+		{ "\x0f\x22\xc0", EXIT_CR0_WRITE, CR0_PG, false },
+		{ "\x0f\x22\xc0", EXIT_CR0_WRITE, CR0_PE, false }, /* 64-bit code */
+		{ "\x0f\x22\xc0", EXIT_CR0_WRITE, CR0_PE | CR0_PG | CR0_NW, false },
+		{ "\x0f\x22\xc0", EXIT_CR0_WRITE, CR0_PE | CR0_PG | BIT(40), false },
+		{ "\x0f\x01\xf0", EXIT_CR0_WRITE, 0, true }, /* LMSW */
+		{ "\x0f\x22\xe0", EXIT_CR4_WRITE, CR4_PAE | CR4_PGE, true },
+		{ "\x0f\x22\xe0", EXIT_CR4_WRITE, CR4_PGE, false },
+		{ "\x0f\x22\xe0", EXIT_CR4_WRITE, CR4_PAE | BIT(30), false },
+		{ "\x0f\x23\xf8", EXIT_DR7_WRITE, 0x401, true },
+		{ "\x0f\x23\xf8", EXIT_DR7_WRITE, BIT(32), false },
+		{ "\x0f\x23\xf0", EXIT_DR6_WRITE, BIT(63), false },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		begin();
+		svm.strict = true;
+		vmcb.save.cr0 = CR0_PE | CR0_PG;
+		vmcb.save.cr4 = CR4_PAE;
+		memcpy(code, table[i].code, 3);
+		svm_strict_before_entry(&vcpu);
+		assert_int_equal(vmcb.ctl.cr_write, CR8_BIT | BIT(0) | BIT(4));
+		assert_int_equal(vmcb.ctl.dr_write, BIT(6) | BIT(7));
+		vmcb.save.rax = table[i].value;
+		assert_int_equal(exit_of(table[i].exit, 0, 0).kind, VMEXIT_NONE);
+		assert_int_equal(vmcb.ctl.event_inj != 0, !table[i].allowed);
+		svm_strict_before_entry(&vcpu);
+		assert_int_equal(vmcb.ctl.cr_write == CR8_BIT, table[i].allowed);
+		assert_int_equal(vmcb.ctl.dr_write == 0, table[i].allowed);
+		svm_strict_before_entry(&vcpu); /* for one entry only */
+		assert_int_equal(vmcb.ctl.dr_write, BIT(6) | BIT(7));
+	}
+}
+
+/* A single step across an instruction that exits traps behind it. */
+static void test_single_step(void **state)
+{
+	(void)state;
+	begin();
+	vmcb.save.rflags |= BIT(8);
+	memcpy(code, "\x0f\xa2", 2);
+	(void)exit_of(EXIT_CPUID, 0, 0);
+	svm_skip(&vcpu.vcpu);
+	assert_int_equal(vmcb.ctl.event_inj, EVENT_VALID | EVENT_EXCEPTION | 1);
+	assert_true(vmcb.save.dr6 & BIT(14));
+	assert_int_equal(vmcb.save.rip, 0x1002);
+}
+
 static void test_cr8(void **state)
 {
 	struct vmexit exit;
@@ -219,7 +280,8 @@ static void test_reinject(void **state)
 	/* An access while an event is delivered is no instruction to emulate. */
 	begin();
 	vmcb.ctl.exit_int_info = EVENT_VALID | EVENT_INTR | 0xec;
-	assert_int_equal(exit_of(EXIT_NPF, NPF_WRITE | BIT(32), 0xfec00000).kind, VMEXIT_MMIO_FETCH);
+	assert_int_equal(exit_of(EXIT_NPF, NPF_WRITE | BIT(32), 0xfec00000).kind,
+			 VMEXIT_MMIO_FETCH);
 }
 
 static void test_interrupts(void **state)
@@ -264,7 +326,7 @@ static void test_shadow(void **state)
 	assert_true(svm_irq_ready(v));
 }
 
-/* One NMI at a time, the next after its IRET. */
+/* One NMI at a time, the next behind the first one's IRET, which the exit finds still to be done. */
 static void test_nmi(void **state)
 {
 	(void)state;
@@ -277,7 +339,11 @@ static void test_nmi(void **state)
 	(void)svm_inject_before_entry(&vcpu);
 	assert_int_equal(vmcb.ctl.event_inj, 0);
 	(void)exit_of(EXIT_IRET, 0, 0);
-	(void)svm_inject_before_entry(&vcpu);
+	assert_true(svm_inject_before_entry(&vcpu)); /* leave it soon: nothing else would */
+	assert_int_equal(vmcb.ctl.event_inj, 0);
+	vmcb.save.rip = 0x5000;
+	(void)exit_of(EXIT_INTR, 0, 0);
+	assert_false(svm_inject_before_entry(&vcpu));
 	assert_int_equal(vmcb.ctl.event_inj, EVENT_VALID | EVENT_NMI | 2);
 }
 
@@ -340,9 +406,9 @@ static void test_msr_map(void **state)
 		open += 8 - (unsigned)__builtin_popcount(map[i]);
 	assert_int_equal(open, 2 * 10);
 	assert_int_equal(map[0x800 + 0x82 / 4] >> 2 * (0x82 % 4) & 3, 0); /* LSTAR */
-	assert_int_equal(map[0x800 + 0x80 / 4] & 3, 3);                   /* EFER */
-	assert_int_equal(map[0x174 / 4] & 3, 0);                          /* SYSENTER_CS */
-	assert_int_equal(map[0x10 / 4] & 3, 3);                           /* TSC */
+	assert_int_equal(map[0x800 + 0x80 / 4] & 3, 3);			  /* EFER */
+	assert_int_equal(map[0x174 / 4] & 3, 0);			  /* SYSENTER_CS */
+	assert_int_equal(map[0x10 / 4] & 3, 3);				  /* TSC */
 }
 
 /* More vCPUs than ASIDs on two CPUs: no number is used twice without a flush between. */
@@ -391,13 +457,14 @@ static void test_asid_epoch(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kinds),	   cmocka_unit_test(test_io),
-		cmocka_unit_test(test_skip),	   cmocka_unit_test(test_invalid_mov_cr),
-		cmocka_unit_test(test_cr8),	   cmocka_unit_test(test_reinject),
-		cmocka_unit_test(test_interrupts), cmocka_unit_test(test_shadow),
-		cmocka_unit_test(test_nmi),	   cmocka_unit_test(test_sregs),
-		cmocka_unit_test(test_msrs),	   cmocka_unit_test(test_msr_map),
-		cmocka_unit_test(test_asids),	   cmocka_unit_test(test_asid_epoch),
+		cmocka_unit_test(test_kinds),	    cmocka_unit_test(test_io),
+		cmocka_unit_test(test_skip),	    cmocka_unit_test(test_invalid_mov_cr),
+		cmocka_unit_test(test_cr8),	    cmocka_unit_test(test_strict),
+		cmocka_unit_test(test_single_step), cmocka_unit_test(test_reinject),
+		cmocka_unit_test(test_interrupts),  cmocka_unit_test(test_shadow),
+		cmocka_unit_test(test_nmi),	    cmocka_unit_test(test_sregs),
+		cmocka_unit_test(test_msrs),	    cmocka_unit_test(test_msr_map),
+		cmocka_unit_test(test_asids),	    cmocka_unit_test(test_asid_epoch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,8 +15,8 @@
 
 #include <cmocka.h>
 
-#define MIB (1ull << 20)
-#define GIB (1ull << 30)
+#define MIB	 (1ull << 20)
+#define GIB	 (1ull << 30)
 #define UNMAPPED (~0ull)
 
 struct svm_machine svm;
@@ -43,7 +43,7 @@ void page_free(void *p, size_t bytes)
 	free(p);
 }
 
-int (fail)(enum lh_err err, const char *fmt, ...)
+int(fail)(enum lh_err err, const char *fmt, ...)
 {
 	(void)fmt;
 	return err;

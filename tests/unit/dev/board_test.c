@@ -7,6 +7,8 @@
 #include "hv/core/lifecycle.h"
 #include "hv/cpu/x86.h"
 #include "hv/dev/ioapic.h"
+#include "hv/dev/pci_ports.h"
+#include "hv/dev/pcie.h"
 #include "hv/dev/power.h"
 #include "hv/dev/rtc.h"
 #include "hv/dev/uart.h"
@@ -17,6 +19,9 @@
 static struct bus io, memory;
 static struct ioapic ioapic;
 static struct uart uart;
+static struct pcie pcie;
+static struct pci_ports pci_ports;
+static struct pci_function device;
 static struct rtc rtc;
 static struct power power;
 static struct apic_message last;
@@ -37,10 +42,15 @@ static int setup(void **state)
 	memset(&memory, 0, sizeof(memory));
 	memset(&ioapic, 0, sizeof(ioapic));
 	memset(&uart, 0, sizeof(uart));
+	memset(&pcie, 0, sizeof(pcie));
+	memset(&pci_ports, 0, sizeof(pci_ports));
 	memset(&rtc, 0, sizeof(rtc));
 	sent = 0;
-	return ioapic_init(&ioapic, &fake_vm, &memory) || uart_init(&uart, "vm", &ioapic, &io) ||
-	       rtc_init(&rtc, &io) || power_init(&power, &io);
+	pci_function_init(&device, &(struct pci_identity){ .vendor = 0x1234 }, NULL);
+	pcie.device[3] = &device;
+	return ioapic_init(&ioapic, &fake_vm, &memory) || uart_init(&uart, &fake_vm, &ioapic, &io) ||
+	       rtc_init(&rtc, &io) || power_init(&power, &io) ||
+	       pci_ports_init(&pci_ports, &pcie, &io);
 }
 
 static void out(uint16_t port, unsigned bytes, uint64_t value)
@@ -54,6 +64,14 @@ static uint8_t in(uint16_t port)
 
 	assert_true(bus_access(&io, &fake_vcpu[0], port, 1, false, &value));
 	return (uint8_t)value;
+}
+
+static uint64_t in_wide(uint16_t port, unsigned bytes)
+{
+	uint64_t value = 0;
+
+	assert_true(bus_access(&io, &fake_vcpu[0], port, bytes, false, &value));
+	return value;
 }
 
 static void select_register(uint8_t reg)
@@ -202,6 +220,42 @@ static void uart_interrupts(void **state)
 	assert_int_equal(last.vector, 0x44);
 }
 
+static void uart_receives(void **state)
+{
+	(void)state;
+	ioapic_write(0x10 + 2 * GUEST_UART_IRQ, 0x44);
+	assert_true(uart_receive(&uart, 'a')); /* without FIFOs: one */
+	assert_false(uart_receive(&uart, 'b'));
+	assert_int_equal(sent, 0); /* not enabled */
+	assert_int_equal(in(0x3fd) & 1, 1);
+	out(0x3f9, 1, 1);
+	assert_int_equal(sent, 1);
+	assert_int_equal(in(0x3fa), 0x04);
+	assert_int_equal(in(0x3f8), 'a');
+	assert_int_equal(in(0x3fd) & 1, 0);
+	assert_int_equal(in(0x3fa), 0x01);
+	assert_int_equal(in(0x3f8), 'a'); /* nothing new */
+	out(0x3fa, 1, 0x81); /* FIFOs, level 8 */
+	for (unsigned i = 0; i < 16; i++) {
+		assert_int_equal(in(0x3fa) & 0x3f, i == 0 ? 1 : i < 8 ? 0x0c : 0x04);
+		assert_true(uart_receive(&uart, (char)('a' + i)));
+		assert_int_equal(sent, 2 + i); /* each is an edge */
+	}
+	assert_false(uart_receive(&uart, 'z'));
+	assert_int_equal(sent, 17);
+	for (unsigned i = 0; i < 16; i++)
+		assert_int_equal(in(0x3f8), 'a' + i);
+	assert_int_equal(in(0x3fa), 0xc1);
+	assert_true(uart_receive(&uart, 'x'));
+	out(0x3fa, 1, 0x83); /* clears the receiver's FIFO */
+	assert_int_equal(in(0x3fd) & 1, 0);
+	assert_true(uart_receive(&uart, 'y'));
+	out(0x3fa, 1, 0x80); /* so does switching the FIFOs off */
+	assert_int_equal(in(0x3fd) & 1, 0);
+	out(0x3fc, 1, 0x10); /* looped back: nothing comes in from outside */
+	assert_false(uart_receive(&uart, 'x'));
+}
+
 static void rtc_tells_the_date(void **state)
 {
 	(void)state;
@@ -210,15 +264,15 @@ static void rtc_tells_the_date(void **state)
 	out(0x70, 1, 9);
 	assert_int_equal(in(0x71), 0x26);
 	assert_int_equal(in(0x70), 0xff);
-	assert_int_equal(rtc_register(0, RTC_START + 59), 0x59);
-	assert_int_equal(rtc_register(6, RTC_START), 5); /* a Thursday */
-	assert_int_equal(rtc_register(7, RTC_START + 58 * 86400), 0x28);
-	assert_int_equal(rtc_register(8, RTC_START + 58 * 86400), 2);
-	assert_int_equal(rtc_register(7, RTC_START + (365 + 365 + 59) * 86400ull), 0x29); /* 2028 */
-	assert_int_equal(rtc_register(8, RTC_START + 364 * 86400), 0x12);
-	assert_int_equal(rtc_register(4, RTC_START + 23 * 3600), 0x23);
-	assert_int_equal(rtc_register(0x32, RTC_START), 0x20);
-	assert_int_equal(rtc_register(13, RTC_START), 0x80);
+	assert_int_equal(rtc_register(0, FAKE_DATE + 59), 0x59);
+	assert_int_equal(rtc_register(6, FAKE_DATE), 5); /* a Thursday */
+	assert_int_equal(rtc_register(7, FAKE_DATE + 58 * 86400), 0x28);
+	assert_int_equal(rtc_register(8, FAKE_DATE + 58 * 86400), 2);
+	assert_int_equal(rtc_register(7, FAKE_DATE + (365 + 365 + 59) * 86400ull), 0x29); /* 2028 */
+	assert_int_equal(rtc_register(8, FAKE_DATE + 364 * 86400), 0x12);
+	assert_int_equal(rtc_register(4, FAKE_DATE + 23 * 3600), 0x23);
+	assert_int_equal(rtc_register(0x32, FAKE_DATE), 0x20);
+	assert_int_equal(rtc_register(13, FAKE_DATE), 0x80);
 }
 
 static void power_registers(void **state)
@@ -248,9 +302,55 @@ static void power_registers(void **state)
 	assert_int_equal(in(0x64), 0xff);
 }
 
+/* Linux's own test of the mechanism (arch/x86/pci/direct.c, pci_check_type1), then accesses. */
+static void configuration_ports(void **state)
+{
+	(void)state;
+	out(0xcfb, 1, 1);
+	out(0xcf8, 4, 0x80000000);
+	assert_int_equal(in_wide(0xcf8, 4), 0x80000000);
+	assert_int_equal(in_wide(0xcfc, 4), 0xffffffff); /* no device 0 in this test */
+	out(0xcf8, 4, 0x80000000 | 3 << 11);
+	assert_int_equal(in_wide(0xcfc, 2), 0x1234);
+	assert_int_equal(in_wide(0xcfd, 1), 0x12);
+	out(0xcf8, 4, 0x80000000 | 3 << 11 | PCI_CACHE_LINE);
+	out(0xcfc, 1, 0x5a);
+	assert_int_equal(device.config[PCI_CACHE_LINE], 0x5a);
+	out(0xcf8, 4, 0x80000000 | 1 << 16 | 3 << 11); /* another bus */
+	assert_int_equal(in_wide(0xcfc, 4), 0xffffffff);
+	out(0xcf8, 4, 3 << 11); /* not enabled */
+	assert_int_equal(in_wide(0xcfc, 4), 0xffffffff);
+}
+
+/* What a guest says of itself on its console decides how its power-off is reported. */
+static void console_markers(void **state)
+{
+	static const struct { const char *text, *end; } cases[] = {
+		{ "hello\n", END_OFF },
+		{ "lasthop: end ok\n", END_OK },
+		{ "lasthop: end ok\r\n", END_OK },
+		{ "lasthop: end okay\n", END_OFF },
+		{ " lasthop: end ok\n", END_OFF },
+		{ "lasthop: end ok", END_OFF }, /* no whole line */
+		{ "lasthop: end failed no network\n", END_FAILED },
+		{ "lasthop: end ok\nlasthop: end failed\n", END_FAILED },
+		{ "lasthop: result test=tcp\nlasthop: end ok\n", END_OK },
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		setup(state);
+		for (const char *c = cases[i].text; *c; c++)
+			out(0x3f8, 1, (uint8_t)*c);
+		out(GUEST_SLEEP_CONTROL, 1, 0x34);
+		assert_string_equal(fake_end, cases[i].end);
+	}
+	assert_string_equal(fake_result, "test=tcp");
+}
+
 static void garbage_by_seed(void **state)
 {
-	static const uint16_t ports[] = { 0x3f8, 0x70, GUEST_SLEEP_CONTROL, 0xcf9, 0x64 };
+	static const uint16_t ports[] = { 0x3f8, 0x70, GUEST_SLEEP_CONTROL, 0xcf8, 0xcf9,
+					  0xcfc, 0x64 };
 	uint64_t seed = 7;
 
 	(void)state;
@@ -278,8 +378,11 @@ int main(void)
 		cmocka_unit_test_setup(uart_prints, setup),
 		cmocka_unit_test_setup(uart_is_recognised, setup),
 		cmocka_unit_test_setup(uart_interrupts, setup),
+		cmocka_unit_test_setup(uart_receives, setup),
 		cmocka_unit_test_setup(rtc_tells_the_date, setup),
 		cmocka_unit_test_setup(power_registers, setup),
+		cmocka_unit_test_setup(configuration_ports, setup),
+		cmocka_unit_test_setup(console_markers, setup),
 		cmocka_unit_test_setup(garbage_by_seed, setup),
 	};
 

@@ -18,8 +18,9 @@ DEV_VIRTIO  := $(addprefix hv/dev/,bus.c pcie.c msix.c virtio_pci.c virtio_commo
 
 $(eval $(call dev_test,bus,hv/dev/bus.c))
 $(eval $(call dev_test,pcie,hv/dev/bus.c hv/dev/pcie.c hv/dev/msix.c))
-$(eval $(call dev_test,board,$(addprefix hv/dev/,bus.c ioapic.c uart.c rtc.c power.c)))
+$(eval $(call dev_test,board,$(addprefix hv/dev/,bus.c ioapic.c uart.c rtc.c power.c \
+	pci_ports.c pcie.c) hv/core/marker.c))
 $(eval $(call dev_test,vlapic,hv/dev/bus.c hv/dev/vlapic.c hv/dev/vlapic_irq.c))
 $(eval $(call dev_test,virtio,$(DEV_VIRTIO)))
 $(eval $(call dev_test,acpi,hv/dev/acpi_tables.c $(B)/dsdt.c))
-$(eval $(call dev_test,pc,$(wildcard hv/dev/*.c) $(B)/dsdt.c tests/unit/dev/fake_switch.c))
+$(eval $(call dev_test,pc,$(wildcard hv/dev/*.c) hv/core/marker.c $(B)/dsdt.c tests/unit/dev/fake_switch.c))

@@ -9,6 +9,9 @@
 #include <unistd.h>
 
 #include "hv/core/lifecycle.h"
+#include "hv/core/report.h"
+#include "hv/core/wall.h"
+#include "hv/core/console.h"
 #include "hv/core/log.h"
 #include "hv/core/pmm.h"
 #include "hv/core/timer.h"
@@ -23,6 +26,7 @@ unsigned fake_signals[FAKE_VCPUS];
 unsigned fake_sipi;
 uint32_t fake_posted;
 const char *fake_end;
+char fake_result[256];
 char fake_console[4096];
 unsigned fake_log_lines;
 long fake_alloc_fail;
@@ -125,14 +129,17 @@ void log_limited(struct log_limit *limit, const char *fmt, ...)
 	fake_log_lines++;
 }
 
-void log_guest_char(const char *vm_name, char *line_buffer, unsigned *fill, unsigned room, char c)
+void console_guest_put(unsigned vm, char c)
 {
-	(void)vm_name;
-	(void)line_buffer;
-	(void)room;
-	*fill = c != '\n';
+	(void)vm;
 	if (console_fill < sizeof(fake_console) - 1)
 		fake_console[console_fill++] = c;
+}
+
+void console_guest_end(unsigned vm)
+{
+	if (console_fill && fake_console[console_fill - 1] != '\n')
+		console_guest_put(vm, '\n');
 }
 
 uint64_t tsc_khz(void)
@@ -143,6 +150,11 @@ uint64_t tsc_khz(void)
 uint64_t tsc_to_ns(uint64_t ticks)
 {
 	return ticks / 3;
+}
+
+uint64_t wall_ns_at(uint64_t tsc)
+{
+	return FAKE_DATE * 1000000000ull + tsc % 1000;
 }
 
 void vcpu_kick(struct vcpu *vcpu)
@@ -161,6 +173,12 @@ void vm_end(struct vm *vm, const char *end, const char *reason_fmt, ...)
 	(void)vm;
 	(void)reason_fmt;
 	fake_end = end;
+}
+
+void report_guest_result(const char *vm, const char *text)
+{
+	(void)vm;
+	snprintf(fake_result, sizeof(fake_result), "%s", text);
 }
 
 void cpu_post(struct cpu *cpu, uint32_t bits)

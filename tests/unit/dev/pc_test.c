@@ -93,7 +93,7 @@ static void addresses_nobody_claims(void **state)
 	(void)state;
 	assert_int_equal(io(0x80, 1, true, 0), 0);
 	assert_int_equal(io(0x61, 1, false, 0), 0xff);
-	assert_int_equal(io(0xcf8, 4, false, 0), 0xffffffff);
+	assert_int_equal(io(0xcd8, 4, false, 0), 0xffffffff);
 	assert_int_equal(io(0xffff, 2, false, 0), 0xffff);
 	assert_int_equal(mmio(GUEST_BAR_END - 4, 4, false, 0), 0xffffffff);
 	assert_int_equal(mmio(GUEST_BAR_END - 8, 8, false, 0), ~0ull);

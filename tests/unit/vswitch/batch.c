@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Question: does each packet go where it belongs, and is each that does not counted under its reason,
- * at the port that the reason is about?
+ * Question: does each packet go where it belongs, and is each that does not counted under its
+ * reason, at the port that the reason is about?
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -49,9 +49,9 @@ static int setup(void **state)
 
 	lan.sw = switch_create("lan");
 	for (unsigned i = 0; i < GUESTS; i++)
-		lan.g[i] = guest_create(lan.sw, &(struct guest_config){ .name = names[i],
-									.mtu = 1500,
-									.size = 128 });
+		lan.g[i] = guest_create(
+			lan.sw,
+			&(struct guest_config){ .name = names[i], .mtu = 1500, .size = 128 });
 	*state = &lan;
 	return 0;
 }
@@ -192,8 +192,11 @@ static void small_buffers(void **state)
 {
 	struct vswitch *sw = switch_create("s");
 	const struct guest_config cb = { .name = "b", .mtu = 9000, .size = 512, .rx_bytes = 200 };
-	const struct guest_config cc = { .name = "c", .mtu = 9000, .size = 8192 / 8,
-					 .rx_bytes = 32, .features = VIRTIO_NET_F_MRG_RXBUF };
+	const struct guest_config cc = { .name = "c",
+					 .mtu = 9000,
+					 .size = 8192 / 8,
+					 .rx_bytes = 32,
+					 .features = VIRTIO_NET_F_MRG_RXBUF };
 	struct guest *a = guest_create(sw, &(struct guest_config){ .name = "a" });
 	struct guest *b = guest_create(sw, &cb), *c = guest_create(sw, &cc);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Driver side of split virtqueues, as plain as can be. A slot's number times per_slot is the chain's
- * first descriptor, so that a used entry's id leads back to its slot.
+ * Driver side of split virtqueues, as plain as can be. A slot's number times per_slot is the
+ * chain's first descriptor, so that a used entry's id leads back to its slot.
  */
 #include "tests/unit/vswitch/driver.h"
 
@@ -164,9 +164,8 @@ static void write_chain(struct drv_queue *q, unsigned slot, uint64_t gpa, const 
 		gpa += piece[i];
 	}
 	if (direct < n)
-		q->desc[first + direct] = (struct drv_desc){
-			guest_gpa(q->guest, table), (n - direct) * 16, DESC_INDIRECT, 0
-		};
+		q->desc[first + direct] = (struct drv_desc){ guest_gpa(q->guest, table),
+							     (n - direct) * 16, DESC_INDIRECT, 0 };
 }
 
 static void put_avail(struct drv_queue *q, unsigned slot)

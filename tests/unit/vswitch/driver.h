@@ -15,10 +15,10 @@
 #include "tests/unit/vswitch/env.h"
 #include "vswitch/switch.h"
 
-#define DRV_BUF      16384u /* bytes of a slot's buffer */
+#define DRV_BUF	     16384u /* bytes of a slot's buffer */
 #define DRV_MAX_SIZE 1024u
-#define DRV_HDR      12u
-#define DRV_TABLE    16u    /* entries of a slot's indirect table */
+#define DRV_HDR	     12u
+#define DRV_TABLE    16u /* entries of a slot's indirect table */
 
 #define DESC_NEXT     1u
 #define DESC_WRITE    2u
@@ -33,11 +33,11 @@ struct drv_desc {
 
 /* How a packet lies in descriptors. */
 enum layout {
-	LAYOUT_ONE,      /* header and frame in one buffer */
-	LAYOUT_TWO,      /* header, frame */
-	LAYOUT_ODD,      /* header cut in two, Ethernet header cut, the rest in three */
+	LAYOUT_ONE,	 /* header and frame in one buffer */
+	LAYOUT_TWO,	 /* header, frame */
+	LAYOUT_ODD,	 /* header cut in two, Ethernet header cut, the rest in three */
 	LAYOUT_INDIRECT, /* as TWO, in an indirect table */
-	LAYOUT_MIXED,    /* header direct, the rest in an indirect table */
+	LAYOUT_MIXED,	 /* header direct, the rest in an indirect table */
 	LAYOUT_COUNT
 };
 
@@ -51,13 +51,13 @@ struct drv_queue {
 	uint16_t avail_idx, seen; /* our index; used index seen */
 	unsigned free_count;
 	uint16_t free_slot[DRV_MAX_SIZE];
-	uint32_t buf_bytes;       /* receive: size of a buffer offered, */
-	enum layout layout;       /* ... and how */
-	uint16_t kicked_at;       /* index at the last look whether it did */
+	uint32_t buf_bytes; /* receive: size of a buffer offered, */
+	enum layout layout; /* ... and how */
+	uint16_t kicked_at; /* index at the last look whether it did */
 };
 
 struct guest {
-	struct env_port env;      /* the port's owner */
+	struct env_port env; /* the port's owner */
 	struct gmem mem;
 	uint8_t *ram;
 	size_t ram_bytes, ram_used;
@@ -67,12 +67,12 @@ struct guest {
 
 struct guest_config {
 	const char *name;
-	unsigned mtu;       /* 0: 9000 */
-	unsigned size;      /* of both queues; 0: 256 */
-	unsigned per_slot;  /* descriptors of a slot; 0: 8 */
-	uint32_t rx_bytes;  /* receive buffer; 0: 2048 */
+	unsigned mtu;	   /* 0: 9000 */
+	unsigned size;	   /* of both queues; 0: 256 */
+	unsigned per_slot; /* descriptors of a slot; 0: 8 */
+	uint32_t rx_bytes; /* receive buffer; 0: 2048 */
 	enum layout rx_layout;
-	uint64_t features;  /* beside VERSION_1 */
+	uint64_t features; /* beside VERSION_1 */
 };
 
 /* A guest with both queues running and all its receive buffers offered. */
@@ -87,7 +87,8 @@ uint64_t guest_gpa(const struct guest *g, const void *p);
 
 /* Puts a packet into the transmit ring; false: full. Nothing is seen until drv_publish(). hdr: 12
  * bytes, or NULL for zeroes. */
-bool drv_send(struct guest *g, const void *hdr, const void *frame, size_t bytes, enum layout layout);
+bool drv_send(struct guest *g, const void *hdr, const void *frame, size_t bytes,
+	      enum layout layout);
 /* Offers a receive buffer of rx.buf_bytes. false: none left. */
 bool drv_offer(struct guest *g);
 /* Makes what was put visible; true: the device wants a kick. */

@@ -16,13 +16,13 @@ struct env_port {
 	_Atomic unsigned interrupts[ENV_QUEUES];
 	_Atomic unsigned more_work[ENV_QUEUES];
 	_Atomic unsigned broken[ENV_QUEUES];
-	const char *why;            /* of the last one broken */
-	enum peer_state peer;       /* answer of env_peer_state() */
+	const char *why;					 /* of the last one broken */
+	enum peer_state peer;					 /* answer of env_peer_state() */
 	void (*on_interrupt)(struct port *port, unsigned queue); /* or NULL */
 };
 
 extern _Thread_local unsigned env_this_cpu; /* answer of env_cpu() */
-extern uint64_t env_clock_us;               /* answer of env_now_us() */
+extern uint64_t env_clock_us;		    /* answer of env_now_us() */
 
 /* The n-th allocation from now fails (0: the next one); negative: none. */
 extern long env_alloc_fail;

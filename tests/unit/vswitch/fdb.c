@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Question: does the FDB find what it learned, forget what aged or left, and keep within its limits? */
+/* Question: does the FDB find what it learned, forget what aged or left, and keep within its
+ * limits? */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Question: does the switch take exactly the packets that the virtio-net and Ethernet headers allow? */
+/* Question: does the switch take exactly the packets that the virtio-net and Ethernet headers
+ * allow? */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,16 +42,16 @@ static void headers(void **state)
 		uint8_t value;
 		enum verdict want;
 	} cases[] = {
-		{ 2, 0xff, VERDICT_DELIVERED },         /* hdr_len: means nothing */
-		{ 6, 0xff, VERDICT_DELIVERED },         /* csum_start */
-		{ 10, 0xff, VERDICT_DELIVERED },        /* num_buffers */
-		{ 0, 1, VERDICT_DROP_BAD_HEADER },      /* NEEDS_CSUM */
+		{ 2, 0xff, VERDICT_DELIVERED },	   /* hdr_len: means nothing */
+		{ 6, 0xff, VERDICT_DELIVERED },	   /* csum_start */
+		{ 10, 0xff, VERDICT_DELIVERED },   /* num_buffers */
+		{ 0, 1, VERDICT_DROP_BAD_HEADER }, /* NEEDS_CSUM */
 		{ 0, 0x80, VERDICT_DROP_BAD_HEADER },
-		{ 1, 1, VERDICT_DROP_BAD_HEADER },      /* TCPV4 */
-		{ 1, 0x80, VERDICT_DROP_BAD_HEADER },   /* ECN */
-		{ 12, 0xff, VERDICT_DELIVERED },        /* destination: a group */
-		{ 18, 0x53, VERDICT_DROP_BAD_SOURCE },  /* source: a group */
-		{ 24, 0xff, VERDICT_DELIVERED },        /* type: any */
+		{ 1, 1, VERDICT_DROP_BAD_HEADER },     /* TCPV4 */
+		{ 1, 0x80, VERDICT_DROP_BAD_HEADER },  /* ECN */
+		{ 12, 0xff, VERDICT_DELIVERED },       /* destination: a group */
+		{ 18, 0x53, VERDICT_DROP_BAD_SOURCE }, /* source: a group */
+		{ 24, 0xff, VERDICT_DELIVERED },       /* type: any */
 	};
 
 	(void)state;
@@ -153,9 +154,9 @@ static void gather(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(lengths),      cmocka_unit_test(headers),
-		cmocka_unit_test(zero_source),  cmocka_unit_test(addresses),
-		cmocka_unit_test(rx_header),    cmocka_unit_test(copy_layouts),
+		cmocka_unit_test(lengths),	cmocka_unit_test(headers),
+		cmocka_unit_test(zero_source),	cmocka_unit_test(addresses),
+		cmocka_unit_test(rx_header),	cmocka_unit_test(copy_layouts),
 		cmocka_unit_test(copy_lengths), cmocka_unit_test(gather),
 	};
 

@@ -27,8 +27,7 @@ struct lan {
 static const struct guest_config sound = { .name = "vm/net0",
 					   .size = 64,
 					   .per_slot = 4,
-					   .features = VIRTIO_F_EVENT_IDX |
-						       VIRTIO_F_INDIRECT_DESC |
+					   .features = VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC |
 						       VIRTIO_NET_F_MRG_RXBUF };
 
 static void send(struct guest *g, unsigned dst, unsigned src, unsigned n)
@@ -170,8 +169,7 @@ static void broken_transmit(void **state)
 		assert_int_equal(lan->a->env.broken[1], told + 1);
 		assert_non_null(strstr(lan->a->env.why, breaks[i].why));
 		assert_int_equal(count(lan->a, STAT_queue_stopped), told + 1);
-		assert_int_equal(count(lan->a, STAT_tx_drop_broken) - drops,
-				 breaks[i].good != 0);
+		assert_int_equal(count(lan->a, STAT_tx_drop_broken) - drops, breaks[i].good != 0);
 		/* nothing more is done for it, but for the others */
 		assert_int_equal(port_service(lan->a->port, 1, 256), 0);
 		assert_int_equal(lan->a->env.broken[1], told + 1);

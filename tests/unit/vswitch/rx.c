@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Question: when several CPUs fill one receive queue, does the driver see the buffers in ring order,
- * whole, and only when filled; and what if the queue is stopped in between? The CPUs are played one
- * after the other by calling the steps of the data plane from here.
+ * Question: when several CPUs fill one receive queue, does the driver see the buffers in ring
+ * order, whole, and only when filled; and what if the queue is stopped in between? The CPUs
+ * are played one after the other by calling the steps of the data plane from here.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -168,7 +168,8 @@ static void stopped_meanwhile(void **state)
 	static const struct {
 		enum queue_state to;
 		enum stat_id id;
-	} cases[] = { { QUEUE_STOPPED, STAT_rx_drop_reset }, { QUEUE_BROKEN, STAT_rx_drop_broken } };
+	} cases[] = { { QUEUE_STOPPED, STAT_rx_drop_reset },
+		      { QUEUE_BROKEN, STAT_rx_drop_broken } };
 	struct lan *lan = *state;
 
 	for (size_t i = 0; i < 2; i++) {

@@ -101,8 +101,8 @@ static bool layout_allowed(enum layout layout, uint64_t set)
 /* Sizes around each border: header pieces, buffer sizes, the largest. */
 static void all_sizes(struct pair *p, enum layout tx, uint32_t largest)
 {
-	static const uint32_t sizes[] = { 14, 15, 20, 35, 60, 64, 100, 256, 500, 501, 1514, 2036,
-					  2037, 4084, 9014, 9018 };
+	static const uint32_t sizes[] = { 14,  15,  20,	  35,	60,   64,   100,  256,
+					  500, 501, 1514, 2036, 2037, 4084, 9014, 9018 };
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		if (sizes[i] > largest)
@@ -121,9 +121,11 @@ static void every_combination(void **state)
 		for (unsigned fb = 0; fb < 8; fb++)
 			for (unsigned l = 0; l < LAYOUT_COUNT * LAYOUT_COUNT; l++) {
 				const bool merge = features(fb) & VIRTIO_NET_F_MRG_RXBUF;
-				struct guest_config ca = { .name = "a", .size = 64,
+				struct guest_config ca = { .name = "a",
+							   .size = 64,
 							   .features = features(fa) };
-				struct guest_config cb = { .name = "b", .size = 256,
+				struct guest_config cb = { .name = "b",
+							   .size = 256,
 							   .features = features(fb) };
 				enum layout tx = l % LAYOUT_COUNT;
 				struct pair p;
@@ -312,7 +314,7 @@ static void quota_is_kept(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_combination),    cmocka_unit_test(indices_wrap),
+		cmocka_unit_test(every_combination),	cmocka_unit_test(indices_wrap),
 		cmocka_unit_test(batch_is_one_of_each), cmocka_unit_test(interrupts_by_state),
 		cmocka_unit_test(kicks_only_when_idle), cmocka_unit_test(found_without_kick),
 		cmocka_unit_test(quota_is_kept),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Question: whatever hostile guests write into their rings, does the switch stay within their memory,
- * keep its counters balanced, and go on serving two honest guests without a loss? Seeded: the first
- * argument repeats a run, the second is the number of steps.
+ * Question: whatever hostile guests write into their rings, does the switch stay within their
+ * memory, keep its counters balanced, and go on serving two honest guests without a loss?
+ * Seeded: the first argument repeats a run, the second is the number of steps.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,8 +48,8 @@ static uint64_t some_address(const struct guest *g)
 
 static uint32_t some_length(void)
 {
-	static const uint32_t lengths[] = { 0, 1, 11, 12, 13, 14, 26, 64, 1514, 9030, 0x10000,
-					    UINT32_MAX };
+	static const uint32_t lengths[] = { 0,	1,  11,	  12,	13,	 14,
+					    26, 64, 1514, 9030, 0x10000, UINT32_MAX };
 
 	return rng(3) == 0 ? 16 * rng(70) : lengths[rng(12)];
 }
@@ -108,8 +108,8 @@ static void misbehave(struct guest *g)
 	}
 }
 
-/* Nothing keeps a hostile guest from sending as somebody else, yet: so guest 2 speaks up before each
- * burst. To itself, which is dropped once it is learned. */
+/* Nothing keeps a hostile guest from sending as somebody else, yet: so guest 2 speaks up
+ * before each burst. To itself, which is dropped once it is learned. */
 static void introduce(struct guest *g, unsigned number)
 {
 	frame_make(frame, 60, number, number, 0);
@@ -149,14 +149,15 @@ static void receive_honest(struct guest *b)
 
 static struct guest *create(struct vswitch *sw, const char *name, uint64_t features)
 {
-	return guest_create(sw, &(struct guest_config){
-					.name = name, .size = 512, .rx_bytes = 2048, .features = features });
+	return guest_create(
+		sw, &(struct guest_config){
+			    .name = name, .size = 512, .rx_bytes = 2048, .features = features });
 }
 
 static void run(unsigned steps)
 {
-	static const uint64_t all = VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC |
-				    VIRTIO_NET_F_MRG_RXBUF;
+	static const uint64_t all =
+		VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC | VIRTIO_NET_F_MRG_RXBUF;
 	struct vswitch *sw = switch_create("stress");
 	struct guest *a = create(sw, "a", all), *b = create(sw, "b", all), *h[HOSTILE];
 	uint64_t stopped = 0;
@@ -181,8 +182,8 @@ static void run(unsigned steps)
 		guest_destroy(h[i]);
 	}
 	check(stopped > steps / 1000, "hardly any queue was stopped: the stress is too mild");
-	printf("PASS vswitch/stress: %u steps, %u honest packets, %lu queues stopped\n", steps, sent,
-	       (unsigned long)stopped);
+	printf("PASS vswitch/stress: %u steps, %u honest packets, %lu queues stopped\n", steps,
+	       sent, (unsigned long)stopped);
 	guest_destroy(a);
 	guest_destroy(b);
 	switch_destroy(sw);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Question: does the ring reader take every legal chain, and refuse every broken one by its name? */
+/* Question: does the ring reader take every legal chain, and refuse every broken one by its
+ * name? */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,11 +12,11 @@
 
 enum { SIZE = 8, NEXT = 1, WRITE = 2, IND = 4 };
 
-#define RAM     0x10000u  /* two extents that touch each other, elsewhere in our memory */
-#define RAM2    0x18000u
+#define RAM	0x10000u /* two extents that touch each other, elsewhere in our memory */
+#define RAM2	0x18000u
 #define RAM_END 0x20000u
-#define TABLE   0x14000u  /* an indirect table */
-#define BUF     0x15000u
+#define TABLE	0x14000u /* an indirect table */
+#define BUF	0x15000u
 
 struct desc {
 	uint64_t addr;
@@ -104,6 +105,7 @@ struct chain_case {
 	uint64_t bytes;
 };
 
+/* clang-format off */
 static const struct chain_case chains[] = {
 	{ "one", { { BUF, 100, 0, 0 } }, { { 0 } }, 0, VQ_READ, VQ_OK, 1, 100 },
 	{ "one, writable", { { BUF, 100, WRITE, 0 } }, { { 0 } }, 0, VQ_WRITE, VQ_OK, 1, 100 },
@@ -157,6 +159,7 @@ static const struct chain_case chains[] = {
 	{ "table not in RAM", { { RAM_END - 16, 32, IND, 0 } }, { { 0 } },
 	  0, VQ_READ, VQ_BAD_INDIRECT_NOT_RAM, 0, 0 },
 };
+/* clang-format on */
 
 static void chain_table(void **state)
 {
@@ -209,7 +212,9 @@ static void longest_table(void **state)
 
 static void stops_early(void **state)
 {
-	const struct desc d[] = { { BUF, 10, NEXT, 1 }, { BUF, 10, NEXT, 2 }, { BUF, 10, WRITE, 0 } };
+	const struct desc d[] = { { BUF, 10, NEXT, 1 },
+				  { BUF, 10, NEXT, 2 },
+				  { BUF, 10, WRITE, 0 } };
 
 	(void)state;
 	memcpy(low, d, sizeof(d));
@@ -239,7 +244,7 @@ static void interrupts(void **state)
 		uint16_t event, before, idx;
 		bool want;
 	} cases[] = {
-		{ 0, 0, 1, true },     { 1, 0, 1, false },    { 1, 0, 2, true },
+		{ 0, 0, 1, true },     { 1, 0, 1, false },     { 1, 0, 2, true },
 		{ 1, 1, 1, false },    { 65535, 0, 1, false }, { 65535, 65535, 0, true },
 		{ 0, 65530, 3, true }, { 3, 65530, 3, false }, { 65529, 65530, 3, false },
 	};

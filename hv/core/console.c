@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the serial line shows. All sources but the log's own lines are fetched piece by piece into
+ * `stage`, in their final form, and leave from there as the line takes them; a log line first
+ * sends the rest of the stage, which therefore ends with a line's end. Order of the sources: what
+ * of the log was missed, the shell's answers, the guests' lines in turn, the prompt.
+ *
+ * Everything is under log_lock but the guests' rings, each of which has a lock of its own, held for
+ * a copy: a guest that prints waits for nobody's serial line.
+ */
+#include "hv/core/console.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "hv/core/config.h"
+#include "hv/core/console_impl.h"
+#include "hv/core/fail.h"
+#include "hv/core/log.h"
+#include "hv/core/log_impl.h"
+#include "hv/core/pmm.h"
+#include "hv/core/serial.h"
+#include "hv/core/text_ring.h"
+
+#define RING_BYTES  (64u * 1024)
+#define GUEST_LINE  256 /* characters of a guest's line shown in one */
+#define PIECE       256
+#define STAGE_BYTES 1024
+#define DRAIN_BYTES 64 /* in one console_drain(): what a line of 115200 baud takes in 5 ms */
+#define ERASE       "\r\x1b[K" /* ECMA-48: to the line's beginning, erase to its end */
+
+/* (c) constant after console_init [g] under lock [l] under log_lock */
+static struct guest_text {
+	struct spinlock lock;
+	const char *name;      /* (c) */
+	struct text_ring ring; /* [g] */
+	uint64_t shown;        /* [l] in the log's view: up to here */
+	uint64_t seen;         /* [l] ring.total when it had no whole line to show */
+} guests[CONFIG_MAX_VMS];
+
+static unsigned guest_count;    /* (c) */
+static unsigned guest_turn;     /* [l] whose line is next */
+static int view = CONSOLE_LOG;  /* [l] */
+static uint64_t attached_at;    /* [l] in a guest's view: shown up to here */
+static struct text_ring answers; /* [l] of the shell */
+static uint64_t answers_shown;  /* [l] */
+
+static char stage[STAGE_BYTES]; /* [l] on its way out: stage[stage_at .. stage_end) */
+static unsigned stage_at, stage_end;
+
+static char edit[CONSOLE_EDIT]; /* [l] */
+static bool editing;            /* [l] there is a prompt to show */
+static bool edit_shown;         /* [l] the line shows it, and nothing came after it */
+static bool edit_changed;       /* [l] it differs from what was shown */
+
+int console_init(const struct config *config)
+{
+	for (unsigned i = 0; i <= config->vm_count; i++) {
+		struct text_ring *ring = i < config->vm_count ? &guests[i].ring : &answers;
+
+		ring->text = page_alloc(RING_BYTES);
+		if (!ring->text)
+			return fail(LH_NOMEM, "console: no memory for %u rings", config->vm_count);
+		ring->bytes = RING_BYTES;
+	}
+	for (unsigned i = 0; i < config->vm_count; i++)
+		guests[i].name = config->vms[i].name;
+	guest_count = config->vm_count;
+	return 0;
+}
+
+void console_guest_put(unsigned vm, char c)
+{
+	struct guest_text *g = &guests[vm];
+
+	spin_lock(&g->lock);
+	text_ring_put(&g->ring, &c, 1);
+	spin_unlock(&g->lock);
+}
+
+void console_guest_end(unsigned vm)
+{
+	struct guest_text *g = &guests[vm];
+	char last = '\n';
+
+	spin_lock(&g->lock);
+	if (g->ring.total)
+		text_ring_copy(&g->ring, g->ring.total - 1, &last, 1);
+	if (last != '\n')
+		text_ring_put(&g->ring, "\r\n", 2);
+	spin_unlock(&g->lock);
+}
+
+static void stage_byte(char c)
+{
+	if (stage_end < STAGE_BYTES)
+		stage[stage_end++] = c;
+}
+
+/* Text of our own: "\n" becomes CR LF. */
+static void stage_text(const char *text, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++) {
+		if (text[i] == '\n')
+			stage_byte('\r');
+		stage_byte(text[i]);
+	}
+}
+
+static void stage_string(const char *text)
+{
+	stage_text(text, strlen(text));
+}
+
+/* What comes now is no part of the prompt's line. */
+static void stage_erase(void)
+{
+	if (edit_shown)
+		stage_string(ERASE);
+	edit_shown = false;
+}
+
+static void stage_left_out(const char *prefix, uint64_t bytes)
+{
+	char note[80];
+
+	snprintf(note, sizeof(note), "%s[%llu bytes left out]\n", prefix,
+		 (unsigned long long)bytes);
+	stage_string(note);
+}
+
+static bool fill_log(void)
+{
+	char text[PIECE];
+	size_t n = log_unshown(text, sizeof(text));
+
+	if (n)
+		stage_erase();
+	stage_text(text, n);
+	return n != 0;
+}
+
+/* Whole lines, as many as fit: a line of the log may come between them. */
+static bool fill_answers(void)
+{
+	uint64_t oldest = text_ring_oldest(&answers);
+	char text[PIECE];
+	size_t n, whole;
+
+	if (answers_shown == answers.total)
+		return false;
+	stage_erase();
+	if (answers_shown < oldest) {
+		stage_left_out("", oldest - answers_shown);
+		answers_shown = oldest;
+	}
+	n = text_ring_copy(&answers, answers_shown, text, sizeof(text));
+	for (whole = n; whole && text[whole - 1] != '\n'; whole--)
+		;
+	if (whole)
+		n = whole;
+	stage_text(text, n);
+	answers_shown += n;
+	return true;
+}
+
+/* A guest's control characters must not reach the reader's terminal here: they show as '.'. */
+static void stage_guest_line(const char *name, const char *line, size_t length)
+{
+	stage_erase();
+	stage_string(name);
+	stage_string("| ");
+	for (size_t i = 0; i < length; i++) {
+		bool printable = (unsigned char)line[i] >= ' ' && line[i] != 0x7f;
+
+		if (line[i] != '\r')
+			stage_byte(printable || line[i] == '\t' ? line[i] : '.');
+	}
+	stage_string("\n");
+}
+
+/* The reader is too slow: he gets the newest quarter, so that he is not left behind again at once.
+ * Under the ring's lock. Returns how much he misses. */
+static uint64_t skip_overwritten(struct guest_text *g)
+{
+	uint64_t from = g->shown;
+
+	if (from >= text_ring_oldest(&g->ring))
+		return 0;
+	g->shown = g->ring.total - g->ring.bytes / 4;
+	return g->shown - from;
+}
+
+static bool fill_guest(struct guest_text *g)
+{
+	char line[GUEST_LINE], prefix[CONFIG_MAX_NAME + 3];
+	uint64_t lost, total;
+	size_t n, length = 0;
+
+	spin_lock(&g->lock);
+	total = g->ring.total;
+	lost = skip_overwritten(g);
+	n = g->seen == total ? 0 : text_ring_copy(&g->ring, g->shown, line, sizeof(line));
+	spin_unlock(&g->lock);
+	if (lost) {
+		snprintf(prefix, sizeof(prefix), "%s| ", g->name);
+		stage_erase();
+		stage_left_out(prefix, lost);
+		return true;
+	}
+	while (length < n && line[length] != '\n')
+		length++;
+	if (length == n && n < sizeof(line)) {
+		g->seen = total;
+		return false;
+	}
+	g->shown += length < n ? length + 1 : n;
+	stage_guest_line(g->name, line, length);
+	return true;
+}
+
+static bool fill_guests(void)
+{
+	for (unsigned i = 0; i < guest_count; i++) {
+		guest_turn = (guest_turn + 1) % guest_count;
+		if (fill_guest(&guests[guest_turn]))
+			return true;
+	}
+	return false;
+}
+
+static bool fill_edit(void)
+{
+	if (!editing || (edit_shown && !edit_changed))
+		return false;
+	stage_string(ERASE CONSOLE_PROMPT);
+	stage_string(edit);
+	edit_shown = true;
+	edit_changed = false;
+	return true;
+}
+
+/* A guest's own console: its bytes as they are. */
+static bool fill_attached(struct guest_text *g)
+{
+	char text[PIECE];
+	uint64_t lost = 0, oldest;
+	size_t n;
+
+	spin_lock(&g->lock);
+	oldest = text_ring_oldest(&g->ring);
+	if (attached_at < oldest) {
+		lost = oldest - attached_at;
+		attached_at = oldest;
+	}
+	n = text_ring_copy(&g->ring, attached_at, text, sizeof(text));
+	spin_unlock(&g->lock);
+	if (lost)
+		stage_left_out("\n", lost);
+	attached_at += n;
+	for (size_t i = 0; i < n; i++)
+		stage_byte(text[i]);
+	return n != 0;
+}
+
+/* False: nothing waits. */
+static bool fill(void)
+{
+	if (stage_at < stage_end)
+		return true;
+	stage_at = stage_end = 0;
+	if (view != CONSOLE_LOG)
+		return fill_attached(&guests[view]);
+	return fill_log() || fill_answers() || (edit_changed && fill_edit()) || fill_guests() ||
+	       fill_edit();
+}
+
+static void send_stage(void)
+{
+	serial_write_raw(stage + stage_at, stage_end - stage_at);
+	stage_at = stage_end = 0;
+}
+
+bool console_drain(void)
+{
+	bool locked = spin_lock_bounded(&log_lock), more = true;
+
+	for (unsigned left = DRAIN_BYTES; left && (more = fill());) {
+		unsigned wanted = stage_end - stage_at < left ? stage_end - stage_at : left;
+		unsigned sent = (unsigned)serial_write_some(stage + stage_at, wanted);
+
+		if (!sent)
+			break;
+		stage_at += sent;
+		left -= sent;
+	}
+	if (locked)
+		spin_unlock(&log_lock);
+	return more;
+}
+
+void console_flush(size_t bytes)
+{
+	bool more = true;
+
+	for (size_t sent = 0; more && sent < bytes;) {
+		bool locked = spin_lock_bounded(&log_lock);
+
+		more = fill();
+		sent += stage_end - stage_at;
+		send_stage();
+		if (locked)
+			spin_unlock(&log_lock);
+	}
+}
+
+bool console_log_line(const char *text, size_t bytes)
+{
+	if (view != CONSOLE_LOG)
+		return false;
+	stage_erase();
+	send_stage();
+	serial_write(text, bytes);
+	return true;
+}
+
+void console_panic(void)
+{
+	stage_at = stage_end = 0;
+	stage_string("\n");
+	if (view != CONSOLE_LOG || edit_shown)
+		send_stage();
+	stage_at = stage_end = 0;
+	view = CONSOLE_LOG;
+	editing = edit_shown = false;
+}
+
+int console_view(void)
+{
+	return view; /* changed by the one CPU that asks */
+}
+
+static void leave_view(void)
+{
+	struct guest_text *g = &guests[view];
+
+	if (g->shown < attached_at)
+		g->shown = attached_at; /* was seen */
+}
+
+void console_next_view(void)
+{
+	bool locked = spin_lock_bounded(&log_lock);
+
+	if (view != CONSOLE_LOG)
+		leave_view();
+	view = view + 1 < (int)guest_count ? view + 1 : CONSOLE_LOG;
+	stage_erase();
+	stage_string("\n[");
+	stage_string(view == CONSOLE_LOG ? "log and shell" : guests[view].name);
+	stage_string(": Ctrl-] for the next console]\n");
+	attached_at = view == CONSOLE_LOG ? 0 : text_ring_oldest(&guests[view].ring);
+	if (locked)
+		spin_unlock(&log_lock);
+}
+
+void console_edit(const char *text)
+{
+	bool locked = spin_lock_bounded(&log_lock);
+
+	editing = text != NULL;
+	edit_changed = editing;
+	if (text)
+		snprintf(edit, sizeof(edit), "%s", text);
+	if (locked)
+		spin_unlock(&log_lock);
+}
+
+bool console_answering(void)
+{
+	return answers_shown != answers.total; /* the CPU that asks is the one that puts and shows */
+}
+
+void console_write(const char *text, size_t bytes)
+{
+	bool locked = spin_lock_bounded(&log_lock);
+
+	text_ring_put(&answers, text, bytes);
+	if (locked)
+		spin_unlock(&log_lock);
+}
+
+void console_printf(const char *fmt, ...)
+{
+	char text[PIECE];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (n >= (int)sizeof(text)) {
+		n = sizeof(text) - 1;
+		text[n - 1] = '\n';
+	}
+	console_write(text, (size_t)n);
+}

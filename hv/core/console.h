@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The serial line, shared: one view of it is the log with the shell and the lines of all guests
+ * (prefixed "name| "), the others are one guest's console each; Ctrl-] goes round. What a guest
+ * prints goes into its VM's ring of 64 KiB, which outlives the VM and is shown again to who
+ * attaches; one line of the hypervisor's log goes out before log_printf() returns, all else in small
+ * pieces that never wait, by a timer of one CPU. Who prints faster than the line takes loses the
+ * oldest, and the reader is told how much.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct config;
+
+/* Rings for the VMs of the config, which stays. Before the first VM; 0 or an error, logged. */
+int console_init(const struct config *config) __attribute__((warn_unused_result));
+
+/* A character that the guest of the VM with this number sent. Any CPU; never waits for the line. */
+void console_guest_put(unsigned vm, char c);
+
+/* The guest is over: its last line may lack its end. */
+void console_guest_end(unsigned vm);
+
+/* Writes what waits to be shown, waiting for the line: `bytes` of it and a piece at most. */
+#define CONSOLE_ALL (8u << 20) /* more than all rings hold */
+void console_flush(size_t bytes);
+
+/* Polls the line from now on, on this CPU (hv/core/console_input.c). */
+void console_start(void);
+
+/* Answers MB_CONSOLE: takes what was typed, sends some of what waits. */
+void console_work(void);
+
+/* Somebody has entered a command, and this CPU is to run it by console_command(): in its run loop,
+ * with no vCPU. It takes as long as the command does. */
+bool console_command_waiting(void);
+void console_command(void);
+
+/* What the shell answers. */
+void console_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void console_write(const char *text, size_t bytes);
+
+/* --- for the log only, under log_lock --- */
+
+/* One whole line of the log: written, or not since the log is not what the line shows. */
+bool console_log_line(const char *text, size_t bytes);
+
+/* The hypervisor fails: the log is what the line shows. */
+void console_panic(void);

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The shell's commands: a table, from which `help` is made. Answers are lines of up to 80 columns.
+ * VMs and ports are looked at under vm_table_lock, and what is told of them is copied or printed
+ * meanwhile: they may end at any time.
+ */
+#include "hv/core/shell.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "hv/core/console.h"
+#include "hv/core/lifecycle.h"
+#include "hv/core/log.h"
+#include "hv/core/pmm.h"
+#include "hv/core/shell_impl.h"
+
+#define MAX_WORDS 4
+#define LOG_LINES 20
+#define LOG_BYTES (32u * 1024) /* of the log, shown by one command */
+
+struct command {
+	const char *name, *usage, *help;
+	unsigned least, most; /* arguments */
+	void (*run)(char **args, unsigned count);
+};
+
+static const struct command commands[];
+
+static const char *state_of(const struct vm *vm)
+{
+	if (!vm)
+		return "off";
+	if (atomic_load(&vm->state) != VM_RUNNING)
+		return atomic_load(&vm->state) == VM_CREATED ? "starting" : "ending";
+	return atomic_load(&vm->paused) ? "paused" : "running";
+}
+
+static void list_vm(const struct config_vm *config, const struct vm *vm)
+{
+	unsigned long long exits = 0, wakeups = 0;
+
+	for (unsigned i = 0; vm && i < vm->vcpu_count; i++) {
+		exits += atomic_load_explicit(&vm->vcpus[i]->exits, memory_order_relaxed);
+		wakeups += atomic_load_explicit(&vm->vcpus[i]->wakeups, memory_order_relaxed);
+	}
+	console_printf("%-31s %-8s %5u %7llu %12llu %11llu\n", config->name, state_of(vm),
+		       config->cpus, (unsigned long long)config->memory_mib, exits, wakeups);
+}
+
+static void vm_list(void)
+{
+	console_printf("%-31s %-8s %5s %7s %12s %11s\n", "VM", "STATE", "VCPUS", "MIB", "EXITS",
+		       "WAKEUPS");
+	spin_lock(&vm_table_lock);
+	for (unsigned i = 0; i < vm_config->vm_count; i++)
+		list_vm(&vm_config->vms[i], vm_table[i]);
+	spin_unlock(&vm_table_lock);
+	console_printf("memory: %llu of %llu KiB free\n",
+		       (unsigned long long)pmm_free_bytes() / 1024,
+		       (unsigned long long)pmm_total_bytes() / 1024);
+}
+
+/* Each vCPU dumps itself, between two exits: its registers are its CPU's until then. */
+static void vm_dump(const char *name)
+{
+	struct vm *vm = NULL;
+
+	spin_lock(&vm_table_lock);
+	for (unsigned i = 0; i < vm_config->vm_count; i++)
+		if (strcmp(vm_config->vms[i].name, name) == 0)
+			vm = vm_table[i];
+	for (unsigned i = 0; vm && i < vm->vcpu_count; i++) {
+		if (atomic_load(&vm->vcpus[i]->state) == VCPU_OFF)
+			console_printf("vCPU %u is off\n", i);
+		else
+			vcpu_signal(vm->vcpus[i], SIGNAL_DUMP, 0);
+	}
+	spin_unlock(&vm_table_lock);
+	if (!vm)
+		console_printf("vm dump: %s does not run\n", name);
+}
+
+static void vm_change(const char *verb, const char *name)
+{
+	static const struct {
+		const char *verb;
+		enum vm_command command;
+	} verbs[] = {
+		{ "start", VM_START },   { "stop", VM_STOP },     { "restart", VM_RESTART },
+		{ "pause", VM_PAUSE },   { "resume", VM_RESUME },
+	};
+	const char *why;
+
+	for (unsigned i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (strcmp(verbs[i].verb, verb) != 0)
+			continue;
+		if (vm_command(name, verbs[i].command, &why) < 0)
+			console_printf("vm %s: %s: %s\n", verb, name, why);
+		else
+			console_printf("vm %s: %s: done\n", verb, name);
+		return;
+	}
+	console_printf("vm: no command \"%s\": \"help\" lists them\n", verb);
+}
+
+static void run_vm(char **args, unsigned count)
+{
+	if (count == 1 && strcmp(args[0], "list") == 0)
+		vm_list();
+	else if (count == 1)
+		console_printf("vm: which VM? \"vm list\" shows them\n");
+	else if (strcmp(args[0], "dump") == 0)
+		vm_dump(args[1]);
+	else
+		vm_change(args[0], args[1]);
+}
+
+/* A decimal number, not more than `most`; 0: none. */
+static unsigned number(const char *text, unsigned most)
+{
+	unsigned n = 0;
+
+	for (; *text >= '0' && *text <= '9'; text++)
+		n = n > most ? n : n * 10 + (unsigned)(*text - '0');
+	if (*text)
+		return 0;
+	return n < most ? n : most;
+}
+
+static void run_log(char **args, unsigned count)
+{
+	static char text[LOG_BYTES];
+	unsigned lines = count ? number(args[0], LOG_BYTES) : LOG_LINES;
+
+	if (lines == 0)
+		console_printf("log: how many lines? \"%s\" is no number above 0\n", args[0]);
+	else
+		console_write(text, log_last(lines, text, sizeof(text)));
+}
+
+static void run_help(char **args, unsigned count)
+{
+	if (count && strcmp(args[0], "stat") == 0) {
+		stat_help();
+		return;
+	}
+	for (const struct command *c = commands; c->name; c++)
+		console_printf("%-22s %s\n", c->usage, c->help);
+	console_printf("Ctrl-] shows the next console: of each VM, then the log again\n");
+}
+
+/* Usage of one command in several rows: only the first is found. */
+static const struct command commands[] = {
+	{ "help", "help [stat]", "this list, or what the counters mean", 0, 1, run_help },
+	{ "vm", "vm list", "the VMs and their states, and the free memory", 1, 2, run_vm },
+	{ "vm", "vm start VM", "make and start it, from the same images", 1, 2, run_vm },
+	{ "vm", "vm stop VM", "end it at once, as if its power were cut", 1, 2, run_vm },
+	{ "vm", "vm restart VM", "stop it, and start it again", 1, 2, run_vm },
+	{ "vm", "vm pause VM", "its vCPUs do not run until it is resumed", 1, 2, run_vm },
+	{ "vm", "vm resume VM", "let it go on", 1, 2, run_vm },
+	{ "vm", "vm dump VM", "the registers of its vCPUs, into the log", 1, 2, run_vm },
+	{ "port", "port", "the switches' ports, what they sent and received", 0, 0, run_port },
+	{ "fdb", "fdb", "the addresses the switches have learned", 0, 0, run_fdb },
+	{ "stat", "stat [VM/NODE]", "all counters of a port, or of all together", 0, 1, run_stat },
+	{ "set", "set [POLICY VALUE]", "the switches' policies, or change one", 0, 2, run_set },
+	{ "log", "log [N]", "the last N lines of the log, else 20", 0, 1, run_log },
+	{ NULL, NULL, NULL, 0, 0, NULL },
+};
+
+/* Cuts the line at spaces; MAX_WORDS + 1: there are more than that. */
+static unsigned split(char *line, char *words[MAX_WORDS])
+{
+	unsigned count = 0;
+
+	for (char *p = line; *p; p++) {
+		if (*p == ' ') {
+			*p = '\0';
+		} else if (p == line || p[-1] == '\0') {
+			if (count == MAX_WORDS)
+				return count + 1;
+			words[count++] = p;
+		}
+	}
+	return count;
+}
+
+void shell_run(char *line)
+{
+	char *words[MAX_WORDS];
+	unsigned count = split(line, words);
+
+	if (count == 0)
+		return;
+	for (const struct command *c = commands; c->name; c++) {
+		if (strcmp(c->name, words[0]) != 0)
+			continue;
+		if (count - 1 < c->least || count - 1 > c->most)
+			console_printf("%s: wrong number of words: \"help\" shows how\n", c->name);
+		else
+			c->run(words + 1, count - 1);
+		return;
+	}
+	console_printf("no command \"%s\": \"help\" lists them\n", words[0]);
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The shell's commands about the switches. The counters, their units and what they mean come from
+ * include/lasthop/stats.h. Ports are looked at under vm_table_lock: it is held while a VM's devices
+ * go (and while they are made, nobody knows their port yet but the switch: a port shows up as soon
+ * as it exists).
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "hv/core/console.h"
+#include "hv/core/lifecycle.h"
+#include "hv/core/platform.h"
+#include "hv/core/shell_impl.h"
+#include "lasthop/stats.h"
+#include "vswitch/switch.h"
+
+#define COUNT_TEXT 16
+#define FDB_SHOWN  256u
+
+static const struct {
+	const char *name, *unit, *class, *help;
+} stats[STAT_COUNT] = {
+#define STAT_ROW(name, unit, class, help) { #name, #unit, #class, help },
+	STATS_TABLE(STAT_ROW)
+#undef STAT_ROW
+};
+
+/* At most ten characters: what is larger in thousands or millions. */
+static const char *count_text(char out[COUNT_TEXT], uint64_t n)
+{
+	static const char *const unit[] = { "", "k", "M", "G" };
+	unsigned i = 0;
+
+	for (; n > (i ? 999999999u : 9999999999u) && i < 3; i++)
+		n /= 1000;
+	snprintf(out, COUNT_TEXT, "%llu%s", (unsigned long long)n, unit[i]);
+	return out;
+}
+
+static void mac_text(char out[18], const uint8_t mac[6])
+{
+	snprintf(out, 18, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+		 mac[5]);
+}
+
+static void list_port(const struct port *port)
+{
+	uint64_t drops = port_counter_drops(port, false) + port_counter_drops(port, true);
+	char mac[18], sent[COUNT_TEXT], received[COUNT_TEXT], dropped[COUNT_TEXT];
+
+	mac_text(mac, port_mac(port));
+	console_printf("%-28s %-17s %10s %10s %10s\n", port_name(port), mac,
+		       count_text(sent, port_counter(port, STAT_tx_packets)),
+		       count_text(received, port_counter(port, STAT_rx_packets)),
+		       count_text(dropped, drops));
+}
+
+void run_port(char **args, unsigned count)
+{
+	struct port *port;
+
+	(void)args;
+	(void)count;
+	spin_lock(&vm_table_lock);
+	for (unsigned s = 0; s < vm_config->switch_count; s++) {
+		const struct vswitch *sw = platform->switch_at(s);
+
+		console_printf("switch %s\n", switch_name(sw));
+		console_printf("%-28s %-17s %10s %10s %10s\n", "PORT", "ADDRESS", "SENT",
+			       "RECEIVED", "DROPPED");
+		for (unsigned i = 0; (port = switch_port(sw, i)) != NULL; i++)
+			list_port(port);
+	}
+	spin_unlock(&vm_table_lock);
+}
+
+void run_fdb(char **args, unsigned count)
+{
+	static struct fdb_view entries[FDB_SHOWN];
+
+	(void)args;
+	(void)count;
+	spin_lock(&vm_table_lock);
+	for (unsigned s = 0; s < vm_config->switch_count; s++) {
+		const struct vswitch *sw = platform->switch_at(s);
+		unsigned n = switch_fdb(sw, entries, FDB_SHOWN);
+		char mac[18];
+
+		console_printf("switch %s\n%-17s %-31s %10s\n", switch_name(sw), "ADDRESS", "PORT",
+			       "SEEN");
+		for (unsigned i = 0; i < n; i++) {
+			mac_text(mac, entries[i].mac);
+			console_printf("%-17s %-31s %6llu s ago\n", mac,
+				       port_name(entries[i].port),
+				       (unsigned long long)(entries[i].age_us / 1000000));
+		}
+		if (n == FDB_SHOWN)
+			console_printf("only the first %u are shown\n", n);
+	}
+	spin_unlock(&vm_table_lock);
+}
+
+/* Adds the counters of the ports of that name, or of all for NULL: how many ports. */
+static unsigned sum_ports(const char *name, uint64_t sum[STAT_COUNT])
+{
+	unsigned found = 0;
+	struct port *port;
+
+	spin_lock(&vm_table_lock);
+	for (unsigned s = 0; s < vm_config->switch_count; s++) {
+		const struct vswitch *sw = platform->switch_at(s);
+
+		for (unsigned i = 0; (port = switch_port(sw, i)) != NULL; i++) {
+			if (name && strcmp(port_name(port), name) != 0)
+				continue;
+			found++;
+			for (unsigned id = 0; id < STAT_COUNT; id++)
+				sum[id] += port_counter(port, (enum stat_id)id);
+		}
+	}
+	spin_unlock(&vm_table_lock);
+	return found;
+}
+
+void run_stat(char **args, unsigned count)
+{
+	uint64_t sum[STAT_COUNT] = { 0 };
+	unsigned ports = sum_ports(count ? args[0] : NULL, sum);
+
+	if (ports == 0 && count) {
+		console_printf("stat: no port \"%s\": \"port\" lists them\n", args[0]);
+		return;
+	}
+	console_printf("%s: %u port%s\n", count ? args[0] : "all", ports, ports == 1 ? "" : "s");
+	console_printf("%-24s %20s %-8s %s\n", "COUNTER", "VALUE", "UNIT", "CLASS");
+	for (unsigned id = 0; id < STAT_COUNT; id++)
+		console_printf("%-24s %20llu %-8s %s\n", stats[id].name,
+			       (unsigned long long)sum[id], stats[id].unit, stats[id].class);
+}
+
+void stat_help(void)
+{
+	for (unsigned id = 0; id < STAT_COUNT; id++)
+		console_printf("%-22s %s\n", stats[id].name, stats[id].help);
+}
+
+/* What can be changed while packets pass. */
+struct policy {
+	const char *name, *values, *help;
+	const char *(*get)(void);
+	bool (*set)(const char *value); /* false: not one of the values */
+};
+
+static const struct policy policies[] = {
+	{ NULL, NULL, NULL, NULL, NULL }, /* the switch has none yet */
+};
+
+static void set_policy(const char *name, const char *value)
+{
+	for (const struct policy *p = policies; p->name; p++) {
+		if (strcmp(p->name, name) != 0)
+			continue;
+		if (!value || !p->set(value))
+			console_printf("set: %s takes %s\n", name, p->values);
+		else
+			console_printf("set: %s is %s\n", name, p->get());
+		return;
+	}
+	console_printf("set: no policy \"%s\": \"set\" lists them\n", name);
+}
+
+void run_set(char **args, unsigned count)
+{
+	if (count) {
+		set_policy(args[0], count > 1 ? args[1] : NULL);
+		return;
+	}
+	if (!policies[0].name)
+		console_printf("the switches of this version have no policies to set\n");
+	for (const struct policy *p = policies; p->name; p++)
+		console_printf("%-20s %-12s %s: %s\n", p->name, p->get(), p->values, p->help);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * QEMU's TCG lets a guest move values into CR0, CR4, DR6 and DR7 that a processor answers with #GP,
+ * and refuses them at the next VMRUN. There, and only there, these moves exit: a value that a
+ * processor would refuse becomes the guest's #GP (APM 2, "Control Registers", "Debug Registers"),
+ * any other one is moved by the guest itself, with the intercepts off until the next exit.
+ */
+#include "hv/core/decode.h"
+#include "hv/cpu/svm/svm_impl.h"
+
+#define HYPERVISOR_LEAF 0x40000000u
+#define ATTRIB_L	BIT(9)
+#define VECTOR_GP	13
+#define HIGH_HALF	0xffffffff00000000ull
+
+#define WRITES_CR04 ((uint16_t)(BIT(0) | BIT(4)))
+#define WRITES_DR67 ((uint16_t)(BIT(6) | BIT(7)))
+
+bool svm_moves_unchecked(void)
+{
+	const struct cpuid_regs r = cpuid(HYPERVISOR_LEAF, 0);
+
+	return cpuid(1, 0).ecx & BIT(31) && r.ebx == 0x54474354 && r.ecx == 0x43544743 &&
+	       r.edx == 0x47435447; /* "TCGTCGTCGTCG" */
+}
+
+void svm_strict_before_entry(struct svm_vcpu *v)
+{
+	struct vmcb_control *c = &v->vmcb->ctl;
+
+	if (!svm.strict)
+		return;
+	if (v->move_allowed) {
+		c->cr_write &= (uint16_t)~WRITES_CR04;
+		c->dr_write = 0;
+	} else {
+		c->cr_write |= WRITES_CR04;
+		c->dr_write = WRITES_DR67;
+	}
+	v->move_allowed = false;
+}
+
+static bool cr0_valid(const struct vmcb_save *s, uint64_t value)
+{
+	const bool code64 = s->efer & EFER_LMA && s->cs.attrib & ATTRIB_L;
+
+	if (value & HIGH_HALF || (value & CR0_PG && !(value & CR0_PE)) ||
+	    (value & CR0_NW && !(value & CR0_CD)))
+		return false;
+	if (s->cr0 & CR0_PG)
+		return value & CR0_PG || !code64;
+	return !(value & CR0_PG && s->efer & EFER_LME &&
+		 (!(s->cr4 & CR4_PAE) || s->cs.attrib & ATTRIB_L));
+}
+
+static bool cr4_valid(const struct vmcb_save *s, uint64_t value)
+{
+	if (value & ~svm.limits.cr4)
+		return false;
+	return !(s->efer & EFER_LMA) || (value & CR4_PAE && !((value ^ s->cr4) & CR4_LA57));
+}
+
+static bool valid(const struct vmcb_save *s, uint32_t code, uint64_t value)
+{
+	switch (code) {
+	case EXIT_CR0_WRITE:
+		return cr0_valid(s, value);
+	case EXIT_CR4_WRITE:
+		return cr4_valid(s, value);
+	default: /* DR6, DR7 */
+		return !(value & HIGH_HALF);
+	}
+}
+
+/* LMSW and CLTS cannot do wrong; nor is it decided here if the code is another one by now. */
+void svm_strict_exit(struct svm_vcpu *v, uint32_t code, const struct insn *insn)
+{
+	const bool wide = v->vmcb->save.efer & EFER_LMA && v->vmcb->save.cs.attrib & ATTRIB_L;
+	uint64_t value;
+
+	if (insn && (insn->op == OP_MOV_CR || insn->op == OP_MOV_DR)) {
+		value = v->vcpu.gpr[insn->base];
+		if (!wide)
+			value = (uint32_t)value;
+		if (!valid(&v->vmcb->save, code, value)) {
+			svm_inject_exception(&v->vcpu, VECTOR_GP, 0);
+			return;
+		}
+	}
+	v->move_allowed = true;
+}

@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Does each reader of the serial line see all of what is meant for him, in whole lines and once,
+ * however slow the line is; is what is typed edited, or given to the guest that is shown? Faked: the
+ * UART, which takes `room` bytes at a time, the guest that receives, the timer. The log is real.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <asm/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "hv/core/config.h"
+#include "hv/core/console.h"
+#include "hv/core/console_impl.h"
+#include "hv/core/lifecycle.h"
+#include "hv/core/log.h"
+#include "hv/core/percpu.h"
+#include "hv/core/platform.h"
+#include "hv/core/pmm.h"
+#include "hv/core/serial.h"
+#include "hv/core/shell.h"
+#include "hv/core/timer.h"
+
+#include <cmocka.h>
+
+#define SHOWN_BYTES (1u << 20)
+
+static char shown[SHOWN_BYTES];
+static size_t shown_bytes;
+static size_t room;             /* what the UART takes in one console_work() */
+static size_t taken;            /* of it */
+static const char *typed = "";
+static char received[400];      /* by the guest */
+static size_t received_bytes, guest_room;
+static char command[CONSOLE_EDIT];
+static unsigned commands;
+static struct config config = { .vm_count = 2 };
+static struct cpu cpu;
+static struct vm guest;
+
+struct spinlock vm_table_lock;
+struct vm *vm_table[CONFIG_MAX_VMS];
+
+static void show(char c)
+{
+	assert_true(shown_bytes < SHOWN_BYTES - 1);
+	shown[shown_bytes++] = c;
+	shown[shown_bytes] = '\0';
+}
+
+void serial_write(const char *text, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++) {
+		if (text[i] == '\n')
+			show('\r');
+		show(text[i]);
+	}
+}
+
+void serial_write_raw(const char *bytes, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		show(bytes[i]);
+}
+
+size_t serial_write_some(const char *bytes, size_t count)
+{
+	size_t n = 0;
+
+	for (; n < count && taken < room; n++, taken++)
+		show(bytes[n]);
+	return n;
+}
+
+bool serial_present(void)
+{
+	return true;
+}
+
+int serial_read(void)
+{
+	return *typed ? (unsigned char)*typed++ : -1;
+}
+
+void *page_alloc(size_t bytes)
+{
+	return calloc(1, bytes);
+}
+
+void panic(const char *fmt, ...)
+{
+	(void)fmt;
+	abort();
+}
+
+uint64_t tsc_khz(void)
+{
+	return 0;
+}
+
+uint64_t tsc_to_ns(uint64_t ticks)
+{
+	return ticks;
+}
+
+uint64_t tsc_from_us(uint64_t us)
+{
+	return us;
+}
+
+void timer_init(struct timer *timer, void (*fire)(struct timer *))
+{
+	timer->fire = fire;
+}
+
+void timer_set(struct timer *timer, uint64_t deadline_tsc)
+{
+	(void)timer;
+	(void)deadline_tsc;
+}
+
+void cpu_post(struct cpu *to, uint32_t bits)
+{
+	(void)to;
+	(void)bits;
+}
+
+void shell_run(char *line)
+{
+	snprintf(command, sizeof(command), "%s", line);
+	commands++;
+	console_printf("answer to %s\nand its end\n", line);
+}
+
+static bool guest_receives(struct vm *vm, char c)
+{
+	assert_ptr_equal(vm, &guest);
+	if (received_bytes >= guest_room || received_bytes >= sizeof(received) - 1)
+		return false;
+	received[received_bytes++] = c;
+	return true;
+}
+
+static const struct platform_ops fake_platform = { .console_input = guest_receives };
+const struct platform_ops *platform = &fake_platform;
+
+/* One tick of the timer, and the run loop after it. */
+static void tick(void)
+{
+	taken = 0;
+	console_work();
+	console_command();
+}
+
+static void ticks(unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		tick();
+}
+
+static void clear(void)
+{
+	shown_bytes = 0;
+	shown[0] = '\0';
+}
+
+static void type(const char *text)
+{
+	typed = text;
+	ticks(20);
+}
+
+static void guest_prints(unsigned vm, const char *text)
+{
+	while (*text)
+		console_guest_put(vm, *text++);
+}
+
+/* Shown with all that was taken back (behind a CR and ESC [ K) left out. */
+static const char *settled(void)
+{
+	static char out[SHOWN_BYTES];
+	size_t n = 0, line = 0;
+
+	for (size_t i = 0; i < shown_bytes; i++) {
+		if (strncmp(shown + i, "\r\x1b[K", 4) == 0) {
+			n = line;
+			i += 3;
+		} else if (shown[i] != '\r') {
+			out[n++] = shown[i];
+			if (shown[i] == '\n')
+				line = n;
+		}
+	}
+	out[n] = '\0';
+	return out;
+}
+
+static int set_up_all(void **state)
+{
+	(void)state;
+	snprintf(config.vms[0].name, sizeof(config.vms[0].name), "alice");
+	snprintf(config.vms[1].name, sizeof(config.vms[1].name), "bob");
+	cpu.self = &cpu;
+	syscall(SYS_arch_prctl, ARCH_SET_GS, &cpu);
+	if (console_init(&config))
+		return -1;
+	console_start();
+	return 0;
+}
+
+/* The log's view, nothing waiting, nothing typed. */
+static int set_up(void **state)
+{
+	(void)state;
+	room = 64;
+	guest_room = 0;
+	received_bytes = commands = 0;
+	memset(received, 0, sizeof(received));
+	typed = "";
+	vm_table[0] = &guest;
+	while (console_view() != CONSOLE_LOG)
+		console_next_view();
+	console_edit(NULL);
+	console_flush(CONSOLE_ALL);
+	clear();
+	return 0;
+}
+
+static void guests_lines_are_prefixed(void **state)
+{
+	(void)state;
+	guest_prints(0, "hello\r\nhalf");
+	guest_prints(1, "\x1b[2Jdanger\tok\x7f\n\n");
+	assert_string_equal(shown, "");
+	ticks(3);
+	assert_string_equal(settled(), "bob| .[2Jdanger\tok.\nalice| hello\nbob| \n");
+	clear();
+	console_guest_end(0);
+	console_guest_end(0);
+	ticks(3);
+	assert_string_equal(settled(), "alice| half\n");
+}
+
+static void log_lines_go_out_at_once_and_mix_with_nothing(void **state)
+{
+	(void)state;
+	room = 5;
+	guest_prints(0, "a line of the guest\n");
+	tick();
+	assert_string_equal(settled(), "alice");
+	log_printf("fact");
+	assert_string_equal(settled(), "alice| a line of the guest\n[    0.000000] fact\n");
+	ticks(5);
+	assert_string_equal(settled(), "alice| a line of the guest\n[    0.000000] fact\n");
+}
+
+static void slow_line_gets_all(void **state)
+{
+	char expected[200];
+
+	(void)state;
+	for (room = 1; room < 20; room++) {
+		clear();
+		snprintf(expected, sizeof(expected), "bob| number %zu\n", room);
+		guest_prints(1, expected + 5);
+		ticks(60);
+		assert_string_equal(settled(), expected);
+	}
+}
+
+static void overrun_is_told(void **state)
+{
+	unsigned long long lost;
+	char last[64], *note;
+
+	(void)state;
+	for (unsigned i = 0; i < 10000; i++) {
+		snprintf(last, sizeof(last), "line %05u\n", i);
+		guest_prints(0, last);
+	}
+	ticks(2000);
+	note = strstr(shown, "alice| [");
+	assert_ptr_equal(note, shown);
+	assert_int_equal(sscanf(note, "alice| [%llu bytes left out]", &lost), 1);
+	assert_int_equal(lost, 10000 * 11 - 16384);
+	assert_non_null(strstr(shown, "alice| line 09999\r\n"));
+if (strstr(note + 1, "left out")) {printf("DBG %.200s\n", strstr(note+1,"left out")-100);}
+}
+
+static void attached_sees_the_ring_and_no_log(void **state)
+{
+	const char *was;
+
+	(void)state;
+	guest_prints(0, "before\r\n");
+	ticks(3);
+	clear();
+	type("\x1d");
+	ticks(2000); /* a full ring */
+	assert_non_null(was = strstr(shown, "[alice: Ctrl-] for the next console]\r\n"));
+	assert_non_null(strstr(was, "before\r\n"));
+	clear();
+	guest_prints(0, "\x1b[1mraw\n");
+	guest_prints(1, "bob's\n");
+	log_printf("while away");
+	ticks(3);
+	assert_string_equal(shown, "\x1b[1mraw\n");
+	clear();
+	type("\x1d\x1d");
+	assert_non_null(was = strstr(settled(), "[log and shell: "));
+	assert_non_null(strstr(was, "[    0.000000] while away\nbob| bob's\nlasthop> "));
+	assert_null(strstr(was, "raw")); /* was seen */
+	clear();
+	log_printf("again");
+	assert_string_equal(settled(), "[    0.000000] again\n");
+}
+
+static void typed_lines_are_edited(void **state)
+{
+	static const struct {
+		const char *typed, *command;
+	} cases[] = {
+		{ "vm list\r", "vm list" },      { "port\n", "port" },
+		{ "vx\bm\x7fm list\r", "vm list" }, { "junk\x15stat\r", "stat" },
+		{ "\b\b\x7flog\r", "log" },      { "a\x1b[Ab\x1b[1;5Cc\x1bOPd\r", "abcd" },
+		{ "\r", "" },                    { "tab\there\x01\r", "tabhere" },
+	};
+	char echo[3 * CONSOLE_EDIT];
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		set_up(NULL);
+		commands = 0;
+		type(cases[i].typed);
+		assert_int_equal(commands, 1);
+		assert_string_equal(command, cases[i].command);
+		snprintf(echo, sizeof(echo), "lasthop> %s\nanswer to %s\nand its end\nlasthop> ",
+			 command, command);
+		assert_string_equal(settled(), echo);
+	}
+	commands = 0;
+	type("one\r\ntwo\r\n");
+	assert_int_equal(commands, 2);
+	assert_string_equal(command, "two");
+}
+
+static void long_lines_are_cut(void **state)
+{
+	char line[300];
+
+	(void)state;
+	memset(line, 'x', sizeof(line));
+	line[sizeof(line) - 2] = '\r';
+	line[sizeof(line) - 1] = '\0';
+	type(line);
+	ticks(50);
+	assert_int_equal(commands, 1);
+	assert_int_equal(strlen(command), CONSOLE_EDIT - 1);
+}
+
+static void prompt_gives_way_and_comes_back(void **state)
+{
+	(void)state;
+	type("sta");
+	assert_string_equal(settled(), "lasthop> sta");
+	log_printf("fact");
+	assert_string_equal(settled(), "[    0.000000] fact\n");
+	tick();
+	assert_string_equal(settled(), "[    0.000000] fact\nlasthop> sta");
+	guest_prints(0, "line\n");
+	tick();
+	assert_string_equal(settled(), "[    0.000000] fact\nalice| line\nlasthop> sta");
+	type("t\r");
+	assert_string_equal(command, "stat");
+}
+
+static void attached_guest_receives(void **state)
+{
+	char many[1000];
+
+	(void)state;
+	guest_room = 3;
+	type("\x1dhello");
+	assert_string_equal(received, "hel");
+	guest_room = 100;
+	ticks(2);
+	assert_string_equal(received, "hello");
+	guest_room = 0;
+	memset(many, 'm', sizeof(many));
+	many[sizeof(many) - 1] = '\0';
+	typed = many;
+	ticks(40);
+	type("\x1d"); /* not stopped by a guest that takes nothing */
+	assert_int_equal(console_view(), 1);
+	vm_table[1] = NULL; /* does not run: what is typed goes nowhere */
+	type("lost\x1dlog\r");
+	assert_int_equal(console_view(), CONSOLE_LOG);
+	assert_string_equal(command, "log");
+	assert_string_equal(received, "hello");
+}
+
+static void command_typed_before_leaving_is_run(void **state)
+{
+	(void)state;
+	guest_room = 100;
+	type("stat\r\x1dx");
+	assert_int_equal(commands, 1);
+	assert_string_equal(command, "stat");
+	assert_string_equal(received, "x");
+}
+
+static void flush_is_bounded(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 1000; i++)
+		guest_prints(0, "0123456789\n");
+	console_flush(100);
+	assert_in_range(shown_bytes, 100, 100 + 300);
+	console_flush(CONSOLE_ALL);
+	assert_int_equal(shown_bytes, 1000 * strlen("alice| 0123456789\r\n"));
+}
+
+static void panic_shows_the_log(void **state)
+{
+	(void)state;
+	type("\x1d");
+	guest_prints(0, "half a li");
+	tick();
+	console_panic();
+	clear();
+	log_printf("panic: reason");
+	set_up(NULL);
+	log_printf("panic: reason");
+	assert_string_equal(settled(), "[    0.000000] panic: reason\n");
+}
+
+static void garbage_by_seed(void **state)
+{
+	unsigned rounds = getenv("LASTHOP_SOAK") ? 2000000 : 40000;
+	uint64_t x = 88172645463325252;
+	char text[8] = "";
+
+	(void)state;
+	for (unsigned i = 0; i < rounds; i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		room = x >> 8 & 63;
+		guest_room = x & 1 ? received_bytes + 1 : 0;
+		received_bytes %= sizeof(received) - 2;
+		text[0] = (char)(x >> 16 & 7 ? x >> 24 : 0x1d);
+		text[1] = (char)(x >> 32);
+		typed = text;
+		for (unsigned n = x >> 40 & 127; n; n--)
+			console_guest_put(x >> 50 & 1, (char)(x >> n % 56));
+		if (i % 16 == 0)
+			log_printf("%s", text);
+		tick();
+		if (shown_bytes > SHOWN_BYTES / 2)
+			clear();
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(guests_lines_are_prefixed, set_up),
+		cmocka_unit_test_setup(log_lines_go_out_at_once_and_mix_with_nothing, set_up),
+		cmocka_unit_test_setup(slow_line_gets_all, set_up),
+		cmocka_unit_test_setup(overrun_is_told, set_up),
+		cmocka_unit_test_setup(attached_sees_the_ring_and_no_log, set_up),
+		cmocka_unit_test_setup(typed_lines_are_edited, set_up),
+		cmocka_unit_test_setup(long_lines_are_cut, set_up),
+		cmocka_unit_test_setup(prompt_gives_way_and_comes_back, set_up),
+		cmocka_unit_test_setup(attached_guest_receives, set_up),
+		cmocka_unit_test_setup(command_typed_before_leaving_is_run, set_up),
+		cmocka_unit_test_setup(flush_is_bounded, set_up),
+		cmocka_unit_test_setup(panic_shows_the_log, set_up),
+		cmocka_unit_test_setup(garbage_by_seed, set_up),
+	};
+
+	return cmocka_run_group_tests(tests, set_up_all, NULL);
+}
