@@ -15,6 +15,7 @@ struct category {
 	const char *name;
 	abuse_act *act;
 	abuse_act *mend; /* after each round, may be NULL: what the next rounds need */
+	unsigned limit_ms; /* for each of them */
 };
 
 /* random.c: of the round that runs */

@@ -13,13 +13,14 @@
 #include "guest/lib/runtime.h"
 #include "guest/lib/string.h"
 
-enum { LIMIT_MS = 20, DEFAULT_ROUNDS = 100 };
+enum { DEFAULT_ROUNDS = 100 };
 
 static const struct category categories[] = {
-	{ "msr", act_msr, NULL },   { "mmio", act_mmio, NULL },   { "vq", act_vq, mend_vq },
-	{ "pci", act_pci, mend_pci }, { "apic", act_apic, mend_apic }, { "io", act_io, NULL },
-	{ "hcall", act_hcall, NULL }, { "cr", act_cr, mend_cr },     { "insn", act_insn, NULL },
-	{ "storm", act_storm, NULL },
+	{ "msr", act_msr, NULL, 20 },	    { "mmio", act_mmio, NULL, 100 },
+	{ "vq", act_vq, mend_vq, 200 },	    { "pci", act_pci, mend_pci, 200 },
+	{ "apic", act_apic, mend_apic, 50 }, { "io", act_io, NULL, 50 },
+	{ "hcall", act_hcall, NULL, 50 },   { "cr", act_cr, mend_cr, 50 },
+	{ "insn", act_insn, NULL, 10 },	    { "storm", act_storm, NULL, 20 },
 };
 
 /* Is the name one of a comma-separated list? No list: all are. */
@@ -50,9 +51,9 @@ static void run(unsigned index, uint64_t seed, uint64_t first, uint64_t rounds, 
 		if (trace)
 			print("abuse: %s round %lu\n", c->name, round);
 		random_seed(seed, index, round);
-		attempt(c->act, LIMIT_MS);
+		attempt(c->act, c->limit_ms);
 		if (c->mend)
-			attempt(c->mend, LIMIT_MS);
+			attempt(c->mend, c->limit_ms);
 	}
 	print("abuse: %s: %lu rounds, %lu faults, %lu cut off\n", c->name, rounds,
 	      recover_faults - faults, recover_timeouts - timeouts);

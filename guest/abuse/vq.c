@@ -9,7 +9,7 @@
 #include "guest/lib/string.h"
 #include "guest/lib/virtio_pci.h"
 
-enum { RX, TX, QUEUES = 4, MAX_SIZE = 256, DESC_BYTES = 16 };
+enum { RX, TX, QUEUES = 4, MAX_SIZE = 256, FILLED = 20, DESC_BYTES = 16 };
 enum { DEVICES = 2, RESET = 0, PAIR_CONTROL_QUEUES = 3 };
 
 static struct virtio_device dev;
@@ -158,22 +158,29 @@ static void make_desc(struct vq_desc *d, unsigned i, unsigned n, bool write, boo
 	*d = made;
 }
 
+static void fill_indirect(struct vq_desc *table, bool write)
+{
+	for (unsigned i = 0; i < FILLED; i++) {
+		struct vq_desc made;
+
+		make_desc(&made, i, FILLED, write, true);
+		memcpy(table + i, &made, sizeof(made));
+	}
+}
+
 static void fill(struct queue *q, bool write)
 {
-	if (!q->size || q->size > MAX_SIZE || !in_arena(q->desc, (uint64_t)DESC_BYTES * q->size))
+	unsigned n = q->size < FILLED ? q->size : FILLED;
+
+	if (!n || q->size > MAX_SIZE || !in_arena(q->desc, (uint64_t)DESC_BYTES * q->size))
 		return;
-	for (unsigned i = 0; i < q->size; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		struct vq_desc *d = (struct vq_desc *)q->desc + i, made;
 
 		make_desc(&made, i, q->size, write, false);
 		memcpy(d, &made, sizeof(made));
-		if (made.flags & VQ_DESC_INDIRECT && in_arena(made.address, 20 * 16))
-			for (unsigned k = 0; k < 20; k++) {
-				struct vq_desc inner;
-
-				make_desc(&inner, k, 20, write, true);
-				memcpy((struct vq_desc *)made.address + k, &inner, sizeof(inner));
-			}
+		if (made.flags & VQ_DESC_INDIRECT && in_arena(made.address, FILLED * DESC_BYTES))
+			fill_indirect((struct vq_desc *)made.address, write);
 	}
 }
 
@@ -186,7 +193,8 @@ static void push(struct queue *q)
 		return;
 	for (unsigned i = 0; i < n; i++)
 		avail[2 + q->index++ % q->size] =
-			(uint16_t)(one_in(20) ? random_value() : random_below(q->size));
+			(uint16_t)(one_in(20) ? random_value()
+						      : random_below(one_in(8) ? q->size : 1 + q->size % FILLED));
 	if (one_in(16))
 		q->index = (uint16_t)random_value();
 	avail[1] = q->index;

@@ -11,8 +11,8 @@
 /* offsets of the document's "The Real-Mode Kernel Header" */
 enum {
 	AT_SETUP_SECTS = 0x1f1,
-	AT_SYSSIZE = 0x1f4,     /* in 16 bytes */
-	AT_JUMP = 0x200,        /* its second byte ends the header */
+	AT_SYSSIZE = 0x1f4, /* in 16 bytes */
+	AT_JUMP = 0x200,    /* its second byte ends the header */
 	AT_MAGIC = 0x202,
 	AT_VERSION = 0x206,
 	AT_INITRD_MAX = 0x22c,
@@ -85,7 +85,8 @@ static void memory_fail(struct config_reporter *r, const struct config_vm *vm,
 {
 	uint64_t wanted = image->load_address + image->init_bytes + GUEST_ACPI_BYTES;
 
-	config_fail(r, "kernel", "%s needs at least %lu MiB of memory, the VM has %lu: raise memory-mib",
+	config_fail(r, "kernel",
+		    "%s needs at least %lu MiB of memory, the VM has %lu: raise memory-mib",
 		    vm->kernel, (unsigned long)((wanted + MIB - 1) / MIB),
 		    (unsigned long)vm->memory_mib);
 }
@@ -97,25 +98,28 @@ void config_check_bzimage(struct config_reporter *r, const struct config_vm *vm,
 	size_t cmdline = strlen(vm->bootargs);
 
 	if (image->version < VERSION_2_12)
-		config_fail(r, "kernel", "%s is a Linux image of boot protocol %u.%u: 2.12 (Linux 3.8) "
-			    "or later is wanted", vm->kernel, image->version >> 8,
-			    image->version & 0xff);
+		config_fail(r, "kernel",
+			    "%s is a Linux image of boot protocol %u.%u: 2.12 (Linux 3.8) "
+			    "or later is wanted",
+			    vm->kernel, image->version >> 8, image->version & 0xff);
 	else if (!(image->xloadflags & BZIMAGE_XLF_KERNEL_64))
 		config_fail(r, "kernel", "%s is a 32-bit Linux image: one for x86-64 is wanted",
 			    vm->kernel);
 	else if (!image->payload_bytes || image->payload_at > bytes ||
 		 image->payload_bytes > bytes - image->payload_at)
-		config_fail(r, "kernel", "%s is damaged or cut off: it has %lu KiB, its header tells %lu",
+		config_fail(r, "kernel",
+			    "%s is damaged or cut off: it has %lu KiB, its header tells %lu",
 			    vm->kernel, (unsigned long)(bytes >> 10),
 			    (unsigned long)((image->payload_at + image->payload_bytes) >> 10));
 	else if (image->load_address < GUEST_HIGH_RAM || image->load_address % PAGE ||
 		 image->load_address > UINT32_MAX || image->init_bytes < image->payload_bytes)
-		config_fail(r, "kernel", "%s is damaged: its header's addresses are wrong", vm->kernel);
+		config_fail(r, "kernel", "%s is damaged: its header's addresses are wrong",
+			    vm->kernel);
 	else if (cmdline > image->cmdline_bytes)
 		config_fail(r, "bootargs", "%lu characters are too many: %s takes %u",
 			    (unsigned long)cmdline, vm->kernel, image->cmdline_bytes);
-	else if (vm->memory_mib && (image->load_address > end ||
-				    image->init_bytes > end - image->load_address))
+	else if (vm->memory_mib &&
+		 (image->load_address > end || image->init_bytes > end - image->load_address))
 		memory_fail(r, vm, image);
 }
 
@@ -132,9 +136,10 @@ unsigned config_check_fit(const struct config_vm *vm, const void *kernel, size_t
 	if (bzimage_initrd_at(&image, initrd_bytes, end))
 		return 0;
 	config_format(r.node, sizeof(r.node), "/vms/%s", vm->name);
-	config_fail(&r, "initrd", "%s with %lu MiB does not fit behind the kernel, which needs the "
-		    "first %lu of %lu MiB: raise memory-mib", vm->initrd,
-		    (unsigned long)((initrd_bytes + MIB - 1) / MIB),
+	config_fail(&r, "initrd",
+		    "%s with %lu MiB does not fit behind the kernel, which needs the "
+		    "first %lu of %lu MiB: raise memory-mib",
+		    vm->initrd, (unsigned long)((initrd_bytes + MIB - 1) / MIB),
 		    (unsigned long)((kernel_end + MIB - 1) / MIB), (unsigned long)vm->memory_mib);
 	return r.errors;
 }

@@ -22,6 +22,7 @@ struct vm *vm_table[CONFIG_MAX_VMS];
 const struct config *vm_config;
 
 static const struct handover *images; /* for as long as the core runs */
+static uint64_t free_before;          /* bytes, before the first VM was made */
 static bool making[CONFIG_MAX_VMS];   /* under vm_table_lock: being made, not in the table yet */
 static _Atomic unsigned vms_live;     /* started, and not reaped or to start again */
 static _Atomic unsigned vms_ended;    /* and not reaped yet */
@@ -45,6 +46,7 @@ int lifecycle_start(const struct config *config, const struct handover *h)
 
 	vm_config = config;
 	images = h;
+	free_before = pmm_free_bytes();
 	for (unsigned i = 0; i < config->vm_count; i++) {
 		if (config->vms[i].disabled)
 			continue;
@@ -144,8 +146,9 @@ static struct vm *take_ended(void)
 static void all_ended(void)
 {
 	console_flush(CONSOLE_ALL);
-	log_printf("all VMs have ended, %llu MiB free",
-		   (unsigned long long)(pmm_free_bytes() >> 20));
+	log_printf("all VMs have ended, %llu MiB free, %lld KiB not returned",
+		   (unsigned long long)(pmm_free_bytes() >> 20),
+		   (long long)(free_before - pmm_free_bytes()) / 1024);
 	report_end();
 }
 

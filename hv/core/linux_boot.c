@@ -14,19 +14,19 @@
 #include "hv/cpu/msr.h"
 
 #define BOOT_DATA_OFFSET (GUEST_ACPI_BYTES / 2) /* of the reserved pages; tables lie before it */
-#define PAGE_ENTRIES     512
-#define IDENTITY_GIB     3 /* all of the RAM below the hole: GUEST_HIGH_RAM_END */
-#define LOADER_UNKNOWN   0xff
-#define E820_ROOM        128
-#define SELECTOR_CODE    0x10 /* __BOOT_CS and __BOOT_DS of the protocol */
-#define SELECTOR_DATA    0x18
-#define SELECTOR_TASK    0x20
+#define PAGE_ENTRIES	 512
+#define IDENTITY_GIB	 3 /* all of the RAM below the hole: GUEST_HIGH_RAM_END */
+#define LOADER_UNKNOWN	 0xff
+#define E820_ROOM	 128
+#define SELECTOR_CODE	 0x10 /* __BOOT_CS and __BOOT_DS of the protocol */
+#define SELECTOR_DATA	 0x18
+#define SELECTOR_TASK	 0x20
 
 #define PTE_PRESENT BIT(0)
 #define PTE_WRITE   BIT(1)
 #define PTE_LARGE   BIT(7)
 
-_Static_assert(IDENTITY_GIB * (1ull << 30) >= GUEST_HIGH_RAM_END, "the zero page is mapped");
+_Static_assert(IDENTITY_GIB *(1ull << 30) >= GUEST_HIGH_RAM_END, "the zero page is mapped");
 
 enum e820_type { E820_RAM = 1, E820_RESERVED = 2, E820_ACPI = 3 };
 
@@ -104,7 +104,8 @@ static int load_initrd(struct vm *vm, const struct bzimage *b, const struct hand
 	uint64_t at = bzimage_initrd_at(b, initrd->bytes, vm->acpi_gpa.v);
 
 	if (!at || !vm_write(vm, (gpa_t){ at }, hpa_to_ptr((hpa_t){ initrd->addr }), initrd->bytes))
-		return fail(LH_INVAL, "vm %s: initrd %s does not fit behind the kernel: raise memory-mib",
+		return fail(LH_INVAL,
+			    "vm %s: initrd %s does not fit behind the kernel: raise memory-mib",
 			    vm->config->name, vm->config->initrd);
 	z->ramdisk_image = (uint32_t)at; /* below 3 GiB, as all that is loaded */
 	z->ramdisk_size = (uint32_t)initrd->bytes;

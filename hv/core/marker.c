@@ -9,7 +9,7 @@
 #include "hv/core/lifecycle.h"
 #include "hv/core/report.h"
 
-#define PREFIX      "lasthop: "
+#define PREFIX	    "lasthop: "
 #define MAX_RESULTS 1000u
 
 /* What follows the prefix, or NULL. */

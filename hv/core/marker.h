@@ -21,8 +21,8 @@ enum marker_end { MARKER_NONE, MARKER_OK, MARKER_FAILED };
 
 struct marker { /* [m] under its lock */
 	struct spinlock lock;
-	char line[256];      /* [m] the console's last line, so far as it fits */
-	unsigned fill;       /* [m] its length, which may be more than fits */
+	char line[256];	     /* [m] the console's last line, so far as it fits */
+	unsigned fill;	     /* [m] its length, which may be more than fits */
 	enum marker_end end; /* [m] */
 	char reason[80];     /* [m] */
 	unsigned results;    /* [m] told so far */

@@ -12,12 +12,12 @@
 
 #define MSR_WALL_CLOCK_OLD  0x11u /* feature bit 0 */
 #define MSR_SYSTEM_TIME_OLD 0x12u
-#define MSR_WALL_CLOCK      0x4b564d00u /* feature bit 3 */
-#define MSR_SYSTEM_TIME     0x4b564d01u
+#define MSR_WALL_CLOCK	    0x4b564d00u /* feature bit 3 */
+#define MSR_SYSTEM_TIME	    0x4b564d01u
 #define SYSTEM_TIME_ENABLE  BIT(0)
-#define FLAG_STABLE         BIT(0)
-#define VERSION             2u /* even: complete */
-#define SECOND_NS           1000000000u
+#define FLAG_STABLE	    BIT(0)
+#define VERSION		    2u /* even: complete */
+#define SECOND_NS	    1000000000u
 
 struct system_time { /* struct pvclock_vcpu_time_info */
 	uint32_t version, pad0;

@@ -13,7 +13,7 @@ struct vcpu;
 #define PVCLOCK_CPUID_FEATURES 0x40000001u
 /* EAX there: old and new clock MSRs (0, 3), no delay after port I/O (1), one clock for all vCPUs
  * (24) */
-#define PVCLOCK_FEATURES (1u << 0 | 1u << 1 | 1u << 3 | 1u << 24)
+#define PVCLOCK_FEATURES       (1u << 0 | 1u << 1 | 1u << 3 | 1u << 24)
 
 bool pvclock_msr_owned(uint32_t msr);
 uint64_t pvclock_read(const struct vcpu *vcpu, uint32_t msr);

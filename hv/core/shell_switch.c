@@ -27,13 +27,13 @@ static const struct {
 #undef STAT_ROW
 };
 
-/* At most ten characters: what is larger in thousands or millions. */
+/* At most nine characters: what is larger in thousands, millions, … */
 static const char *count_text(char out[COUNT_TEXT], uint64_t n)
 {
-	static const char *const unit[] = { "", "k", "M", "G" };
+	static const char *const unit[] = { "", "k", "M", "G", "T" };
 	unsigned i = 0;
 
-	for (; n > (i ? 999999999u : 9999999999u) && i < 3; i++)
+	for (; n > (i ? 99999999u : 999999999u) && i < 4; i++)
 		n /= 1000;
 	snprintf(out, COUNT_TEXT, "%llu%s", (unsigned long long)n, unit[i]);
 	return out;
@@ -51,7 +51,7 @@ static void list_port(const struct port *port)
 	char mac[18], sent[COUNT_TEXT], received[COUNT_TEXT], dropped[COUNT_TEXT];
 
 	mac_text(mac, port_mac(port));
-	console_printf("%-28s %-17s %10s %10s %10s\n", port_name(port), mac,
+	console_printf("%-31s %-17s %9s %9s %9s\n", port_name(port), mac,
 		       count_text(sent, port_counter(port, STAT_tx_packets)),
 		       count_text(received, port_counter(port, STAT_rx_packets)),
 		       count_text(dropped, drops));
@@ -68,7 +68,7 @@ void run_port(char **args, unsigned count)
 		const struct vswitch *sw = platform->switch_at(s);
 
 		console_printf("switch %s\n", switch_name(sw));
-		console_printf("%-28s %-17s %10s %10s %10s\n", "PORT", "ADDRESS", "SENT",
+		console_printf("%-31s %-17s %9s %9s %9s\n", "PORT", "ADDRESS", "SENT",
 			       "RECEIVED", "DROPPED");
 		for (unsigned i = 0; (port = switch_port(sw, i)) != NULL; i++)
 			list_port(port);
@@ -88,7 +88,7 @@ void run_fdb(char **args, unsigned count)
 		unsigned n = switch_fdb(sw, entries, FDB_SHOWN);
 		char mac[18];
 
-		console_printf("switch %s\n%-17s %-31s %10s\n", switch_name(sw), "ADDRESS", "PORT",
+		console_printf("switch %s\n%-17s %-31s %12s\n", switch_name(sw), "ADDRESS", "PORT",
 			       "SEEN");
 		for (unsigned i = 0; i < n; i++) {
 			mac_text(mac, entries[i].mac);

@@ -13,18 +13,26 @@
 
 #define PORT_INDEX  0x70
 #define PORT_DATA   0x71
-#define NMI_OFF     0x80u /* bit 7 of the index; nobody uses NMIs through it */
+#define NMI_OFF	    0x80u	  /* bit 7 of the index; nobody uses NMIs through it */
 #define FALLBACK    1767225600ull /* 2026-01-01 00:00:00 UTC */
-#define READ_TRIES  100000u       /* an update takes 2 ms, a port access about 1 us */
+#define READ_TRIES  100000u	  /* an update takes 2 ms, a port access about 1 us */
 #define DAY_SECONDS 86400ull
 
 /* MC146818A, "Address Map" */
-enum { CMOS_SECONDS = 0, CMOS_MINUTES = 2, CMOS_HOURS = 4, CMOS_DAY = 7, CMOS_MONTH = 8,
-       CMOS_YEAR = 9, CMOS_A = 10, CMOS_B = 11 };
-#define A_UPDATING  0x80u
-#define B_24_HOUR   0x02u
-#define B_BINARY    0x04u
-#define HOURS_PM    0x80u
+enum {
+	CMOS_SECONDS = 0,
+	CMOS_MINUTES = 2,
+	CMOS_HOURS = 4,
+	CMOS_DAY = 7,
+	CMOS_MONTH = 8,
+	CMOS_YEAR = 9,
+	CMOS_A = 10,
+	CMOS_B = 11
+};
+#define A_UPDATING 0x80u
+#define B_24_HOUR  0x02u
+#define B_BINARY   0x04u
+#define HOURS_PM   0x80u
 
 struct reading {
 	uint8_t second, minute, hour, day, month, year;
@@ -41,7 +49,7 @@ static uint8_t cmos(uint8_t index)
 static struct reading read_once(void)
 {
 	return (struct reading){ cmos(CMOS_SECONDS), cmos(CMOS_MINUTES), cmos(CMOS_HOURS),
-				 cmos(CMOS_DAY), cmos(CMOS_MONTH), cmos(CMOS_YEAR) };
+				 cmos(CMOS_DAY),     cmos(CMOS_MONTH),	 cmos(CMOS_YEAR) };
 }
 
 static bool same(const struct reading *a, const struct reading *b)
@@ -78,8 +86,10 @@ static void to_binary(struct reading *r, uint8_t b)
 
 	r->hour &= (uint8_t)~HOURS_PM;
 	if (!(b & B_BINARY))
-		*r = (struct reading){ from_bcd(r->second), from_bcd(r->minute), from_bcd(r->hour),
-				       from_bcd(r->day), from_bcd(r->month), from_bcd(r->year) };
+		*r =
+			(struct reading){ from_bcd(r->second), from_bcd(r->minute),
+					  from_bcd(r->hour),   from_bcd(r->day),
+					  from_bcd(r->month),  from_bcd(r->year) };
 	if (!(b & B_24_HOUR))
 		r->hour = (uint8_t)(r->hour % 12 + (pm ? 12 : 0));
 }
@@ -87,7 +97,9 @@ static void to_binary(struct reading *r, uint8_t b)
 /* Days since 1970-01-01 of a date from 2000 to 2099, where every fourth year is a leap year. */
 static uint64_t days_since_1970(const struct reading *r)
 {
-	static const uint16_t before[12] = { 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334 };
+	static const uint16_t before[12] = {
+		0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334
+	};
 	uint64_t days = 10957 + r->year * 365u + (r->year + 3u) / 4; /* 10957: 2000-01-01 */
 
 	return days + before[r->month - 1] + (r->month > 2 && r->year % 4 == 0) + r->day - 1u;

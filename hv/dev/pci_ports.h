@@ -15,7 +15,7 @@ struct pcie;
 
 struct pci_ports {
 	struct bus_region region;
-	struct pcie *pcie;        /* (c) */
+	struct pcie *pcie;	  /* (c) */
 	_Atomic uint32_t address; /* CONFIG_ADDRESS */
 };
 

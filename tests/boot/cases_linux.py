@@ -65,7 +65,7 @@ def linux_case(on, name, vms, hooks=(), **more):
 def boots(on):
     """full messages; clock, interrupts and device as the kernel sees them"""
     return linux_case(on, "boots", [linux("alice", f"loglevel=8 {ADDRESS.format(1)}")], cpus=2,
-                      limit=400, must=[
+                      limit=900, must=[
                           r"^alice\| boot: Linux 6\.",
                           r"^alice\| boot: clocksource tsc of tsc kvm-clock",
                           r"kvm-clock: Using msrs 4b564d01 and 4b564d00",
@@ -82,7 +82,7 @@ def boots(on):
 
 def talks(on, tests, **more):
     vms = server_and_client(tests)
-    return linux_case(on, "traffic", vms, hooks=[told("client", tests)], limit=500, **more)
+    return linux_case(on, "traffic", vms, hooks=[told("client", tests)], limit=1200, **more)
 
 
 def ends_as(on, name, words, end, **more):

@@ -14,7 +14,8 @@
 # second call only runs). BOCHS_ROOT is the folder that Bochs is in, with its repaired copies
 # bochs-exit0 and bochs-exit1000 (docs/testbed.md); EXIT_COST=0 or 1000 (default) picks one.
 set -e
-ON=${1:?prepare, tcg or bochs}; CPUS=${CPUS:-4}; EXIT_COST=${EXIT_COST:-1000}; WORK=${WORK:-${LASTHOP_CACHE:-.cache}/kvm-peer}; mkdir -p "$WORK"; cd "$WORK"; BOCHS=${BOCHS_ROOT}/usr/bin/bochs-exit$EXIT_COST
+SELF=$(realpath "$0")
+ON=${1:?prepare, tcg or bochs}; CPUS=${CPUS:-4}; EXIT_COST=${EXIT_COST:-1000}; WORK=$(realpath -m "${WORK:-${LASTHOP_CACHE:-.cache}/kvm-peer}"); export WORK; mkdir -p "$WORK"; cd "$WORK"; BOCHS=${BOCHS_ROOT}/usr/bin/bochs-exit$EXIT_COST
 [ "$ON" != bochs ] || [ -x "$BOCHS" ] || { echo "no $BOCHS: set BOCHS_ROOT, and repair it"; exit 1; }
 
 prepare() {
@@ -99,7 +100,9 @@ E
 }
 
 APPEND="console=ttyS0 quiet mitigations=off nokaslr panic=-1"
-[ -f prepared ] || prepare > prepare.log 2>&1 || { tail -3 prepare.log; exit 1; }
+# a process of its own, since set -e has no effect in what || waits for
+if [ "$ON" = prepare-here ]; then prepare; exit 0; fi
+[ -f prepared ] || "$SELF" prepare-here > prepare.log 2>&1 || { tail -3 prepare.log; exit 1; }
 [ "$ON" != prepare ] || exit 0
 
 if [ "$ON" = tcg ]; then

@@ -67,8 +67,10 @@ static void check_start(void)
 
 /* ---- topology ---- */
 
-static struct { uint32_t x2apic, leaf1, leaf1_count, leafb, leafb_count, shift, type2, leaf4; bool htt; }
-	seen[SMP_MAX];
+static struct {
+	uint32_t x2apic, leaf1, leaf1_count, leafb, leafb_count, shift, type2, leaf4;
+	bool htt;
+} seen[SMP_MAX];
 
 static void look(void)
 {
@@ -151,6 +153,7 @@ static void send_to_others(void)
 static void check_ipis(void)
 {
 	uint32_t wanted[SMP_MAX] = { 0 };
+	bool reached = true;
 
 	for (unsigned id = 0; id < count; id++) {
 		smp_ipi(id, ICR_FIXED | ICR_ASSERT | IRQ_A);
@@ -179,12 +182,13 @@ static void check_ipis(void)
 		check(came(IRQ_A, wanted), "logical", "a logical one the set that it names");
 	}
 	smp_everywhere(count, send_to_others);
-	for (unsigned id = 0; id < count; id++)
-		wanted[id] = UINT32_MAX; /* those that come before the last was taken are one */
+	for (unsigned id = 0; count > 1 && id < count; id++) /* those that meet are one */
+		reached &= smp_wait_for(&smp_cpus[id].irqs[IRQ_A], wanted[id] + 1, PATIENCE_MS);
 	clock_wait(rdtsc() + clock_ms(1));
 	for (unsigned id = 0; id < count; id++)
 		wanted[id] = atomic_load(&smp_cpus[id].irqs[IRQ_A]);
-	check(came(IRQ_A, wanted), "others", "all to all others at once, and then there is silence");
+	check(reached && came(IRQ_A, wanted), "others",
+	      "all to all others at once, and then there is silence");
 }
 
 static void pass_on(unsigned vector)

@@ -10,13 +10,16 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <cmocka.h>
 
+#include "hv/core/vcpu.h"
 #include "hv/cpu/x86.h"
+
+#undef assert /* the core's, as cmocka's of the same name */
+#include <cmocka.h>
 
 static uint8_t cmos_ram[128], cmos_index;
 static unsigned updates; /* readings of register A that tell of an update */
-static uint64_t now_tsc = 1000000, khz = 100000;
+static uint64_t now_tsc = 1000000, rate_khz = 100000;
 
 static void fake_outb(uint16_t port, uint8_t value)
 {
@@ -50,12 +53,12 @@ static unsigned log_lines;
 
 uint64_t tsc_khz(void)
 {
-	return khz;
+	return rate_khz;
 }
 
 uint64_t tsc_to_ns(uint64_t ticks)
 {
-	return (uint64_t)((unsigned __int128)ticks * 1000000 / khz);
+	return (uint64_t)((unsigned __int128)ticks * 1000000 / rate_khz);
 }
 
 void log_printf(const char *fmt, ...)
@@ -82,8 +85,8 @@ static uint64_t guest_ns(uint64_t ticks, uint32_t mul, int8_t shift)
 
 static void any_rate(void **state)
 {
-	static const uint64_t rates[] = { 1000, 99999, 100000, 500000, 999999, 1000000, 1000001,
-					  2596124, 3500000, 10000000 };
+	static const uint64_t rates[] = { 1000,	   99999,   100000,  500000,  999999,
+					  1000000, 1000001, 2596124, 3500000, 10000000 };
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {
@@ -115,7 +118,7 @@ static void structures(void **state)
 	memcpy(&t, ram + 0x100, sizeof(t));
 	assert_int_equal(t.version, 2);
 	assert_int_equal(t.flags, 1);
-	assert_int_equal(guest_ns(khz, t.tsc_to_system_mul, t.tsc_shift), 1000000);
+	assert_int_equal(guest_ns(rate_khz, t.tsc_to_system_mul, t.tsc_shift), 1000000);
 	assert_int_equal(pvclock_read(&v, MSR_SYSTEM_TIME), 0x101);
 	assert_true(pvclock_write(&v, MSR_WALL_CLOCK, 0x200));
 	memcpy(&w, ram + 0x200, sizeof(w));
@@ -164,7 +167,7 @@ static void machine_clock(void **state)
 	assert_int_equal(seconds(), 1795437296);
 	set_cmos(0x56, 0x34, 0x12, 0x23, 0x11, 0x26, 0); /* 12 a.m. */
 	assert_int_equal(seconds(), 1795437296 - 12 * 3600);
-	assert_int_equal(wall_ns_at(now_tsc + khz) - wall_ns_at(now_tsc), 1000000);
+	assert_int_equal(wall_ns_at(now_tsc + rate_khz) - wall_ns_at(now_tsc), 1000000);
 	assert_int_equal(log_lines, 0);
 }
 
@@ -197,7 +200,7 @@ static void no_clock(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(any_rate),   cmocka_unit_test(structures),
+		cmocka_unit_test(any_rate),	 cmocka_unit_test(structures),
 		cmocka_unit_test(machine_clock), cmocka_unit_test(every_day),
 		cmocka_unit_test(no_clock),
 	};

@@ -41,10 +41,11 @@ static struct image good_image(void)
 	};
 }
 
-static const struct config_vm image_vm = {
-	.name = "alice", .kernel = "k.elf", .initrd = "i.cpio", .memory_mib = 64,
-	.bootargs = "quiet"
-};
+static const struct config_vm image_vm = { .name = "alice",
+					   .kernel = "k.elf",
+					   .initrd = "i.cpio",
+					   .memory_mib = 64,
+					   .bootargs = "quiet" };
 
 static unsigned check_image(const char *property, const void *data, size_t bytes)
 {
@@ -146,15 +147,15 @@ static uint8_t *linux_image(void)
 	static uint8_t image[LINUX_BYTES];
 
 	memset(image, 0, sizeof(image));
-	put(image, 0x1f1, 1, 1);                  /* setup_sects */
+	put(image, 0x1f1, 1, 1);		  /* setup_sects */
 	put(image, 0x1f4, 4, LINUX_PAYLOAD / 16); /* syssize */
-	put(image, 0x200, 2, 0x6aeb);             /* jump over the header */
+	put(image, 0x200, 2, 0x6aeb);		  /* jump over the header */
 	memcpy(image + 0x202, "HdrS", 4);
-	put(image, 0x206, 2, 0x20f);       /* version */
-	put(image, 0x22c, 4, 0x7fffffff);  /* initrd_addr_max */
-	put(image, 0x236, 2, 0x7f);        /* xloadflags */
-	put(image, 0x238, 4, 2047);        /* cmdline_size */
-	put(image, 0x258, 8, 16 << 20);    /* pref_address */
+	put(image, 0x206, 2, 0x20f);	       /* version */
+	put(image, 0x22c, 4, 0x7fffffff);      /* initrd_addr_max */
+	put(image, 0x236, 2, 0x7f);	       /* xloadflags */
+	put(image, 0x238, 4, 2047);	       /* cmdline_size */
+	put(image, 0x258, 8, 16 << 20);	       /* pref_address */
 	return put(image, 0x260, 4, 32 << 20); /* init_size */
 }
 
@@ -169,8 +170,10 @@ static void linux_kernels(void **state)
 {
 	(void)state;
 	assert_int_equal(check_image("kernel", linux_image(), LINUX_BYTES), 0);
-	assert_int_equal(check_image("kernel", put(linux_image(), 0x260, 4, 47 << 20), LINUX_BYTES), 0);
-	assert_linux_error(linux_image(), LINUX_BYTES - 1, "cut off: it has 8 KiB, its header tells 9");
+	assert_int_equal(check_image("kernel", put(linux_image(), 0x260, 4, 47 << 20), LINUX_BYTES),
+			 0);
+	assert_linux_error(linux_image(), LINUX_BYTES - 1,
+			   "cut off: it has 8 KiB, its header tells 9");
 	assert_linux_error(linux_image(), 0x264, "cut off");
 	assert_linux_error(linux_image(), 0x263, "header of a Linux bzImage does not end");
 	assert_linux_error(put(linux_image(), 0x206, 2, 0x20b), LINUX_BYTES, "boot protocol 2.11");
@@ -178,12 +181,14 @@ static void linux_kernels(void **state)
 	assert_linux_error(put(linux_image(), 0x1f4, 4, 0), LINUX_BYTES, "cut off");
 	assert_linux_error(put(linux_image(), 0x1f4, 4, UINT32_MAX), LINUX_BYTES, "cut off");
 	assert_linux_error(put(linux_image(), 0x258, 8, 0), LINUX_BYTES, "addresses are wrong");
-	assert_linux_error(put(linux_image(), 0x258, 8, UINT64_MAX), LINUX_BYTES, "addresses are wrong");
+	assert_linux_error(put(linux_image(), 0x258, 8, UINT64_MAX), LINUX_BYTES,
+			   "addresses are wrong");
 	assert_linux_error(put(linux_image(), 0x260, 4, 4096), LINUX_BYTES, "addresses are wrong");
 	/* 64 MiB less the reserved pages are there */
 	assert_linux_error(put(linux_image(), 0x260, 4, 48 << 20), LINUX_BYTES,
 			   "needs at least 65 MiB of memory, the VM has 64: raise memory-mib");
-	assert_linux_error(put(linux_image(), 0x258, 8, 64 << 20), LINUX_BYTES, "needs at least 97 MiB");
+	assert_linux_error(put(linux_image(), 0x258, 8, 64 << 20), LINUX_BYTES,
+			   "needs at least 97 MiB");
 	assert_linux_error(put(linux_image(), 0x238, 4, 3), LINUX_BYTES, "takes 3");
 	assert_string_equal(listed[0].property, "bootargs");
 }
@@ -246,12 +251,9 @@ static void damaged_kernels(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(kernels),
-		cmocka_unit_test(other_images),
-		cmocka_unit_test(damaged_kernels),
-		cmocka_unit_test(linux_kernels),
-		cmocka_unit_test(linux_initrd),
-		cmocka_unit_test(damaged_linux_kernels),
+		cmocka_unit_test(kernels),	   cmocka_unit_test(other_images),
+		cmocka_unit_test(damaged_kernels), cmocka_unit_test(linux_kernels),
+		cmocka_unit_test(linux_initrd),	   cmocka_unit_test(damaged_linux_kernels),
 	};
 
 	take_seed(argc, argv);

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Boot tests of the scheduler: fair shares, wake-ups, affinity, with more VMs than CPUs.
+
+Asserted in Bochs's clock, which is virtual and the same on each run; on TCG the same figures are
+printed. Guests tell how long they ran of a window of time (spin.c), and how late they woke (wake.c).
+"""
+import re
+
+from cases import BACKEND, Case
+from configs import Vm, config, ends
+
+TOLERANCE = 0.05        # of the fair share
+OVERHEAD = 0.05         # of a CPU: switches and exits, which no guest sees as its own time
+SLICE_US = 1000         # hv/core/sched.h
+
+
+def shares(serial):
+    """{VM: part of its window in which it ran}"""
+    return {m[1]: int(m[2]) / int(m[3]) for m in
+            re.finditer(r"^(\w+)\| spin: ran (\d+) of (\d+) us", serial, re.M)}
+
+
+def fair(wanted, asserted):
+    """these VMs got these shares of a CPU, but for what switching costs all of them"""
+    def hook(outcome):
+        got = shares(outcome.serial())
+        facts = []
+        for vm, share in wanted.items():
+            near = vm in got and (share * (1 - TOLERANCE) - OVERHEAD <= got[vm]
+                                  <= share * (1 + TOLERANCE))
+            facts.append((near or not asserted, f"{vm} ran {got.get(vm, 0):.1%} of the time, "
+                          f"{share:.1%} would be fair"))
+        alike = [got.get(vm, 0) for vm in wanted]
+        mean = sum(alike) / len(alike)
+        if len(set(wanted.values())) == 1:
+            worst = max((abs(one / mean - 1) if mean else 1) for one in alike)
+            facts.append((worst <= TOLERANCE or not asserted,
+                          f"shares differ from their mean by {worst:.1%} at most"))
+        return facts
+    return hook
+
+
+def woken(vms, asserted, limit_us=2 * SLICE_US):
+    """after each sleep they ran within this time"""
+    def hook(outcome):
+        facts = []
+        for vm in vms:
+            told = re.search(rf"^{vm}\| wake: \d+ sleeps, late by (\d+) us at most, (\d+) on",
+                             outcome.serial(), re.M)
+            facts.append((told and (int(told[1]) <= limit_us or not asserted),
+                          f"{vm} ran {told[1]} us after its timer at most, {told[2]} on average"
+                          if told else f"{vm} told nothing"))
+        return facts
+    return hook
+
+
+def spins(names, args="", **more):
+    return [Vm(name, "spin.elf", args, **more) for name in names]
+
+
+def numbered(name, count):
+    return [f"{name}{n}" for n in range(1, count + 1)]
+
+
+def case(on, name, vms, cpus, hooks, **more):
+    return Case(f"{on}-sched-{name}", on, config(*vms), cpus=cpus, backend=BACKEND[on],
+                hooks=[hook(on == "bochs") for hook in hooks], must_not=[r"\| FAIL "], **more)
+
+
+def fair_case(on, name, vms, cpus, wanted, **more):
+    return case(on, name, vms, cpus, [lambda asserted: fair(wanted, asserted)], **more)
+
+
+def equal(on, count, cpus):
+    names = numbered("spin", count)
+    return fair_case(on, f"{count}vms-{cpus}cpu", spins(names), cpus,
+                     dict.fromkeys(names, cpus / count))
+
+
+# half of CPU 0 for both that may only run there, also if another could be there too
+BOUND = (spins(("a", "b"), affinity=(0,)) + spins(("c",), affinity=(1,))
+         + spins(("d",), affinity=(0, 1)) + spins(("alone",), affinity=(2,)))
+BOUND_SHARES = {"a": 1 / 2, "b": 1 / 2, "c": 1 / 2, "d": 1 / 2, "alone": 1}
+
+
+# those that sleep take little; an endless loop is one of three that share what is left
+def beside(on):
+    sleepers, busy = numbered("wake", 3), numbered("spin", 2)
+    vms = ([Vm("loop", "loop.elf")] + spins(busy, "from=50 to=200 until=300")
+           + [Vm(name, "wake.elf") for name in sleepers])
+    share = (2 - len(sleepers) * WAKE_SHARE) / 3
+    return case(on, "wake", vms, 2, [
+        lambda asserted: fair(dict.fromkeys(busy, share), asserted),
+        lambda asserted: woken(sleepers, asserted)],
+        ended="until", until=tuple(sleepers + busy), ends=ends(vms, loop="running"))
+
+
+WAKE_SHARE = 0.05       # of a CPU, for wake.c: 50 us and the exits of each 3 ms
+
+CASES_SCHED = [
+    *(equal(on, 8, 4) for on in BACKEND),
+    equal("bochs", 3, 2),
+    *(fair_case(on, "affinity", BOUND, 3, BOUND_SHARES) for on in BACKEND),
+    *(beside(on) for on in BACKEND),
+]
