@@ -110,7 +110,7 @@ soak: setup ## what takes longer: ONLY=linux|dataplane|driver|fuzz for one part
 	@$(MAKE) --no-print-directory -s -j2 all tests-built
 	@scripts/stages soak $(ONLY)
 
-bench: setup ## measure, and write tables and plots to $(B)/bench
+bench: setup ## measure the data plane alone, on this machine
 	@$(MAKE) --no-print-directory -s all $(B)/bench/native
 	@$(B)/bench/native
 

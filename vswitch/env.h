@@ -27,6 +27,8 @@ void env_device_broken(struct port *port, unsigned queue, const char *why);
  * soon on this CPU. */
 void env_more_work(struct port *port, unsigned queue);
 
+/* CPUs whose scratch memory a new switch sets aside; others get theirs at their first batch. */
+unsigned env_cpus(void);
 unsigned env_cpu(void);     /* this CPU's number, below VS_MAX_CPUS; the caller stays on it */
 uint64_t env_now_us(void);  /* monotonic */
 void *env_alloc(size_t bytes); /* zeroed, 64-byte aligned at least; NULL if there is none */

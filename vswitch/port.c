@@ -109,12 +109,12 @@ static bool is_transmit(unsigned queue)
 /* Empty, with nothing reserved; `service` stays, since a CPU may just be finding out. */
 static void reset_queue(struct queue *q, const struct queue_setup *setup)
 {
-	q->next = 0;
+	q->next = vq_start(&q->vq);
 	q->disarmed_at = 0;
 	q->mergeable = (setup->features & VIRTIO_NET_F_MRG_RXBUF) != 0;
 	q->resv_head = 0;
 	atomic_store_explicit(&q->resv_tail, 0, memory_order_relaxed);
-	atomic_store_explicit(&q->published, 0, memory_order_relaxed);
+	atomic_store_explicit(&q->published, q->next, memory_order_relaxed);
 	for (unsigned i = 0; q->resv != NULL && i < RX_RESERVATIONS; i++)
 		atomic_store_explicit(&q->resv[i].done, 0, memory_order_relaxed);
 }
@@ -139,12 +139,12 @@ int port_start_queue(struct port *port, unsigned queue, const struct queue_setup
 	reset_queue(q, setup);
 	q->kicks_on = is_transmit(queue);
 	if (q->kicks_on)
-		vq_arm_kick(&q->vq, 0);
+		vq_arm_kick(&q->vq, q->next);
 	else
-		vq_disarm_kick(&q->vq, 0);
+		vq_disarm_kick(&q->vq, q->next);
 	atomic_store_explicit(&q->state, QUEUE_RUNNING, memory_order_seq_cst);
 	/* what the driver put there before we asked for kicks */
-	if (is_transmit(queue) && vq_avail_idx(&q->vq) != 0)
+	if (is_transmit(queue) && vq_has(&q->vq, q->next))
 		env_more_work(port, queue);
 	return 0;
 }

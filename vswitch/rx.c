@@ -35,6 +35,19 @@ static void drop_all(struct port *to, struct batch *b, struct rx_take *take, uin
 		drop(to, b, take, (unsigned)__builtin_ctzll(set), why);
 }
 
+/* One chain. A packed ring tells by nothing but its entries how far the driver has filled it. */
+static enum vq_fault read_buffer(const struct queue *q, uint16_t pos, uint16_t avail, uint32_t want,
+				 struct seg *seg, unsigned room, struct vq_chain *chain)
+{
+	enum vq_fault fault = vq_read(&q->vq, pos, avail, VQ_WRITE, want, seg, room, chain);
+	uint16_t published;
+
+	if (!q->vq.packed || fault != VQ_OK)
+		return fault;
+	published = atomic_load_explicit(&q->published, memory_order_acquire);
+	return vq_packed_fits(&q->vq, published, pos, chain->slots) ? VQ_OK : VQ_BAD_OVERRUN;
+}
+
 /* Buffers for one packet of `need` bytes with its header, from ring position q->next on. On a drop,
  * nothing is taken: a smaller packet may still use them. */
 static enum verdict take_buffers(struct queue *q, uint16_t avail, uint32_t need,
@@ -46,18 +59,18 @@ static enum verdict take_buffers(struct queue *q, uint16_t avail, uint32_t need,
 
 	for (;;) {
 		struct vq_chain chain;
-		uint16_t head;
 
-		if (pos == avail)
-			return VERDICT_DROP_NO_BUFFER;
-		head = vq_avail_head(&q->vq, pos++);
-		take->fault = vq_read_chain(&q->vq, head, VQ_WRITE, need - got, take->seg + nsegs,
-					    end - nsegs, &chain);
+		take->fault = read_buffer(q, pos, avail, need - got, take->seg + nsegs,
+					  end - nsegs, &chain);
 		take->descs += chain.descs;
 		if (take->fault != VQ_OK)
 			return VERDICT_DROP_BROKEN;
+		if (chain.slots == 0)
+			return VERDICT_DROP_NO_BUFFER;
+		pos = vq_advance(&q->vq, pos, chain.slots);
 		nsegs += chain.nsegs;
-		take->buf[nbufs].head = head;
+		take->buf[nbufs].head = chain.id;
+		take->buf[nbufs].slots = chain.slots;
 		if (chain.bytes >= need - got) {
 			take->buf[nbufs++].bytes = need - got;
 			break;
@@ -123,9 +136,13 @@ static void take_list(struct port *to, struct queue *q, uint16_t avail, struct b
  * buffers are there than the ring holds. */
 static bool read_avail(struct queue *q, uint16_t *avail)
 {
-	uint16_t idx = vq_avail_idx(&q->vq);
-	uint16_t published = atomic_load_explicit(&q->published, memory_order_acquire);
+	uint16_t idx, published;
 
+	*avail = 0;
+	if (q->vq.packed)
+		return true; /* see read_buffer() */
+	idx = vq_avail_idx(&q->vq);
+	published = atomic_load_explicit(&q->published, memory_order_acquire);
 	if ((uint16_t)(idx - q->next) > q->vq.size || (uint16_t)(idx - published) > q->vq.size)
 		return false;
 	if ((uint16_t)(idx - q->disarmed_at) > DISARM_EVERY) {
@@ -164,6 +181,7 @@ static void reserve_locked(struct port *to, struct queue *q, struct batch *b, ui
 	}
 	take->start = q->next;
 	take_list(to, q, avail, b, want, take);
+	take->end = q->next;
 	if (take->npkts > 0)
 		take->resv = q->resv_head++;
 }
@@ -196,8 +214,11 @@ void rx_fill(struct port *to, struct batch *b, const struct rx_take *take)
 		frame_set_rx_header(p->head, r->nbufs);
 		copy_packet(take->seg + r->seg, p->head, HEAD_BYTES, p->seg,
 			    VNET_HDR_BYTES + p->bytes);
-		for (unsigned i = r->buf; i < (unsigned)r->buf + r->nbufs; i++)
-			vq_put_used(&q->vq, pos++, take->buf[i].head, take->buf[i].bytes);
+		for (unsigned i = r->buf; i < (unsigned)r->buf + r->nbufs; i++) {
+			vq_put_used(&q->vq, pos, take->buf[i].head, take->buf[i].bytes, VQ_WRITE,
+				    i == 0);
+			pos = vq_advance(&q->vq, pos, take->buf[i].slots);
+		}
 	}
 }
 
@@ -232,16 +253,20 @@ static bool publish_done(struct port *to, struct queue *q, unsigned cpu, bool *p
 	struct reservation *r = &q->resv[tail % RX_RESERVATIONS];
 
 	while (atomic_load_explicit(&r->done, memory_order_acquire)) {
+		uint16_t start = idx;
+
 		count_published(to, r, state, cpu);
 		idx = r->end;
+		/* before the driver can fill them again: who finds them filled must know that they
+		 * were given back */
+		atomic_store_explicit(&q->published, idx, memory_order_release);
+		if (state == QUEUE_RUNNING)
+			vq_publish(&q->vq, start, idx, VQ_WRITE);
 		atomic_store_explicit(&r->done, 0, memory_order_relaxed);
 		r = &q->resv[++tail % RX_RESERVATIONS];
 	}
 	if (idx == before)
 		return false;
-	if (state == QUEUE_RUNNING)
-		vq_publish(&q->vq, idx);
-	atomic_store_explicit(&q->published, idx, memory_order_release);
 	atomic_store_explicit(&q->resv_tail, tail, memory_order_release);
 	*published = state == QUEUE_RUNNING;
 	return *published && vq_wants_interrupt(&q->vq, before, idx);
@@ -279,7 +304,7 @@ void rx_complete(struct port *to, const struct batch *b, const struct rx_take *t
 		bytes += b->pkt[take->pkt[n].pkt].bytes;
 	stat_add(slot, STAT_copies, take->npkts);
 	stat_add(slot, STAT_copied_bytes, bytes);
-	r->end = (uint16_t)(take->start + take->nbufs);
+	r->end = take->end;
 	r->packets = (uint16_t)take->npkts;
 	r->unicast = (uint16_t)take->unicast;
 	r->bytes = bytes;

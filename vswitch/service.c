@@ -17,17 +17,20 @@
 #define MAX_ROUNDS 8u
 
 /* Gives the chains of a batch back, with one store of the index and at most one interrupt. */
-static void complete(struct port *port, unsigned queue, const struct batch *b,
+static void complete(struct port *port, unsigned queue, uint16_t before, const struct vs_cpu *cpu,
 		     struct stat_slot *slot)
 {
 	struct queue *q = &port->queue[queue];
-	uint16_t before = (uint16_t)(q->next - b->count);
+	const struct batch *b = &cpu->batch;
+	uint16_t pos = before;
 
 	if (queue_state(q) != QUEUE_RUNNING)
 		return;
-	for (unsigned i = 0; i < b->count; i++)
-		vq_put_used(&q->vq, (uint16_t)(before + i), b->pkt[i].chain, 0);
-	vq_publish(&q->vq, q->next);
+	for (unsigned i = 0; i < b->count; i++) {
+		vq_put_used(&q->vq, pos, b->pkt[i].chain, 0, VQ_READ, i == 0);
+		pos = vq_advance(&q->vq, pos, cpu->tx_slots[i]);
+	}
+	vq_publish(&q->vq, before, q->next, VQ_READ);
 	if (!vq_wants_interrupt(&q->vq, before, q->next)) {
 		stat_add(slot, STAT_interrupts_saved, 1);
 		return;
@@ -36,28 +39,45 @@ static void complete(struct port *port, unsigned queue, const struct batch *b,
 	env_interrupt(port, queue);
 }
 
-/* Reads up to `most` chains into the batch: a rule broken by the driver ends it. */
+/* Reads up to `most` chains into the batch: a rule broken by the driver ends it. Nothing is taken
+ * when it begins. avail: see vq_read(). */
 static enum vq_fault read_chains(struct vs_cpu *cpu, struct queue *q, struct batch *b,
-				 unsigned most)
+				 uint16_t avail, unsigned most)
 {
+	uint16_t start = q->next;
 	unsigned nsegs = 0, descs = 0;
 
 	while (b->count < most && nsegs + VQ_MAX_CHAIN <= TX_SEGS && descs < READ_DESCS) {
-		uint16_t head = vq_avail_head(&q->vq, q->next);
 		struct vq_chain chain;
-		enum vq_fault fault = vq_read_chain(&q->vq, head, VQ_READ, UINT64_MAX,
-						    cpu->tx_seg + nsegs, VQ_MAX_CHAIN, &chain);
+		enum vq_fault fault = vq_read(&q->vq, q->next, avail, VQ_READ, UINT64_MAX,
+					      cpu->tx_seg + nsegs, VQ_MAX_CHAIN, &chain);
 
 		if (fault != VQ_OK)
 			return fault;
+		if (chain.slots == 0)
+			return VQ_OK;
 		if (!chain.whole)
 			return VQ_BAD_LONG;
-		q->next++;
-		batch_add(cpu, cpu->tx_seg + nsegs, chain.bytes, head);
+		if (q->vq.packed && !vq_packed_fits(&q->vq, start, q->next, chain.slots))
+			return VQ_BAD_OVERRUN;
+		q->next = vq_advance(&q->vq, q->next, chain.slots);
+		cpu->tx_slots[b->count] = chain.slots;
+		batch_add(cpu, cpu->tx_seg + nsegs, chain.bytes, chain.id);
 		nsegs += chain.nsegs;
 		descs += chain.descs;
 	}
 	return VQ_OK;
+}
+
+/* How far the driver has filled a split ring, and whether it may; a packed one shows it entry by
+ * entry. */
+static enum vq_fault read_avail(const struct queue *q, uint16_t *avail)
+{
+	*avail = 0;
+	if (q->vq.packed)
+		return VQ_OK;
+	*avail = vq_avail_idx(&q->vq);
+	return (uint16_t)(*avail - q->next) > q->vq.size ? VQ_BAD_AVAIL_IDX : VQ_OK;
 }
 
 /* One batch, inside of batch_begin/end: returns the packets taken. */
@@ -65,20 +85,16 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 {
 	struct queue *q = &port->queue[queue];
 	struct stat_slot *slot = stats_slot(port, cpu->cpu);
-	uint16_t pending = (uint16_t)(vq_avail_idx(&q->vq) - q->next);
+	uint16_t before = q->next, avail;
+	enum vq_fault fault = read_avail(q, &avail);
 	struct batch *b;
-	enum vq_fault fault;
 
-	if (pending == 0)
-		return 0;
-	if (pending > q->vq.size) {
-		queue_break(port, queue, VQ_BAD_AVAIL_IDX, cpu->cpu);
+	if (fault != VQ_OK) {
+		queue_break(port, queue, fault, cpu->cpu);
 		return 0;
 	}
-	if (most > VS_BATCH)
-		most = VS_BATCH;
 	b = batch_open(cpu, port);
-	fault = read_chains(cpu, q, b, pending < most ? pending : most);
+	fault = read_chains(cpu, q, b, avail, most < VS_BATCH ? most : VS_BATCH);
 	if (fault != VQ_OK) {
 		stat_add(slot, STAT_tx_packets, 1);
 		stat_add(slot, STAT_tx_drop_broken, 1);
@@ -88,18 +104,18 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 		return 0;
 	stat_add(slot, STAT_batches, 1);
 	batch_forward(cpu);
-	complete(port, queue, b, slot);
+	complete(port, queue, before, cpu, slot);
 	return b->count;
 }
 
 /* Asks for a kick if the queue is empty; false: it is not. */
 static bool arm_if_empty(struct queue *q)
 {
-	if (vq_avail_idx(&q->vq) != q->next)
+	if (vq_has(&q->vq, q->next))
 		return false;
 	vq_arm_kick(&q->vq, q->next);
 	q->kicks_on = true;
-	return vq_avail_idx(&q->vq) == q->next;
+	return !vq_has(&q->vq, q->next);
 }
 
 static void disarm(struct queue *q)

@@ -12,7 +12,19 @@
 uint64_t switch_features(void)
 {
 	return VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC |
-	       VIRTIO_NET_F_MRG_RXBUF;
+	       VIRTIO_F_RING_PACKED | VIRTIO_NET_F_MRG_RXBUF;
+}
+
+/* Seen by switch_quiesce() from before this CPU's first batch on. */
+static struct vs_cpu *add_cpu(struct vswitch *sw, unsigned number)
+{
+	struct vs_cpu *cpu = env_alloc(sizeof(*cpu));
+
+	if (cpu == NULL)
+		return NULL;
+	cpu->cpu = number;
+	atomic_store_explicit(&sw->cpu[number], cpu, memory_order_seq_cst);
+	return cpu;
 }
 
 struct vswitch *switch_create(const char *name)
@@ -29,6 +41,12 @@ struct vswitch *switch_create(const char *name)
 	}
 	for (unsigned i = 0; i < VS_NAME_BYTES - 1 && name[i] != '\0'; i++)
 		sw->name[i] = name[i];
+	for (unsigned i = 0; i < env_cpus(); i++) {
+		if (add_cpu(sw, i) == NULL) {
+			switch_destroy(sw);
+			return NULL;
+		}
+	}
 	return sw;
 }
 
@@ -83,18 +101,6 @@ unsigned switch_fdb(const struct vswitch *sw, struct fdb_view *out, unsigned roo
 		count++;
 	}
 	return count;
-}
-
-/* Seen by switch_quiesce() from before this CPU's first batch on. */
-static struct vs_cpu *add_cpu(struct vswitch *sw, unsigned number)
-{
-	struct vs_cpu *cpu = env_alloc(sizeof(*cpu));
-
-	if (cpu == NULL)
-		return NULL;
-	cpu->cpu = number;
-	atomic_store_explicit(&sw->cpu[number], cpu, memory_order_seq_cst);
-	return cpu;
 }
 
 struct vs_cpu *batch_begin(struct vswitch *sw)

@@ -31,6 +31,7 @@
 #define VIRTIO_F_INDIRECT_DESC (1ull << 28)
 #define VIRTIO_F_EVENT_IDX     (1ull << 29)
 #define VIRTIO_F_VERSION_1     (1ull << 32)
+#define VIRTIO_F_RING_PACKED   (1ull << 34)
 
 /* Device features this data plane implements: what a device model may offer. */
 uint64_t switch_features(void);
@@ -59,8 +60,9 @@ const uint8_t *port_mac(const struct port *port);
 
 /* One virtqueue as the driver set it up. */
 struct queue_setup {
-	unsigned size;		       /* power of two, 1..32768: checked */
-	uint64_t desc, driver, device; /* GPAs: table, available and used ring: checked */
+	unsigned size;		       /* 1..32768, of a split ring a power of two: checked */
+	uint64_t desc, driver, device; /* GPAs: table, available and used ring, or ring, driver and
+					* device event area: checked */
 	uint64_t features;	       /* negotiated feature bits */
 };
 

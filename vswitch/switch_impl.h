@@ -45,7 +45,7 @@ enum queue_state { QUEUE_STOPPED, QUEUE_RUNNING, QUEUE_BROKEN };
 /* Receive buffers taken by one CPU for a list of packets, until they are given to the driver. */
 struct reservation {
 	_Atomic uint32_t done; /* set by its owner, cleared by who publishes it */
-	uint16_t end;	       /* used index behind it */
+	uint16_t end;	       /* position behind it */
 	uint16_t packets;
 	uint16_t unicast; /* of them: counted as delivered at `from` */
 	uint64_t bytes;
@@ -124,7 +124,7 @@ struct rx_take {
 	uint32_t drops[VERDICT_COUNT];
 	unsigned unicast_drops; /* of them, packets to this port alone */
 	enum vq_fault fault;	/* the queue is to be stopped */
-	uint16_t start;		/* used index of the first buffer */
+	uint16_t start, end;	/* positions of the first buffer, and behind the last */
 	uint32_t resv;		/* number of the reservation */
 	unsigned npkts, nbufs, nsegs, descs;
 	unsigned unicast; /* of npkts, packets to this port alone */
@@ -134,7 +134,7 @@ struct rx_take {
 		uint8_t pkt;
 	} pkt[VS_BATCH];
 	struct rx_buf {
-		uint16_t head;
+		uint16_t head, slots; /* struct vq_chain's id and slots */
 		uint32_t bytes; /* room in the buffer's pieces */
 	} buf[RX_SEGS];
 	struct seg seg[RX_SEGS];
@@ -148,6 +148,7 @@ struct vs_cpu {
 	struct batch batch;
 	struct rx_take rx;
 	struct seg tx_seg[TX_SEGS];
+	uint16_t tx_slots[VS_BATCH]; /* of the batch's chains: struct vq_chain's slots */
 };
 
 struct vswitch {

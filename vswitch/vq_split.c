@@ -1,23 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Split virtqueue, device side: virtio 1.2, 2.7. Chains may be direct, indirect, or direct ones
+ * Split virtqueue, device side: virtio 1.2, 2.7; and what sends a packed one to vq_packed.c. Chains may be direct, indirect, or direct ones
  * followed by one indirect descriptor (2.7.5.3.2). Every index is checked before it is used and
  * every walk counts its steps against the size of the table it is in.
  */
-#include "vswitch/vq.h"
-
-#include <string.h>
-
-#define DESC_BYTES 16u
+#include "vswitch/vq_impl.h"
 
 /* 2.7.5 The Virtqueue Descriptor Table, 2.7.6 and 2.7.8 the rings' flags */
-enum {
-	DESC_F_NEXT = 1,
-	DESC_F_WRITE = 2,
-	DESC_F_INDIRECT = 4,
-	AVAIL_F_NO_INTERRUPT = 1,
-	USED_F_NO_NOTIFY = 1,
-};
+enum { AVAIL_F_NO_INTERRUPT = 1, USED_F_NO_NOTIFY = 1 };
 
 struct vq_desc {
 	uint64_t addr;
@@ -45,22 +35,13 @@ const char *vq_fault_text(enum vq_fault fault)
 	return text[fault];
 }
 
-static int refuse(const char **why, const char *text)
-{
-	*why = text;
-	return -1;
-}
-
-int vq_init(struct vq *vq, const struct queue_setup *setup, const struct gmem *mem,
-	    const char **why)
+static int init_split(struct vq *vq, const struct queue_setup *setup, const struct gmem *mem,
+		      const char **why)
 {
 	uint64_t size = setup->size;
 
-	if (size == 0 || size > 32768 || (size & (size - 1)) != 0)
-		return refuse(why, "queue size is not a power of two from 1 to 32768");
-	if (!(setup->features & VIRTIO_F_VERSION_1))
-		return refuse(why, "VIRTIO_F_VERSION_1 was not negotiated: legacy drivers are "
-				   "not served");
+	if ((size & (size - 1)) != 0)
+		return refuse(why, "size of a split ring is not a power of two");
 	if (setup->desc % 16 != 0 || setup->driver % 2 != 0 || setup->device % 4 != 0)
 		return refuse(why, "a ring is not aligned (table 16, available 2, used 4 bytes)");
 	vq->desc = gmem_ptr(mem, setup->desc, size * DESC_BYTES);
@@ -68,64 +49,41 @@ int vq_init(struct vq *vq, const struct queue_setup *setup, const struct gmem *m
 	vq->used = gmem_ptr(mem, setup->device, 6 + size * 8);
 	if (vq->desc == NULL || vq->avail == NULL || vq->used == NULL)
 		return refuse(why, "a ring is not in one piece of the VM's memory");
-	vq->size = (uint32_t)size;
+	return 0;
+}
+
+int vq_init(struct vq *vq, const struct queue_setup *setup, const struct gmem *mem,
+	    const char **why)
+{
+	if (setup->size == 0 || setup->size > 32768)
+		return refuse(why, "queue size is not from 1 to 32768");
+	if (!(setup->features & VIRTIO_F_VERSION_1))
+		return refuse(why, "VIRTIO_F_VERSION_1 was not negotiated: legacy drivers are "
+				   "not served");
+	vq->size = (uint32_t)setup->size;
+	vq->packed = (setup->features & VIRTIO_F_RING_PACKED) != 0;
 	vq->event_idx = (setup->features & VIRTIO_F_EVENT_IDX) != 0;
 	vq->indirect = (setup->features & VIRTIO_F_INDIRECT_DESC) != 0;
 	vq->mem = mem;
-	return 0;
+	return vq->packed ? vq_packed_init(vq, setup, mem, why) : init_split(vq, setup, mem, why);
 }
 
 /*
  * The only read of a descriptor. The empty assembly hides from the compiler where the values came
- * from, so that it cannot read the guest's memory a second time; memcpy, since an indirect table
- * may be at any address.
+ * from, so that it cannot read the guest's memory a second time. An indirect table may be at any
+ * address.
  */
 static inline struct vq_desc load_desc(const uint8_t *table, uint32_t i)
 {
 	uint64_t lo, hi;
 
-	memcpy(&lo, table + (size_t)i * DESC_BYTES, 8);
-	memcpy(&hi, table + (size_t)i * DESC_BYTES + 8, 8);
+	lo = load64(table + (size_t)i * DESC_BYTES);
+	hi = load64(table + (size_t)i * DESC_BYTES + 8);
 	__asm__("" : "+r"(lo), "+r"(hi));
 	return (struct vq_desc){ .addr = lo,
 				 .len = (uint32_t)hi,
 				 .flags = (uint16_t)(hi >> 32),
 				 .next = (uint16_t)(hi >> 48) };
-}
-
-/* The piece of [gpa, gpa+len) that begins at gpa and lies in one extent; 0 bytes: not RAM. */
-static inline struct seg first_piece(const struct gmem *mem, uint64_t gpa, uint32_t len)
-{
-	for (unsigned i = 0; i < mem->count; i++) {
-		const struct gmem_extent *e = &mem->extent[i];
-		uint64_t offset = gpa - e->gpa;
-
-		if (offset < e->bytes) {
-			uint64_t left = e->bytes - offset;
-
-			return (struct seg){ .ptr = e->ptr + offset,
-					     .len = left < len ? (uint32_t)left : len };
-		}
-	}
-	return (struct seg){ .ptr = NULL, .len = 0 };
-}
-
-/* Adds one descriptor's buffer: a piece for each extent it lies in. What of d->len is left at the
- * end found no room. */
-static enum vq_fault add_buffer(const struct gmem *mem, struct vq_desc *d, struct seg *seg,
-				unsigned room, struct vq_chain *out)
-{
-	while (d->len > 0 && out->nsegs < room) {
-		struct seg piece = first_piece(mem, d->addr, d->len);
-
-		if (piece.len == 0)
-			return VQ_BAD_NOT_RAM;
-		seg[out->nsegs++] = piece;
-		out->bytes += piece.len;
-		d->addr += piece.len;
-		d->len -= piece.len;
-	}
-	return VQ_OK;
 }
 
 /* 2.7.5.3 Indirect Descriptors: the walk goes on in the table at its first entry. */
@@ -156,7 +114,7 @@ enum vq_fault vq_read_chain(const struct vq *vq, uint16_t head, enum vq_dir dir,
 	enum vq_fault fault;
 	uint32_t i = head;
 
-	*out = (struct vq_chain){ .nsegs = 0 };
+	*out = (struct vq_chain){ .readable = ~0u, .id = head, .slots = 1 };
 	if (head >= vq->size)
 		return VQ_BAD_HEAD;
 	while (out->bytes < want && out->nsegs < room) {
@@ -174,9 +132,9 @@ enum vq_fault vq_read_chain(const struct vq *vq, uint16_t head, enum vq_dir dir,
 			i = 0;
 			continue;
 		}
-		if ((d.flags & DESC_F_WRITE) != write)
+		if ((d.flags & DESC_F_WRITE) != write && !turn_to_write(dir, d.flags, &write, out))
 			return VQ_BAD_DIRECTION;
-		fault = add_buffer(vq->mem, &d, seg, room, out);
+		fault = add_buffer(vq->mem, &d.addr, &d.len, seg, room, out);
 		if (fault != VQ_OK)
 			return fault;
 		if (!(d.flags & DESC_F_NEXT)) {
@@ -200,6 +158,8 @@ bool vq_wants_interrupt(const struct vq *vq, uint16_t before, uint16_t idx)
 {
 	uint16_t word;
 
+	if (vq->packed)
+		return vq_packed_wants_interrupt(vq, before, idx);
 	if (vq->event_idx) {
 		word = atomic_load_explicit(&vq->avail[2 + vq->size], memory_order_seq_cst);
 		return passed(word, before, idx);
@@ -215,7 +175,9 @@ static inline _Atomic uint16_t *avail_event(const struct vq *vq)
 
 void vq_arm_kick(const struct vq *vq, uint16_t pos)
 {
-	if (vq->event_idx)
+	if (vq->packed)
+		vq_packed_set_event(vq, pos, true);
+	else if (vq->event_idx)
 		atomic_store_explicit(avail_event(vq), pos, memory_order_seq_cst);
 	else
 		atomic_store_explicit(&vq->used[0], 0, memory_order_seq_cst);
@@ -223,7 +185,9 @@ void vq_arm_kick(const struct vq *vq, uint16_t pos)
 
 void vq_disarm_kick(const struct vq *vq, uint16_t pos)
 {
-	if (vq->event_idx)
+	if (vq->packed)
+		vq_packed_set_event(vq, pos, false);
+	else if (vq->event_idx)
 		atomic_store_explicit(avail_event(vq), (uint16_t)(pos - 1), memory_order_relaxed);
 	else
 		atomic_store_explicit(&vq->used[0], USED_F_NO_NOTIFY, memory_order_relaxed);

@@ -15,7 +15,7 @@ struct category {
 	const char *name;
 	abuse_act *act;
 	abuse_act *mend; /* after each round, may be NULL: what the next rounds need */
-	unsigned limit_ms; /* for each of them */
+	unsigned limit_ms; /* for the act */
 };
 
 /* random.c: of the round that runs */
@@ -41,6 +41,7 @@ uint64_t ram_end(void); /* the first address behind RAM */
 /* recover.c, attempt.S: the act ends by itself, by an exception, or by time. */
 void recover_init(void);
 void attempt(abuse_act *act, unsigned limit_ms);
+void attempt_mend(abuse_act *mend);
 bool attempt_call(abuse_act *act); /* true: it was cut off */
 _Noreturn void attempt_leave(void);
 _Noreturn void attempt_user(const uint64_t regs[16], uint64_t rip); /* to ring 3, GPRs by number; 4 is RSP */

@@ -53,7 +53,7 @@ static void run(unsigned index, uint64_t seed, uint64_t first, uint64_t rounds, 
 		random_seed(seed, index, round);
 		attempt(c->act, c->limit_ms);
 		if (c->mend)
-			attempt(c->mend, c->limit_ms);
+			attempt_mend(c->mend);
 	}
 	print("abuse: %s: %lu rounds, %lu faults, %lu cut off\n", c->name, rounds,
 	      recover_faults - faults, recover_timeouts - timeouts);

@@ -47,9 +47,13 @@ static bool on_exception(struct trap_frame *frame)
 
 static void on_interrupt(unsigned vector)
 {
-	(void)vector;
-	if (!landing || rdtsc() < deadline)
+	uint64_t now = rdtsc();
+
+	if (!landing || now < deadline) { /* too early: it came before the act began, or is a stale one */
+		if (vector == IRQ_TIMER)
+			timer_arm(now < deadline ? deadline : now + clock_ms(1));
 		return;
+	}
 	recover_timeouts++;
 	lapic_eoi();
 	attempt_leave();
@@ -95,4 +99,11 @@ void attempt(abuse_act *act, unsigned limit_ms)
 	(void)attempt_call(act);
 	put_back();
 	apic_put_back();
+}
+
+/* With interrupts off: a storm of them may be what is to be mended. */
+void attempt_mend(abuse_act *mend)
+{
+	(void)attempt_call(mend);
+	put_back();
 }

@@ -11,7 +11,7 @@ static void refused_msr(void)
 	(void)rdmsr(0xdeadbeef);
 }
 
-static void short_timer(void)
+static void self_ipi(void)
 {
 	wrmsr(MSR_X2APIC + LAPIC_SELF_IPI, IRQ_TEST);
 	__asm__ volatile("pause; wbinvd");
@@ -29,13 +29,13 @@ static void port(void)
 
 static void nmi(void)
 {
-	wrmsr(MSR_X2APIC + 0x30, 0x44400 /* NMI, self */);
+	wrmsr(MSR_X2APIC + 0x30, 0x400 | (uint64_t)lapic_id() << 32 /* NMI to ourselves */);
 	(void)cpuid(0, 0);
 }
 
 void act_storm(void)
 {
-	static abuse_act *const acts[] = { short_timer, wild_hypercall, port, nmi, refused_msr };
+	static abuse_act *const acts[] = { self_ipi, wild_hypercall, port, nmi, refused_msr };
 	abuse_act *act = acts[random_below(sizeof(acts) / sizeof(acts[0]))];
 
 	for (;;)

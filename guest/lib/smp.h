@@ -9,6 +9,8 @@
 #define SMP_STACK 16384
 #define GDT_BYTES 64 /* of start.S's */
 
+#define SMP_FIRST_STACKS 0x1000 /* below 1 MiB: 64 bytes for each until it is in long mode */
+
 #ifndef __ASSEMBLER__
 #include <stdatomic.h>
 #include <stdbool.h>

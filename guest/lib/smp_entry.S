@@ -3,12 +3,13 @@
  * Where a started processor begins (SDM 3A, "MP Initialization Protocol"): real mode at
  * vector << 12, in a copy of what is between smp_trampoline and its end, so all addresses in it
  * are relative to CS. From there into long mode at once, on the boot processor's page tables.
- * RDX, CR0 and CS as they were go to smp_begin().
+ * RDX, CR0 and CS as they were go to smp_begin(). RSP is good for an NMI in each mode, from the
+ * beginning; one that comes in long mode, before the IDT is there, may be sent to smp_begin64.
  */
 #include "guest/lib/smp.h"
 
 	.text
-	.globl	smp_trampoline, smp_trampoline_end
+	.globl	smp_trampoline, smp_trampoline_end, smp_begin64
 	.code16
 smp_trampoline:
 	cli
@@ -17,6 +18,11 @@ smp_trampoline:
 	xorl	%edi, %edi
 	movw	%cs, %di
 	movw	%di, %ds
+	movl	$1, %eax		/* EBX[31:24]: the initial APIC ID */
+	cpuid
+	shrl	$24, %ebx
+	shll	$6, %ebx
+	leal	SMP_FIRST_STACKS + 64(%ebx), %esp
 	lgdtl	1f - smp_trampoline
 	movl	%cr4, %eax
 	orl	$0x20, %eax		/* PAE */
@@ -29,18 +35,18 @@ smp_trampoline:
 	wrmsr
 	movl	$0x80010033, %eax	/* PG, WP, NE, ET, MP, PE */
 	movl	%eax, %cr0
-	ljmpl	$0x10, $begin64
+	ljmpl	$0x10, $smp_begin64
 1:	.word	GDT_BYTES - 1
 	.long	gdt
 smp_trampoline_end:
 
 	.code64
-begin64:
+smp_begin64:
 	movl	$0x18, %eax
 	movl	%eax, %ds
 	movl	%eax, %es
 	movl	%eax, %ss
-	movl	$1, %eax		/* EBX[31:24]: the initial APIC ID */
+	movl	$1, %eax
 	cpuid
 	shrl	$24, %ebx
 	movl	%ebx, %eax

@@ -167,6 +167,24 @@ static int make_and_start(unsigned id)
 	return err;
 }
 
+static void report_ended(const struct vm *vm)
+{
+	struct report_cpu_time time = { 0 };
+	uint64_t run_tsc = 0, wake_tsc = 0;
+
+	for (unsigned i = 0; i < vm->vcpu_count; i++) {
+		const struct vcpu *v = vm->vcpus[i];
+
+		run_tsc += v->run_tsc;
+		time.wakeups += v->wakeups;
+		if (v->wake_max_tsc > wake_tsc)
+			wake_tsc = v->wake_max_tsc;
+	}
+	time.run_us = tsc_to_ns(run_tsc) / 1000;
+	time.wake_us_max = tsc_to_ns(wake_tsc) / 1000;
+	report_vm_end(vm->config->name, vm->vcpu_count, vm->end, vm->end_reason, &time);
+}
+
 static void reap(struct vm *vm)
 {
 	const struct config_vm *config = vm->config;
@@ -180,12 +198,13 @@ static void reap(struct vm *vm)
 	if (again)
 		report_vm_reset(config->name, vm->end_reason);
 	else
-		report_vm_end(config->name, vm->vcpu_count, vm->end, vm->end_reason);
+		report_ended(vm);
 	vm_destroy(vm);
 	if (again) {
 		if (make_and_start(id) == 0)
 			return;
-		report_vm_end(config->name, config->cpus, END_FAILED, "it could not be made again");
+		report_vm_end(config->name, config->cpus, END_FAILED, "it could not be made again",
+			      &(struct report_cpu_time){ 0 });
 	} else {
 		spin_lock(&vm_table_lock);
 		making[id] = false;

@@ -101,13 +101,17 @@ void report_vm_start(const char *vm)
 	send(&j);
 }
 
-void report_vm_end(const char *vm, unsigned vcpus, const char *end, const char *reason)
+void report_vm_end(const char *vm, unsigned vcpus, const char *end, const char *reason,
+		   const struct report_cpu_time *time)
 {
 	struct json j;
 
 	begin(&j, "vm-end");
 	add_string(&j, "vm", vm);
 	add_number(&j, "vcpus", vcpus);
+	add_number(&j, "run_us", time->run_us);
+	add_number(&j, "wakeups", time->wakeups);
+	add_number(&j, "wake_us_max", time->wake_us_max);
 	add_string(&j, "end", end);
 	add_string(&j, "reason", reason);
 	send(&j);

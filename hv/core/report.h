@@ -6,9 +6,12 @@
  *
  *   {"lasthop":1,"event":"boot","backend":"vmx","cpus":4,"tsc_khz":100000}
  *   {"lasthop":1,"event":"vm-start","vm":"alice"}
- *   {"lasthop":1,"event":"vm-end","vm":"alice","vcpus":1,"end":"ok","reason":""}
+ *   {"lasthop":1,"event":"vm-end","vm":"alice","vcpus":1,"run_us":250100,"wakeups":60,
+ *        "wake_us_max":480,"end":"ok","reason":""}
  *        end: ok (HC_END 0), failed (HC_END otherwise), crash (stopped by the hypervisor; reason
- *        says why), off (the guest switched itself off), stopped (by the user)
+ *        says why), off (the guest switched itself off), stopped (by the user). Since its start:
+ *        run_us: CPU time of its vCPUs, together; wakeups: how often one was woken (blocked to
+ *        runnable); wake_us_max: the longest that one then waited for a CPU
  *   {"lasthop":1,"event":"vm-reset","vm":"alice","reason":""}   by the guest or the user: it
  *        starts again (vm-start follows)
  *   {"lasthop":1,"event":"result","vm":"bob","peer":"alice","test":"stream", then every member of
@@ -32,10 +35,16 @@ struct report_window {
 	uint64_t own_exits, peer_exits, notifications, copies, drops, peer_wakeups;
 };
 
+/* Of a VM since its start, all vCPUs together. */
+struct report_cpu_time {
+	uint64_t run_us, wakeups, wake_us_max;
+};
+
 /* Each writes one whole line; callable from any CPU, in any context (lines do not mix). */
 void report_boot(const char *backend, unsigned cpus, uint64_t tsc_khz);
 void report_vm_start(const char *vm);
-void report_vm_end(const char *vm, unsigned vcpus, const char *end, const char *reason);
+void report_vm_end(const char *vm, unsigned vcpus, const char *end, const char *reason,
+		   const struct report_cpu_time *time);
 void report_vm_reset(const char *vm, const char *reason);
 void report_result(const char *vm, const char *peer, const struct bench_result *result,
 		   const struct report_window *window);

@@ -267,6 +267,13 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/* When it has to leave the guest. Our own timers are among it, since a guest with IF = 0 on Bochs
+ * does not leave for their interrupt. */
+static uint64_t deadline(struct vcpu *v)
+{
+	return earlier(earlier(v->slice_end_tsc, platform->next_timer(v)), this_cpu()->armed_tsc);
+}
+
 void vcpu_run(struct vcpu *v)
 {
 	struct cpu *cpu = this_cpu();
@@ -279,6 +286,8 @@ void vcpu_run(struct vcpu *v)
 	for (;;) {
 		struct vmexit exit;
 
+		if (rdtsc() >= cpu->armed_tsc)
+			timer_poll();
 		if (sched_mail() & MB_RESCHED)
 			sched_hurry(v);
 		if (atomic_load(&v->vm->state) != VM_RUNNING) {
@@ -296,7 +305,7 @@ void vcpu_run(struct vcpu *v)
 		if (preempted(v))
 			break;
 		offer_interrupt(v);
-		hvm->enter(v, earlier(v->slice_end_tsc, platform->next_timer(v)), &exit);
+		hvm->enter(v, deadline(v), &exit);
 		atomic_store_explicit(&v->exits, v->exits + 1, memory_order_relaxed);
 		cpu->exits++;
 		exit_handle(v, &exit);

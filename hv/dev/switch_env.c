@@ -22,6 +22,11 @@ static struct work_list {
 	struct list head; /* under lock */
 } lists[MAX_CPUS];
 
+unsigned env_cpus(void)
+{
+	return cpu_count;
+}
+
 unsigned env_cpu(void)
 {
 	return this_cpu()->index;

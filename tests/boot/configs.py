@@ -14,10 +14,11 @@ class Vm:
     nets: tuple = ()
     memory_mib: int = 16
     affinity: tuple = ()
+    cpus: int = 1
     more: list = field(default_factory=list)     # further lines of its node
 
     def source(self, index):
-        lines = [f"{self.name} {{", 'compatible = "lasthop,vm";', "cpus = <1>;",
+        lines = [f"{self.name} {{", 'compatible = "lasthop,vm";', f"cpus = <{self.cpus}>;",
                  f"memory-mib = <{self.memory_mib}>;", f'kernel = "{self.kernel}";',
                  "no-fast-strings;", *self.more]
         if self.args:

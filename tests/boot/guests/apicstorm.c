@@ -20,7 +20,9 @@
 
 /* Pages where SIPIs begin: the trampoline, a loop, a HLT, an undefined instruction in turn. */
 enum { FIRST_PAGE = 8, PAGES = 128, KINDS = 4, IVT_ENTRIES = 256, IRET_AT = 0x7000 };
-enum { FIRST_VECTOR = 32, LAST_REGISTER = 0x3f, BURST = 64 };
+enum { FIRST_VECTOR = 32, LAST_REGISTER = 0x3f, BURST = 64, INTERRUPT_GATE = 0x8e, NMI_GATE = 2 * 16 };
+
+extern const char smp_begin64[];
 
 static unsigned count;
 static uint64_t seed, reset, end_tsc;
@@ -143,7 +145,9 @@ static void wild_registers(void)
 	lapic_write(LAPIC_TPR, 0);
 }
 
-/* Real mode: what a SIPI may find. Its NMIs go through the table at 0, to an IRET. */
+/* Real mode: what a SIPI may find. Its NMIs go through the table at 0, to an IRET. In long mode,
+ * before there is an IDT, the same table is one, and NMI's gate lies where nothing else is needed:
+ * that start begins again. */
 static void place_pages(void)
 {
 	static const uint8_t code[KINDS][4] = {
@@ -152,15 +156,20 @@ static void place_pages(void)
 		[3] = { 0x0f, 0x0b, 0xeb, 0xfc }, /* UD2, answered by IRET: again */
 	};
 
+	const uint32_t begin = (uint32_t)(uintptr_t)smp_begin64;
+
 	for (unsigned page = FIRST_PAGE; page < FIRST_PAGE + PAGES; page++) {
 		if (page % KINDS == 0)
 			smp_place_trampoline((uint8_t)page);
 		else
 			memcpy((void *)((uintptr_t)page << 12), code[page % KINDS], sizeof(code[0]));
 	}
-	*(volatile uint8_t *)IRET_AT = 0xcf;
-	for (uintptr_t i = 0; i < IVT_ENTRIES; i++)
-		((volatile uint32_t *)0)[i] = IRET_AT >> 4 << 16;
+	mmio_write8(IRET_AT, 0xcf);
+	for (unsigned i = 0; i < IVT_ENTRIES; i++)
+		mmio_write32(4 * i, IRET_AT >> 4 << 16);
+	mmio_write32(NMI_GATE, GDT_KERNEL_CODE << 16 | (begin & 0xffff));
+	mmio_write32(NMI_GATE + 4, (begin & 0xffff0000) | INTERRUPT_GATE << 8);
+	mmio_write64(NMI_GATE + 8, 0);
 }
 
 /* vCPU 0 alone goes on to the end; the others are woken, stopped and sent astray meanwhile. */

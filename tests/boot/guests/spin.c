@@ -41,9 +41,9 @@ int guest_main(void)
 	uint64_t begin = rdtsc(), from, to, until;
 	struct measured m;
 
-	(void)args_u64(guest_cmdline(), "from", 50, &from);
-	(void)args_u64(guest_cmdline(), "to", 250, &to);
-	(void)args_u64(guest_cmdline(), "until", 300, &until);
+	(void)args_u64(guest_cmdline(), "from", 30, &from);
+	(void)args_u64(guest_cmdline(), "to", 180, &to);
+	(void)args_u64(guest_cmdline(), "until", 220, &until);
 	m = spin(begin + clock_ms(from), begin + clock_ms(to));
 	while (rdtsc() < begin + clock_ms(until))
 		;

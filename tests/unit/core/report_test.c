@@ -55,9 +55,10 @@ static void events_as_promised(void **state)
 	report_vm_start("alice");
 	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"vm-start\",\"vm\":\"alice\"}\n");
 	filled = 0;
-	report_vm_end("alice", 1, "ok", "");
+	report_vm_end("alice", 1, "ok", "", &(struct report_cpu_time){ 250100, 60, 480 });
 	assert_string_equal(line,
 			    "{\"lasthop\":1,\"event\":\"vm-end\",\"vm\":\"alice\",\"vcpus\":1,"
+			    "\"run_us\":250100,\"wakeups\":60,\"wake_us_max\":480,"
 			    "\"end\":\"ok\",\"reason\":\"\"}\n");
 	filled = 0;
 	report_end();
@@ -80,7 +81,7 @@ static void long_strings_leave_a_whole_line(void **state)
 	(void)state;
 	memset(reason, '\n', sizeof(reason) - 1);
 	reason[sizeof(reason) - 1] = '\0';
-	report_vm_end(reason, 1, reason, reason);
+	report_vm_end(reason, 1, reason, reason, &(struct report_cpu_time){ ~0ull, ~0ull, ~0ull });
 	assert_true(filled < 2048);
 	assert_string_equal(line + filled - 3, "\"}\n");
 	assert_ptr_equal(strchr(line, '\n'), line + filled - 1);

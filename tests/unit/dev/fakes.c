@@ -21,6 +21,7 @@ struct config_vm fake_config = { .name = "vm", .cpus = 1 };
 struct vm fake_vm;
 struct vcpu fake_vcpu[FAKE_VCPUS];
 struct cpu fake_cpu;
+unsigned cpu_count = 1;
 unsigned fake_kicks[FAKE_VCPUS];
 unsigned fake_signals[FAKE_VCPUS];
 unsigned fake_sipi;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Driver side of split virtqueues, as plain as can be. A slot's number times per_slot is the
+ * Driver side of virtqueues, split and packed, as plain as can be. A slot's number times per_slot is the
  * chain's first descriptor, so that a used entry's id leads back to its slot.
  */
 #include "tests/unit/vswitch/driver.h"
@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define RAM_GPA 0x100000u
+#define WRAP	0x8000u
 
 void *guest_alloc(struct guest *g, size_t bytes, size_t align)
 {
@@ -30,7 +31,9 @@ static void queue_clear(struct drv_queue *q)
 	memset(q->desc, 0, q->size * sizeof(*q->desc));
 	memset((void *)q->avail, 0, 6 + 2 * (size_t)q->size);
 	memset((void *)q->used, 0, 6 + 8 * (size_t)q->size);
-	q->avail_idx = q->seen = q->kicked_at = 0;
+	memset(q->ring, 0, q->size * sizeof(*q->ring));
+	*q->driver_event = *q->device_event = 0;
+	q->avail_idx = q->seen = q->kicked_at = q->held = q->packed ? WRAP : 0;
 	q->free_count = q->slots;
 	for (unsigned i = 0; i < q->slots; i++)
 		q->free_slot[i] = (uint16_t)(q->slots - 1 - i);
@@ -47,11 +50,15 @@ static void queue_make(struct guest *g, struct drv_queue *q, unsigned number,
 		q->per_slot = q->size;
 	q->slots = q->size / q->per_slot;
 	q->features = config->features | VIRTIO_F_VERSION_1;
+	q->packed = (q->features & VIRTIO_F_RING_PACKED) != 0;
 	q->buf_bytes = config->rx_bytes ? config->rx_bytes : 2048;
 	q->layout = config->rx_layout;
 	q->desc = guest_alloc(g, q->size * sizeof(*q->desc), 16);
 	q->avail = guest_alloc(g, 6 + 2 * (size_t)q->size, 2);
 	q->used = guest_alloc(g, 6 + 8 * (size_t)q->size, 4);
+	q->ring = guest_alloc(g, q->size * sizeof(*q->ring), 16);
+	q->driver_event = guest_alloc(g, 4, 4);
+	q->device_event = guest_alloc(g, 4, 4);
 	q->table = guest_alloc(g, (size_t)q->slots * DRV_TABLE * sizeof(*q->table), 8);
 	q->buf = guest_alloc(g, (size_t)q->slots * DRV_BUF, 64);
 	queue_clear(q);
@@ -59,16 +66,19 @@ static void queue_make(struct guest *g, struct drv_queue *q, unsigned number,
 
 static void queue_start(struct drv_queue *q)
 {
+	const struct guest *g = q->guest;
 	const struct queue_setup setup = {
 		.size = q->size,
-		.desc = guest_gpa(q->guest, q->desc),
-		.driver = guest_gpa(q->guest, (const void *)q->avail),
-		.device = guest_gpa(q->guest, (const void *)q->used),
+		.desc = guest_gpa(g, q->packed ? q->ring : q->desc),
+		.driver = guest_gpa(g, q->packed ? (const void *)q->driver_event :
+						   (const void *)q->avail),
+		.device = guest_gpa(g, q->packed ? (const void *)q->device_event :
+						   (const void *)q->used),
 		.features = q->features,
 	};
 	const char *why = NULL;
 
-	if (port_start_queue(q->guest->port, q->number, &setup, &why) != 0)
+	if (port_start_queue(g->port, q->number, &setup, &why) != 0)
 		abort();
 }
 
@@ -96,7 +106,7 @@ struct guest *guest_create(struct vswitch *sw, const struct guest_config *config
 		.owner = &g->env,
 	};
 
-	g->ram_bytes = 2 * slots * (DRV_BUF + DRV_TABLE * 16) + 2 * (size_t)size * 32 + (1u << 20);
+	g->ram_bytes = 2 * slots * (DRV_BUF + DRV_TABLE * 16) + 2 * (size_t)size * 48 + (1u << 20);
 	g->ram = calloc(1, g->ram_bytes);
 	g->mem.count = 1;
 	g->mem.extent[0] = (struct gmem_extent){ RAM_GPA, g->ram_bytes, g->ram };
@@ -162,14 +172,63 @@ static void write_chain(struct drv_queue *q, unsigned slot, uint64_t gpa, const 
 		*d = (struct drv_desc){ gpa, piece[i], (uint16_t)(flags | (more ? DESC_NEXT : 0)),
 					(uint16_t)(more ? next : 0) };
 		gpa += piece[i];
+		if (in_table && q->packed) { /* 2.8.7: id and all flags but WRITE mean nothing */
+			d->next = d->flags;
+			d->flags = 0xffff;
+		}
 	}
 	if (direct < n)
 		q->desc[first + direct] = (struct drv_desc){ guest_gpa(q->guest, table),
 							     (n - direct) * 16, DESC_INDIRECT, 0 };
 }
 
+static uint16_t advance(const struct drv_queue *q, uint16_t pos)
+{
+	pos++;
+	return (pos & ~WRAP) == q->size ? (uint16_t)(~pos & WRAP) : pos;
+}
+
+static _Atomic uint64_t *ring_word(const struct drv_queue *q, uint16_t pos)
+{
+	return (_Atomic uint64_t *)(void *)&q->ring[pos & ~WRAP].len;
+}
+
+/* virtio 1.2, 2.8.1: what makes an entry available at this position */
+static uint16_t avail_flags(uint16_t pos)
+{
+	return pos & WRAP ? 1u << 7 : 1u << 15;
+}
+
+/* The slot's chain into the ring; its first entry, if the first of all, at drv_publish(). */
+static void put_packed(struct drv_queue *q, unsigned slot)
+{
+	const struct drv_desc *d = &q->desc[slot * q->per_slot];
+	bool more = true;
+
+	q->entries[slot] = 0;
+	for (; more; d++) {
+		uint16_t flags = (uint16_t)(d->flags | avail_flags(q->avail_idx));
+		uint64_t word = (uint64_t)flags << 48 | (uint64_t)(slot * q->per_slot) << 32 |
+				d->len;
+
+		q->ring[q->avail_idx & ~WRAP].addr = d->addr;
+		if (q->avail_idx == q->held)
+			q->held_word = word;
+		else
+			atomic_store_explicit(ring_word(q, q->avail_idx), word,
+					      memory_order_release);
+		q->avail_idx = advance(q, q->avail_idx);
+		q->entries[slot]++;
+		more = d->flags & DESC_NEXT;
+	}
+}
+
 static void put_avail(struct drv_queue *q, unsigned slot)
 {
+	if (q->packed) {
+		put_packed(q, slot);
+		return;
+	}
 	atomic_store_explicit(&q->avail[2 + (q->avail_idx & (q->size - 1))],
 			      (uint16_t)(slot * q->per_slot), memory_order_relaxed);
 	q->avail_idx++;
@@ -219,11 +278,38 @@ bool drv_offer(struct guest *g)
 	return true;
 }
 
+static unsigned distance(const struct drv_queue *q, uint16_t from, uint16_t to)
+{
+	unsigned n = 0;
+
+	for (; from != to; n++)
+		from = advance(q, from);
+	return n;
+}
+
+/* 2.8.14 */
+static bool publish_packed(struct drv_queue *q)
+{
+	uint16_t before = q->held;
+	uint32_t event;
+
+	if (before == q->avail_idx)
+		return false;
+	q->held = q->kicked_at = q->avail_idx;
+	atomic_store_explicit(ring_word(q, before), q->held_word, memory_order_seq_cst);
+	event = atomic_load_explicit(q->device_event, memory_order_seq_cst);
+	if (event >> 16 != 2)
+		return event >> 16 == 0;
+	return distance(q, before, (uint16_t)event) < distance(q, before, q->avail_idx);
+}
+
 /* 2.7.13.4.1: was the event passed since the last look, or, without events, are kicks wanted? */
 bool drv_publish(struct drv_queue *q)
 {
 	uint16_t before = q->kicked_at, event;
 
+	if (q->packed)
+		return publish_packed(q);
 	q->kicked_at = q->avail_idx;
 	atomic_store_explicit(&q->avail[1], q->avail_idx, memory_order_seq_cst);
 	if (!(q->features & VIRTIO_F_EVENT_IDX))
@@ -232,10 +318,31 @@ bool drv_publish(struct drv_queue *q)
 	return (uint16_t)(q->avail_idx - event - 1) < (uint16_t)(q->avail_idx - before);
 }
 
+static bool next_used_packed(struct drv_queue *q, uint32_t *id, uint32_t *len)
+{
+	struct drv_desc *d = &q->ring[q->seen & ~WRAP];
+	/* drv_desc is a split ring's: in a packed one, the id is where flags are there */
+	uint16_t flags = atomic_load_explicit((_Atomic uint16_t *)&d->next, memory_order_acquire);
+
+	if ((flags >> 7 & 1) != q->seen >> 15 || flags >> 15 != q->seen >> 15)
+		return false;
+	*id = d->flags;
+	*len = d->len;
+	if (*id % q->per_slot != 0 || *id / q->per_slot >= q->slots ||
+	    q->entries[*id / q->per_slot] == 0)
+		abort();
+	for (unsigned i = 0; i < q->entries[*id / q->per_slot]; i++)
+		q->seen = advance(q, q->seen);
+	q->entries[*id / q->per_slot] = 0;
+	return true;
+}
+
 static bool next_used(struct drv_queue *q, uint32_t *id, uint32_t *len)
 {
 	const uint32_t *e;
 
+	if (q->packed)
+		return next_used_packed(q, id, len);
 	if (atomic_load_explicit(&q->used[1], memory_order_acquire) == q->seen)
 		return false;
 	e = (const uint32_t *)(const void *)(q->used + 2) + (size_t)(q->seen & (q->size - 1)) * 2;
@@ -288,7 +395,13 @@ size_t drv_receive(struct guest *g, uint8_t *out, size_t room)
 
 void drv_want_interrupt(struct drv_queue *q, bool want)
 {
-	if (q->features & VIRTIO_F_EVENT_IDX)
+	if (q->packed)
+		atomic_store_explicit(q->driver_event,
+				      !want				     ? 1u << 16 :
+				      q->features & VIRTIO_F_EVENT_IDX ? 2u << 16 | q->seen :
+									     0,
+				      memory_order_seq_cst);
+	else if (q->features & VIRTIO_F_EVENT_IDX)
 		atomic_store_explicit(&q->avail[2 + q->size],
 				      (uint16_t)(want ? q->seen : q->seen - 1),
 				      memory_order_seq_cst);

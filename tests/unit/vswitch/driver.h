@@ -46,9 +46,16 @@ struct drv_queue {
 	unsigned number, size, per_slot, slots;
 	uint64_t features;
 	struct drv_desc *desc, *table;
+	/* packed only; positions are entry and wrap counter (bit 15), desc[] what chains are made of */
+	bool packed;
+	struct drv_desc *ring;
+	_Atomic uint32_t *driver_event, *device_event;
+	uint16_t held; /* first entry not made available yet */
+	uint64_t held_word;
+	uint8_t entries[DRV_MAX_SIZE]; /* of the chain in a slot */
 	_Atomic uint16_t *avail, *used;
 	uint8_t *buf;
-	uint16_t avail_idx, seen; /* our index; used index seen */
+	uint16_t avail_idx, seen; /* our index, or position; used index seen */
 	unsigned free_count;
 	uint16_t free_slot[DRV_MAX_SIZE];
 	uint32_t buf_bytes; /* receive: size of a buffer offered, */
@@ -68,7 +75,7 @@ struct guest {
 struct guest_config {
 	const char *name;
 	unsigned mtu;	   /* 0: 9000 */
-	unsigned size;	   /* of both queues; 0: 256 */
+	unsigned size;	   /* of both queues; 0: 256; packed: not only powers of two */
 	unsigned per_slot; /* descriptors of a slot; 0: 8 */
 	uint32_t rx_bytes; /* receive buffer; 0: 2048 */
 	enum layout rx_layout;

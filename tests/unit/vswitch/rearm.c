@@ -28,6 +28,28 @@ static uint16_t hooked_avail_idx(const struct vq *vq)
 	return idx;
 }
 
+static bool hooked_has(const struct vq *vq, uint16_t pos)
+{
+	bool has;
+
+	step();
+	has = vq_has(vq, pos);
+	step();
+	return has;
+}
+
+static enum vq_fault hooked_read(const struct vq *vq, uint16_t pos, uint16_t avail, enum vq_dir dir,
+				 uint64_t want, struct seg *seg, unsigned room,
+				 struct vq_chain *out)
+{
+	enum vq_fault fault;
+
+	step();
+	fault = vq_read(vq, pos, avail, dir, want, seg, room, out);
+	step();
+	return fault;
+}
+
 static void hooked_arm_kick(const struct vq *vq, uint16_t pos)
 {
 	step();
@@ -43,6 +65,8 @@ static void hooked_disarm_kick(const struct vq *vq, uint16_t pos)
 }
 
 #define vq_avail_idx   hooked_avail_idx
+#define vq_has	       hooked_has
+#define vq_read	       hooked_read
 #define vq_arm_kick    hooked_arm_kick
 #define vq_disarm_kick hooked_disarm_kick
 #include "vswitch/service.c"
@@ -122,11 +146,19 @@ static void with_flags(void **state)
 	every_moment(0);
 }
 
+static void packed(void **state)
+{
+	(void)state;
+	every_moment(VIRTIO_F_RING_PACKED);
+	every_moment(VIRTIO_F_RING_PACKED | VIRTIO_F_EVENT_IDX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(with_event_index),
 		cmocka_unit_test(with_flags),
+		cmocka_unit_test(packed),
 	};
 
 	return cmocka_run_group_tests_name("vswitch/rearm", tests, NULL, NULL);

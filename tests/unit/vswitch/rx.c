@@ -69,7 +69,7 @@ static void expect(struct lan *lan, unsigned n, uint32_t seed)
 	drv_publish(&lan->b->rx);
 }
 
-static int setup(void **state)
+static int setup_with(void **state, uint64_t features)
 {
 	static struct lan lan;
 	const struct port_config pc = { .name = "p", .mtu = 1500, .queue_pairs = 1 };
@@ -79,14 +79,24 @@ static int setup(void **state)
 							     .size = 1024,
 							     .per_slot = 1,
 							     .rx_bytes = 400,
-							     .features = VIRTIO_NET_F_MRG_RXBUF |
-									 VIRTIO_F_EVENT_IDX });
+							     .features = features });
 	for (unsigned n = 0; n < CPUS; n++)
 		lan.from[n] = port_create(lan.sw, &pc);
 	frame_make(frame[0], 64, 2, 2, 0);
 	port_inject(lan.b->port, frame[0], 64);
 	*state = &lan;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_with(state, VIRTIO_NET_F_MRG_RXBUF | VIRTIO_F_EVENT_IDX);
+}
+
+static int setup_packed(void **state)
+{
+	return setup_with(state,
+			  VIRTIO_NET_F_MRG_RXBUF | VIRTIO_F_EVENT_IDX | VIRTIO_F_RING_PACKED);
 }
 
 static int teardown(void **state)
@@ -218,6 +228,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(slow_cpu, setup, teardown),
 		cmocka_unit_test_setup_teardown(stopped_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_nesting, setup, teardown),
+		cmocka_unit_test_setup_teardown(any_order, setup_packed, teardown),
+		cmocka_unit_test_setup_teardown(slow_cpu, setup_packed, teardown),
+		cmocka_unit_test_setup_teardown(stopped_meanwhile, setup_packed, teardown),
 	};
 
 	return cmocka_run_group_tests_name("vswitch/rx", tests, NULL, NULL);

@@ -80,13 +80,13 @@ static void pair_destroy(struct pair *p)
 }
 
 static const uint64_t feature_bits[] = { VIRTIO_F_EVENT_IDX, VIRTIO_F_INDIRECT_DESC,
-					 VIRTIO_NET_F_MRG_RXBUF };
+					 VIRTIO_NET_F_MRG_RXBUF, VIRTIO_F_RING_PACKED };
 
 static uint64_t features(unsigned choice)
 {
 	uint64_t set = 0;
 
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < 4; i++)
 		if (choice >> i & 1)
 			set |= feature_bits[i];
 	return set;
@@ -117,8 +117,8 @@ static void all_sizes(struct pair *p, enum layout tx, uint32_t largest)
 static void every_combination(void **state)
 {
 	(void)state;
-	for (unsigned fa = 0; fa < 8; fa++)
-		for (unsigned fb = 0; fb < 8; fb++)
+	for (unsigned fa = 0; fa < 16; fa++)
+		for (unsigned fb = 0; fb < 16; fb++)
 			for (unsigned l = 0; l < LAYOUT_COUNT * LAYOUT_COUNT; l++) {
 				const bool merge = features(fb) & VIRTIO_NET_F_MRG_RXBUF;
 				struct guest_config ca = { .name = "a",
@@ -148,7 +148,7 @@ static void indices_wrap(void **state)
 	uint32_t sent = 0, received = 0;
 
 	(void)state;
-	for (unsigned f = 0; f < 8; f++) {
+	for (unsigned f = 0; f < 16; f++) {
 		struct pair p;
 
 		c.features = features(f);
@@ -168,14 +168,13 @@ static void indices_wrap(void **state)
 	}
 }
 
-static void batch_is_one_of_each(void **state)
+static void one_of_each(uint64_t set)
 {
-	struct guest_config c = { .name = "g", .size = 1024, .features = features(7) };
+	struct guest_config c = { .name = "g", .size = 1024, .features = set };
 	struct pair p = pair_create(&c, &c);
 	unsigned rx = p.b->env.interrupts[0], tx = p.a->env.interrupts[1];
 	uint64_t kicks = count(p.a, STAT_kicks), batches = count(p.a, STAT_batches);
 
-	(void)state;
 	drv_want_interrupt(&p.b->rx, true);
 	drv_want_interrupt(&p.a->tx, true);
 	for (unsigned i = 0; i < 64; i++)
@@ -189,6 +188,13 @@ static void batch_is_one_of_each(void **state)
 	for (unsigned i = 0; i < 64; i++)
 		expect_one(p.b, 1514, 2, 1, i);
 	pair_destroy(&p);
+}
+
+static void batch_is_one_of_each(void **state)
+{
+	(void)state;
+	one_of_each(features(7));
+	one_of_each(features(15));
 }
 
 /* No interrupt when none is wanted, and each counted by the state the receiver was in. */
@@ -207,7 +213,7 @@ static void interrupts_by_state(void **state)
 	};
 
 	(void)state;
-	for (unsigned f = 0; f < 8; f++) {
+	for (unsigned f = 0; f < 16; f++) {
 		struct guest_config c = { .name = "g", .features = features(f) };
 		struct pair p = pair_create(&c, &c);
 
@@ -232,8 +238,10 @@ static void interrupts_by_state(void **state)
 static void kicks_only_when_idle(void **state)
 {
 	(void)state;
-	for (unsigned f = 0; f < 2; f++) {
-		struct guest_config c = { .name = "g", .size = 1024, .features = features(f) };
+	for (unsigned f = 0; f < 4; f++) {
+		struct guest_config c = { .name = "g",
+					  .size = 1024,
+					  .features = features(f % 2 | (f / 2) << 3) };
 		struct pair p = pair_create(&c, &c);
 
 		send_one(p.a, 64, 2, 1, 0, LAYOUT_ONE);
@@ -272,12 +280,11 @@ static void send_more(struct port *port, unsigned queue)
 	assert_int_equal(port_service(busy_guest->port, 1, QUOTA), 0);
 }
 
-static void found_without_kick(void **state)
+static void found(uint64_t set)
 {
-	struct guest_config c = { .name = "g", .size = 1024 };
+	struct guest_config c = { .name = "g", .size = 1024, .features = set };
 	struct pair p = pair_create(&c, &c);
 
-	(void)state;
 	busy_guest = p.a;
 	busy_left = 20;
 	p.a->env.on_interrupt = send_more;
@@ -289,12 +296,18 @@ static void found_without_kick(void **state)
 	pair_destroy(&p);
 }
 
-static void quota_is_kept(void **state)
+static void found_without_kick(void **state)
 {
-	struct guest_config c = { .name = "g", .size = 1024 };
+	(void)state;
+	found(0);
+	found(VIRTIO_F_RING_PACKED);
+}
+
+static void quota(uint64_t set)
+{
+	struct guest_config c = { .name = "g", .size = 1024, .features = set };
 	struct pair p = pair_create(&c, &c);
 
-	(void)state;
 	for (unsigned i = 0; i < 100; i++)
 		send_one(p.a, 64, 2, 1, i, LAYOUT_ONE);
 	drv_publish(&p.a->tx);
@@ -311,13 +324,44 @@ static void quota_is_kept(void **state)
 	pair_destroy(&p);
 }
 
+static void quota_is_kept(void **state)
+{
+	(void)state;
+	quota(0);
+	quota(VIRTIO_F_RING_PACKED);
+}
+
+/* Packed rings of any size, chains of several entries: each border of the ring falls anywhere. */
+static void odd_ring_sizes(void **state)
+{
+	static const unsigned sizes[] = { 1, 2, 3, 5, 7, 100, 255, 1000 };
+
+	(void)state;
+	for (unsigned i = 0; i < 16; i++) {
+		struct guest_config c = { .name = "g", .size = sizes[i / 2] };
+		enum layout layout = sizes[i / 2] < 8 ? LAYOUT_ONE : LAYOUT_ODD;
+		struct pair p;
+
+		c.features = VIRTIO_F_RING_PACKED | (i % 2 ? VIRTIO_F_EVENT_IDX : 0);
+		c.rx_layout = layout;
+		p = pair_create(&c, &c);
+		for (uint32_t n = 0; n < 5000; n++) {
+			send_one(p.a, 60 + n % 40, 2, 1, n, n % 3 ? layout : LAYOUT_ONE);
+			publish(p.a);
+			assert_int_equal(drv_reap(p.a), 1);
+			expect_one(p.b, 60 + n % 40, 2, 1, n);
+		}
+		pair_destroy(&p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_combination),	cmocka_unit_test(indices_wrap),
 		cmocka_unit_test(batch_is_one_of_each), cmocka_unit_test(interrupts_by_state),
 		cmocka_unit_test(kicks_only_when_idle), cmocka_unit_test(found_without_kick),
-		cmocka_unit_test(quota_is_kept),
+		cmocka_unit_test(quota_is_kept),	cmocka_unit_test(odd_ring_sizes),
 	};
 
 	return cmocka_run_group_tests_name("vswitch/service", tests, NULL, NULL);

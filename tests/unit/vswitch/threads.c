@@ -159,14 +159,16 @@ static void introduce(struct guest *g, unsigned number)
 	port_inject(g->port, frame, sizeof(frame));
 }
 
-static struct guest *create(const char *name, unsigned size)
+static struct guest *create(const char *name, unsigned size, bool packed)
 {
 	return guest_create(sw, &(struct guest_config){ .name = name,
 							.size = size,
 							.rx_bytes = 256,
 							.features = VIRTIO_F_EVENT_IDX |
 								    VIRTIO_F_INDIRECT_DESC |
-								    VIRTIO_NET_F_MRG_RXBUF });
+								    VIRTIO_NET_F_MRG_RXBUF |
+								    (packed ? VIRTIO_F_RING_PACKED :
+									      0) });
 }
 
 static void run_threads(void)
@@ -185,24 +187,27 @@ static void run_threads(void)
 	drain();
 }
 
-int main(int argc, char **argv)
+/* packed: receivers with packed rings, and every other pair of senders. */
+static void play(bool packed)
 {
-	if (argc > 1)
-		packets = (uint32_t)strtoul(argv[1], NULL, 0);
+	atomic_store(&senders_left, SENDERS);
+	atomic_store(&all_sent, false);
+	memset(next_seq, 0, sizeof(next_seq));
+	taken = 0;
 	sw = switch_create("threads");
-	sink = create("sink", 1024);
-	victim = create("victim", 64);
+	sink = create("sink", 1024, packed);
+	victim = create("victim", 64, packed);
 	for (unsigned n = 0; n < SENDERS; n++)
-		sender[n] = create("sender", 256);
+		sender[n] = create("sender", 256, packed == (n / 2 == 0));
 	introduce(sink, 100);
 	introduce(victim, 200);
 	run_threads();
 	check(switch_counters_balance(sw), "counters do not balance");
 	check(port_counter(sink->port, STAT_rx_packets) == taken, "rx_packets is not what came");
 	check(port_counter(sink->port, STAT_queue_stopped) == 0, "an honest queue was stopped");
-	printf("PASS vswitch/threads: %u sent by each of %u, %u taken, %lu without a buffer, "
+	printf("PASS vswitch/threads: %s, %u sent by each of %u, %u taken, %lu without a buffer, "
 	       "%lu resets, %lu reset in flight\n",
-	       packets, SENDERS, taken,
+	       packed ? "packed" : "split", packets, SENDERS, taken,
 	       (unsigned long)port_counter(sink->port, STAT_rx_drop_no_buffer),
 	       (unsigned long)port_counter(victim->port, STAT_queue_resets),
 	       (unsigned long)port_counter(victim->port, STAT_rx_drop_reset));
@@ -211,5 +216,13 @@ int main(int argc, char **argv)
 	guest_destroy(sink);
 	guest_destroy(victim);
 	switch_destroy(sw);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1)
+		packets = (uint32_t)strtoul(argv[1], NULL, 0);
+	play(false);
+	play(true);
 	return 0;
 }
