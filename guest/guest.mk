@@ -1,5 +1,5 @@
-# The bundled guests: guest/bench, guest/abuse and the test guests of tests/boot/guests, each one ELF file in
-# $(B)/guest, on the runtime of guest/lib.
+# The bundled guests: guest/bench, guest/abuse and the test guests of tests/boot/guests, each one
+# ELF file in $(B)/guest, on the runtime of guest/lib.
 GUEST_CFLAGS := -std=c17 -O2 -g -ffreestanding -mcmodel=small -mno-red-zone -mgeneral-regs-only \
 	-fno-stack-protector -fno-pic -fno-asynchronous-unwind-tables \
 	-fno-tree-loop-distribute-patterns $(WARN) $(INCLUDE)

@@ -35,7 +35,7 @@ them, and while no packet is on its way these hold:
 
 - for each port, `tx_packets` = `tx_delivered` + `tx_flooded` + all `tx_drop_*`;
 - summed over the ports of a switch (if none was destroyed), `rx_packets` + all `rx_drop_*` =
-  `tx_delivered` + `tx_drop_receiver` + `tx_flood_copies`.
+  `tx_delivered` + `tx_drop_receiver` + `tx_flood_copies` + `gso_segments` - `gso_segmented`.
 """
 
 

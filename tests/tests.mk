@@ -20,6 +20,7 @@ UNIT_core_shell        := $(addprefix hv/core/,shell.c shell_switch.c)
 UNIT_core_emulate      := hv/core/decode.c hv/core/emulate.c hv/core/alu.c
 UNIT_core_emulate_native := $(UNIT_core_emulate)
 UNIT_core_gva          := hv/core/gva.c
+UNIT_core_sched        := hv/core/runq.c
 UNIT_cpu_vmx_detect    := $(VMX)/detect.c
 UNIT_cpu_vmx_check     := $(VMX)/check.c
 UNIT_cpu_vmx_ept       := $(VMX)/ept.c
@@ -27,7 +28,7 @@ UNIT_cpu_svm_check     := $(SVM)/check.c
 UNIT_cpu_svm_exit      := $(addprefix $(SVM)/,exit.c inject.c vmcb.c check.c strict.c) hv/core/decode.c
 UNIT_cpu_svm_npt       := $(SVM)/npt.c
 UNIT_TESTS := core/acpi core/console core/shell core/clock core/pmm core/print core/report core/string core/config \
-	core/config_image core/emulate core/emulate_native core/gva cpu/vmx_detect cpu/vmx_check cpu/vmx_ept \
+	core/config_image core/emulate core/emulate_native core/gva core/sched cpu/vmx_detect cpu/vmx_check cpu/vmx_ept \
 	cpu/svm_check cpu/svm_exit cpu/svm_npt
 
 define unit_test
@@ -85,5 +86,16 @@ $(B)/test/fault-%.elf: tests/boot/core_fault/main.c $(B)/test/fault.a hv/core/co
 $(B)/test/fault-%.EFI: $(B)/test/fault-%.elf $(EFI_OBJ) hv/boot/core_blob.S
 	$(call efi_link,$<)
 
+# a core that uses APIC virtualisation
+APICV := $(addprefix tests/boot/core_apicv/,main.c guest.S guest.h)
+
+$(B)/test/apicv.elf: $(APICV) $(B)/test/fault.a hv/core/core.lds
+	$(CC) $(CORE_CFLAGS) -c $(filter %main.c,$(APICV)) -o $@.o
+	$(CC) $(CORE_CFLAGS) -c $(filter %.S,$(APICV)) -o $@.guest.o
+	$(CORE_LD) -u core_entry -o $@ $@.o $@.guest.o $(B)/test/fault.a $(LIBFDT)
+
+$(B)/test/apicv.EFI: $(B)/test/apicv.elf $(EFI_OBJ) hv/boot/core_blob.S
+	$(call efi_link,$<)
+
 tests-built: $(UNIT_PROGRAMS) $(DEV_PROGRAMS) $(GUEST_TEST_PROGRAMS) $(FUZZERS) \
-	$(FAULTS:%=$(B)/test/fault-%.EFI)
+	$(FAULTS:%=$(B)/test/fault-%.EFI) $(B)/test/apicv.EFI

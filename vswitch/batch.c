@@ -16,12 +16,12 @@ struct batch *batch_open(struct vs_cpu *cpu, struct port *from)
 
 	b->from = from;
 	b->count = 0;
-	b->last_src = 0;	  /* no valid source or destination is all zero ... */
-	b->last_dst = 1ull << 40; /* ... and groups are not looked up */
-	b->last_dest = DEST_FLOOD;
+	b->last_src = 0;				   /* no valid source is all zero */
+	b->last_flow = (struct flow){ { 0, UINT64_MAX } }; /* nor are bytes that overlap unequal */
+	b->offloads = 0;
 	b->tx_bytes = 0;
-	for (unsigned i = 0; i < VERDICT_COUNT; i++)
-		b->drops[i] = 0;
+	b->segments = 0;
+	b->dropped = false;
 	b->flood = 0;
 	b->dests = 0;
 	return b;
@@ -52,23 +52,39 @@ static void learn(struct vs_cpu *cpu, struct batch *b, uint64_t src)
 static int look_up(struct vs_cpu *cpu, struct batch *b, uint64_t dst)
 {
 	struct vswitch *sw = b->from->sw;
-	struct port *port;
 	int id;
 
 	if (mac_is_group(dst))
 		return DEST_FLOOD;
-	if (dst == b->last_dst)
-		return b->last_dest;
 	id = fdb_lookup(sw->fdb, dst, cpu->now_s);
-	if (id >= 0) {
-		port = atomic_load_explicit(&sw->port[id], memory_order_seq_cst);
-		b->dest[id] = port;
-		if (port == NULL) /* just being destroyed */
-			id = DEST_FLOOD;
-	}
-	b->last_dst = dst;
-	b->last_dest = id;
-	return id;
+	if (id < 0)
+		return DEST_FLOOD;
+	b->dest[id] = atomic_load_explicit(&sw->port[id], memory_order_seq_cst);
+	return b->dest[id] != NULL ? id : DEST_FLOOD; /* NULL: just being destroyed */
+}
+
+static inline struct flow flow_of(const struct packet *p)
+{
+	return (struct flow){ { load64(p->head + VNET_HDR_BYTES),
+				load64(p->head + VNET_HDR_BYTES + 4) } };
+}
+
+/* Most packets of a batch are of one flow: as the one before. */
+static inline bool is_last_flow(const struct batch *b, const struct packet *p)
+{
+	struct flow f = flow_of(p);
+
+	return f.dst_src[0] == b->last_flow.dst_src[0] && f.dst_src[1] == b->last_flow.dst_src[1];
+}
+
+/* Counts a dropped packet of the batch. */
+static void count_drops(struct batch *b, enum verdict verdict, uint32_t packets)
+{
+	if (!b->dropped)
+		for (unsigned i = 0; i < VERDICT_COUNT; i++)
+			b->drops[i] = 0;
+	b->dropped = true;
+	b->drops[verdict] += packets;
 }
 
 static enum verdict classify(struct vs_cpu *cpu, struct batch *b, const struct packet *p)
@@ -89,52 +105,163 @@ static enum verdict classify(struct vs_cpu *cpu, struct batch *b, const struct p
 		return VERDICT_DROP_SAME_PORT;
 	b->to[dest] |= bit;
 	b->dests |= 1ull << dest;
+	b->last_flow = flow_of(p);
+	b->last_dest = (unsigned)dest;
 	return VERDICT_DELIVERED;
+}
+
+/* The sender asks for an offload: of a GSO frame, all headers must be read. */
+static enum verdict read_offload(struct batch *b, struct packet *p)
+{
+	enum verdict verdict;
+
+	if (offload_asks_gso(p->head)) {
+		uint32_t more = p->bytes - ETH_HDR_BYTES;
+
+		if (more > HEAD_ROOM - HEAD_BYTES)
+			more = HEAD_ROOM - HEAD_BYTES;
+		p->seg += copy_gather(p->head + HEAD_BYTES, more, p->seg);
+		p->head_bytes += more;
+	}
+	verdict = offload_check(p->head, p->head_bytes - VNET_HDR_BYTES, p->bytes, b->offloads,
+				b->from->mtu, &p->off);
+	if (verdict == VERDICT_DELIVERED)
+		b->segments += p->off.segments;
+	return verdict;
+}
+
+/* copy_gather() of HEAD_BYTES, quick when they are in one piece. */
+static inline unsigned gather_head(uint8_t head[HEAD_BYTES], struct seg *seg)
+{
+	const uint8_t *from = seg->ptr;
+
+	if (seg->len < HEAD_BYTES)
+		return copy_gather(head, HEAD_BYTES, seg);
+	store64(head, load64(from));
+	store64(head + 8, load64(from + 8));
+	store64(head + 16, load64(from + 16));
+	store16(head + 24, load16(from + 24));
+	__asm__ volatile("" : : : "memory"); /* as in copy_gather() */
+	seg->ptr += HEAD_BYTES;
+	seg->len -= HEAD_BYTES;
+	return seg->len == 0;
+}
+
+/* Reads a packet's headers and checks it. */
+static inline enum verdict read_packet(struct batch *b, struct packet *p, struct seg *seg,
+				       uint64_t chain_bytes)
+{
+	uint32_t longest = b->from->mtu + ETH_SLACK; /* MTUs are 16 bits wide */
+	bool gso = (b->offloads & OFFLOAD_HOST_GSO) != 0;
+	enum verdict verdict = frame_check_length(
+		chain_bytes, gso && longest < VS_MAX_FRAME ? VS_MAX_FRAME : longest);
+
+	if (verdict != VERDICT_DELIVERED)
+		return verdict;
+	p->bytes = (uint32_t)chain_bytes - VNET_HDR_BYTES;
+	p->seg = seg + gather_head(p->head, seg);
+	p->head_bytes = HEAD_BYTES;
+	p->off.needs = 0;
+	if (offload_asked(p->head))
+		return read_offload(b, p);
+	return p->bytes > longest ? VERDICT_DROP_LONG : VERDICT_DELIVERED;
 }
 
 void batch_add(struct vs_cpu *cpu, struct seg *seg, uint64_t chain_bytes, uint16_t chain)
 {
 	struct batch *b = &cpu->batch;
 	struct packet *p = &b->pkt[b->count];
-	enum verdict verdict = frame_check_length(chain_bytes, b->from->mtu);
+	enum verdict verdict = read_packet(b, p, seg, chain_bytes);
 
 	if (chain_bytes > VNET_HDR_BYTES)
 		b->tx_bytes += chain_bytes - VNET_HDR_BYTES;
 	p->chain = chain;
 	if (verdict == VERDICT_DELIVERED) {
-		p->bytes = (uint32_t)chain_bytes - VNET_HDR_BYTES;
-		p->seg = seg + copy_gather(p->head, HEAD_BYTES, seg);
-		verdict = classify(cpu, b, p);
+		if (is_last_flow(b, p))
+			b->to[b->last_dest] |= 1ull << b->count;
+		else
+			verdict = classify(cpu, b, p);
 	}
 	p->verdict = (uint8_t)verdict;
 	if (verdict != VERDICT_DELIVERED && verdict != VERDICT_FLOODED)
-		b->drops[verdict]++;
+		count_drops(b, verdict, 1);
 	b->count++;
 }
 
-/* Delivers the set of packets to one port. */
-static void forward_to(struct vs_cpu *cpu, struct batch *b, struct port *to, uint64_t set)
+/* Delivers the set of packets to one receive queue of a port. */
+static void forward_to_queue(struct vs_cpu *cpu, struct batch *b, struct port *to, unsigned queue,
+			     uint64_t set)
 {
 	struct stat_slot *slot = stats_slot(to, cpu->cpu);
 	struct rx_take *take = &cpu->rx;
 	unsigned unicast_drops = 0;
 
+	take->segment = 0;
+	take->queue = queue;
 	while (set != 0) {
 		rx_reserve(to, b, set, take);
 		if (take->fault != VQ_OK)
-			queue_break(to, 0, take->fault, cpu->cpu);
+			queue_break(to, queue, take->fault, cpu->cpu);
 		if (take->npkts > 0) {
 			rx_fill(to, b, take);
 			rx_complete(to, b, take, cpu);
 		}
-		for (unsigned v = 0; v < VERDICT_COUNT; v++)
-			if (take->drops[v] != 0)
-				stat_add(slot, stat_of_rx_drop((enum verdict)v), take->drops[v]);
+		if (take->dropped)
+			stat_add_drops(slot, take->drops, true);
 		unicast_drops += take->unicast_drops;
 		set = take->left;
 	}
 	if (unicast_drops != 0)
 		stat_add(stats_slot(b->from, cpu->cpu), STAT_tx_drop_receiver, unicast_drops);
+}
+
+/* The packets that the port's guest wants; the others are counted as dropped. */
+static uint64_t filter_set(struct vs_cpu *cpu, struct batch *b, struct port *to,
+			   const struct filter *filter, uint64_t set)
+{
+	unsigned drops = 0, unicast_drops = 0;
+	uint64_t wanted = 0;
+
+	for (; set != 0; set &= set - 1) {
+		unsigned i = (unsigned)__builtin_ctzll(set);
+
+		if (steer_wants(filter, &b->pkt[i])) {
+			wanted |= 1ull << i;
+			continue;
+		}
+		drops++;
+		if (b->to[to->id] >> i & 1) {
+			unicast_drops++;
+			b->pkt[i].verdict = VERDICT_DROP_FILTERED;
+		}
+	}
+	if (drops != 0)
+		stat_add(stats_slot(to, cpu->cpu), STAT_rx_drop_filtered, drops);
+	if (unicast_drops != 0)
+		stat_add(stats_slot(b->from, cpu->cpu), STAT_tx_drop_receiver, unicast_drops);
+	return wanted;
+}
+
+/* Delivers the set of packets to one port. */
+static void forward_to(struct vs_cpu *cpu, struct batch *b, struct port *to, uint64_t set)
+{
+	const struct filter *filter = atomic_load_explicit(&to->filter, memory_order_seq_cst);
+	unsigned pairs = atomic_load_explicit(&to->pairs, memory_order_relaxed);
+	uint64_t queue_set[VS_MAX_QUEUE_PAIRS] = { 0 };
+
+	if (filter != NULL)
+		set = filter_set(cpu, b, to, filter, set);
+	if (pairs == 1) {
+		forward_to_queue(cpu, b, to, 0, set);
+		return;
+	}
+	for (; set != 0; set &= set - 1) {
+		unsigned i = (unsigned)__builtin_ctzll(set);
+
+		queue_set[steer_pair(to, &b->pkt[i], pairs)] |= 1ull << i;
+	}
+	for (unsigned i = 0; i < pairs; i++)
+		forward_to_queue(cpu, b, to, 2 * i, queue_set[i]);
 }
 
 /* The ports that flooded packets go to: all but the sender's; their pointers into b->dest[]. */
@@ -177,7 +304,7 @@ static void spread_flood(struct batch *b, struct stat_slot *slot)
 	}
 	for (; b->flood != 0; b->flood &= b->flood - 1)
 		b->pkt[__builtin_ctzll(b->flood)].verdict = VERDICT_DROP_NO_PORT;
-	b->drops[VERDICT_DROP_NO_PORT] += packets;
+	count_drops(b, VERDICT_DROP_NO_PORT, packets);
 }
 
 void batch_forward(struct vs_cpu *cpu)
@@ -195,9 +322,8 @@ void batch_forward(struct vs_cpu *cpu)
 	}
 	stat_add(slot, STAT_tx_packets, b->count);
 	stat_add(slot, STAT_tx_bytes, b->tx_bytes);
-	for (unsigned v = 0; v < VERDICT_COUNT; v++)
-		if (b->drops[v] != 0)
-			stat_add(slot, stat_of_tx_drop((enum verdict)v), b->drops[v]);
+	if (b->dropped)
+		stat_add_drops(slot, b->drops, false);
 }
 
 enum verdict port_inject(struct port *port, const void *frame, size_t bytes)

@@ -14,6 +14,14 @@ static inline void copy_word(uint8_t *to, const uint8_t *from)
 	store64(to, load64(from));
 }
 
+static inline void copy_32(uint8_t *to, const uint8_t *from)
+{
+	copy_word(to, from);
+	copy_word(to + 8, from + 8);
+	copy_word(to + 16, from + 16);
+	copy_word(to + 24, from + 24);
+}
+
 /* Fewer than eight bytes. */
 static inline void copy_few(uint8_t *to, const uint8_t *from, uint32_t n)
 {
@@ -23,29 +31,30 @@ static inline void copy_few(uint8_t *to, const uint8_t *from, uint32_t n)
 	}
 }
 
-static inline void copy_bytes(uint8_t *to, const uint8_t *from, uint32_t n)
+/* The last words may overlap those before them. */
+void copy_block(uint8_t *to, const uint8_t *from, uint32_t n)
 {
-	if (n < 8) {
-		copy_few(to, from, n);
-		return;
-	}
-	for (; n > 64; n -= 64, to += 64, from += 64) {
+	const uint8_t *end = from + n;
+
+	if (n >= 32) {
+		for (; n > 64; n -= 64, to += 64, from += 64) {
+			copy_32(to, from);
+			copy_32(to + 32, from + 32);
+		}
+		if (n > 32)
+			copy_32(to, from);
+		copy_32(to + n - 32, end - 32);
+	} else if (n >= 16) {
 		copy_word(to, from);
 		copy_word(to + 8, from + 8);
-		copy_word(to + 16, from + 16);
-		copy_word(to + 24, from + 24);
-		copy_word(to + 32, from + 32);
-		copy_word(to + 40, from + 40);
-		copy_word(to + 48, from + 48);
-		copy_word(to + 56, from + 56);
+		copy_word(to + n - 16, end - 16);
+		copy_word(to + n - 8, end - 8);
+	} else if (n >= 8) {
+		copy_word(to, from);
+		copy_word(to + n - 8, end - 8);
+	} else {
+		copy_few(to, from, n);
 	}
-	if (n < 8) { /* the word before has been copied, too */
-		copy_word(to + n - 8, from + n - 8);
-		return;
-	}
-	for (uint32_t i = 0; i < n - 8; i += 8)
-		copy_word(to + i, from + i);
-	copy_word(to + n - 8, from + n - 8);
 }
 
 static inline uint32_t least(uint32_t a, uint32_t b, uint32_t c)
@@ -88,7 +97,7 @@ static inline void run(struct cursor *to, struct cursor *from, uint32_t bytes)
 		cursor_turn(to);
 		cursor_turn(from);
 		n = least(from->left, to->left, bytes);
-		copy_bytes(to->ptr, from->ptr, n);
+		copy_block(to->ptr, from->ptr, n);
 		cursor_move(to, n);
 		cursor_move(from, n);
 		bytes -= n;
@@ -114,8 +123,9 @@ uint16_t copy_run_sum(struct cursor *to, struct cursor *from, uint32_t bytes)
 		n = least(from->left, to->left, bytes - done);
 		csum_copy(to->ptr, from->ptr, n, &part);
 		/* RFC 1071, 2 (B): what begins in an odd place is summed with its bytes swapped */
-		sum = csum_fold((uint64_t)sum + (done % 2 == 0 ? csum_fold(part) :
-							   __builtin_bswap16(csum_fold(part))));
+		sum = csum_fold((uint64_t)sum + (done % 2 == 0
+							 ? csum_fold(part)
+							 : __builtin_bswap16(csum_fold(part))));
 		cursor_move(to, n);
 		cursor_move(from, n);
 		done += n;
@@ -139,7 +149,7 @@ unsigned copy_gather(uint8_t *out, uint32_t bytes, struct seg *seg)
 	while (bytes > 0) {
 		uint32_t n = seg->len < bytes ? seg->len : bytes;
 
-		copy_bytes(out, seg->ptr, n);
+		copy_block(out, seg->ptr, n);
 		out += n;
 		bytes -= n;
 		seg->ptr += n;

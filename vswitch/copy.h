@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vswitch/bytes.h"
 #include "vswitch/vq.h"
 
 /* A place in a list of pieces. Whoever moves it knows that the list holds so many bytes. */
@@ -21,6 +22,9 @@ static inline struct cursor cursor_at(const struct seg *seg)
 {
 	return (struct cursor){ seg->ptr, seg->len, seg + 1 };
 }
+
+/* [from, from+n) to `to`, which does not overlap it. */
+void copy_block(uint8_t *to, const uint8_t *from, uint32_t n);
 
 void cursor_skip(struct cursor *c, uint32_t bytes);
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "lasthop/verdict.h"
+#include "vswitch/bytes.h"
 
 #define VNET_HDR_BYTES 12u
 #define ETH_HDR_BYTES  14u
@@ -19,8 +20,7 @@
 /* A MAC address as a number, first byte most significant. */
 static inline uint64_t mac_load(const uint8_t *p)
 {
-	return (uint64_t)p[0] << 40 | (uint64_t)p[1] << 32 | (uint64_t)p[2] << 24 |
-	       (uint64_t)p[3] << 16 | (uint64_t)p[4] << 8 | p[5];
+	return (uint64_t)load_be32(p) << 16 | load_be16(p + 4);
 }
 
 /* Multicast or broadcast: the first byte's lowest bit. */
@@ -39,12 +39,34 @@ static inline uint64_t frame_src(const uint8_t *head)
 	return mac_load(head + VNET_HDR_BYTES + 6);
 }
 
-/* By length alone, before anything is read. chain_bytes: header and frame; mtu as in port_config.
- * VERDICT_DELIVERED: go on. */
-enum verdict frame_check_length(uint64_t chain_bytes, uint32_t mtu);
+/* By length alone, before anything is read. chain_bytes: header and frame; most: of a frame, Ethernet
+ * header included. VERDICT_DELIVERED: go on. */
+static inline enum verdict frame_check_length(uint64_t chain_bytes, uint32_t most)
+{
+	if (chain_bytes < HEAD_BYTES)
+		return chain_bytes < VNET_HDR_BYTES ? VERDICT_DROP_BAD_HEADER : VERDICT_DROP_SHORT;
+	if (chain_bytes - VNET_HDR_BYTES > most)
+		return VERDICT_DROP_LONG;
+	return VERDICT_DELIVERED;
+}
 
-/* By content of the two headers. VERDICT_DELIVERED: go on. */
-enum verdict frame_check_head(const uint8_t head[HEAD_BYTES]);
+/* By content of the Ethernet header. VERDICT_DELIVERED: go on. */
+static inline enum verdict frame_check_head(const uint8_t head[HEAD_BYTES])
+{
+	uint64_t src = frame_src(head);
 
-/* Turns the sender's virtio-net header into the receiver's: nothing offloaded. */
-void frame_set_rx_header(uint8_t head[HEAD_BYTES], uint16_t num_buffers);
+	return src == 0 || mac_is_group(src) ? VERDICT_DROP_BAD_SOURCE : VERDICT_DELIVERED;
+}
+
+/* The receiver's virtio-net header in the place of the sender's: nothing offloaded. */
+static inline void frame_clear_rx_header(uint8_t head[VNET_HDR_BYTES])
+{
+	store64(head, 0);
+	store32(head + 8, 0);
+}
+
+/* In how many of the driver's buffers the packet lies. */
+static inline void frame_set_num_buffers(uint8_t head[VNET_HDR_BYTES], uint16_t n)
+{
+	store16(head + 10, n);
+}

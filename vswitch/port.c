@@ -43,6 +43,7 @@ static void fill_port(struct port *port, const struct port_config *config)
 	for (unsigned i = 0; i < VS_NAME_BYTES - 1 && config->name[i] != '\0'; i++)
 		port->name[i] = config->name[i];
 	port->spare.shared = true;
+	atomic_store_explicit(&port->pairs, 1, memory_order_relaxed);
 }
 
 struct port *port_create(struct vswitch *sw, const struct port_config *config)
@@ -111,6 +112,8 @@ static void reset_queue(struct queue *q, const struct queue_setup *setup)
 {
 	q->next = vq_start(&q->vq);
 	q->disarmed_at = 0;
+	q->negotiated = offload_usable(setup->features);
+	atomic_store_explicit(&q->offloads, q->negotiated, memory_order_relaxed);
 	q->mergeable = (setup->features & VIRTIO_NET_F_MRG_RXBUF) != 0;
 	q->resv_head = 0;
 	atomic_store_explicit(&q->resv_tail, 0, memory_order_relaxed);
@@ -161,6 +164,36 @@ void port_stop_queue(struct port *port, unsigned queue)
 		return;
 	stat_add(stats_slot(port, env_cpu()), STAT_queue_resets, 1);
 	switch_quiesce(port->sw);
+}
+
+void port_set_guest_offloads(struct port *port, uint64_t features)
+{
+	uint64_t theirs = VIRTIO_NET_F_GUEST_CSUM | OFFLOAD_GUEST_GSO;
+
+	for (unsigned i = 0; i < port->queues; i += 2) {
+		struct queue *q = &port->queue[i];
+
+		atomic_store_explicit(&q->offloads,
+				      offload_usable(q->negotiated & (features | ~theirs)),
+				      memory_order_relaxed);
+	}
+}
+
+void port_set_filter(struct port *port, const struct filter *filter)
+{
+	const struct filter *old = atomic_load_explicit(&port->filter, memory_order_relaxed);
+	struct filter *spare = &port->filters[old == &port->filters[0]];
+
+	if (filter != NULL)
+		*spare = *filter;
+	atomic_store_explicit(&port->filter, filter != NULL ? spare : NULL, memory_order_seq_cst);
+	switch_quiesce(port->sw); /* nobody reads the old one any more */
+}
+
+void port_set_pairs(struct port *port, unsigned pairs)
+{
+	if (pairs >= 1 && pairs <= port->queues / 2)
+		atomic_store_explicit(&port->pairs, pairs, memory_order_relaxed);
 }
 
 void queue_break(struct port *port, unsigned queue, enum vq_fault fault, unsigned cpu)

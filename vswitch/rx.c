@@ -6,33 +6,40 @@
  * copies end in any order, and nobody waits: who has copied marks its reservation done, and then,
  * under the `publish` lock, publishes the oldest reservations as far as they are done, whoever made
  * them. One that is behind an unfinished one is thus left to the CPU that finishes that.
- * Model: tests/model/publish.pml. In this version all packets go to receive queue 0.
+ * Model: tests/model/publish.pml.
  */
 #include "vswitch/switch_impl.h"
-
-#include "vswitch/copy.h"
-
-#define RX_QUEUE 0u
 
 /* Renew the kick suppression long before the driver's index comes round to it; queue size and this
  * together stay below 65536. */
 #define DISARM_EVERY 16384u
 
+/* Drops `packets`, all that is left of packet i of the batch. If part of it was taken already, the
+ * sender is told nothing any more. */
 static void drop(struct port *to, struct batch *b, struct rx_take *take, unsigned i,
-		 enum verdict why)
+		 enum verdict why, unsigned packets)
 {
-	take->drops[why]++;
-	if (b->to[to->id] >> i & 1) {
+	if (!take->dropped)
+		for (unsigned v = 0; v < VERDICT_COUNT; v++)
+			take->drops[v] = 0;
+	take->dropped = true;
+	take->drops[why] += packets;
+	if (take->segment == 0 && b->to[to->id] >> i & 1) {
 		take->unicast_drops++;
 		b->pkt[i].verdict = (uint8_t)why;
 	}
+	take->segment = 0;
 }
 
 static void drop_all(struct port *to, struct batch *b, struct rx_take *take, uint64_t set,
 		     enum verdict why)
 {
-	for (; set != 0; set &= set - 1)
-		drop(to, b, take, (unsigned)__builtin_ctzll(set), why);
+	for (; set != 0; set &= set - 1) {
+		unsigned i = (unsigned)__builtin_ctzll(set);
+
+		drop(to, b, take, i, why,
+		     take->segment > 0 ? b->pkt[i].off.segments - take->segment : 1);
+	}
 }
 
 /* One chain. A packed ring tells by nothing but its entries how far the driver has filled it. */
@@ -60,8 +67,8 @@ static enum verdict take_buffers(struct queue *q, uint16_t avail, uint32_t need,
 	for (;;) {
 		struct vq_chain chain;
 
-		take->fault = read_buffer(q, pos, avail, need - got, take->seg + nsegs,
-					  end - nsegs, &chain);
+		take->fault = read_buffer(q, pos, avail, need - got, take->seg + nsegs, end - nsegs,
+					  &chain);
 		take->descs += chain.descs;
 		if (take->fault != VQ_OK)
 			return VERDICT_DROP_BROKEN;
@@ -91,45 +98,97 @@ static enum verdict take_buffers(struct queue *q, uint16_t avail, uint32_t need,
 	return VERDICT_DELIVERED;
 }
 
-static void take_packet(struct port *to, struct batch *b, struct rx_take *take, unsigned i,
-			unsigned seg, unsigned buf)
+/* No room for another packet in this reservation. */
+static bool is_full(const struct rx_take *take)
 {
-	take->pkt[take->npkts++] = (struct rx_packet){
-		.buf = (uint16_t)buf,
-		.nbufs = (uint16_t)(take->nbufs - buf),
-		.seg = (uint16_t)seg,
-		.pkt = (uint8_t)i,
-	};
-	take->unicast += b->to[to->id] >> i & 1;
+	return take->nsegs + RX_PACKET_SEGS > RX_SEGS || take->npkts == RX_PACKETS ||
+	       take->descs >= READ_DESCS;
+}
+
+/* Under the lock: buffers for packet i, or from take->segment on for its segments. true: done with
+ * it. false: the reservation is full, or the queue at fault. */
+static bool take_packet(struct port *to, struct queue *q, uint16_t avail, struct batch *b,
+			unsigned i, struct rx_take *take)
+{
+	const struct packet *p = &b->pkt[i];
+	bool cut = rx_segments(p, take->offloads);
+	unsigned segments = cut ? p->off.segments : 1;
+
+	for (; take->segment < segments; take->segment++) {
+		struct rx_packet r = { .bytes = p->bytes,
+				       .buf = (uint16_t)take->nbufs,
+				       .seg = (uint16_t)take->nsegs,
+				       .pkt = (uint8_t)i,
+				       .segment = (uint16_t)take->segment };
+		enum verdict verdict = take->too_few_why;
+
+		if (is_full(take))
+			return false;
+		if (cut)
+			r.bytes = p->off.headers + gso_payload(&p->off, p->bytes, take->segment);
+		if (r.bytes < take->too_few_for)
+			verdict = take_buffers(q, avail, VNET_HDR_BYTES + r.bytes, take);
+		if (verdict != VERDICT_DELIVERED) {
+			take->too_few_for =
+				r.bytes < take->too_few_for ? r.bytes : take->too_few_for;
+			take->too_few_why = verdict;
+			drop(to, b, take, i, verdict,
+			     take->segment > 0 ? segments - take->segment : 1);
+			return take->fault == VQ_OK;
+		}
+		take->too_few_for = UINT32_MAX;
+		r.nbufs = (uint16_t)(take->nbufs - r.buf);
+		take->pkt[take->npkts++] = r;
+		if (take->segment > 0)
+			continue;
+		take->unicast += b->to[to->id] >> i & 1;
+		take->segmented += cut;
+		take->segments += cut ? segments : 0;
+	}
+	take->segment = 0;
+	return true;
+}
+
+/* Under the lock: the quick way for a packet that goes as it is into one buffer, in one piece.
+ * false: nothing was done. */
+static inline bool take_single(struct queue *q, uint16_t avail, const struct packet *p, unsigned i,
+			       bool unicast, struct rx_take *take)
+{
+	uint32_t need = VNET_HDR_BYTES + p->bytes;
+	struct seg *seg = take->seg + take->nsegs;
+	uint16_t id;
+
+	if ((p->off.needs & ~take->offloads) != 0 || is_full(take) ||
+	    !vq_read_single(&q->vq, q->next, avail, VQ_WRITE, seg, &id) || seg->len < need)
+		return false;
+	take->pkt[take->npkts++] =
+		(struct rx_packet){ p->bytes,  (uint16_t)take->nbufs, 1, (uint16_t)take->nsegs++, 0,
+				    (uint8_t)i };
+	take->buf[take->nbufs++] = (struct rx_buf){ id, 1, need };
+	take->descs++;
+	take->unicast += unicast;
+	take->too_few_for = UINT32_MAX;
+	q->next++;
+	return true;
 }
 
 /* Under the lock. */
 static void take_list(struct port *to, struct queue *q, uint16_t avail, struct batch *b,
 		      uint64_t want, struct rx_take *take)
 {
-	enum verdict verdict = VERDICT_DELIVERED;
-	uint32_t failed_need = UINT32_MAX; /* the buffers at q->next are too few for this */
+	uint64_t unicast = b->to[to->id];
 
-	for (; want != 0 && take->fault == VQ_OK; want &= want - 1) {
+	for (; want != 0; want &= want - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(want);
-		unsigned seg = take->nsegs, buf = take->nbufs;
-		uint32_t need = VNET_HDR_BYTES + b->pkt[i].bytes;
 
-		if (seg + RX_PACKET_SEGS > RX_SEGS || take->descs >= READ_DESCS) {
-			take->left = want;
-			return;
-		}
-		if (need < failed_need)
-			verdict = take_buffers(q, avail, need, take);
-		if (verdict == VERDICT_DELIVERED) {
-			take_packet(to, b, take, i, seg, buf);
-			failed_need = UINT32_MAX;
-		} else {
-			drop(to, b, take, i, verdict);
-			failed_need = need < failed_need ? need : failed_need;
-		}
+		if (!take_single(q, avail, &b->pkt[i], i, unicast >> i & 1, take) &&
+		    !take_packet(to, q, avail, b, i, take))
+			break;
 	}
-	drop_all(to, b, take, want, VERDICT_DROP_BROKEN);
+	if (take->fault == VQ_OK)
+		take->left = want;
+	else if (want != 0)
+		drop_all(to, b, take, want & (want - 1), VERDICT_DROP_BROKEN);
 }
 
 /* Under the lock: how far the driver has filled the ring; false: it broke the rule that no more
@@ -153,14 +212,16 @@ static bool read_avail(struct queue *q, uint16_t *avail)
 	return true;
 }
 
+/* All but `segment`, which says where to go on. */
 static void clear_take(struct rx_take *take)
 {
 	take->left = 0;
-	for (unsigned i = 0; i < VERDICT_COUNT; i++)
-		take->drops[i] = 0;
+	take->dropped = false;
 	take->unicast_drops = 0;
 	take->fault = VQ_OK;
+	take->too_few_for = UINT32_MAX;
 	take->npkts = take->nbufs = take->nsegs = take->descs = take->unicast = 0;
+	take->segmented = take->segments = take->gso_whole = take->csum_software = 0;
 }
 
 static void reserve_locked(struct port *to, struct queue *q, struct batch *b, uint64_t want,
@@ -188,10 +249,12 @@ static void reserve_locked(struct port *to, struct queue *q, struct batch *b, ui
 
 void rx_reserve(struct port *to, struct batch *b, uint64_t want, struct rx_take *take)
 {
-	struct queue *q = &to->queue[RX_QUEUE];
+	struct queue *q = &to->queue[take->queue];
 	enum queue_state state = queue_state(q);
 
 	clear_take(take);
+	if (take->segment == 0) /* else as begun: what is wanted may change meanwhile */
+		take->offloads = atomic_load_explicit(&q->offloads, memory_order_relaxed);
 	if (state != QUEUE_RUNNING) {
 		drop_all(to, b, take, want,
 			 state == QUEUE_BROKEN ? VERDICT_DROP_BROKEN : VERDICT_DROP_LINK_DOWN);
@@ -200,26 +263,6 @@ void rx_reserve(struct port *to, struct batch *b, uint64_t want, struct rx_take 
 	spin_lock(&q->reserve);
 	reserve_locked(to, q, b, want, take);
 	spin_unlock(&q->reserve);
-}
-
-void rx_fill(struct port *to, struct batch *b, const struct rx_take *take)
-{
-	const struct queue *q = &to->queue[RX_QUEUE];
-	uint16_t pos = take->start;
-
-	for (unsigned n = 0; n < take->npkts; n++) {
-		const struct rx_packet *r = &take->pkt[n];
-		struct packet *p = &b->pkt[r->pkt];
-
-		frame_set_rx_header(p->head, r->nbufs);
-		copy_packet(take->seg + r->seg, p->head, HEAD_BYTES, p->seg,
-			    VNET_HDR_BYTES + p->bytes);
-		for (unsigned i = r->buf; i < (unsigned)r->buf + r->nbufs; i++) {
-			vq_put_used(&q->vq, pos, take->buf[i].head, take->buf[i].bytes, VQ_WRITE,
-				    i == 0);
-			pos = vq_advance(&q->vq, pos, take->buf[i].slots);
-		}
-	}
 }
 
 /* Counts one reservation at both ends, now that its fate is known. */
@@ -272,11 +315,11 @@ static bool publish_done(struct port *to, struct queue *q, unsigned cpu, bool *p
 	return *published && vq_wants_interrupt(&q->vq, before, idx);
 }
 
-static void interrupt(struct port *to, struct stat_slot *slot)
+static void interrupt(struct port *to, unsigned queue, struct stat_slot *slot)
 {
 	enum stat_id id = STAT_interrupts_blocked; /* off: as if blocked */
 
-	switch (env_peer_state(to, RX_QUEUE)) {
+	switch (env_peer_state(to, queue)) {
 	case PEER_RUNNING:
 		id = STAT_interrupts_running;
 		break;
@@ -288,22 +331,32 @@ static void interrupt(struct port *to, struct stat_slot *slot)
 		break;
 	}
 	stat_add(slot, id, 1);
-	env_interrupt(to, RX_QUEUE);
+	env_interrupt(to, queue);
+}
+
+static void count_offloads(struct stat_slot *slot, const struct rx_take *take)
+{
+	stat_add(slot, STAT_gso_whole, take->gso_whole);
+	stat_add(slot, STAT_gso_segmented, take->segmented);
+	stat_add(slot, STAT_gso_segments, take->segments);
+	stat_add(slot, STAT_csum_software, take->csum_software);
 }
 
 void rx_complete(struct port *to, const struct batch *b, const struct rx_take *take,
 		 struct vs_cpu *cpu)
 {
-	struct queue *q = &to->queue[RX_QUEUE];
+	struct queue *q = &to->queue[take->queue];
 	struct reservation *r = &q->resv[take->resv % RX_RESERVATIONS];
 	struct stat_slot *slot = stats_slot(to, cpu->cpu);
 	uint64_t bytes = 0;
 	bool published = false, wanted;
 
 	for (unsigned n = 0; n < take->npkts; n++)
-		bytes += b->pkt[take->pkt[n].pkt].bytes;
+		bytes += take->pkt[n].bytes;
 	stat_add(slot, STAT_copies, take->npkts);
 	stat_add(slot, STAT_copied_bytes, bytes);
+	if ((take->gso_whole | take->segmented | take->csum_software) != 0)
+		count_offloads(slot, take);
 	r->end = take->end;
 	r->packets = (uint16_t)take->npkts;
 	r->unicast = (uint16_t)take->unicast;
@@ -314,7 +367,7 @@ void rx_complete(struct port *to, const struct batch *b, const struct rx_take *t
 	wanted = publish_done(to, q, cpu->cpu, &published);
 	spin_unlock(&q->publish);
 	if (wanted)
-		interrupt(to, slot);
+		interrupt(to, take->queue, slot);
 	else if (published)
 		stat_add(slot, STAT_interrupts_saved, 1);
 }

@@ -39,34 +39,69 @@ static void complete(struct port *port, unsigned queue, uint16_t before, const s
 	env_interrupt(port, queue);
 }
 
+/* How far the reading of a batch has come. */
+struct reading {
+	uint16_t start, avail; /* where it began; see vq_read() */
+	unsigned nsegs, descs;
+};
+
+/* Reads the next chain, of any kind, into the batch; *more: there was one. */
+static enum vq_fault read_chain(struct vs_cpu *cpu, struct queue *q, struct reading *r, bool *more)
+{
+	struct batch *b = &cpu->batch;
+	struct seg *seg = cpu->tx_seg + r->nsegs;
+	struct vq_chain chain;
+	enum vq_fault fault =
+		vq_read(&q->vq, q->next, r->avail, VQ_READ, UINT64_MAX, seg, VQ_MAX_CHAIN, &chain);
+
+	*more = chain.slots != 0;
+	if (fault != VQ_OK || chain.slots == 0)
+		return fault;
+	if (!chain.whole)
+		return VQ_BAD_LONG;
+	if (q->vq.packed && !vq_packed_fits(&q->vq, r->start, q->next, chain.slots))
+		return VQ_BAD_OVERRUN;
+	q->next = vq_advance(&q->vq, q->next, chain.slots);
+	cpu->tx_slots[b->count] = chain.slots;
+	r->nsegs += chain.nsegs;
+	r->descs += chain.descs;
+	batch_add(cpu, seg, chain.bytes, chain.id);
+	return VQ_OK;
+}
+
 /* Reads up to `most` chains into the batch: a rule broken by the driver ends it. Nothing is taken
  * when it begins. avail: see vq_read(). */
 static enum vq_fault read_chains(struct vs_cpu *cpu, struct queue *q, struct batch *b,
 				 uint16_t avail, unsigned most)
 {
-	uint16_t start = q->next;
-	unsigned nsegs = 0, descs = 0;
+	struct reading r = { .start = q->next, .avail = avail };
+	enum vq_fault fault = VQ_OK;
+	bool more = true;
 
-	while (b->count < most && nsegs + VQ_MAX_CHAIN <= TX_SEGS && descs < READ_DESCS) {
-		struct vq_chain chain;
-		enum vq_fault fault = vq_read(&q->vq, q->next, avail, VQ_READ, UINT64_MAX,
-					      cpu->tx_seg + nsegs, VQ_MAX_CHAIN, &chain);
+	while (fault == VQ_OK && more && b->count < most && r.nsegs + VQ_MAX_CHAIN <= TX_SEGS &&
+	       r.descs < READ_DESCS && b->tx_bytes < BATCH_BYTES && b->segments < BATCH_SEGMENTS) {
+		struct seg *seg = cpu->tx_seg + r.nsegs;
+		uint16_t id;
 
-		if (fault != VQ_OK)
-			return fault;
-		if (chain.slots == 0)
-			return VQ_OK;
-		if (!chain.whole)
-			return VQ_BAD_LONG;
-		if (q->vq.packed && !vq_packed_fits(&q->vq, start, q->next, chain.slots))
-			return VQ_BAD_OVERRUN;
-		q->next = vq_advance(&q->vq, q->next, chain.slots);
-		cpu->tx_slots[b->count] = chain.slots;
-		batch_add(cpu, cpu->tx_seg + nsegs, chain.bytes, chain.id);
-		nsegs += chain.nsegs;
-		descs += chain.descs;
+		if (!vq_read_single(&q->vq, q->next, avail, VQ_READ, seg, &id)) {
+			fault = read_chain(cpu, q, &r, &more);
+			continue;
+		}
+		q->next++;
+		cpu->tx_slots[b->count] = 1;
+		r.nsegs++;
+		r.descs++;
+		batch_add(cpu, seg, seg->len, id);
 	}
-	return VQ_OK;
+	return fault;
+}
+
+/* What comes back of these flows is to come in by the same pair. */
+static void learn_flows(struct port *port, const struct batch *b, unsigned pair)
+{
+	for (unsigned i = 0; i < b->count; i++)
+		if (b->pkt[i].verdict == VERDICT_DELIVERED)
+			steer_learn(port, &b->pkt[i], pair);
 }
 
 /* How far the driver has filled a split ring, and whether it may; a packed one shows it entry by
@@ -94,6 +129,7 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 		return 0;
 	}
 	b = batch_open(cpu, port);
+	b->offloads = atomic_load_explicit(&q->offloads, memory_order_relaxed);
 	fault = read_chains(cpu, q, b, avail, most < VS_BATCH ? most : VS_BATCH);
 	if (fault != VQ_OK) {
 		stat_add(slot, STAT_tx_packets, 1);
@@ -103,6 +139,8 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 	if (b->count == 0)
 		return 0;
 	stat_add(slot, STAT_batches, 1);
+	if (atomic_load_explicit(&port->pairs, memory_order_relaxed) > 1)
+		learn_flows(port, b, queue / 2);
 	batch_forward(cpu);
 	complete(port, queue, before, cpu, slot);
 	return b->count;

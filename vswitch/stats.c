@@ -48,7 +48,8 @@ uint64_t port_counter(const struct port *port, enum stat_id id)
 	return sum;
 }
 
-enum stat_id stat_of_tx_drop(enum verdict verdict)
+/* The counter of a dropping verdict at the sender. */
+static enum stat_id stat_of_tx_drop(enum verdict verdict)
 {
 	switch (verdict) {
 	case VERDICT_DROP_SHORT:
@@ -57,6 +58,10 @@ enum stat_id stat_of_tx_drop(enum verdict verdict)
 		return STAT_tx_drop_long;
 	case VERDICT_DROP_BAD_HEADER:
 		return STAT_tx_drop_bad_header;
+	case VERDICT_DROP_BAD_CSUM:
+		return STAT_tx_drop_bad_csum;
+	case VERDICT_DROP_BAD_GSO:
+		return STAT_tx_drop_bad_gso;
 	case VERDICT_DROP_BAD_SOURCE:
 		return STAT_tx_drop_bad_source;
 	case VERDICT_DROP_SAME_PORT:
@@ -70,9 +75,12 @@ enum stat_id stat_of_tx_drop(enum verdict verdict)
 	}
 }
 
-enum stat_id stat_of_rx_drop(enum verdict verdict)
+/* ... and at the receiver. */
+static enum stat_id stat_of_rx_drop(enum verdict verdict)
 {
 	switch (verdict) {
+	case VERDICT_DROP_FILTERED:
+		return STAT_rx_drop_filtered;
 	case VERDICT_DROP_NO_BUFFER:
 		return STAT_rx_drop_no_buffer;
 	case VERDICT_DROP_BUFFER_SMALL:
@@ -86,16 +94,27 @@ enum stat_id stat_of_rx_drop(enum verdict verdict)
 	}
 }
 
+void stat_add_drops(struct stat_slot *slot, const uint32_t drops[VERDICT_COUNT], bool received)
+{
+	for (unsigned v = 0; v < VERDICT_COUNT; v++)
+		if (drops[v] != 0)
+			stat_add(slot,
+				 received ? stat_of_rx_drop((enum verdict)v)
+					  : stat_of_tx_drop((enum verdict)v),
+				 drops[v]);
+}
+
 uint64_t port_counter_drops(const struct port *port, bool received)
 {
 	static const enum stat_id tx[] = {
 		STAT_tx_drop_short,	 STAT_tx_drop_long,	 STAT_tx_drop_bad_header,
 		STAT_tx_drop_bad_source, STAT_tx_drop_same_port, STAT_tx_drop_no_port,
-		STAT_tx_drop_receiver,	 STAT_tx_drop_broken,
+		STAT_tx_drop_receiver,	 STAT_tx_drop_broken,	 STAT_tx_drop_bad_csum,
+		STAT_tx_drop_bad_gso,
 	};
 	static const enum stat_id rx[] = {
-		STAT_rx_drop_link_down, STAT_rx_drop_no_buffer, STAT_rx_drop_buffer_small,
-		STAT_rx_drop_reset,	STAT_rx_drop_broken,
+		STAT_rx_drop_filtered,	   STAT_rx_drop_link_down, STAT_rx_drop_no_buffer,
+		STAT_rx_drop_buffer_small, STAT_rx_drop_reset,	   STAT_rx_drop_broken,
 	};
 	const enum stat_id *list = received ? rx : tx;
 	size_t count = received ? sizeof(rx) / sizeof(rx[0]) : sizeof(tx) / sizeof(tx[0]);
@@ -126,7 +145,9 @@ bool switch_counters_balance(const struct vswitch *sw)
 			return false;
 		sent += port_counter(port, STAT_tx_delivered) +
 			port_counter(port, STAT_tx_drop_receiver) +
-			port_counter(port, STAT_tx_flood_copies);
+			port_counter(port, STAT_tx_flood_copies) +
+			port_counter(port, STAT_gso_segments) -
+			port_counter(port, STAT_gso_segmented);
 		received += port_counter(port, STAT_rx_packets) + port_counter_drops(port, true);
 	}
 	return sent == received;

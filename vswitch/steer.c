@@ -20,27 +20,15 @@ enum { IPV4_MIN = 20, IPV4_FRAGMENT = 0x3fff, IPV6_BYTES = 40, PROTO_TCP = 6, PR
 /* The frame's bytes after the Ethernet header: how many of `want` there are. */
 static unsigned peek(const struct packet *p, uint8_t *out, unsigned want)
 {
-	const struct seg *seg = p->seg;
-	unsigned room = p->bytes - ETH_HDR_BYTES, done = 0, at = 0;
+	struct cursor from = { (uint8_t *)(uintptr_t)p->head + HEAD_BYTES, /* only read */
+			       p->head_bytes - HEAD_BYTES, p->seg };
+	struct cursor to = { out, want, NULL };
 
-	if (want > room)
-		want = room;
-	while (done < want) {
-		unsigned n = want - done;
-
-		if (at == seg->len) {
-			seg++;
-			at = 0;
-			continue;
-		}
-		n = n < seg->len - at ? n : seg->len - at;
-		for (unsigned i = 0; i < n; i++)
-			out[done + i] = seg->ptr[at + i];
-		done += n;
-		at += n;
-	}
+	if (want > p->bytes - ETH_HDR_BYTES)
+		want = p->bytes - ETH_HDR_BYTES;
+	copy_run(&to, &from, want);
 	__asm__ volatile("" : : : "memory"); /* read once */
-	return done;
+	return want;
 }
 
 static unsigned frame_type(const struct packet *p)

@@ -12,7 +12,7 @@
 uint64_t switch_features(void)
 {
 	return VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC |
-	       VIRTIO_F_RING_PACKED | VIRTIO_NET_F_MRG_RXBUF;
+	       VIRTIO_F_RING_PACKED | VIRTIO_NET_F_MRG_RXBUF | OFFLOAD_FEATURES;
 }
 
 /* Seen by switch_quiesce() from before this CPU's first batch on. */

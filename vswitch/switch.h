@@ -7,7 +7,7 @@
  * queue 2i+1 transmit i. Whoever owns the device model negotiates features and queue addresses,
  * and hands them over; from then on the port reads the rings.
  *
- * Locking: switch_*, port_create/destroy, port_start/stop_queue are control path: callers
+ * Locking: switch_*, port_create/destroy, port_start/stop_queue, port_set_* are control path: callers
  * serialise them per switch; they are safe against concurrent port_service() on other CPUs.
  */
 #pragma once
@@ -24,14 +24,23 @@
 #define VS_MAX_PORTS	   64 /* a switch */
 #define VS_MAX_QUEUE_PAIRS 8
 #define VS_BATCH	   64	 /* chains taken at a time */
-#define VS_MAX_FRAME	   65550 /* bytes: 64 KiB GSO frame plus Ethernet and VLAN */
+#define VS_MAX_FRAME	   65553 /* bytes: an IP packet of 64 KiB - 1, Ethernet and VLAN */
 
 /* virtio feature bits that the data plane acts on (virtio 1.2, 5.1.3 and 6) */
-#define VIRTIO_NET_F_MRG_RXBUF (1ull << 15)
-#define VIRTIO_F_INDIRECT_DESC (1ull << 28)
-#define VIRTIO_F_EVENT_IDX     (1ull << 29)
-#define VIRTIO_F_VERSION_1     (1ull << 32)
-#define VIRTIO_F_RING_PACKED   (1ull << 34)
+#define VIRTIO_NET_F_CSUM	(1ull << 0)
+#define VIRTIO_NET_F_GUEST_CSUM (1ull << 1)
+#define VIRTIO_NET_F_GUEST_TSO4 (1ull << 7)
+#define VIRTIO_NET_F_GUEST_TSO6 (1ull << 8)
+#define VIRTIO_NET_F_HOST_TSO4	(1ull << 11)
+#define VIRTIO_NET_F_HOST_TSO6	(1ull << 12)
+#define VIRTIO_NET_F_MRG_RXBUF	(1ull << 15)
+#define VIRTIO_F_INDIRECT_DESC	(1ull << 28)
+#define VIRTIO_F_EVENT_IDX	(1ull << 29)
+#define VIRTIO_F_VERSION_1	(1ull << 32)
+#define VIRTIO_F_RING_PACKED	(1ull << 34)
+#define VIRTIO_NET_F_GUEST_USO4 (1ull << 54)
+#define VIRTIO_NET_F_GUEST_USO6 (1ull << 55)
+#define VIRTIO_NET_F_HOST_USO	(1ull << 56)
 
 /* Device features this data plane implements: what a device model may offer. */
 uint64_t switch_features(void);
@@ -47,6 +56,8 @@ struct port_config {
 	const struct gmem *mem; /* the VM's RAM; must outlive the port */
 	void *owner;		/* of the environment: port_owner() */
 };
+
+struct filter;
 
 struct vswitch *switch_create(const char *name); /* NULL: no memory */
 void switch_destroy(struct vswitch *sw);	 /* without ports */
@@ -75,6 +86,18 @@ int port_start_queue(struct port *port, unsigned queue, const struct queue_setup
  * one batch of each other CPU. Not to be called from inside an env_*() call, nor with a lock held
  * that an env_*() call takes. */
 void port_stop_queue(struct port *port, unsigned queue);
+
+/* Changes what receive queues that run take unsegmented and unsummed: of GUEST_CSUM, GUEST_TSO4/6
+ * and GUEST_USO4/6 those in `features` (5.1.6.5.6, Offloads State Configuration). Starting a queue
+ * sets it as negotiated. Control path. */
+void port_set_guest_offloads(struct port *port, uint64_t features);
+
+/* Which frames the guest wants (vswitch/filter.h), copied; NULL, and so it begins: all. Bounded like
+ * port_stop_queue(), and not to be called from where that is not. */
+void port_set_filter(struct port *port, const struct filter *filter);
+
+/* So many receive queues, from the first one, get frames: 1..queue_pairs; it begins with 1. */
+void port_set_pairs(struct port *port, unsigned pairs);
 
 /* The driver kicked the queue, of either kind (a kick of a receive queue says that there are new
  * buffers): counts it, and is port_service() otherwise. */

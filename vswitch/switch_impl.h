@@ -16,7 +16,9 @@
 
 #include "vswitch/env.h"
 #include "vswitch/fdb.h"
+#include "vswitch/filter.h"
 #include "vswitch/frame.h"
+#include "vswitch/gso.h"
 #include "vswitch/spin.h"
 #include "vswitch/switch.h"
 #include "vswitch/vq.h"
@@ -29,11 +31,19 @@
 #define TX_SEGS		(2 * VQ_MAX_CHAIN)
 /* A batch or reservation also ends when it has read this many descriptors. */
 #define READ_DESCS	2048u
+/* A batch also ends when it has this many bytes, since who sends large frames waits for their
+ * buffers (64 frames of 1514 bytes are less), or when its frames may become this many segments. */
+#define BATCH_BYTES	(128u * 1024)
+#define BATCH_SEGMENTS	1024u
 /* Pieces, and chains, that one received packet may be spread over. */
 #define RX_PACKET_SEGS	256u
 #define RX_SEGS		(4 * RX_PACKET_SEGS)
+/* Packets of a reservation. */
+#define RX_PACKETS	256u
 /* Reservations of one receive queue that wait to be published: see rx.c. */
 #define RX_RESERVATIONS 256u
+/* Flows that a port remembers, by their hash. */
+#define STEER_FLOWS	256u
 
 _Static_assert(VS_BATCH <= 64, "sets of packets are 64-bit words");
 _Static_assert(VS_MAX_PORTS <= 64, "sets of ports are 64-bit words");
@@ -57,6 +67,9 @@ struct reservation {
 struct queue {
 	struct vq vq;		/* (c) */
 	_Atomic uint32_t state; /* (a) enum queue_state */
+	_Atomic uint64_t
+		offloads;    /* (a) offload_usable(): the driver's, or of it what it wants now */
+	uint64_t negotiated; /* (c) offload_usable() */
 
 	_Alignas(CACHE_LINE) _Atomic uint32_t service; /* (a) transmit: SERVICE_* in service.c */
 	bool kicks_on; /* [s] transmit: the driver is asked to kick */
@@ -88,28 +101,41 @@ struct port {
 	const struct gmem *mem;
 	void *owner;
 	uint8_t mac[6];
-	char name[VS_NAME_BYTES];			/* ... to here */
-	struct queue *queue;				/* constant array; see struct queue */
+	char name[VS_NAME_BYTES];	       /* ... to here */
+	struct queue *queue;		       /* constant array; see struct queue */
+	_Atomic(const struct filter *) filter; /* one of filters[], or NULL: no filter */
+	struct filter filters[2];	       /* the other one is port_set_filter()'s */
+	_Atomic uint32_t pairs;		       /* receive queues in use */
+	_Atomic uint8_t flow[STEER_FLOWS];     /* by hash: pair it went out by, + 1; 0: unknown */
 	_Atomic(struct stat_slot *) stats[VS_MAX_CPUS]; /* NULL until that CPU counts something */
 	struct stat_slot spare;
 };
 
-/* One packet of a batch. */
+/* One packet of a batch. off.needs is always valid, the rest of off if that is not 0. */
 struct packet {
-	uint8_t head[32]; /* virtio-net and Ethernet header, HEAD_BYTES; not the guest's */
-	struct seg *seg;  /* what follows it, in the sender's memory */
-	uint32_t bytes;	  /* of the frame */
-	uint16_t chain;	  /* transmit: descriptor to give back */
-	uint8_t verdict;  /* enum verdict */
+	struct seg *seg;     /* what follows head[], in the sender's memory */
+	uint32_t bytes;	     /* of the frame */
+	uint32_t head_bytes; /* in head[] */
+	uint16_t chain;	     /* transmit: descriptor to give back */
+	uint8_t verdict;     /* enum verdict */
+	struct offload off;
+	uint8_t head[HEAD_ROOM]; /* virtio-net header and beginning of the frame: HEAD_BYTES, or
+				  * all headers of a GSO frame; not the guest's */
 };
 
 /* Packets taken from one port, sorted by destination: bit i of a set is pkt[i]. */
 struct batch {
 	struct port *from;
 	unsigned count;
-	uint64_t last_src, last_dst; /* addresses looked up last, and what came out: most packets */
-	int last_dest;		     /* of a batch are of one flow */
+	uint64_t last_src; /* the address learned last */
+	struct flow {
+		uint64_t dst_src[2]; /* the 12 bytes of both addresses, in words that overlap */
+	} last_flow;		     /* delivered last, to one port alone: */
+	unsigned last_dest;
+	uint64_t offloads; /* the sender's: of struct queue, transmit */
 	uint64_t tx_bytes;
+	unsigned segments; /* that its frames may become */
+	bool dropped;	   /* any of drops[], else they are not valid */
 	uint32_t drops[VERDICT_COUNT];
 	uint64_t flood;			 /* packets to all other ports */
 	uint64_t dests;			 /* ports with a bit in to[] */
@@ -118,24 +144,37 @@ struct batch {
 	struct packet pkt[VS_BATCH];
 };
 
-/* Receive buffers of one reservation, in the order of their packets. */
+/* Receive buffers of one reservation, in the order of their packets. A GSO frame that the receiver
+ * does not take whole is many packets, of one reservation or more. */
 struct rx_take {
-	uint64_t left; /* packets to try again: this reservation is full */
+	unsigned queue;	   /* set by the caller of rx_reserve() */
+	uint64_t left;	   /* packets to try again: this reservation is full, */
+	unsigned segment;  /* ... the first of them from this segment on */
+	uint64_t offloads; /* the receiver's */
+	bool dropped;	   /* any of drops[], else they are not valid */
 	uint32_t drops[VERDICT_COUNT];
 	unsigned unicast_drops; /* of them, packets to this port alone */
-	enum vq_fault fault;	/* the queue is to be stopped */
-	uint16_t start, end;	/* positions of the first buffer, and behind the last */
-	uint32_t resv;		/* number of the reservation */
+	uint32_t too_few_for;	/* the buffers that come next are too few for a packet of so many
+			       * bytes: */
+	enum verdict too_few_why;
+	enum vq_fault fault; /* the queue is to be stopped */
+	uint16_t start, end; /* positions of the first buffer, and behind the last */
+	uint32_t resv;	     /* number of the reservation */
 	unsigned npkts, nbufs, nsegs, descs;
-	unsigned unicast; /* of npkts, packets to this port alone */
+	unsigned unicast;		   /* of npkts, packets to this port alone: of a segmented
+					  * frame, the first */
+	unsigned segmented, segments;	   /* frames segmented, packets they become */
+	unsigned gso_whole, csum_software; /* from rx_fill() */
 	struct rx_packet {
+		uint32_t bytes; /* of the frame, or of this segment of it */
 		uint16_t buf, nbufs;
 		uint16_t seg;
+		uint16_t segment;
 		uint8_t pkt;
-	} pkt[VS_BATCH];
+	} pkt[RX_PACKETS];
 	struct rx_buf {
 		uint16_t head, slots; /* struct vq_chain's id and slots */
-		uint32_t bytes; /* room in the buffer's pieces */
+		uint32_t bytes;	      /* room in the buffer's pieces */
 	} buf[RX_SEGS];
 	struct seg seg[RX_SEGS];
 };
@@ -183,6 +222,9 @@ void queue_break(struct port *port, unsigned queue, enum vq_fault fault, unsigne
 struct stat_slot *stats_slot_slow(struct port *port, unsigned cpu);
 void stats_free(struct port *port);
 
+/* Counts drops[], those of a sender, or of a receiver. */
+void stat_add_drops(struct stat_slot *slot, const uint32_t drops[VERDICT_COUNT], bool received);
+
 /* The slot of this CPU. */
 static inline struct stat_slot *stats_slot(struct port *port, unsigned cpu)
 {
@@ -202,16 +244,13 @@ static inline void stat_add(struct stat_slot *slot, enum stat_id id, uint64_t n)
 				      memory_order_relaxed);
 }
 
-/* The counter of a dropping verdict, at the sender or at the receiver. */
-enum stat_id stat_of_tx_drop(enum verdict verdict);
-enum stat_id stat_of_rx_drop(enum verdict verdict);
-
 /* As stats_slot(), but never allocates: under a lock. */
 struct stat_slot *stats_slot_now(struct port *port, unsigned cpu);
 
 /* --- frame reading and forwarding: batch.c --- */
 
-/* Begins to collect packets that come from this port. */
+/* Begins to collect packets that come from this port. The sender has no offloads, unless
+ * batch->offloads is set then. */
 struct batch *batch_open(struct vs_cpu *cpu, struct port *from);
 
 /* Reads, checks and classifies one packet, and adds it. seg[]: chain_bytes of virtio-net header and
@@ -222,14 +261,33 @@ void batch_add(struct vs_cpu *cpu, struct seg *seg, uint64_t chain_bytes, uint16
 /* Delivers and counts what is in the batch; pkt[].verdict then holds the outcome. */
 void batch_forward(struct vs_cpu *cpu);
 
+/* --- steer.c --- */
+
+/* The same for both directions of a flow. Of a packet whose headers are sound. */
+uint32_t steer_hash(const struct packet *p);
+
+/* The port's guest sent the packet by its pair `pair_index`: what comes back goes there. */
+void steer_learn(struct port *port, const struct packet *p, unsigned pair_index);
+
+/* The receive queue's pair, of `pairs` in use. */
+unsigned steer_pair(const struct port *to, const struct packet *p, unsigned pairs);
+
+bool steer_wants(const struct filter *f, const struct packet *p);
+
 /* --- rx.c --- */
 
 /* Takes receive buffers for packets of the set `want`, in order: fills *take. If it took any,
  * rx_fill() and rx_complete() must follow in the same batch. */
 void rx_reserve(struct port *to, struct batch *b, uint64_t want, struct rx_take *take);
 
-/* The copy. */
-void rx_fill(struct port *to, struct batch *b, const struct rx_take *take);
+/* The copy: rx_fill.c. */
+void rx_fill(struct port *to, struct batch *b, struct rx_take *take);
+
+/* Is the packet cut for a receiver with these offloads? */
+static inline bool rx_segments(const struct packet *p, uint64_t offloads)
+{
+	return (p->off.needs & OFFLOAD_GUEST_GSO & ~offloads) != 0;
+}
 
 /* The buffers are filled: publishes them, or leaves that to the CPU that holds an earlier
  * reservation. */

@@ -86,6 +86,25 @@ static inline struct vq_desc load_desc(const uint8_t *table, uint32_t i)
 				 .next = (uint16_t)(hi >> 48) };
 }
 
+bool vq_read_single(const struct vq *vq, uint16_t pos, uint16_t avail, enum vq_dir dir,
+		    struct seg *seg, uint16_t *id)
+{
+	uint16_t write = dir == VQ_WRITE ? DESC_F_WRITE : 0, head;
+	struct vq_desc d;
+
+	if (vq->packed || pos == avail)
+		return false;
+	head = vq_avail_head(vq, pos);
+	if (head >= vq->size)
+		return false;
+	d = load_desc(vq->desc, head);
+	if ((d.flags & (DESC_F_NEXT | DESC_F_INDIRECT | DESC_F_WRITE)) != write)
+		return false;
+	*seg = first_piece(vq->mem, d.addr, d.len);
+	*id = head;
+	return seg->len == d.len && d.len != 0;
+}
+
 /* 2.7.5.3 Indirect Descriptors: the walk goes on in the table at its first entry. */
 static enum vq_fault enter_indirect(const struct vq *vq, const struct vq_desc *d, struct walk *w)
 {

@@ -43,7 +43,8 @@ static void timer(void)
 	write_reg(LAPIC_TIMER_DIVIDE, random_below(16));
 	write_reg(LAPIC_LVT_TIMER, random_u64() & 0x700ff);
 	write_reg(LAPIC_TIMER_INITIAL, counts[random_below(6)]);
-	wrmsr(MSR_TSC_DEADLINE, one_in(2) ? moments[random_below(5)] : rdtsc() + random_below(5000));
+	wrmsr(MSR_TSC_DEADLINE,
+	      one_in(2) ? moments[random_below(5)] : rdtsc() + random_below(5000));
 	write_reg(LAPIC_LVT_TIMER, random_u64() & 0x700ff);
 }
 
@@ -78,7 +79,8 @@ static void ioapic(void)
 					 : 0x10 + (uint32_t)random_below(2 * IOAPIC_PINS);
 
 		mmio_write32(IOAPIC_PAGE, reg);
-		mmio_write32(IOAPIC_PAGE + 0x10, (uint32_t)random_value() & (one_in(2) ? ~0x10000u : ~0u));
+		mmio_write32(IOAPIC_PAGE + 0x10,
+			     (uint32_t)random_value() & (one_in(2) ? ~0x10000u : ~0u));
 		if (one_in(4))
 			mmio_write32(IOAPIC_PAGE + 0x40, (uint32_t)random_u64());
 		out8(0x3f9, (uint8_t)random_below(16)); /* the UART's interrupts pull its pin */
@@ -99,8 +101,8 @@ static void page(void)
 
 void act_apic(void)
 {
-	static abuse_act *const acts[] = { wild_register, wild_register, timer, mode, self_storm,
-					   eoi_storm, ioapic, page };
+	static abuse_act *const acts[] = { wild_register, wild_register, timer,	 mode,
+					   self_storm,	  eoi_storm,	 ioapic, page };
 
 	for (unsigned i = 0; i < 8; i++)
 		acts[random_below(sizeof(acts) / sizeof(acts[0]))]();

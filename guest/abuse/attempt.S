@@ -15,6 +15,7 @@ attempt_call:				/* bool attempt_call(act) */
 	subq	$8, %rsp
 	movq	%rsp, landing
 	call	*%rdi
+	cli
 	xorl	%eax, %eax
 	jmp	1f
 attempt_leave:

@@ -4,9 +4,8 @@
 #include "guest/abuse/abuse.h"
 #include "guest/lib/cpu.h"
 
-#define MSR_EFER 0xc0000080u
-/* Our pages are open to ring 3: SMEP and SMAP would fault in every handler, and so would PKE; LA57 and PAE
- * fault as they must. */
+#define MSR_EFER  0xc0000080u
+/* SMEP, SMAP, PKE: our pages are open to ring 3, so that each handler would fault. */
 #define CR4_FATAL (7ull << 20)
 
 #define DEFINE_REGISTER(name)                                                                      \
@@ -45,7 +44,9 @@ static void xcr0(void)
 	uint32_t low, high;
 	uint64_t value;
 
-	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(one_in(4) ? (uint32_t)random_value() : 0));
+	__asm__ volatile("xgetbv"
+			 : "=a"(low), "=d"(high)
+			 : "c"(one_in(4) ? (uint32_t)random_value() : 0));
 	value = altered((uint64_t)high << 32 | low);
 	__asm__ volatile("xsetbv"
 			 :

@@ -47,7 +47,8 @@ static void bench(void)
 	r->runs = 1 + (uint32_t)random_below(1001);
 	r->run = 1 + (uint32_t)random_below(r->runs);
 	r->frame_bytes = (uint32_t)random_below(10000);
-	r->lost = r->reordered = r->corrupt = 0; /* who reads the reports looks for faults of the switch */
+	r->lost = r->reordered = r->corrupt =
+		0; /* who reads the reports looks for faults of the switch */
 	r->sent = r->packets;
 	(void)hypercall(one_in(2) ? HC_BENCH_RESULT : number(), (uintptr_t)r, random_value());
 }

@@ -6,10 +6,11 @@
 
 enum { UART = 0x3f8, MAX_COUNT = 300 };
 
-static const uint16_t known[] = { 0x20, 0x21, 0x40, 0x43, 0x60, 0x61, 0x70, 0x71, 0x80, 0x92, 0xa0,
-				  0xb2, 0x2f8, 0x3f8, 0x3f9, 0x3fa, 0x3fb, 0x3fc, 0x3fd, 0x402,
-				  0x510, 0x604, 0xcf8, 0xcfa, 0xcfc, 0xcfd, 0xcff, 0xe9, 0x1000,
-				  0x1001, 0x1004, 0x1010, 0xfffc, 0xfffe, 0xffff };
+static const uint16_t known[] = { 0x20,	  0x21,	  0x40,	  0x43,	  0x60,	  0x61,	  0x70,
+				  0x71,	  0x80,	  0x92,	  0xa0,	  0xb2,	  0x2f8,  0x3f8,
+				  0x3f9,  0x3fa,  0x3fb,  0x3fc,  0x3fd,  0x402,  0x510,
+				  0x604,  0xcf8,  0xcfa,  0xcfc,  0xcfd,  0xcff,  0xe9,
+				  0x1000, 0x1001, 0x1004, 0x1010, 0xfffc, 0xfffe, 0xffff };
 
 static bool reaches(unsigned port, unsigned bytes, unsigned first, unsigned last)
 {
@@ -25,17 +26,29 @@ static bool ends_us(unsigned port, unsigned bytes)
 static void string_io(uint16_t port, unsigned bytes, bool out)
 {
 	uint64_t at = (uintptr_t)random_arena(8192, 4096) + 4096 - random_below(8);
-	uint64_t count = port >= UART && port < UART + 8 ? random_below(8) : random_below(MAX_COUNT);
+	uint64_t count =
+		port >= UART && port < UART + 8 ? random_below(8) : random_below(MAX_COUNT);
 
 	if (one_in(16))
 		count = random_u64();
 	if (one_in(8))
 		at = fatal_chance() ? random_address() : 1ull << 40; /* not mapped */
-	if (count > MAX_COUNT && at < ram_end()) /* INS would overwrite all there is: up to a fault */
+	if (count > MAX_COUNT &&
+	    at < ram_end()) /* INS would overwrite all there is: up to a fault */
 		count = one_in(2) ? MAX_COUNT : 1;
 #define STRING_IO(suffix)                                                                          \
-	(out ? ({ __asm__ volatile("rep outs" suffix : "+S"(at), "+c"(count) : "d"(port) : "memory"); }) \
-	     : ({ __asm__ volatile("rep ins" suffix : "+D"(at), "+c"(count) : "d"(port) : "memory"); }))
+	(out ? ({                                                                                  \
+		__asm__ volatile("rep outs" suffix                                                 \
+				 : "+S"(at), "+c"(count)                                           \
+				 : "d"(port)                                                       \
+				 : "memory");                                                      \
+	})                                                                                         \
+	     : ({                                                                                  \
+		       __asm__ volatile("rep ins" suffix                                           \
+					: "+D"(at), "+c"(count)                                    \
+					: "d"(port)                                                \
+					: "memory");                                               \
+	       }))
 	if (one_in(8))
 		__asm__ volatile("std");
 	if (bytes == 1)
@@ -75,5 +88,20 @@ void act_io(void)
 			string_io(port, bytes, out);
 		else
 			plain_io(port, bytes, out);
+	}
+}
+
+/* The ports that restart the VM: it begins again, with the same seed, for ever. */
+void act_reset(void)
+{
+	switch (random_u64() % 3) {
+	case 0:
+		out8(0x64, 0xfe);
+		break;
+	case 1:
+		out8(0xcf9, 6);
+		break;
+	default:
+		out8(0x602, 1);
 	}
 }

@@ -57,9 +57,10 @@ static void wild_register(unsigned devfn)
 
 static void bars(unsigned devfn)
 {
-	static const uint32_t places[] = { 0, 0xffffffff, 0xc0000000, 0xdffff000, 0xdfffc000,
-					   0xe0000000, 0xfec00000, 0xfee00000, 0x3f8, 0xcf8, 0x600,
-					   0x1000, 0xfff0, 0x10000, 0x00100000, 0xc0004000 };
+	static const uint32_t places[] = { 0,	       0xffffffff, 0xc0000000, 0xdffff000,
+					   0xdfffc000, 0xe0000000, 0xfec00000, 0xfee00000,
+					   0x3f8,      0xcf8,	   0x600,      0x1000,
+					   0xfff0,     0x10000,	   0x00100000, 0xc0004000 };
 
 	for (unsigned i = 0; i < BARS; i++) {
 		uint32_t base = places[random_below(sizeof(places) / sizeof(places[0]))];
@@ -111,9 +112,12 @@ static void window(unsigned devfn)
 	if (!at)
 		return;
 	for (unsigned i = 0; i < 16; i++) {
-		pci_write32(devfn, at + 4u, one_in(4) ? (uint32_t)random_value() : (uint32_t)random_below(6));
-		pci_write32(devfn, at + 8u, (uint32_t)(one_in(4) ? random_value() : random_below(0x4000)));
-		pci_write32(devfn, at + 12u, (uint32_t)(one_in(4) ? random_value() : 1ull << random_below(4)));
+		pci_write32(devfn, at + 4u,
+			    one_in(4) ? (uint32_t)random_value() : (uint32_t)random_below(6));
+		pci_write32(devfn, at + 8u,
+			    (uint32_t)(one_in(4) ? random_value() : random_below(0x4000)));
+		pci_write32(devfn, at + 12u,
+			    (uint32_t)(one_in(4) ? random_value() : 1ull << random_below(4)));
 		if (one_in(2))
 			(void)pci_read32(devfn, at + 16u);
 		else
@@ -126,7 +130,8 @@ static void ports(unsigned devfn)
 	for (unsigned i = 0; i < 16; i++) {
 		uint16_t data = (uint16_t)(DATA_PORT + random_below(4));
 
-		out32(ADDRESS_PORT, (uint32_t)random_u64() & (one_in(2) ? ~0u : 0x7f000000u | 0xff));
+		out32(ADDRESS_PORT,
+		      (uint32_t)random_u64() & (one_in(2) ? ~0u : 0x7f000000u | 0xff));
 		out32(ADDRESS_PORT, 0x80000000u | devfn << 8 | (uint32_t)random_below(256));
 		switch (random_below(3)) {
 		case 0:

@@ -76,12 +76,10 @@ uint64_t random_value(void)
 static const struct {
 	uint64_t base, bytes;
 } device[] = {
-	{ 0xc0000000, 0x20000 },  /* BARs */
-	{ 0xc0000000, 0x20000000 },
-	{ 0xe0000000, 0x10000 },  /* ECAM: the devices that are there */
-	{ 0xe0000000, 0x100000 },
-	{ 0xfec00000, 0x1000 },   /* I/O APIC */
-	{ 0xfee00000, 0x1000 },   /* local APIC */
+	{ 0xc0000000, 0x20000 },			     /* BARs */
+	{ 0xc0000000, 0x20000000 }, { 0xe0000000, 0x10000 }, /* ECAM: the devices that are there */
+	{ 0xe0000000, 0x100000 },   { 0xfec00000, 0x1000 },  /* I/O APIC */
+	{ 0xfee00000, 0x1000 },				     /* local APIC */
 };
 
 uint64_t random_device(void)

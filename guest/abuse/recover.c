@@ -13,6 +13,7 @@
 
 enum { VECTOR_DB = 1, VECTOR_NMI = 2, RFLAGS_TF = 0x100 };
 #define MSR_EFER    0xc0000080u
+#define MSR_GS_BASE 0xc0000101u
 #define DR7_NOTHING 0x400ull
 
 extern uint64_t gdt[], landing;
@@ -21,7 +22,7 @@ unsigned recover_steps;
 uint64_t recover_faults, recover_timeouts;
 
 static struct {
-	uint64_t cr0, cr3, cr4, efer;
+	uint64_t cr0, cr3, cr4, efer, gs;
 	struct __attribute__((packed)) {
 		uint16_t limit;
 		uint64_t base;
@@ -45,11 +46,11 @@ static bool on_exception(struct trap_frame *frame)
 	attempt_leave();
 }
 
-static void on_interrupt(unsigned vector)
+void recover_interrupt(unsigned vector)
 {
 	uint64_t now = rdtsc();
 
-	if (!landing || now < deadline) { /* too early: it came before the act began, or is a stale one */
+	if (!landing || now < deadline) { /* too early: a stale one */
 		if (vector == IRQ_TIMER)
 			timer_arm(now < deadline ? deadline : now + clock_ms(1));
 		return;
@@ -68,6 +69,7 @@ static void put_back(void)
 	__asm__ volatile("movq %0, %%db7" : : "r"(DR7_NOTHING));
 	__asm__ volatile("movl %0, %%fs; movl %0, %%gs" : : "r"(0));
 	wrmsr(MSR_EFER, good.efer);
+	wrmsr(MSR_GS_BASE, good.gs);
 }
 
 static void apic_put_back(void)
@@ -87,16 +89,30 @@ void recover_init(void)
 	__asm__ volatile("sidt %0" : "=m"(good.idt));
 	good.efer = rdmsr(MSR_EFER);
 	trap_hook = on_exception;
-	irq_hook = on_interrupt;
+	irq_hook = recover_interrupt;
+}
+
+static abuse_act *interruptible;
+
+/* Interrupts come only where there is a landing. */
+static void with_interrupts(void)
+{
+	__asm__ volatile("sti");
+	interruptible();
+}
+
+void recover_own_gs(void)
+{
+	good.gs = rdmsr(MSR_GS_BASE);
 }
 
 void attempt(abuse_act *act, unsigned limit_ms)
 {
 	deadline = rdtsc() + clock_ms(limit_ms);
 	recover_steps = 0;
+	interruptible = act;
 	timer_arm(deadline);
-	__asm__ volatile("sti");
-	(void)attempt_call(act);
+	(void)attempt_call(with_interrupts);
 	put_back();
 	apic_put_back();
 }

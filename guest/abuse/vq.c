@@ -71,7 +71,8 @@ static void set_up(unsigned index)
 	write_address(COMMON_QUEUE_DESC, q->desc);
 	write_address(COMMON_QUEUE_DRIVER, q->avail);
 	write_address(COMMON_QUEUE_DEVICE, q->used);
-	region_write16(&dev.common, COMMON_QUEUE_VECTOR, (uint16_t)(one_in(3) ? random_value() : index));
+	region_write16(&dev.common, COMMON_QUEUE_VECTOR,
+		       (uint16_t)(one_in(3) ? random_value() : index));
 	if (in_arena(q->avail, 2 * MAX_SIZE + 6))
 		memset((void *)q->avail, 0, 6);
 	if (in_arena(q->used, 8 * MAX_SIZE + 6))
@@ -194,7 +195,8 @@ static void push(struct queue *q)
 	for (unsigned i = 0; i < n; i++)
 		avail[2 + q->index++ % q->size] =
 			(uint16_t)(one_in(20) ? random_value()
-						      : random_below(one_in(8) ? q->size : 1 + q->size % FILLED));
+					      : random_below(one_in(8) ? q->size
+								       : 1 + q->size % FILLED));
 	if (one_in(16))
 		q->index = (uint16_t)random_value();
 	avail[1] = q->index;
@@ -244,6 +246,16 @@ static void disturb(void)
 		(void)region_read8(&dev.config, at);
 		(void)region_read8(&dev.isr, 0);
 	}
+}
+
+void vq_scribble(uint64_t where, uint64_t what)
+{
+	const struct queue *q = &queues[where % 2];
+	uint64_t ring = where & 4 ? q->desc : q->avail;
+	uint64_t at = ring + (where >> 8 & 0xffe) % (where & 8 ? 64 : 2048);
+
+	if (in_arena(at, 2))
+		*(volatile uint16_t *)at = (uint16_t)(where & 16 ? what : what & 7);
 }
 
 void act_vq(void)

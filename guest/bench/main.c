@@ -7,6 +7,7 @@
 #include "guest/lib/print.h"
 #include "guest/lib/runtime.h"
 #include "guest/lib/string.h"
+#include "guest/lib/virtio_pci.h"
 #include "lasthop/hypercall.h"
 
 static enum net_tx_mode tx_mode(const char *cmdline)
@@ -20,6 +21,34 @@ static enum net_tx_mode tx_mode(const char *cmdline)
 	if (!strcmp(mode, "indirect"))
 		return NET_TX_INDIRECT;
 	guest_fail("tx=%s: single, chain or indirect is wanted", mode);
+}
+
+/* ring=packed and control=on; both are off unless they are asked for. */
+static uint64_t features_wanted(const char *cmdline)
+{
+	uint64_t features = 0;
+	char word[16];
+
+	if (args_string(cmdline, "ring", word, sizeof(word))) {
+		if (!strcmp(word, "packed"))
+			features |= VIRTIO_F_RING_PACKED;
+		else if (strcmp(word, "split"))
+			guest_fail("ring=%s: split or packed is wanted", word);
+	}
+	if (args_string(cmdline, "control", word, sizeof(word)) && !strcmp(word, "on"))
+		features |= NET_F_CTRL_VQ | NET_F_CTRL_RX | NET_F_CTRL_MAC_ADDR;
+	return features;
+}
+
+/* Through the control queue: our own address and broadcasts, no groups. */
+static const char *net_filter(void)
+{
+	static const uint8_t no_tables[8], off;
+	const char *error = net_command(0, 0, &off, 1); /* VIRTIO_NET_CTRL_RX, PROMISC */
+
+	if (!error)
+		error = net_command(1, 0, no_tables, sizeof(no_tables)); /* MAC, TABLE_SET */
+	return error;
 }
 
 bool bench_begin(const struct link *link)
@@ -75,7 +104,10 @@ static void open_device(struct link *link, const char *cmdline)
 
 	if (!args_u64(cmdline, "net", 0, &index) || index > 255)
 		guest_fail("net= is not the number of a net device");
+	net_want(features_wanted(cmdline));
 	error = net_open((unsigned)index, tx_mode(cmdline));
+	if (!error && info->features & NET_F_CTRL_VQ)
+		error = net_filter();
 	if (error)
 		guest_fail("virtio-net device %lu: %s", index, error);
 	memcpy(link->own.mac, info->mac, 6);

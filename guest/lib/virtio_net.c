@@ -9,6 +9,7 @@
 
 #include "guest/lib/apic.h"
 #include "guest/lib/clock.h"
+#include "guest/lib/cpu.h"
 #include "guest/lib/string.h"
 #include "guest/lib/virtio_pci.h"
 
@@ -17,7 +18,7 @@
 #define NET_F_MRG_RXBUF (1ull << 15)
 
 enum { CONFIG_MAC = 0, CONFIG_MTU = 10 };
-enum { RX_QUEUE = 0, TX_QUEUE = 1 };
+enum { RX_QUEUE = 0, TX_QUEUE = 1, CONTROL_QUEUE = 2 }; /* without MQ: 5.1.2 */
 enum { MTU_MAX = 9000, FRAME_EXTRA = 18, HEADER_NUM_BUFFERS = 10 };
 enum { RX_SMALL = 2048, RX_PAGE = 4096, RX_POOL = VQ_MAX * RX_PAGE, REFILL_BATCH = 16 };
 enum { SLOT_BYTES = (NET_HEADER + MTU_MAX + FRAME_EXTRA + 63) / 64 * 64 };
@@ -26,9 +27,13 @@ static struct virtio_device device;
 static struct net_info info;
 static const char *trouble;
 
-static struct vq rx, tx;
-static struct vq_memory rx_memory, tx_memory;
-static struct pci_region rx_notify, tx_notify;
+static uint64_t wanted_more;
+static struct vq rx, tx, control;
+static struct vq_memory rx_memory, tx_memory, control_memory;
+static struct pci_region rx_notify, tx_notify, control_notify;
+static struct {
+	uint8_t class, number, data[NET_COMMAND_BYTES], answer;
+} command;
 static uint8_t rx_pool[RX_POOL] __attribute__((aligned(4096)));
 static uint8_t tx_pool[VQ_MAX][SLOT_BYTES] __attribute__((aligned(4096)));
 static struct vq_desc tx_indirect[VQ_MAX][2] __attribute__((aligned(16)));
@@ -107,10 +112,24 @@ static void setup_tx(void)
 	tx_free_count = info.tx_slots;
 }
 
+void net_want(uint64_t features)
+{
+	wanted_more = features;
+}
+
+static const char *open_control(void)
+{
+	if (!(device.features & NET_F_CTRL_VQ))
+		return NULL;
+	return virtio_queue(&device, CONTROL_QUEUE, VIRTIO_NO_VECTOR, &control_memory, &control,
+			    &control_notify);
+}
+
 const char *net_open(unsigned index, enum net_tx_mode mode)
 {
 	static const uint8_t vectors[2] = { IRQ_NET_RX, IRQ_NET_TX };
-	uint64_t wanted = NET_F_MTU | NET_F_MAC | NET_F_MRG_RXBUF | VIRTIO_F_EVENT_IDX;
+	uint64_t wanted = NET_F_MTU | NET_F_MAC | NET_F_MRG_RXBUF | VIRTIO_F_EVENT_IDX |
+			  wanted_more;
 	const char *error;
 	unsigned devfn;
 
@@ -134,6 +153,8 @@ const char *net_open(unsigned index, enum net_tx_mode mode)
 	error = virtio_queue(&device, RX_QUEUE, 0, &rx_memory, &rx, &rx_notify);
 	if (!error)
 		error = virtio_queue(&device, TX_QUEUE, 1, &tx_memory, &tx, &tx_notify);
+	if (!error)
+		error = open_control();
 	if (error)
 		return error;
 	setup_rx();
@@ -265,6 +286,31 @@ void net_sleep(uint64_t deadline)
 	if (vq_arm(&rx, 1))
 		clock_wait(deadline);
 	vq_disarm(&rx);
+}
+
+const char *net_command(uint8_t class, uint8_t number, const void *data, uint32_t bytes)
+{
+	uint64_t deadline = rdtsc() + clock_ms(1000);
+	struct vq_desc *d = control_memory.desc;
+	struct vq_used_elem elem;
+
+	if (!(device.features & NET_F_CTRL_VQ) || bytes > sizeof(command.data))
+		return "there is no control queue, or the command is too long";
+	command.class = class;
+	command.number = number;
+	memcpy(command.data, data, bytes);
+	command.answer = 0xff;
+	d[0] = (struct vq_desc){ (uintptr_t)&command.class, 2, VQ_DESC_NEXT, 1 };
+	d[1] = (struct vq_desc){ (uintptr_t)command.data, bytes, VQ_DESC_NEXT, 2 };
+	d[2] = (struct vq_desc){ (uintptr_t)&command.answer, 1, VQ_DESC_WRITE, 0 };
+	vq_push(&control, 0);
+	if (vq_publish(&control))
+		notify(&control_notify, CONTROL_QUEUE);
+	while (!vq_pop(&control, &elem)) {
+		if (rdtsc() > deadline)
+			return "the device does not answer a command";
+	}
+	return *(volatile uint8_t *)&command.answer ? "the device refuses a command" : NULL;
 }
 
 const char *net_trouble(void)

@@ -9,7 +9,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { NET_HEADER = 12, NET_MAX_SEGMENTS = 8 };
+enum { NET_HEADER = 12, NET_MAX_SEGMENTS = 8, NET_COMMAND_BYTES = 1024 };
+
+#define NET_F_CTRL_VQ	    (1ull << 17)
+#define NET_F_CTRL_RX	    (1ull << 18)
+#define NET_F_CTRL_VLAN	    (1ull << 19)
+#define NET_F_CTRL_MAC_ADDR (1ull << 23)
 
 /* How a frame to be sent is described to the device */
 enum net_tx_mode { NET_TX_SINGLE, NET_TX_CHAIN, NET_TX_INDIRECT };
@@ -31,6 +36,9 @@ struct net_frame {
 		uint16_t buffer;
 	} segment[NET_MAX_SEGMENTS];
 };
+
+/* Further features for net_open(), used if the device offers them: packed rings, control queue. */
+void net_want(uint64_t features);
 
 /* Opens the index'th virtio-net device. NULL, or what is wrong. */
 const char *net_open(unsigned index, enum net_tx_mode mode);
@@ -55,6 +63,10 @@ void net_tx_sleep(uint64_t deadline);
 
 /* Sleeps until a frame is there, another interrupt comes or the deadline is over. */
 void net_sleep(uint64_t deadline);
+
+/* A command on the control queue (virtio 1.2, 5.1.6.5), which must have been wanted: waits for the
+ * answer. data: at most NET_COMMAND_BYTES. NULL, or what is wrong. */
+const char *net_command(uint8_t class, uint8_t number, const void *data, uint32_t bytes);
 
 /* A sentence if the device misbehaved or wants a reset, else NULL. */
 const char *net_trouble(void);

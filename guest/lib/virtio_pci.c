@@ -100,6 +100,7 @@ static void write_address(struct virtio_device *dev, uint32_t offset, const void
 const char *virtio_queue(struct virtio_device *dev, unsigned index, uint16_t vector,
 			 struct vq_memory *memory, struct vq *vq, struct pci_region *notify)
 {
+	bool packed = dev->features & VIRTIO_F_RING_PACKED;
 	uint16_t size;
 
 	region_write16(&dev->common, COMMON_QUEUE_SELECT, (uint16_t)index);
@@ -110,13 +111,16 @@ const char *virtio_queue(struct virtio_device *dev, unsigned index, uint16_t vec
 		size = VQ_MAX;
 		region_write16(&dev->common, COMMON_QUEUE_SIZE, size);
 	}
-	vq_init(vq, memory, size, dev->features & VIRTIO_F_EVENT_IDX);
+	vq_init(vq, memory, size, dev->features & VIRTIO_F_EVENT_IDX,
+		packed ? VQ_PACKED : VQ_SPLIT);
 	region_write16(&dev->common, COMMON_QUEUE_VECTOR, vector);
 	if (region_read16(&dev->common, COMMON_QUEUE_VECTOR) != vector)
 		return "the device refuses an MSI-X vector";
-	write_address(dev, COMMON_QUEUE_DESC, memory->desc);
-	write_address(dev, COMMON_QUEUE_DRIVER, memory->avail);
-	write_address(dev, COMMON_QUEUE_DEVICE, &memory->used);
+	write_address(dev, COMMON_QUEUE_DESC, packed ? (void *)memory->ring : memory->desc);
+	write_address(dev, COMMON_QUEUE_DRIVER,
+		      packed ? (void *)&memory->driver_event : memory->avail);
+	write_address(dev, COMMON_QUEUE_DEVICE,
+		      packed ? (void *)&memory->device_event : &memory->used);
 	*notify = dev->notify;
 	notify->base += (uint64_t)region_read16(&dev->common, COMMON_QUEUE_NOTIFY_OFF) *
 			dev->notify_multiplier;

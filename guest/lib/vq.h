@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A split virtqueue, driver side (virtio 1.2, section 2.7). The memory is the caller's; whoever
- * uses the queue writes its descriptors itself. What the device says is checked: ids and lengths.
+ * A virtqueue, driver side, split or packed (virtio 1.2, sections 2.7 and 2.8). The memory is the
+ * caller's; whoever uses the queue writes its descriptors itself, as those of a split one: a packed
+ * queue copies them into its ring when they are pushed. What the device says is checked: ids and
+ * lengths. All chains of a packed queue in which vq_arm() is used have the same number of entries.
  */
 #pragma once
 
@@ -32,6 +34,11 @@ struct vq_memory {
 		struct vq_used_elem ring[VQ_MAX];
 		uint16_t avail_event;
 	} used __attribute__((aligned(8)));
+	/* Packed: descriptors (length, id and flags are one word), and the event structures */
+	struct vq_packed_desc {
+		uint64_t address, word;
+	} ring[VQ_MAX] __attribute__((aligned(16)));
+	uint32_t driver_event, device_event;
 } __attribute__((aligned(4096)));
 
 struct vq {
@@ -42,9 +49,19 @@ struct vq {
 	uint16_t published; /* of these, seen by the device */
 	uint16_t last_used;
 	bool broken; /* the device returned what it never had */
+	/* Packed; positions are an entry and, in bit 15, the wrap counter */
+	bool packed;
+	uint16_t next, held; /* to be filled next; first that the device cannot see yet */
+	uint64_t held_word;
+	uint16_t last;		 /* to be used next */
+	uint8_t entries[VQ_MAX]; /* of the chain with this id, while the device has it */
+	uint8_t chain;		 /* entries of the last chain */
 };
 
-void vq_init(struct vq *vq, struct vq_memory *memory, uint16_t size, bool event_idx);
+enum vq_kind { VQ_SPLIT, VQ_PACKED };
+
+void vq_init(struct vq *vq, struct vq_memory *memory, uint16_t size, bool event_idx,
+	     enum vq_kind kind);
 
 /* Puts a chain into the available ring; the device learns of it by vq_publish(). */
 void vq_push(struct vq *vq, uint16_t head);

@@ -17,6 +17,9 @@
 /* Bytes of console text that go out before the line about a VM's end: the serial line stops us. */
 #define LAST_WORDS 512
 
+/* A guest that resets itself over and over shall cost the others little: making a VM takes time. */
+#define RESET_GAP_US 100000
+
 struct spinlock vm_table_lock;
 struct vm *vm_table[CONFIG_MAX_VMS];
 const struct config *vm_config;
@@ -26,10 +29,15 @@ static uint64_t free_before;          /* bytes, before the first VM was made */
 static bool making[CONFIG_MAX_VMS];   /* under vm_table_lock: being made, not in the table yet */
 static _Atomic unsigned vms_live;     /* started, and not reaped or to start again */
 static _Atomic unsigned vms_ended;    /* and not reaped yet */
+static uint64_t begun[CONFIG_MAX_VMS]; /* under vm_table_lock: TSC when it was last started */
 static struct vm *flushing;           /* whose nested translations MB_FLUSH drops */
 
-static void start(struct vm *vm)
+/* gap_us: since its last start, at least; the VM waits until that is over. */
+static void start(struct vm *vm, uint64_t gap_us)
 {
+	uint64_t now = rdtsc(), at = begun[vm->id] + tsc_from_us(gap_us);
+
+	begun[vm->id] = gap_us && at > now ? at : now;
 	atomic_store(&vm->live_vcpus, vm->vcpu_count);
 	for (unsigned i = 1; i < vm->vcpu_count; i++)
 		vcpu_start(vm->vcpus[i]);
@@ -37,7 +45,10 @@ static void start(struct vm *vm)
 	report_vm_start(vm->config->name);
 	log_printf("vm %s: started, %u vCPU, %llu MiB", vm->config->name, vm->vcpu_count,
 		   (unsigned long long)vm->config->memory_mib);
-	vcpu_start(vm->vcpus[0]);
+	if (begun[vm->id] > now)
+		vcpu_start_at(vm->vcpus[0], begun[vm->id]);
+	else
+		vcpu_start(vm->vcpus[0]);
 }
 
 int lifecycle_start(const struct config *config, const struct handover *h)
@@ -57,7 +68,7 @@ int lifecycle_start(const struct config *config, const struct handover *h)
 	}
 	for (unsigned i = 0; i < config->vm_count; i++)
 		if (vm_table[i])
-			start(vm_table[i]);
+			start(vm_table[i], 0);
 	if (atomic_load(&vms_live) == 0)
 		report_end();
 	return 0;
@@ -153,7 +164,7 @@ static void all_ended(void)
 }
 
 /* Makes and starts the VM whose place is marked as being made. */
-static int make_and_start(unsigned id)
+static int make_and_start(unsigned id, uint64_t gap_us)
 {
 	struct vm *vm = NULL;
 	int err = vm_create(&vm_config->vms[id], id, images, &vm);
@@ -162,7 +173,7 @@ static int make_and_start(unsigned id)
 	vm_table[id] = vm;
 	making[id] = false;
 	if (vm)
-		start(vm);
+		start(vm, gap_us);
 	spin_unlock(&vm_table_lock);
 	return err;
 }
@@ -188,11 +199,13 @@ static void report_ended(const struct vm *vm)
 static void reap(struct vm *vm)
 {
 	const struct config_vm *config = vm->config;
-	bool again = !strcmp(vm->end, END_REBOOT) || !strcmp(vm->end, END_RESTARTED);
+	bool by_itself = !strcmp(vm->end, END_REBOOT);
+	bool again = by_itself || !strcmp(vm->end, END_RESTARTED);
 	unsigned id = vm->id;
 
 	quiesce(vm);
-	console_flush(LAST_WORDS);
+	if (!by_itself) /* the serial line is slow, and a guest may reset itself for ever */
+		console_flush(LAST_WORDS);
 	log_printf("vm %s: ended: %s%s%s", config->name, vm->end, vm->end_reason[0] ? ": " : "",
 		   vm->end_reason);
 	if (again)
@@ -201,7 +214,7 @@ static void reap(struct vm *vm)
 		report_ended(vm);
 	vm_destroy(vm);
 	if (again) {
-		if (make_and_start(id) == 0)
+		if (make_and_start(id, by_itself ? RESET_GAP_US : 0) == 0)
 			return;
 		report_vm_end(config->name, config->cpus, END_FAILED, "it could not be made again",
 			      &(struct report_cpu_time){ 0 });
@@ -286,7 +299,7 @@ int vm_command(const char *name, enum vm_command command, const char **why)
 	if (vm)
 		return 0;
 	atomic_fetch_add(&vms_live, 1);
-	if (make_and_start(id) == 0)
+	if (make_and_start(id, 0) == 0)
 		return 0;
 	atomic_fetch_sub(&vms_live, 1);
 	*why = "it cannot be made: the log says why";

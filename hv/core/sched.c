@@ -71,8 +71,7 @@ void sched_hurry(struct vcpu *v)
 	uint64_t now = rdtsc(), soon = v->slice_start_tsc + tsc_from_us(WAKEUP_US);
 	uint64_t spent = tsc_to_ns(now - v->charged_tsc);
 
-	if (soon < v->slice_end_tsc &&
-	    runq_outranked(this_cpu(), v, spent, false, tsc_to_ns(now)))
+	if (soon < v->slice_end_tsc && runq_outranked(this_cpu(), v, spent, false, tsc_to_ns(now)))
 		v->slice_end_tsc = soon;
 }
 

@@ -74,6 +74,12 @@ void vcpu_start(struct vcpu *v)
 	}
 }
 
+void vcpu_start_at(struct vcpu *v, uint64_t tsc)
+{
+	timer_set(&v->wake, tsc);
+	vcpu_transition(v, VCPU_OFF, VCPU_BLOCKED);
+}
+
 /* What a signal makes of those before it. A SIPI counts only while the vCPU waits for one, or is
  * about to; INIT takes a SIPI and an NMI that came before it away. */
 static uint32_t add_signal(uint32_t old, enum vcpu_signal signal, uint8_t vector)

@@ -57,6 +57,9 @@ enum vcpu_signal {
  * RUNNING. */
 void vcpu_start(struct vcpu *vcpu);
 
+/* The same for vCPU 0, but it runs from this TSC value on. */
+void vcpu_start_at(struct vcpu *vcpu, uint64_t tsc);
+
 /* NMI, INIT or SIPI to a vCPU (SDM 3A, "MP Initialization Protocol"; vector: of a SIPI). INIT
  * stops it until a SIPI starts it in real mode at vector << 12; INIT to vCPU 0 resets the VM. Any
  * CPU. */

@@ -57,6 +57,7 @@ struct vm {
 		bool open;
 		uint8_t own_mac[6], peer_mac[6];
 		struct report_window start; /* the counters when it opened */
+		unsigned results;           /* told so far */
 	} window;
 };
 

@@ -200,7 +200,8 @@ static void write_queue(struct virtio_pci *v, unsigned at, unsigned bytes, uint3
 	if (q->enabled)
 		return;
 	if (bytes == 2 && at == AT(queue_size)) {
-		if (value && value <= VIRTIO_QUEUE_SIZE && !(value & (value - 1)))
+		if (value && value <= VIRTIO_QUEUE_SIZE &&
+		    (!(value & (value - 1)) || v->accepted & VIRTIO_F_RING_PACKED))
 			q->size = (uint16_t)value;
 	} else if (bytes == 2 && at == AT(queue_enable)) {
 		if (value == 1)

@@ -51,6 +51,25 @@ static struct switch_slot *slot_of(const struct virtio_net *net)
 	return &switches[net->config->switch_index];
 }
 
+void virtio_net_lock_switch(struct virtio_net *net)
+{
+	spin_lock(&slot_of(net)->control);
+}
+
+void virtio_net_unlock_switch(struct virtio_net *net)
+{
+	spin_unlock(&slot_of(net)->control);
+}
+
+/* The control queue's number: behind all pairs of a driver that can use more than one (virtio 1.2,
+ * 5.1.2), or one that no queue has. */
+static unsigned control_queue(const struct virtio_net *net)
+{
+	if (!(net->virtio.accepted & VIRTIO_NET_F_CTRL_VQ))
+		return VIRTIO_NET_MAX_QUEUES;
+	return net->virtio.accepted & VIRTIO_NET_F_MQ ? 2 * net->config->queue_pairs : 2;
+}
+
 static bool queue_start(struct virtio_pci *v, unsigned queue)
 {
 	struct virtio_net *net = net_of(v);
@@ -64,9 +83,16 @@ static bool queue_start(struct virtio_pci *v, unsigned queue)
 	const char *why = "";
 	int err;
 
-	spin_lock(&slot_of(net)->control);
-	err = port_start_queue(net->port, queue, &setup, &why);
-	spin_unlock(&slot_of(net)->control);
+	if (queue == control_queue(net))
+		return virtio_net_ctrl_start(net, queue, &setup);
+	if (queue < 2 * net->config->queue_pairs) {
+		virtio_net_lock_switch(net);
+		err = port_start_queue(net->port, queue, &setup, &why);
+		virtio_net_unlock_switch(net);
+	} else {
+		err = LH_INVAL;
+		why = "it is the control queue, which was not negotiated";
+	}
 	if (err)
 		log_limited(&v->vm->log_limit, "%s: queue %u cannot be used: %s",
 			    port_name(net->port), queue, why);
@@ -77,27 +103,40 @@ static void queue_stop(struct virtio_pci *v, unsigned queue)
 {
 	struct virtio_net *net = net_of(v);
 
-	spin_lock(&slot_of(net)->control);
+	if (queue == control_queue(net)) {
+		virtio_net_ctrl_stop(net);
+		return;
+	}
+	if (queue >= 2 * net->config->queue_pairs)
+		return;
+	virtio_net_lock_switch(net);
 	port_stop_queue(net->port, queue);
-	spin_unlock(&slot_of(net)->control);
+	virtio_net_unlock_switch(net);
 }
 
 static void notify(struct virtio_pci *v, unsigned queue)
 {
-	port_kick(net_of(v)->port, queue, VS_BATCH);
+	struct virtio_net *net = net_of(v);
+
+	if (queue == control_queue(net))
+		virtio_net_ctrl_kick(net);
+	else if (queue < 2 * net->config->queue_pairs)
+		port_kick(net->port, queue, VS_BATCH);
 }
 
 static uint64_t config_read(struct virtio_pci *v, unsigned at, unsigned bytes)
 {
-	const struct virtio_net *net = net_of(v);
+	struct virtio_net *net = net_of(v);
 	struct net_config c = {
 		.status = VIRTIO_NET_S_LINK_UP,
-		.max_virtqueue_pairs = 1,
+		.max_virtqueue_pairs = (uint16_t)net->config->queue_pairs,
 		.mtu = (uint16_t)net->config->mtu,
 	};
 	uint64_t value = 0;
 
-	memcpy(c.mac, net->config->mac, sizeof(c.mac));
+	spin_lock(&net->ctrl.lock);
+	memcpy(c.mac, net->ctrl.mac, sizeof(c.mac));
+	spin_unlock(&net->ctrl.lock);
 	for (unsigned i = 0; i < bytes && at + i < sizeof(c); i++)
 		value |= (uint64_t)((uint8_t *)&c)[at + i] << (8 * i);
 	return value;
@@ -173,15 +212,12 @@ static int port_make(struct virtio_net *net, struct vm *vm)
 	struct port_config config = {
 		.name = name,
 		.mtu = net->config->mtu,
-		.queue_pairs = VIRTIO_NET_QUEUES / 2,
+		.queue_pairs = net->config->queue_pairs,
 		.mem = &vm->mem,
 		.owner = net,
 	};
 
 	snprintf(name, sizeof(name), "%s/%s", vm->config->name, net->config->name);
-	if (net->config->queue_pairs > VIRTIO_NET_QUEUES / 2)
-		log_printf("%s: queue-pairs is %u, but this version offers %u", name,
-			   net->config->queue_pairs, VIRTIO_NET_QUEUES / 2);
 	memcpy(config.mac, net->config->mac, sizeof(config.mac));
 	spin_lock(&slot->control);
 	net->port = port_create(slot->sw, &config);
@@ -189,7 +225,7 @@ static int port_make(struct virtio_net *net, struct vm *vm)
 	if (!net->port)
 		return fail(LH_NOMEM, "%s: no memory, or more than %u ports on switch %s", name,
 			    VS_MAX_PORTS, switch_name(slot->sw));
-	for (unsigned i = 0; i < VIRTIO_NET_QUEUES; i++)
+	for (unsigned i = 0; i < 2 * net->config->queue_pairs; i++)
 		switch_work_init(&net->work[i], net->port, i);
 	return 0;
 }
@@ -202,9 +238,10 @@ struct virtio_net *virtio_net_create(struct vm *vm, struct pcie *pcie,
 		.vm = vm,
 		.type = VIRTIO_ID_NET,
 		.class_code = CLASS_ETHERNET,
-		.queue_count = VIRTIO_NET_QUEUES,
+		.queue_count = 2 * config->queue_pairs + 1,
 		.features = switch_features() | VIRTIO_NET_F_MTU | VIRTIO_NET_F_MAC |
-			    VIRTIO_NET_F_STATUS | VIRTIO_F_VERSION_1,
+			    VIRTIO_NET_F_STATUS | VIRTIO_F_VERSION_1 | NET_CTRL_FEATURES |
+			    (config->queue_pairs > 1 ? VIRTIO_NET_F_MQ : 0),
 		.ops = &net_ops,
 	};
 
@@ -214,6 +251,7 @@ struct virtio_net *virtio_net_create(struct vm *vm, struct pcie *pcie,
 	}
 	net->config = config;
 	list_init(&net->all);
+	virtio_net_ctrl_init(net);
 	virtio_pci_init(&net->virtio, &setup);
 	if (port_make(net, vm) < 0 || pcie_attach(pcie, &net->virtio.pci) < 0) {
 		virtio_net_destroy(net);
@@ -230,7 +268,7 @@ void virtio_net_destroy(struct virtio_net *net)
 	list_drop(net);
 	if (net->port) {
 		virtio_pci_reset(&net->virtio);
-		for (unsigned i = 0; i < VIRTIO_NET_QUEUES; i++)
+		for (unsigned i = 0; i < 2 * net->config->queue_pairs; i++)
 			switch_work_cancel(&net->work[i]);
 		spin_lock(&slot->control);
 		port_destroy(net->port);

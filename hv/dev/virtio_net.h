@@ -8,10 +8,11 @@
 #include "hv/core/config.h"
 #include "hv/core/list.h"
 #include "hv/dev/switch_env.h"
+#include "hv/dev/virtio_net_ctrl.h"
 #include "hv/dev/virtio_pci.h"
 #include "vswitch/switch.h"
 
-#define VIRTIO_NET_QUEUES 2 /* one receive, one transmit: no multiqueue yet */
+#define VIRTIO_NET_MAX_QUEUES (2 * CONFIG_MAX_QUEUE_PAIRS + 1) /* the last: control */
 
 struct vm;
 
@@ -20,8 +21,13 @@ struct virtio_net {
 	struct list all;                     /* under the list's lock: every device there is */
 	const struct config_net *config;     /* (c) */
 	struct port *port;                   /* (c) */
-	struct switch_work work[VIRTIO_NET_QUEUES];
+	struct switch_work work[2 * CONFIG_MAX_QUEUE_PAIRS];
+	struct net_ctrl ctrl;
 };
+
+/* Around the control calls of its switch. */
+void virtio_net_lock_switch(struct virtio_net *net);
+void virtio_net_unlock_switch(struct virtio_net *net);
 
 /* Switches, from the config; once. */
 int virtio_net_switches(const struct config *config);

@@ -24,7 +24,7 @@
 #define DEVICE_BYTES       0x1000u
 #define ISR_QUEUE          1u
 #define ISR_CONFIG         2u
-#define NOTIFY_REGION      (VIRTIO_MAX_QUEUES * VIRTIO_NOTIFY_BYTES)
+#define NOTIFY_REGION      128u /* a BAR is a power of two */
 
 /* virtio 1.2, 4.1.4: struct virtio_pci_cap and the types */
 enum virtio_cap_type { CAP_COMMON = 1, CAP_NOTIFY, CAP_ISR, CAP_DEVICE, CAP_PCI };
@@ -35,6 +35,7 @@ enum virtio_cap_type { CAP_COMMON = 1, CAP_NOTIFY, CAP_ISR, CAP_DEVICE, CAP_PCI 
 #define CAP_BYTES_AT   12
 #define CAP_EXTRA_AT   16 /* notify multiplier, or the data window */
 
+_Static_assert(VIRTIO_MAX_QUEUES * VIRTIO_NOTIFY_BYTES <= NOTIFY_REGION, "room for each queue");
 _Static_assert(MSIX_MAX > VIRTIO_MAX_QUEUES, "a vector a queue and one for the configuration");
 
 static unsigned add_capability(struct virtio_pci *v, enum virtio_cap_type type, unsigned bar,

@@ -16,7 +16,7 @@
 #include "hv/dev/msix.h"
 #include "hv/dev/pcie.h"
 
-#define VIRTIO_MAX_QUEUES     16
+#define VIRTIO_MAX_QUEUES     17
 #define VIRTIO_QUEUE_SIZE     1024 /* the largest we offer */
 #define VIRTIO_NOTIFY_BYTES   4u   /* of port space for each queue */
 

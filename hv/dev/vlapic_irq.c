@@ -22,12 +22,17 @@
 #define SHORTHAND_SELF    1
 #define SHORTHAND_OTHERS  3
 
+static bool accepts(const struct vlapic *v)
+{
+	return vlapic_enabled(v) && v->svr & SVR_ENABLE;
+}
+
 void vlapic_accept(struct vlapic *v, uint8_t vector, bool level)
 {
 	uint32_t bit = 1u << (vector & 31);
 	unsigned word = vector / 32;
 
-	if (vector < FIRST_VECTOR || !vlapic_enabled(v) || !(v->svr & SVR_ENABLE))
+	if (vector < FIRST_VECTOR || !accepts(v))
 		return;
 	if (level)
 		atomic_fetch_or(&v->tmr[word], bit);
@@ -156,9 +161,11 @@ static void deliver(struct vm *vm, const struct apic_message *m, struct vlapic *
 			continue;
 		if (shorthand == SHORTHAND_NONE && !is_for(v, m->dest, m->logical))
 			continue;
+		if (m->mode == APIC_LOWEST && !accepts(v))
+			continue;
 		deliver_to(v, m, from);
 		if (m->mode == APIC_LOWEST)
-			return; /* "lowest priority": the first is as good as any */
+			return; /* "lowest priority": the first that takes any is as good as any */
 	}
 }
 

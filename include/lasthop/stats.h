@@ -9,6 +9,7 @@
  *     tx_packets = tx_delivered + tx_flooded + all tx_drop_*
  * and summed over the ports of a switch, those destroyed meanwhile included, that
  *     rx_packets + all rx_drop_* = tx_delivered + tx_drop_receiver + tx_flood_copies
+ *                                  + gso_segments - gso_segmented
  * (switch_counters_balance() asks exactly this).
  */
 #pragma once
@@ -24,11 +25,14 @@
 	X(tx_drop_short, packets, fault, "shorter than an Ethernet header")                        \
 	X(tx_drop_long, packets, fault, "longer than the port's MTU allows")                       \
 	X(tx_drop_bad_header, packets, fault, "virtio-net header missing or not negotiated")       \
+	X(tx_drop_bad_csum, packets, fault, "checksum to be made lies outside of the frame's data") \
+	X(tx_drop_bad_gso, packets, fault, "frame to be segmented is not what its header says")    \
 	X(tx_drop_bad_source, packets, fault, "source address is a group or zero")                 \
 	X(tx_drop_same_port, packets, policy, "destination is behind the port it came from")       \
 	X(tx_drop_no_port, packets, resource, "no other port to send it to")                       \
 	X(tx_drop_receiver, packets, resource, "its receiver dropped it: see there, rx_drop_*")    \
 	X(tx_drop_broken, packets, fault, "of a queue that broke a rule and was stopped")          \
+	X(rx_drop_filtered, packets, policy, "(rx) guest does not want this address or VLAN")      \
 	X(rx_drop_link_down, packets, resource, "(rx) receive queue is not running")               \
 	X(rx_drop_no_buffer, packets, resource, "(rx) no free receive buffer")                     \
 	X(rx_drop_buffer_small, packets, fault, "(rx) receive buffers too small for the frame")    \
@@ -36,6 +40,10 @@
 	X(rx_drop_broken, packets, fault, "(rx) the receive queue broke a rule and was stopped")   \
 	X(copies, packets, traffic, "payload copies made for packets to this port")                \
 	X(copied_bytes, bytes, traffic, "bytes of these copies")                                   \
+	X(gso_whole, packets, traffic, "(rx) frames of several segments passed on whole")          \
+	X(gso_segmented, packets, traffic, "(rx) frames segmented in software for this receiver")  \
+	X(gso_segments, packets, traffic, "(rx) packets they became, those dropped included")      \
+	X(csum_software, packets, traffic, "(rx) checksums made in software for this receiver")    \
 	X(kicks, events, traffic, "driver notifications received (each is a VM exit)")             \
 	X(batches, events, traffic, "transmit batches that were not empty")                        \
 	X(interrupts_blocked, events, traffic, "receive interrupts to a blocked vCPU")             \

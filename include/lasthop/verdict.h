@@ -11,9 +11,12 @@
 	X(DROP_SHORT, drop_short, "shorter than an Ethernet header")                               \
 	X(DROP_LONG, drop_long, "longer than the port's MTU allows")                               \
 	X(DROP_BAD_HEADER, drop_bad_header, "virtio-net header missing or not negotiated")         \
+	X(DROP_BAD_CSUM, drop_bad_csum, "checksum to be made lies outside of the frame's data")    \
+	X(DROP_BAD_GSO, drop_bad_gso, "frame to be segmented is not what its header says")         \
 	X(DROP_BAD_SOURCE, drop_bad_source, "source address is a group or zero")                   \
 	X(DROP_SAME_PORT, drop_same_port, "destination is behind the port it came from")           \
 	X(DROP_NO_PORT, drop_no_port, "no other port to send it to")                               \
+	X(DROP_FILTERED, drop_filtered, "receiver does not want this address or VLAN")             \
 	X(DROP_LINK_DOWN, drop_link_down, "receiver's queue is not running")                       \
 	X(DROP_NO_BUFFER, drop_no_buffer, "receiver has no free buffer")                           \
 	X(DROP_BUFFER_SMALL, drop_buffer_small, "receiver's buffers are too small for the frame")  \

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Boot tests of VMs with several vCPUs: start, IPIs, NMIs, INIT, topology, clock (smp.c), FPU state
 (fpu.c), and what a VM does to itself with them (apicstorm.c). More vCPUs than CPUs in most."""
-from cases import MEASURED, both
-from configs import Vm, ends, pair
+import hooks
+from cases import BACKEND, MEASURED, Case, both
+from configs import Vm, config, ends, pair
 
 SIZES = (1, 2, 4, 8)
 FAILED = [r"\| FAIL ", r"\| exception ", r"\] vm \w+: stopped: "]
@@ -29,6 +30,28 @@ def beside_pair(name, vms, cpus, log=(), **how):
 RESETS = [Vm("resets", "smp.elf", "cpus=2 reset=1 ms=5", cpus=2),
           Vm("stormy", "apicstorm.elf", "seed=9 ms=20 reset=1", cpus=3)]
 
+COMMANDS = ("pause", "resume", "dump", "restart", "pause", "restart")
+ROUNDS = 10
+
+
+def interfere(line, check):
+    """commands from outside, while each vCPU starts, stops and interrupts the others"""
+    line.wait(r"\] vm storm1: started, ")
+    line.type("\r")
+    line.wait(r"^lasthop> ")
+    for _ in range(ROUNDS):
+        for command in COMMANDS:
+            answer = line.command(f"vm {command} storm1")
+            if command == "restart":
+                line.wait(r"\] vm storm1: started, ")
+            if command != "dump" and answer != f"vm {command}: storm1: done\n":
+                check(False, f"vm {command}: {answer.strip()}")
+                return
+    check(True, f"{ROUNDS * len(COMMANDS)} commands were answered")
+    line.command("vm stop storm1")
+    line.wait(r"\] vm storm1: ended: stopped: by the user$")
+
+
 CASES_SMP = [
     *(case for cpus in (1, 2, 4) for case in
       both(f"smp-{cpus}cpu", sizes("smp", "ms=20"), cpus=cpus, must_not=FAILED)),
@@ -39,4 +62,8 @@ CASES_SMP = [
     *beside_pair("init-resets", RESETS, 2, ended="until", until=("sink1", "source1"),
                  log=[rf"\] vm {vm.name}: ended: reboot: INIT to vCPU 0$" for vm in RESETS],
                  differently=dict.fromkeys(("resets", "stormy"), "running")),
+    Case("tcg-apicstorm-commands", "tcg", config(*storms(1, args="ms=1000000")), cpus=2,
+         backend=BACKEND["tcg"], talk=interfere, ends={"storm1": "stopped"}, must_not=FAILED),
+    *both("acpi-8vcpus", [Vm("acpi", "acpi.elf", cpus=8)], cpus=1, must_not=FAILED,
+          hooks=[hooks.acpi_tables("acpi", ("FACP", "APIC", "MCFG", "DSDT", "SSDT"))]),
 ]

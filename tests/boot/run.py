@@ -21,11 +21,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 import hooks                                             # noqa: E402
 import cases as table                                   # noqa: E402
 from cases import SYMPTOMS                               # noqa: E402
+from cases_apicv import CASES_APICV                      # noqa: E402
+from cases_sched import CASES_SCHED                      # noqa: E402
 from cases_shell import CASES_SHELL                      # noqa: E402
 from lasthoplib import boot, dts, paths, results, testbed    # noqa: E402
 from lasthoplib.console import Failure                   # noqa: E402
 
-CASES = table.CASES + CASES_SHELL
+CASES = table.CASES + CASES_SHELL + CASES_SCHED + CASES_APICV
 
 LAST_LINES = 15
 

@@ -61,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	if (bytes < 4)
 		return 0;
 	bytes -= 4;
-	verdict = frame_check_length(bytes, (uint32_t)data[2] << 8 | data[3]);
+	verdict = frame_check_length(bytes, ((uint32_t)data[2] << 8 | data[3]) + ETH_SLACK);
 	require((verdict == VERDICT_DELIVERED) ==
 		(bytes >= HEAD_BYTES && bytes <= (uint32_t)(data[2] << 8 | data[3]) + 30));
 	if (bytes < HEAD_BYTES)

@@ -16,6 +16,10 @@
 #define RAM_BYTES 2048u
 #define RAM_GPA	  0u
 
+#ifndef FUZZ_PACKED /* vq_packed_fuzz.c is this file with packed rings */
+#define FUZZ_PACKED 0
+#endif
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 static uint8_t *ram[2]; /* two extents, half each, so that borders are met; on the heap for ASan */
@@ -48,13 +52,14 @@ static struct queue_setup queue_at(unsigned extent, const uint8_t *choice)
 	uint64_t base = RAM_GPA + extent * RAM_BYTES / 2;
 
 	return (struct queue_setup){
-		.size = 1u << choice[0] % 5,
+		.size = FUZZ_PACKED ? 1u + choice[0] % 16 : 1u << choice[0] % 5,
 		.desc = base,
 		.driver = base + 256,
 		.device = base + 304,
 		.features = VIRTIO_F_VERSION_1 | (choice[1] & 1 ? VIRTIO_F_EVENT_IDX : 0) |
 			    (choice[1] & 2 ? VIRTIO_F_INDIRECT_DESC : 0) |
-			    (choice[1] & 4 ? VIRTIO_NET_F_MRG_RXBUF : 0),
+			    (choice[1] & 4 ? VIRTIO_NET_F_MRG_RXBUF : 0) |
+			    (FUZZ_PACKED ? VIRTIO_F_RING_PACKED : 0),
 	};
 }
 
@@ -71,15 +76,19 @@ static void read_one(const struct queue_setup *setup, const uint8_t *choice)
 	static struct seg seg[VQ_MAX_CHAIN];
 	unsigned room = choice[2] % 2 ? VQ_MAX_CHAIN : choice[2] / 2u;
 	uint16_t head = (uint16_t)(choice[3] | choice[4] << 8);
-	enum vq_dir dir = choice[5] & 1 ? VQ_WRITE : VQ_READ;
+	enum vq_dir dir = choice[5] & 4 ? VQ_BOTH : choice[5] & 1 ? VQ_WRITE : VQ_READ;
 	uint64_t want = choice[5] & 2 ? UINT64_MAX : choice[6] * 64u, sum = 0;
 	struct vq_chain chain;
 	struct vq vq;
 	const char *why;
 
 	require(vq_init(&vq, setup, &mem, &why) == 0);
-	if (vq_read_chain(&vq, head, dir, want, seg, room, &chain) != VQ_OK)
+	if (vq.packed && (head & ~VQ_WRAP) >= vq.size)
+		head &= VQ_WRAP; /* positions are ours */
+	if ((vq.packed ? vq_packed_read(&vq, head, dir, want, seg, room, &chain) :
+			 vq_read_chain(&vq, head, dir, want, seg, room, &chain)) != VQ_OK)
 		require(!chain.whole);
+	require(chain.slots <= vq.size);
 	require(chain.nsegs <= room && chain.descs <= VQ_MAX_CHAIN + 1);
 	for (unsigned i = 0; i < chain.nsegs; i++) {
 		require(seg[i].len > 0 && in_ram(&seg[i]));

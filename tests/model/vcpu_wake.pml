@@ -5,12 +5,20 @@
  * sched_enqueue, sched_offer, next_vcpu; hv/core/runq.c; hv/core/trap.c: cpu_wait; hv/core/smp.c:
  * cpu_post). Two vCPUs on two CPUs; a device on a third sends interrupts. Steps are interleaved as in
  * sequentially consistent memory, which the code asks for at each of these accesses. A vCPU blocked
- * stays loaded in its CPU and may then run there only.
+ * stays loaded in its CPU and may then run there only; one that runs computes until an IPI makes it
+ * leave the guest, or halts, or its slice is over just then.
  * Claim: a vCPU is run by one CPU at a time; one that is loaded by its CPU only; when everything has
- * come to rest, each vCPU is blocked and has taken every interrupt sent to it.
+ * come to rest, each vCPU has taken every interrupt sent to it, and none waits in a queue, as there
+ * are CPUs for all.
  */
 #ifndef SECOND_LOOK
 #define SECOND_LOOK 1 /* block(): look for interrupts again, BLOCKED already */
+#endif
+#ifndef IDLE_LOOK
+#define IDLE_LOOK 1   /* next_vcpu(): look into the queues again, idle already */
+#endif
+#ifndef OFFER_LOADED
+#define OFFER_LOADED 1 /* vcpu_run(): sched_offer() after load() */
 #endif
 #define CPUS	   2
 #define VCPUS	   2
@@ -169,7 +177,12 @@ sched_loop:
 		mail[me] = false;
 		take(me, v);
 		if
-		:: v == NONE -> idle[me] = true; take(me, v)
+		:: v == NONE ->
+			idle[me] = true;
+			if
+			:: IDLE_LOOK -> take(me, v)
+			:: else
+			fi
 		:: else
 		fi;
 		if
@@ -198,20 +211,29 @@ end_hlt:		atomic { ipi[me] -> ipi[me] = false }
 		fi
 	};
 	atomic { in_cpu[me] = v; loaded[v] = true };
-	offer(me); /* sched_offer() */
+	if
+	:: OFFER_LOADED -> offer(me)
+	:: else
+	fi;
 	/* vcpu_run() */
 	do
 	::
 		mail[me] = false;
 		if
-		:: irq[v] -> irq[v] = false /* offer_interrupt(); the guest handles it and halts again */
-		:: else ->
+		:: irq[v] -> irq[v] = false /* offer_interrupt() */
+		:: else
+		fi;
+		if
+		:: true -> /* it computes */
+end_guest:		atomic { ipi[me] -> ipi[me] = false }
+		:: true -> /* it halts: block() */
 			atomic { runners[v]--; state[v] = BLOCKED };
 			if
 			:: SECOND_LOOK && irq[v] ->
 				atomic {
 					if
-					:: state[v] == BLOCKED -> state[v] = RUNNING; runners[v]++; back = true
+					:: state[v] == BLOCKED ->
+						state[v] = RUNNING; runners[v]++; back = true
 					:: else
 					fi
 				}
@@ -221,7 +243,7 @@ end_hlt:		atomic { ipi[me] -> ipi[me] = false }
 			:: back -> back = false
 			:: else -> v = NONE; goto sched_loop
 			fi
-		:: length[me] > 0 -> /* the slice is over */
+		:: length[me] > 0 -> /* its slice is over */
 			atomic { in_cpu[me] = NONE; loaded[v] = false };
 			atomic { runners[v]--; state[v] = RUNNABLE };
 			enqueue(v, other);
@@ -236,11 +258,11 @@ init
 	atomic { run physical(0); run physical(1) }
 }
 
-/* When nothing else can move: nothing is left to do, and nobody waits. */
+/* When nothing else can move. */
 active proctype rest()
 {
 	timeout;
 	assert(!irq[0] && !irq[1]);
-	assert(state[0] == BLOCKED && state[1] == BLOCKED);
+	assert(state[0] != RUNNABLE && state[1] != RUNNABLE);
 	assert(queue[0] == NONE && queue[1] == NONE)
 }

@@ -320,7 +320,7 @@ class TestBeds(WithFolder):
         process = subprocess.Popen(["sh", "-c", script], cwd=self.folder)
         try:
             return boot.follow(process, self.folder, lambda: [], timeout,
-                               lambda e: None, lambda: None)
+                               lambda e: None, lambda: None, until=None)
         finally:
             process.kill()
             process.wait()

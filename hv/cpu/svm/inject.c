@@ -70,6 +70,7 @@ void svm_vcpu_init(struct vcpu *vcpu)
 	for (unsigned i = 0; i < 4; i++)
 		v->dr[i] = 0;
 	v->loaded = false; /* the next entry loads them */
+	v->asid = (struct asid){ 0 }; /* no translation of before is used again */
 	v->changed = true;
 }
 

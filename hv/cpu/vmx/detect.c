@@ -106,18 +106,15 @@ static const struct {
 	{ offsetof(struct vmx_caps, ept_vpid), EPT_CAP_INVEPT, "INVEPT" },
 };
 
-/* Cuts off what does not fit. */
-static void append(char *out, size_t room, const char *text)
+/* Appends the two texts, or nothing if there is no room for both. */
+static void append(char *out, size_t room, const char *text, const char *more)
 {
-	size_t used = strlen(out);
-	size_t n = strlen(text);
+	size_t used = strlen(out), n = strlen(text), rest = strlen(more) + 1;
 
-	if (used + 1 >= room)
+	if (n + rest > room - used)
 		return;
-	if (n > room - 1 - used)
-		n = room - 1 - used;
 	memcpy(out + used, text, n);
-	out[used + n] = '\0';
+	memcpy(out + used + n, more, rest);
 }
 
 static bool available(uint64_t capability, const struct ctl_want *want)
@@ -137,46 +134,50 @@ static bool available(uint64_t capability, const struct ctl_want *want)
 /* Adds one more thing that is missing to the list. */
 static void lacks(char *missing, size_t room, const char *words)
 {
-	append(missing, room, missing[0] ? ", " : "this CPU's VT-x lacks ");
-	append(missing, room, words);
+	append(missing, room, missing[0] ? ", " : "this CPU's VT-x lacks ", words);
 }
 
 bool vmx_caps_check(const struct vmx_caps *caps, uint64_t feature_control, char *missing,
 		    size_t room)
 {
 	static const char mend[] = " (a newer CPU, or the outer hypervisor's settings, would help)";
+	bool usable = true; /* what is missing may be too long to be told */
 
 	missing[0] = '\0';
 	if ((feature_control & FEATURE_CONTROL_LOCK) && !(feature_control & FEATURE_CONTROL_VMX)) {
-		append(missing, room,
-		       "VT-x is locked off by the firmware: switch on \"Intel Virtualization "
-		       "Technology\" (VT-x, VMX) in the BIOS set-up, under CPU or Security, and "
-		       "switch the power off and on");
+		append(missing, room, "VT-x is locked off by the firmware: ",
+		       "switch on \"Intel Virtualization Technology\" (VT-x, VMX) in the BIOS "
+		       "set-up, under CPU or Security, and switch the power off and on");
 		return false;
 	}
 	if (!(caps->basic & VMX_BASIC_TRUE)) { /* older than the two: the rest was not read */
-		lacks(missing, room, "extended page tables (EPT), unrestricted guest");
-		append(missing, room, mend);
+		lacks(missing, room - sizeof(mend),
+		      "extended page tables (EPT), unrestricted guest");
+		append(missing, room, mend, "");
 		return false;
 	}
 	for (unsigned w = 0; w < CTL_COUNT; w++) {
 		if (w == CTL_PROC2 && !(caps->controls[CTL_PROC] >> 32 & PROC_SECONDARY))
 			continue; /* said already */
 		for (const struct ctl_want *want = wants[w]; want->bit; want++)
-			if (want->words && !available(caps->controls[w], want))
+			if (want->words && !available(caps->controls[w], want)) {
 				lacks(missing, room - sizeof(mend), want->words);
+				usable = false;
+			}
 	}
 	if (caps->controls[CTL_PROC2] >> 32 & PROC2_EPT)
 		for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 			uint64_t word;
 
 			memcpy(&word, (const char *)caps + others[i].word, sizeof(word));
-			if (!(word & others[i].bit))
+			if (!(word & others[i].bit)) {
 				lacks(missing, room - sizeof(mend), others[i].words);
+				usable = false;
+			}
 		}
-	if (missing[0])
-		append(missing, room, mend);
-	return !missing[0];
+	if (!usable)
+		append(missing, room, mend, "");
+	return usable;
 }
 
 uint32_t vmx_control(const struct vmx_caps *caps, enum ctl_word word)

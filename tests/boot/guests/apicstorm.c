@@ -19,7 +19,7 @@
 #include "tests/boot/guests/check.h"
 
 /* Pages where SIPIs begin: the trampoline, a loop, a HLT, an undefined instruction in turn. */
-enum { FIRST_PAGE = 8, PAGES = 128, KINDS = 4, IVT_ENTRIES = 256, IRET_AT = 0x7000 };
+enum { FIRST_PAGE = 8, PAGES = 128, KINDS = 4, IVT_ENTRIES = 256, RESTART_AT = 0x7000 };
 enum { FIRST_VECTOR = 32, LAST_REGISTER = 0x3f, BURST = 64, INTERRUPT_GATE = 0x8e, NMI_GATE = 2 * 16 };
 
 extern const char smp_begin64[];
@@ -145,15 +145,17 @@ static void wild_registers(void)
 	lapic_write(LAPIC_TPR, 0);
 }
 
-/* Real mode: what a SIPI may find. Its NMIs go through the table at 0, to an IRET. In long mode,
- * before there is an IDT, the same table is one, and NMI's gate lies where nothing else is needed:
- * that start begins again. */
+/*
+ * Real mode: what a SIPI may find. An exception or an NMI there goes through the table at 0 to a
+ * jump to the trampoline: they share a stack, so none can return. In long mode, before there is an
+ * IDT, the same table is one, and NMI's gate lies where nothing else is needed.
+ */
 static void place_pages(void)
 {
 	static const uint8_t code[KINDS][4] = {
 		[1] = { 0xeb, 0xfe },             /* JMP to itself */
 		[2] = { 0xfa, 0xf4, 0xeb, 0xfd }, /* CLI; HLT, again */
-		[3] = { 0x0f, 0x0b, 0xeb, 0xfc }, /* UD2, answered by IRET: again */
+		[3] = { 0x0f, 0x0b },             /* UD2 */
 	};
 
 	const uint32_t begin = (uint32_t)(uintptr_t)smp_begin64;
@@ -164,9 +166,10 @@ static void place_pages(void)
 		else
 			memcpy((void *)((uintptr_t)page << 12), code[page % KINDS], sizeof(code[0]));
 	}
-	mmio_write8(IRET_AT, 0xcf);
+	mmio_write8(RESTART_AT, 0xea); /* JMP FIRST_PAGE << 8:0 */
+	mmio_write32(RESTART_AT + 1, FIRST_PAGE << 24);
 	for (unsigned i = 0; i < IVT_ENTRIES; i++)
-		mmio_write32(4 * i, IRET_AT >> 4 << 16);
+		mmio_write32(4 * i, RESTART_AT >> 4 << 16);
 	mmio_write32(NMI_GATE, GDT_KERNEL_CODE << 16 | (begin & 0xffff));
 	mmio_write32(NMI_GATE + 4, (begin & 0xffff0000) | INTERRUPT_GATE << 8);
 	mmio_write64(NMI_GATE + 8, 0);

@@ -242,7 +242,8 @@ static void fair_shares(double *share)
 			unsigned growing = 0;
 
 			for (unsigned i = 0; i < vcpu_count; i++)
-				growing += !stuck[i] && !(sim_vcpu[i].config.affinity[0] & ~(uint64_t)subset);
+				growing += !stuck[i] &&
+					   !(sim_vcpu[i].config.affinity[0] & ~(uint64_t)subset);
 			if (!growing)
 				continue;
 			room = capacity_left(share, subset) / growing;
@@ -258,7 +259,8 @@ static void fair_shares(double *share)
 			if (stuck[i])
 				continue;
 			share[i] += least;
-			if (share[i] > 1 - 1e-9 || !(sim_vcpu[i].config.affinity[0] & ~(uint64_t)full)) {
+			if (share[i] > 1 - 1e-9 ||
+			    !(sim_vcpu[i].config.affinity[0] & ~(uint64_t)full)) {
 				stuck[i] = true;
 				left--;
 			}
@@ -324,7 +326,8 @@ static void test_sleepers(void **state)
 
 		seed = s * 104729;
 		setup(1 + random_below(4), 2 + random_below(12));
-		sleepers = 1 + random_below(vcpu_count - 1 < cpu_count ? vcpu_count - 1 : cpu_count);
+		sleepers =
+			1 + random_below(vcpu_count - 1 < cpu_count ? vcpu_count - 1 : cpu_count);
 		for (unsigned i = 0; i < sleepers; i++) {
 			sim_vcpu[i].work_ns = (20 + random_below(200)) * US;
 			sim_vcpu[i].sleep_ns = (2000 + random_below(8000)) * US;
@@ -365,11 +368,13 @@ static void test_greedy(void **state)
 			simulate();
 			share = (double)cpu_count / vcpu_count;
 			if (got(0) > share * 1.05)
-				fail_msg("seed %u: with %lu us of work each time it got %.3f, fair %.3f",
+				fail_msg("seed %u: with %lu us of work each time it got %.3f, fair "
+					 "%.3f",
 					 s, work_us[w], got(0), share);
 			for (unsigned i = 1; i < vcpu_count; i++)
 				if (got(i) < share * 0.95)
-					fail_msg("seed %u: beside a greedy one vCPU %u got %.3f, fair %.3f",
+					fail_msg("seed %u: beside a greedy one vCPU %u got %.3f, "
+						 "fair %.3f",
 						 s, i, got(i), share);
 		}
 	}
@@ -434,9 +439,9 @@ static void test_decay(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_decay),	 cmocka_unit_test(test_equal),
-		cmocka_unit_test(test_affinity), cmocka_unit_test(test_sleepers),
-		cmocka_unit_test(test_greedy),	 cmocka_unit_test(test_credit_is_bounded),
+		cmocka_unit_test(test_decay),	     cmocka_unit_test(test_equal),
+		cmocka_unit_test(test_affinity),     cmocka_unit_test(test_sleepers),
+		cmocka_unit_test(test_greedy),	     cmocka_unit_test(test_credit_is_bounded),
 		cmocka_unit_test(test_debt_expires),
 	};
 

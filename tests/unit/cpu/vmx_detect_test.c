@@ -108,21 +108,55 @@ static void other_capabilities(void **state)
 	check(&caps, 0, "unrestricted guest");
 }
 
-/* A message that does not fit is cut off, never beyond its room, and still ends. */
+/* What does not fit is left out, whole phrases of it; a list that is empty for that reason still
+ * means no. The message stays within its room, and ends. */
 static void everything_missing(void **state)
 {
+	static const char *const first[] = {
+		"this CPU's VT-x lacks exits on external interrupts",
+		", exits on NMIs",
+		", virtual NMIs",
+		", secondary execution controls",
+		", TSC offsetting",
+	};
+	static const char mend[] = " (a newer CPU, or the outer hypervisor's settings, would help)";
 	struct vmx_caps caps = { .basic = VMX_BASIC_TRUE };
 
 	(void)state;
-	for (size_t room = 80; room <= 200; room += 40) {
-		char missing[208];
+	for (size_t room = sizeof(mend); room <= 200; room++) {
+		char missing[208], wanted[208] = "";
+		size_t used = 0;
 
 		memset(missing, 'x', sizeof(missing));
 		assert_false(vmx_caps_check(&caps, 0, missing, room));
 		assert_true(strlen(missing) < room);
 		assert_int_equal(missing[room], 'x');
-		assert_non_null(strstr(missing, "would help)"));
+		for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
+			if (used + strlen(first[i]) + sizeof(mend) > room - 1)
+				break;
+			used += strlen(strcpy(wanted + used, first[i]));
+		}
+		assert_memory_equal(missing, wanted, used);
+		assert_string_equal(missing + strlen(missing) - strlen(mend), mend);
 	}
+}
+
+/* In a room for all but the last letter of a phrase. */
+static void no_phrase_is_cut(void **state)
+{
+	static const char text[] = "this CPU's VT-x lacks EPT in write-back memory"
+				   " (a newer CPU, or the outer hypervisor's settings, would help)";
+	struct vmx_caps caps = good;
+	char missing[200];
+
+	(void)state;
+	caps.ept_vpid &= ~(EPT_CAP_WRITE_BACK | EPT_CAP_INVEPT);
+	for (size_t more = 1; more <= strlen(", INVEPT"); more++) {
+		assert_false(vmx_caps_check(&caps, 0, missing, sizeof(text) + more));
+		assert_string_equal(missing, text);
+	}
+	assert_false(vmx_caps_check(&caps, 0, missing, sizeof(text) + 1 + strlen(", INVEPT")));
+	assert_non_null(strstr(missing, " memory, INVEPT (a newer CPU"));
 }
 
 static void controls_keep_to_the_capabilities(void **state)
@@ -164,6 +198,7 @@ int main(void)
 		cmocka_unit_test(forced_bits_are_refused),
 		cmocka_unit_test(other_capabilities),
 		cmocka_unit_test(everything_missing),
+		cmocka_unit_test(no_phrase_is_cut),
 		cmocka_unit_test(controls_keep_to_the_capabilities),
 		cmocka_unit_test(optional_controls_may_be_missing),
 	};

@@ -29,7 +29,8 @@ static void insist(bool ok, const char *what)
 uint64_t switch_features(void)
 {
 	return VIRTIO_NET_F_MRG_RXBUF | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX |
-	       VIRTIO_F_VERSION_1;
+	       VIRTIO_F_VERSION_1 | VIRTIO_F_RING_PACKED |
+	       VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_TSO4;
 }
 
 struct vswitch *switch_create(const char *name)
@@ -54,6 +55,7 @@ struct port *port_create(struct vswitch *sw, const struct port_config *config)
 		memset(p, 0, sizeof(*p));
 		p->used = true;
 		p->config = *config;
+		p->pairs = 1;
 		snprintf(p->name, sizeof(p->name), "%s", config->name);
 		return p;
 	}
@@ -62,7 +64,9 @@ struct port *port_create(struct vswitch *sw, const struct port_config *config)
 
 void port_destroy(struct port *port)
 {
-	insist(port->used && !port->running[0] && !port->running[1], "destroyed while running");
+	for (unsigned i = 0; i < FAKE_QUEUES; i++)
+		insist(port->used && !port->running[i], "destroyed while running");
+	insist(!port->filtered && port->pairs == 1, "destroyed with what a driver had set");
 	port->used = false;
 }
 
@@ -80,7 +84,8 @@ const char *port_name(const struct port *port)
 int port_start_queue(struct port *port, unsigned queue, const struct queue_setup *setup,
 		     const char **why)
 {
-	insist(port->used && queue < 2 && !port->running[queue], "started twice");
+	insist(port->used && queue < 2 * port->config.queue_pairs && !port->running[queue],
+	       "started twice");
 	insist(setup->features & VIRTIO_F_VERSION_1, "started before negotiation");
 	port->starts++;
 	if (fake_start_fails) {
@@ -94,20 +99,39 @@ int port_start_queue(struct port *port, unsigned queue, const struct queue_setup
 
 void port_stop_queue(struct port *port, unsigned queue)
 {
-	insist(port->used && queue < 2, "stopped what is not there");
+	insist(port->used && queue < 2 * port->config.queue_pairs, "stopped what is not there");
 	port->running[queue] = false;
 	port->stops++;
 }
 
 unsigned port_service(struct port *port, unsigned queue, unsigned quota)
 {
-	insist(port->used && queue < 2 && quota > 0, "served what is not there");
+	insist(port->used && queue < 2 * port->config.queue_pairs && quota > 0,
+	       "served what is not there");
 	port->services++;
 	if (fake_more > 0) {
 		fake_more--;
 		env_more_work(port, queue);
 	}
 	return 0;
+}
+
+void port_set_filter(struct port *port, const struct filter *filter)
+{
+	port->filtered = filter != NULL;
+	if (filter != NULL)
+		port->filter = *filter;
+}
+
+void port_set_pairs(struct port *port, unsigned pairs)
+{
+	insist(pairs >= 1 && pairs <= port->config.queue_pairs, "so many pairs it has not");
+	port->pairs = pairs;
+}
+
+void port_set_guest_offloads(struct port *port, uint64_t features)
+{
+	port->guest_offloads = features;
 }
 
 unsigned port_kick(struct port *port, unsigned queue, unsigned quota)

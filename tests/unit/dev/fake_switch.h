@@ -2,16 +2,22 @@
 /* A switch that forwards nothing: ports that remember what the device model told them. */
 #pragma once
 
+#include "vswitch/filter.h"
 #include "vswitch/switch.h"
 
-#define FAKE_PORTS 16
+#define FAKE_PORTS  16
+#define FAKE_QUEUES 16
 
 struct port {
 	struct port_config config;
 	char name[80];
 	bool used;
-	bool running[2];
-	struct queue_setup setup[2];
+	bool running[FAKE_QUEUES];
+	struct queue_setup setup[FAKE_QUEUES];
+	bool filtered; /* by `filter` */
+	struct filter filter;
+	unsigned pairs;
+	uint64_t guest_offloads; /* set last */
 	unsigned starts, stops, kicks, services;
 };
 

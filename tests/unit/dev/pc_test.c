@@ -118,7 +118,7 @@ static void ports_are_listed(void **state)
 	assert_null(pc_platform.vm_port(&fake_vm, 2));
 	assert_ptr_equal(pc_platform.port_by_mac(fake_config.nets[1].mac, &vm), &fake_port[1]);
 	assert_string_equal(fake_port[1].name, "vm/net1");
-	assert_int_equal(fake_port[1].config.queue_pairs, 1);
+	assert_int_equal(fake_port[1].config.queue_pairs, 2);
 }
 
 /* From the switch to the vCPU: MSI-X entry, local APIC, and back by EOI. */

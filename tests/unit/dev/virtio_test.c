@@ -152,7 +152,7 @@ static void capabilities_are_complete(void **state)
 			assert_true(cfg(at + 4, 1) < 6);
 		} else {
 			assert_int_equal(cfg(at, 1), 0x11);
-			assert_int_equal(cfg(at + 2, 2), 2); /* three vectors */
+			assert_int_equal(cfg(at + 2, 2), 3); /* four vectors */
 		}
 	}
 	assert_int_equal(vendor, 5);
@@ -164,21 +164,21 @@ static void the_state_after_reset(void **state)
 	static const uint8_t expect[] = { 0x52, 0x54, 0, 0, 0, 1, 1, 0, 1, 0, 0x28, 0x23, 0, 0 };
 
 	(void)state;
-	assert_int_equal(rd(QUEUES, 2), 2);
+	assert_int_equal(rd(QUEUES, 2), 3); /* the last: control */
 	assert_int_equal(rd(STATUS, 1), 0);
 	assert_int_equal(rd(CONFIG_VECTOR, 2), 0xffff);
 	assert_int_equal(rd(Q_SIZE, 2), VIRTIO_QUEUE_SIZE);
 	assert_int_equal(rd(Q_ENABLE, 2), 0);
-	assert_int_equal(rd(DEV_FEATURES, 4), 1u << 3 | 1u << 5 | 1u << 15 | 1u << 16 | 1u << 28 |
+	assert_int_equal(rd(DEV_FEATURES, 4), 1u << 1 | 1u << 2 | 1u << 3 | 1u << 5 | 1u << 7 | 1u << 15 | 0x9fu << 16 | 1u << 28 |
 						      1u << 29);
 	wr(DEV_SELECT, 4, 1);
-	assert_int_equal(rd(DEV_FEATURES, 4), 1);
+	assert_int_equal(rd(DEV_FEATURES, 4), 1 | 1u << 2);
 	wr(DEV_SELECT, 4, 2);
 	assert_int_equal(rd(DEV_FEATURES, 4), 0);
 	for (unsigned i = 0; i < sizeof(expect); i++)
 		assert_int_equal(rd(CONFIG + i, 1), expect[i]);
 	assert_int_equal(rd(CONFIG + 8, 4), 0x23280001);
-	wr(Q_SELECT, 2, 2);
+	wr(Q_SELECT, 2, 3);
 	assert_int_equal(rd(Q_SIZE, 2), 0);
 	wr(Q_SELECT, 2, 1);
 	assert_int_equal(rd(Q_NOTIFY, 2), 1);
@@ -209,7 +209,8 @@ static void queues_run_from_driver_ok_to_reset(void **state)
 	assert_int_equal(rd(Q_DESC, 4), 0x20000);
 	kick(0);
 	kick(1);
-	kick(2); /* there is none */
+	kick(2); /* control: not negotiated */
+	kick(3); /* there is none */
 	assert_int_equal(p->kicks, 2);
 	wr(STATUS, 1, 15);
 	assert_int_equal(p->starts, 2);
@@ -245,7 +246,7 @@ static void bad_negotiation_is_refused(void **state)
 	wr(Q_SIZE, 2, 2048);
 	wr(Q_SIZE, 2, 0);
 	assert_int_equal(rd(Q_SIZE, 2), VIRTIO_QUEUE_SIZE);
-	wr(Q_VECTOR, 2, 3);
+	wr(Q_VECTOR, 2, 4);
 	assert_int_equal(rd(Q_VECTOR, 2), 0xffff);
 	wr(Q_VECTOR, 2, 2);
 	assert_int_equal(rd(Q_VECTOR, 2), 2);
@@ -316,7 +317,7 @@ static void config_space_is_another_way_in(void **state)
 	cfg_write(at + 4, 1, 0);
 	cfg_write(at + 8, 4, QUEUES);
 	cfg_write(at + 12, 4, 2);
-	assert_int_equal(cfg(at + 16, 2), 2);
+	assert_int_equal(cfg(at + 16, 2), 3);
 	cfg_write(at + 8, 4, STATUS);
 	cfg_write(at + 12, 4, 1);
 	cfg_write(at + 16, 4, 3);

@@ -39,6 +39,11 @@ static void queue_clear(struct drv_queue *q)
 		q->free_slot[i] = (uint16_t)(q->slots - 1 - i);
 }
 
+static size_t slot_bytes(const struct guest_config *config)
+{
+	return config->slot_bytes ? config->slot_bytes : DRV_BUF;
+}
+
 static void queue_make(struct guest *g, struct drv_queue *q, unsigned number,
 		       const struct guest_config *config)
 {
@@ -60,7 +65,8 @@ static void queue_make(struct guest *g, struct drv_queue *q, unsigned number,
 	q->driver_event = guest_alloc(g, 4, 4);
 	q->device_event = guest_alloc(g, 4, 4);
 	q->table = guest_alloc(g, (size_t)q->slots * DRV_TABLE * sizeof(*q->table), 8);
-	q->buf = guest_alloc(g, (size_t)q->slots * DRV_BUF, 64);
+	q->slot_bytes = slot_bytes(config);
+	q->buf = guest_alloc(g, (size_t)q->slots * q->slot_bytes, 64);
 	queue_clear(q);
 }
 
@@ -106,7 +112,7 @@ struct guest *guest_create(struct vswitch *sw, const struct guest_config *config
 		.owner = &g->env,
 	};
 
-	g->ram_bytes = 2 * slots * (DRV_BUF + DRV_TABLE * 16) + 2 * (size_t)size * 48 + (1u << 20);
+	g->ram_bytes = 2 * slots * (slot_bytes(config) + DRV_TABLE * 16) + 2 * (size_t)size * 48 + (1u << 20);
 	g->ram = calloc(1, g->ram_bytes);
 	g->mem.count = 1;
 	g->mem.extent[0] = (struct gmem_extent){ RAM_GPA, g->ram_bytes, g->ram };
@@ -243,7 +249,7 @@ static void put_chain(struct drv_queue *q, unsigned slot, uint32_t total, enum l
 
 	if (direct + (direct < n) > q->per_slot)
 		abort();
-	write_chain(q, slot, guest_gpa(q->guest, q->buf + (size_t)slot * DRV_BUF), piece, n, direct,
+	write_chain(q, slot, guest_gpa(q->guest, q->buf + (size_t)slot * q->slot_bytes), piece, n, direct,
 		    flags);
 	put_avail(q, slot);
 }
@@ -254,10 +260,10 @@ bool drv_send(struct guest *g, const void *hdr, const void *frame, size_t bytes,
 	unsigned slot;
 	uint8_t *buf;
 
-	if (q->free_count == 0 || bytes + DRV_HDR > DRV_BUF)
+	if (q->free_count == 0 || bytes + DRV_HDR > q->slot_bytes)
 		return false;
 	slot = q->free_slot[--q->free_count];
-	buf = q->buf + (size_t)slot * DRV_BUF;
+	buf = q->buf + (size_t)slot * q->slot_bytes;
 	if (hdr != NULL)
 		memcpy(buf, hdr, DRV_HDR);
 	else
@@ -380,7 +386,7 @@ size_t drv_receive(struct guest *g, uint8_t *out, size_t room)
 				abort(); /* half a packet was published */
 			return 0;
 		}
-		buf = q->buf + (size_t)(id / q->per_slot) * DRV_BUF;
+		buf = q->buf + (size_t)(id / q->per_slot) * q->slot_bytes;
 		if (got + len > room || len > q->buf_bytes)
 			abort();
 		memcpy(out + got, buf, len);

@@ -2,7 +2,7 @@
 /*
  * A guest on the host: a piece of memory, a port, and the driver side of its two virtqueues (virtio
  * 1.2, 2.7), well-behaved. Each packet in a transmit queue, each buffer in a receive queue, has a
- * slot: `per_slot` descriptors, an indirect table, and DRV_BUF bytes. Tests that want to misbehave
+ * slot: `per_slot` descriptors, an indirect table, and slot_bytes. Tests that want to misbehave
  * write to the rings themselves.
  */
 #pragma once
@@ -15,7 +15,8 @@
 #include "tests/unit/vswitch/env.h"
 #include "vswitch/switch.h"
 
-#define DRV_BUF	     16384u /* bytes of a slot's buffer */
+#define DRV_BUF	     16384u /* bytes of a slot's buffer, unless its queue has others */
+#define DRV_BUF_GSO  65664u /* ... that take any frame */
 #define DRV_MAX_SIZE 1024u
 #define DRV_HDR	     12u
 #define DRV_TABLE    16u /* entries of a slot's indirect table */
@@ -58,6 +59,7 @@ struct drv_queue {
 	uint16_t avail_idx, seen; /* our index, or position; used index seen */
 	unsigned free_count;
 	uint16_t free_slot[DRV_MAX_SIZE];
+	size_t slot_bytes;
 	uint32_t buf_bytes; /* receive: size of a buffer offered, */
 	enum layout layout; /* ... and how */
 	uint16_t kicked_at; /* index at the last look whether it did */
@@ -78,6 +80,7 @@ struct guest_config {
 	unsigned size;	   /* of both queues; 0: 256; packed: not only powers of two */
 	unsigned per_slot; /* descriptors of a slot; 0: 8 */
 	uint32_t rx_bytes; /* receive buffer; 0: 2048 */
+	size_t slot_bytes; /* of both queues; 0: DRV_BUF */
 	enum layout rx_layout;
 	uint64_t features; /* beside VERSION_1 */
 };

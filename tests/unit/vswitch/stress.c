@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "tests/unit/vswitch/driver.h"
+#include "tests/unit/vswitch/packet.h"
+#include "vswitch/gso.h"
 
 #define HOSTILE 3u
 
@@ -78,11 +80,72 @@ static void write_good(const struct guest *g, struct drv_queue *q, unsigned firs
 		};
 }
 
+static struct pkt_kind some_kind(uint32_t n)
+{
+	struct pkt_kind k = { .ipv6 = n & 1, .udp = n & 2, .vlan = n & 4 };
+
+	if (n & 8)
+		k.ip_options = k.ipv6 ? 24 : 12;
+	return k;
+}
+
+/* A request for segmentation, right but for what is thrown at it. */
+static void write_gso(uint8_t *buf)
+{
+	struct pkt_kind kind = some_kind(rng(16));
+	unsigned lies = rng(4);
+
+	pkt_header(buf, &kind, 1 + rng(1500));
+	pkt_make(buf + DRV_HDR, &kind, rng(4) ? 1 + rng(6) : 0xff, 20 + rng(30), 300 + rng(4000),
+		 rng(1000), (uint8_t)rng(256));
+	for (; lies > 0; lies--)
+		buf[rng(100)] = (uint8_t)rng(256);
+}
+
+/* The driver's next entry of a packed ring: of a chain that may be good, or anything. */
+static void write_entry(const struct guest *g, struct drv_queue *q)
+{
+	struct drv_desc d, *entry = &q->ring[q->avail_idx & 0x7fff];
+	unsigned next = (q->avail_idx & 0x7fff) + 1;
+	uint16_t flags = q->avail_idx & 0x8000 ? 0x80 : 0x8000;
+
+	if (rng(16) == 0)
+		write_desc(g, &d, q->size);
+	else
+		d = (struct drv_desc){ guest_gpa(g, q->buf) + rng(64) * 64, 26 + rng(1000),
+				       (uint16_t)((rng(4) == 0 ? DESC_NEXT : 0) |
+						  (q == &g->rx ? DESC_WRITE : 0)), 0 };
+	if (rng(64) == 0)
+		flags = (uint16_t)rng(65536);
+	*entry = (struct drv_desc){ d.addr, d.len, (uint16_t)rng(q->size), d.flags | flags };
+	if (rng(200) == 0)
+		q->avail_idx ^= 0x8000;
+	else if (rng(200) == 0)
+		q->avail_idx = (uint16_t)(rng(q->size) | rng(2) << 15);
+	else
+		q->avail_idx = next < q->size ? (uint16_t)(q->avail_idx + 1) :
+						(uint16_t)(~q->avail_idx & 0x8000);
+}
+
+static void write_packed(const struct guest *g, struct drv_queue *q)
+{
+	for (unsigned n = rng(12); n > 0; n--)
+		write_entry(g, q);
+	if (rng(4) == 0)
+		write_desc(g, &q->table[rng(q->slots * DRV_TABLE)], DRV_TABLE);
+	if (rng(100) == 0) /* all that ever was, once more */
+		for (unsigned i = 0; i < q->size; i++)
+			q->ring[i].next ^= 0x8080;
+	*q->driver_event = rng(4) << 16 | rng(65536);
+}
+
 static void misbehave(struct guest *g)
 {
 	struct drv_queue *q = rng(2) ? &g->rx : &g->tx;
 
-	for (unsigned n = rng(8); n > 0; n--) {
+	if (q->packed)
+		write_packed(g, q);
+	for (unsigned n = q->packed ? 0 : rng(8); n > 0; n--) {
 		if (rng(16) == 0)
 			write_desc(g, &q->desc[rng(q->size)], q->size);
 		else
@@ -96,6 +159,8 @@ static void misbehave(struct guest *g)
 	frame_make(frame, 64, rng(4) ? 1 + rng(6) : 0xff, 20 + rng(30), rng(1000));
 	memset(q->buf + rng(64) * 64, 0, 12);
 	memcpy(q->buf + rng(64) * 64 + 12, frame, 64);
+	if (rng(4) == 0)
+		write_gso(q->buf + rng(64) * 64);
 	q->avail[1] = rng(200) == 0 ? (uint16_t)rng(65536) : q->avail_idx;
 	q->avail[0] = (uint16_t)rng(2);
 	q->avail[2 + q->size] = (uint16_t)rng(65536);
@@ -116,15 +181,52 @@ static void introduce(struct guest *g, unsigned number)
 	port_inject(g->port, frame, 60);
 }
 
-/* The honest pair: guest 1 sends to guest 2, which must get all, in order. */
-static uint32_t sent, received;
+/* The honest pair: guest 1 sends to guest 2, which must get all, in order. Every fifth packet is one
+ * to be segmented, by the switch or nobody. */
+static uint32_t sent, received, received_bytes;
+
+static uint32_t gso_payload_of(uint32_t n)
+{
+	return 1 + n * 7 % 12000;
+}
+
+static bool send_gso(struct guest *a)
+{
+	struct pkt_kind kind = some_kind(sent);
+	uint8_t hdr[DRV_HDR];
+	uint32_t bytes = pkt_make(frame, &kind, 2, 1, gso_payload_of(sent), sent, PKT_ACK);
+
+	pkt_header(hdr, &kind, 1000 + sent % 400);
+	return drv_send(a, hdr, frame, bytes, sent % LAYOUT_COUNT);
+}
+
+/* If it is the next piece of the packet: takes it. */
+static void take_gso(uint8_t *f, size_t bytes)
+{
+	struct pkt_kind kind = some_kind(received);
+	unsigned headers = pkt_headers(&kind);
+
+	if (bytes < headers || f[11] != 1 || f[10] != 0)
+		return;
+	if (got[0] & PKT_NEEDS_CSUM)
+		pkt_complete(f, (uint32_t)bytes, pkt_l4(&kind), kind.udp ? 6 : 16);
+	check(pkt_is_sound(f, (uint32_t)bytes, &kind), "a checksum or length is wrong");
+	for (size_t i = headers; i < bytes; i++)
+		check(f[i] == pkt_byte(received, received_bytes++), "a payload byte is wrong");
+	if (received_bytes == gso_payload_of(received)) {
+		received_bytes = 0;
+		received++;
+	}
+}
 
 static void send_honest(struct guest *a, struct guest *b)
 {
 	introduce(b, 2);
 	for (unsigned n = 1 + rng(20); n > 0; n--) {
 		frame_make(frame, 60 + sent % 1400, 2, 1, sent);
-		if (!drv_send(a, NULL, frame, 60 + sent % 1400, sent % LAYOUT_COUNT))
+		if (sent % 5 == 4
+			    ? !send_gso(a)
+			    : !drv_send(a, NULL, frame, 60 + sent % 1400, sent % LAYOUT_COUNT))
 			break;
 		sent++;
 	}
@@ -141,10 +243,24 @@ static void receive_honest(struct guest *b)
 	while ((bytes = drv_receive(b, got, sizeof(got))) > 0) {
 		uint32_t want = 60 + received % 1400;
 
+		if (received % 5 == 4) {
+			take_gso(got + DRV_HDR, bytes - DRV_HDR);
+			continue;
+		}
 		if (bytes == want + DRV_HDR && frame_is(got + DRV_HDR, want, 2, 1, received))
 			received++;
 	}
 	drv_publish(&b->rx);
+}
+
+static uint64_t some_offloads(void)
+{
+	static const uint64_t some[] = { 0, VIRTIO_NET_F_GUEST_CSUM,
+					 VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_TSO4 |
+						 VIRTIO_NET_F_GUEST_USO6,
+					 OFFLOAD_FEATURES };
+
+	return some[rng(4)];
 }
 
 static struct guest *create(struct vswitch *sw, const char *name, uint64_t features)
@@ -159,11 +275,15 @@ static void run(unsigned steps)
 	static const uint64_t all =
 		VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC | VIRTIO_NET_F_MRG_RXBUF;
 	struct vswitch *sw = switch_create("stress");
-	struct guest *a = create(sw, "a", all), *b = create(sw, "b", all), *h[HOSTILE];
+	struct guest *a = create(sw, "a", all | OFFLOAD_FEATURES), *h[HOSTILE];
+	struct guest *b = create(sw, "b", all | VIRTIO_F_RING_PACKED | some_offloads());
 	uint64_t stopped = 0;
 
 	for (unsigned i = 0; i < HOSTILE; i++)
-		h[i] = create(sw, "h", rng(2) ? all : all & ~VIRTIO_NET_F_MRG_RXBUF);
+		h[i] = create(sw, "h",
+			      (rng(2) ? all : all & ~VIRTIO_NET_F_MRG_RXBUF) |
+				      (i % 2 ? VIRTIO_F_RING_PACKED : 0) |
+				      (rng(4) ? OFFLOAD_FEATURES : some_offloads()));
 	for (unsigned i = 0; i < steps; i++) {
 		env_this_cpu = rng(3);
 		misbehave(h[rng(HOSTILE)]);

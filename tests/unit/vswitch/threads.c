@@ -2,7 +2,7 @@
 /*
  * Question: with several CPUs serving queues that all lead to one receiver, kicks that meet, and a
  * queue that is reset all the time, is every packet delivered or counted, in order, untorn, and no
- * wake-up lost? Built with ThreadSanitizer as well. Each thread is a CPU, or a guest's driver.
+ * wake-up lost, also while a receiver takes its offloads back and gives them again? Built with ThreadSanitizer as well. Each thread is a CPU, or a guest's driver.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "tests/unit/vswitch/driver.h"
+#include "tests/unit/vswitch/packet.h"
+#include "vswitch/gso.h"
 
 #define SENDERS 4u
 #define WORKERS 2u
@@ -51,6 +53,19 @@ static void forward_more_work(unsigned n, unsigned *seen)
 	*seen = now;
 }
 
+static const struct pkt_kind gso_kind = { .vlan = true };
+
+/* To be segmented, or not, as the receiver wants it just now. */
+static bool send_gso(struct guest *g, uint8_t *frame, unsigned dst, uint32_t seed,
+		     enum layout layout)
+{
+	uint8_t header[PKT_HDR];
+	uint32_t bytes = pkt_make(frame, &gso_kind, dst, 9, 1000, seed, 0);
+
+	pkt_header(header, &gso_kind, 300);
+	return drv_send(g, header, frame, bytes, layout);
+}
+
 static void *send_all(void *arg)
 {
 	unsigned n = (unsigned)(uintptr_t)arg, more_work = 0, idle = 0;
@@ -66,9 +81,11 @@ static void *send_all(void *arg)
 
 		for (unsigned i = 0; i < burst && sent < packets; i++) {
 			uint32_t bytes = 60 + sent % 512;
+			unsigned dst = sent % 16 == 15 ? 200 : 100;
 
-			frame_make(frame, bytes, sent % 16 == 15 ? 200 : 100, 10 + n, sent);
-			if (!drv_send(g, NULL, frame, bytes, sent % LAYOUT_COUNT))
+			frame_make(frame, bytes, dst, 10 + n, sent);
+			if (sent % 32 >= 30 ? !send_gso(g, frame, dst, sent, sent % LAYOUT_COUNT)
+					    : !drv_send(g, NULL, frame, bytes, sent % LAYOUT_COUNT))
 				break;
 			sent++;
 		}
@@ -104,6 +121,15 @@ static void *work(void *arg)
 /* Takes everything at the sink; checks each sender's order. */
 static uint32_t next_seq[SENDERS], taken;
 
+static void take_gso(const uint8_t *header, uint8_t *frame, size_t bytes)
+{
+	check(header[1] != 0 || bytes <= pkt_headers(&gso_kind) + 300, "a segment is too long");
+	if (header[0] & PKT_NEEDS_CSUM)
+		pkt_complete(frame, (uint32_t)bytes, pkt_l4(&gso_kind), 16);
+	check(pkt_is_sound(frame, (uint32_t)bytes, &gso_kind), "a segment is torn");
+	taken++;
+}
+
 static void take_one(const uint8_t *frame, size_t bytes)
 {
 	unsigned n = frame[11] - 10u;
@@ -125,7 +151,10 @@ static void drain(void)
 	size_t bytes;
 
 	while ((bytes = drv_receive(sink, got, sizeof(got))) > 0)
-		take_one(got + DRV_HDR, bytes - DRV_HDR);
+		if (got[DRV_HDR + 11] == 9)
+			take_gso(got, got + DRV_HDR, bytes - DRV_HDR);
+		else
+			take_one(got + DRV_HDR, bytes - DRV_HDR);
 	drv_publish(&sink->rx);
 }
 
@@ -142,10 +171,13 @@ static void *receive_all(void *arg)
 /* A guest that resets its device again and again, while packets are on their way to it. */
 static void *reset_all(void *arg)
 {
+	uint64_t offloads = 0;
+
 	(void)arg;
 	env_this_cpu = SENDERS + WORKERS;
 	while (!atomic_load(&all_sent)) {
 		guest_reset(victim);
+		port_set_guest_offloads(sink->port, offloads = ~offloads);
 		sched_yield();
 	}
 	return NULL;
@@ -161,14 +193,13 @@ static void introduce(struct guest *g, unsigned number)
 
 static struct guest *create(const char *name, unsigned size, bool packed)
 {
-	return guest_create(sw, &(struct guest_config){ .name = name,
-							.size = size,
-							.rx_bytes = 256,
-							.features = VIRTIO_F_EVENT_IDX |
-								    VIRTIO_F_INDIRECT_DESC |
-								    VIRTIO_NET_F_MRG_RXBUF |
-								    (packed ? VIRTIO_F_RING_PACKED :
-									      0) });
+	return guest_create(sw, &(struct guest_config){
+					.name = name,
+					.size = size,
+					.rx_bytes = 256,
+					.features = VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC |
+						    VIRTIO_NET_F_MRG_RXBUF | OFFLOAD_FEATURES |
+						    (packed ? VIRTIO_F_RING_PACKED : 0) });
 }
 
 static void run_threads(void)
