@@ -16,8 +16,9 @@ struct batch *batch_open(struct vs_cpu *cpu, struct port *from)
 
 	b->from = from;
 	b->count = 0;
-	b->last_src = 0;				   /* no valid source is all zero */
-	b->last_flow = (struct flow){ { 0, UINT64_MAX } }; /* nor are bytes that overlap unequal */
+	b->last_src = 0; /* no valid source is all zero */
+	b->last_addresses =
+		(struct addresses){ { 0, UINT64_MAX } }; /* nor are bytes that overlap unequal */
 	b->offloads = 0;
 	b->tx_bytes = 0;
 	b->segments = 0;
@@ -63,18 +64,19 @@ static int look_up(struct vs_cpu *cpu, struct batch *b, uint64_t dst)
 	return b->dest[id] != NULL ? id : DEST_FLOOD; /* NULL: just being destroyed */
 }
 
-static inline struct flow flow_of(const struct packet *p)
+static inline struct addresses addresses_of(const struct packet *p)
 {
-	return (struct flow){ { load64(p->head + VNET_HDR_BYTES),
-				load64(p->head + VNET_HDR_BYTES + 4) } };
+	return (struct addresses){ { load64(p->head + VNET_HDR_BYTES),
+				     load64(p->head + VNET_HDR_BYTES + 4) } };
 }
 
 /* Most packets of a batch are of one flow: as the one before. */
 static inline bool is_last_flow(const struct batch *b, const struct packet *p)
 {
-	struct flow f = flow_of(p);
+	struct addresses f = addresses_of(p);
 
-	return f.dst_src[0] == b->last_flow.dst_src[0] && f.dst_src[1] == b->last_flow.dst_src[1];
+	return f.dst_src[0] == b->last_addresses.dst_src[0] &&
+	       f.dst_src[1] == b->last_addresses.dst_src[1];
 }
 
 /* Counts a dropped packet of the batch. */
@@ -105,7 +107,7 @@ static enum verdict classify(struct vs_cpu *cpu, struct batch *b, const struct p
 		return VERDICT_DROP_SAME_PORT;
 	b->to[dest] |= bit;
 	b->dests |= 1ull << dest;
-	b->last_flow = flow_of(p);
+	b->last_addresses = addresses_of(p);
 	b->last_dest = (unsigned)dest;
 	return VERDICT_DELIVERED;
 }

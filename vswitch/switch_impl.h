@@ -128,9 +128,9 @@ struct batch {
 	struct port *from;
 	unsigned count;
 	uint64_t last_src; /* the address learned last */
-	struct flow {
+	struct addresses {
 		uint64_t dst_src[2]; /* the 12 bytes of both addresses, in words that overlap */
-	} last_flow;		     /* delivered last, to one port alone: */
+	} last_addresses;	     /* delivered last, to one port alone: */
 	unsigned last_dest;
 	uint64_t offloads; /* the sender's: of struct queue, transmit */
 	uint64_t tx_bytes;

@@ -130,12 +130,10 @@ static enum vq_fault take_table(struct walk *w, const struct packed_desc *d, str
 	return VQ_OK;
 }
 
-static enum vq_fault read_entries(struct walk *w, uint16_t pos, struct vq_chain *out)
+/* From the entry `d` at `pos` on. */
+static enum vq_fault read_entries(struct walk *w, uint16_t pos, struct packed_desc d,
+				  struct vq_chain *out)
 {
-	struct packed_desc d;
-
-	if (!load_entry(w->vq, pos, &d))
-		return VQ_OK; /* no chain, no slots */
 	for (;;) {
 		enum vq_fault fault;
 
@@ -159,6 +157,24 @@ static enum vq_fault read_entries(struct walk *w, uint16_t pos, struct vq_chain 
 	}
 }
 
+/* The most frequent chain, in one step: one buffer, in one piece. false: it is another. */
+static inline bool take_single(const struct walk *w, const struct packed_desc *d,
+			       struct vq_chain *out)
+{
+	struct seg piece;
+
+	if ((d->flags & (DESC_F_NEXT | DESC_F_INDIRECT | DESC_F_WRITE)) != w->write ||
+	    w->want == 0 || w->room == 0)
+		return false;
+	piece = first_piece(w->vq->mem, d->addr, d->len);
+	if (piece.len != d->len || d->len == 0)
+		return false;
+	w->seg[0] = piece;
+	*out = (struct vq_chain){ .nsegs = 1, .readable = ~0u, .descs = 1, .bytes = d->len,
+				  .whole = true, .id = d->id, .slots = 1 };
+	return true;
+}
+
 enum vq_fault vq_packed_read(const struct vq *vq, uint16_t pos, enum vq_dir dir, uint64_t want,
 			     struct seg *seg, unsigned room, struct vq_chain *out)
 {
@@ -170,12 +186,19 @@ enum vq_fault vq_packed_read(const struct vq *vq, uint16_t pos, enum vq_dir dir,
 		.seg = seg,
 		.room = room,
 	};
-	enum vq_fault fault;
+	enum vq_fault fault = VQ_OK;
+	struct packed_desc d;
 
-	*out = (struct vq_chain){ .readable = ~0u, .whole = true };
-	fault = read_entries(&w, pos, out);
-	if (fault != VQ_OK || out->slots == 0)
-		out->whole = false;
+	if (!load_entry(vq, pos, &d)) {
+		*out = (struct vq_chain){ .nsegs = 0 };
+		return VQ_OK;
+	}
+	if (!take_single(&w, &d, out)) {
+		*out = (struct vq_chain){ .readable = ~0u, .whole = true };
+		fault = read_entries(&w, pos, d, out);
+		if (fault != VQ_OK)
+			out->whole = false;
+	}
 	return fault;
 }
 

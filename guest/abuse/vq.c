@@ -254,6 +254,7 @@ void vq_scribble(uint64_t where, uint64_t what)
 	uint64_t ring = where & 4 ? q->desc : q->avail;
 	uint64_t at = ring + (where >> 8 & 0xffe) % (where & 8 ? 64 : 2048);
 
+	at |= 8; /* of a descriptor all but the address, lest the device write to us */
 	if (in_arena(at, 2))
 		*(volatile uint16_t *)at = (uint16_t)(where & 16 ? what : what & 7);
 }

@@ -94,5 +94,8 @@ int main(void)
 	measure("one buffer", all & ~VIRTIO_NET_F_MRG_RXBUF, 9100, LAYOUT_ONE);
 	measure("header apart", all & ~VIRTIO_NET_F_MRG_RXBUF, 9100, LAYOUT_TWO);
 	measure("indirect, merged 1536", all, 1536, LAYOUT_INDIRECT);
+	measure("packed, one buffer", (all & ~VIRTIO_NET_F_MRG_RXBUF) | VIRTIO_F_RING_PACKED, 9100,
+		LAYOUT_ONE);
+	measure("packed, indirect, merged", all | VIRTIO_F_RING_PACKED, 1536, LAYOUT_INDIRECT);
 	return 0;
 }

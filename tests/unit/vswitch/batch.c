@@ -149,6 +149,28 @@ static void bad_header(void **state)
 	assert_int_equal(received(lan->g[1]), 1);
 }
 
+/* Frames of one byte value: none has a valid source, whatever came before, or nothing did. */
+static void no_addresses(void **state)
+{
+	static const uint8_t values[] = { 0, 0xff };
+	struct lan *lan = *state;
+
+	for (size_t i = 0; i < 2; i++) {
+		memset(frame, values[i], 64);
+		assert_int_equal(port_inject(lan->g[0]->port, frame, 64), VERDICT_DROP_BAD_SOURCE);
+	}
+	inject(lan->g[1], 64, 1, 2);
+	frame_make(frame, 64, 2, 1, 0);
+	for (unsigned n = 0; n < 3; n++)
+		assert_true(drv_send(lan->g[0], NULL, frame, 64, LAYOUT_ONE));
+	memset(frame + 6, 0, 6);
+	assert_true(drv_send(lan->g[0], NULL, frame, 64, LAYOUT_ONE));
+	drv_publish(&lan->g[0]->tx);
+	assert_int_equal(port_service(lan->g[0]->port, 1, 64), 4);
+	assert_int_equal(count(lan->g[0], STAT_tx_delivered), 3);
+	assert_int_equal(count(lan->g[0], STAT_tx_drop_bad_source), 3);
+}
+
 static void no_other_port(void **state)
 {
 	struct lan *lan = *state;
@@ -261,6 +283,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(learns, setup, teardown),
 		cmocka_unit_test_setup_teardown(verdicts, setup, teardown),
 		cmocka_unit_test_setup_teardown(bad_header, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_addresses, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_other_port, setup, teardown),
 		cmocka_unit_test_setup_teardown(receiver_drops, setup, teardown),
 		cmocka_unit_test(small_buffers),
