@@ -103,11 +103,11 @@ run: setup ## boot CONFIG=FILE or DEMO=NAME on ON=auto|kvm|tcg|bochs with CPUS=N
 	@B=$(B) scripts/lasthop run --on $(ON) --cpus $(CPUS) $(if $(JSON),--json $(JSON)) $(CONFIG)
 
 test: setup ## all tests, 25 minutes at most
-	@$(MAKE) --no-print-directory -s -j2 all tests-built
+	@$(MAKE) --no-print-directory -s -j2 all tests-built linux-guest
 	@scripts/stages quick
 
-soak: setup ## what takes longer: ONLY=linux|dataplane|driver|fuzz for one part
-	@$(MAKE) --no-print-directory -s -j2 all tests-built
+soak: setup ## what takes longer: ONLY=linux|cycles|abuse|dataplane|fuzz for one part
+	@$(MAKE) --no-print-directory -s -j2 all tests-built linux-guest
 	@scripts/stages soak $(ONLY)
 
 bench: setup ## measure the data plane alone, on this machine

@@ -93,7 +93,7 @@ def ends_as(on, name, words, end, **more):
 TRAFFIC = ("ping", "ping6", "tcp", "tcp-reverse", "tcp6", "udp", "udp-small")
 CASES_LINUX = [
     boots("tcg"), boots("bochs"),
-    talks("tcg", TRAFFIC), talks("bochs", ("ping", "tcp", "udp")),
+    talks("tcg", TRAFFIC),
     # the guest tells that it failed, and why
     ends_as("tcg", "fails", "lasthop.role=nobody", "failed",
             must=[r"vm alice: ended: failed: the guest told: no role nobody$"]),
@@ -101,3 +101,5 @@ CASES_LINUX = [
          ended="refused", unchecked=True, ends={}, cpus=2,
          must=[r"initrd: linux\.cpio with \d+ MiB does not fit .*: raise memory-mib$"]),
 ]
+
+SOAK_LINUX = [talks("bochs", ("ping", "tcp", "udp"))]

@@ -21,13 +21,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 import hooks                                             # noqa: E402
 import cases as table                                   # noqa: E402
 from cases import SYMPTOMS                               # noqa: E402
+from cases_abuse import CASES_ABUSE, SOAK_ABUSE          # noqa: E402
 from cases_apicv import CASES_APICV                      # noqa: E402
+from cases_linux import CASES_LINUX, SOAK_LINUX          # noqa: E402
 from cases_sched import CASES_SCHED                      # noqa: E402
 from cases_shell import CASES_SHELL                      # noqa: E402
+from cases_smp import CASES_SMP                          # noqa: E402
 from lasthoplib import boot, dts, paths, results, testbed    # noqa: E402
 from lasthoplib.console import Failure                   # noqa: E402
 
-CASES = table.CASES + CASES_SHELL + CASES_SCHED + CASES_APICV
+QUICK = (table.CASES + CASES_SHELL + CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE +
+         CASES_LINUX)
+SOAK = SOAK_ABUSE + SOAK_LINUX
 
 LAST_LINES = 15
 
@@ -223,10 +228,10 @@ def compare(case, reports):
     return report
 
 
-def select(only, on):
-    chosen = [c for c in CASES if re.search(only, c.name) and on in (None, c.on)]
+def select(table_of_cases, only, on):
+    chosen = [c for c in table_of_cases if re.search(only, c.name) and on in (None, c.on)]
     names = {c.name for c in chosen} | {c.same_as for c in chosen if c.same_as}
-    return [c for c in CASES if c.name in names]
+    return [c for c in table_of_cases if c.name in names]
 
 
 def run_all(cases, capacity):
@@ -258,11 +263,12 @@ def main():
     args.add_argument("--on", choices=("bochs", "tcg"), help="cases of this test bed")
     args.add_argument("--capacity", type=int, metavar="N", default=max(2, testbed.host_cpus()),
                       help="weight that may run at once (CPUs of this machine)")
+    args.add_argument("--soak", action="store_true", help="the cases that take longer")
     args.add_argument("--list", action="store_true", help="names of the cases, nothing else")
     args = args.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     start = time.monotonic()
-    cases = select(args.only, args.on)
+    cases = select(SOAK if args.soak else QUICK, args.only, args.on)
     if args.list:
         print("\n".join(c.name for c in cases))
         return 0
