@@ -32,8 +32,8 @@
 /* A batch or reservation also ends when it has read this many descriptors. */
 #define READ_DESCS	2048u
 /* A batch also ends when it has this many bytes, since who sends large frames waits for their
- * buffers (64 frames of 1514 bytes are less), or when its frames may become this many segments. */
-#define BATCH_BYTES	(128u * 1024)
+ * buffers (29 frames of MTU 9000, four of 64 KiB), or when its frames may become so many segments. */
+#define BATCH_BYTES	(256u * 1024)
 #define BATCH_SEGMENTS	1024u
 /* Pieces, and chains, that one received packet may be spread over. */
 #define RX_PACKET_SEGS	256u

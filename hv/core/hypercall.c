@@ -48,15 +48,11 @@ static void add_port(struct report_window *w, const struct port *port)
 	static const enum stat_id interrupts[] = { STAT_interrupts_blocked,
 						   STAT_interrupts_runnable,
 						   STAT_interrupts_running, STAT_interrupts_tx };
-	static const enum stat_id drops[] = {
-		STAT_tx_drop_short,      STAT_tx_drop_long,         STAT_tx_drop_bad_header,
-		STAT_tx_drop_bad_source, STAT_tx_drop_same_port,    STAT_tx_drop_no_port,
-		STAT_tx_drop_broken,     STAT_rx_drop_link_down,    STAT_rx_drop_no_buffer,
-		STAT_rx_drop_buffer_small, STAT_rx_drop_reset,      STAT_rx_drop_broken,
-	};
 
 	w->notifications += port_sum(port, interrupts, sizeof(interrupts) / sizeof(interrupts[0]));
-	w->drops += port_sum(port, drops, sizeof(drops) / sizeof(drops[0]));
+	/* what the receiver dropped is counted at its own port, too */
+	w->drops += port_counter_drops(port, true) + port_counter_drops(port, false) -
+		    port_counter(port, STAT_tx_drop_receiver);
 	w->copies += port_counter(port, STAT_copies);
 }
 
