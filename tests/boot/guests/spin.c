@@ -3,13 +3,13 @@
  * What share of a CPU does a guest get that always computes? It reads the TSC without end: a step
  * longer than 20 us is time in which it did not run. It measures from from=MS to to=MS of its own
  * time and goes on until until=MS, so that others who measure are not left alone too early. What is
- * fair depends on the other VMs: tests/boot compares.
+ * fair depends on the other VMs: tests/boot compares (on Bochs; on TCG the host's load is in it).
  */
 #include "guest/lib/args.h"
 #include "guest/lib/clock.h"
 #include "guest/lib/cpu.h"
+#include "guest/lib/print.h"
 #include "guest/lib/runtime.h"
-#include "tests/boot/guests/check.h"
 
 enum { AWAY_US = 20 };
 
@@ -50,6 +50,5 @@ int guest_main(void)
 	/* told last: a line takes its time */
 	print("spin: ran %lu of %lu us, away %lu times, %lu us at most\n", clock_ns(m.ran) / 1000,
 	      (to - from) * 1000, m.times, clock_ns(m.longest) / 1000);
-	check(m.ran > 0, "spin", "this VM computed");
-	return check_status();
+	return 0;
 }
