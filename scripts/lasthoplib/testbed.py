@@ -63,6 +63,7 @@ display_library: rfb, options="timeout=0"
 config_interface: textconfig
 romimage: file=/OVMF.fd, address=0x0, options=none
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
+vga: extension=vbe, realtime=0
 fw_cfg: enabled=1
 cpu: count={cpus}, {cpu}
 memory: guest={memory}, host={memory}
