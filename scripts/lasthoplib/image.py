@@ -5,6 +5,7 @@
     \\lasthop\\lasthop.dtb      the config
     \\lasthop\\NAME             each kernel and initrd that it names
 """
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -16,12 +17,19 @@ FIRST = 2048                    # first sector of the partition
 TAIL = 34                       # sectors of the backup GPT
 SMALLEST = 40 << 20             # FAT32 wants 65525 clusters
 ESP = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
+# The same content gives the same image, to the bit: firmware compares identifiers, so that others
+# would cost it other instructions, and emulated time would differ. One disk of ours at a time.
+DISK_ID = "1A570000-0000-4000-8000-000000000001"
+PARTITION_ID = "1A570000-0000-4000-8000-000000000002"
+VOLUME_ID = "1A570001"
+FILE_TIME = "1767225600"        # 2026-01-01, seconds since 1970
 
 
 def tool(*argv, text=None):
     """runs a tool that is silent when it succeeds"""
     try:
-        done = subprocess.run([str(a) for a in argv], input=text, text=True, capture_output=True)
+        done = subprocess.run([str(a) for a in argv], input=text, text=True, capture_output=True,
+                              env=os.environ | {"SOURCE_DATE_EPOCH": FILE_TIME, "TZ": "UTC"})
     except FileNotFoundError:
         raise Failure(f"no {argv[0]} here: call scripts/setup") from None
     if done.returncode:
@@ -55,10 +63,11 @@ def build(out, efi, dtb, images):
     out.unlink(missing_ok=True)
     with open(out, "wb") as file:
         file.truncate(size)
-    tool("sfdisk", "-q", out, text=f"label: gpt\nstart={FIRST}, type={ESP}\n")
+    tool("sfdisk", "-q", out, text=f"label: gpt\nlabel-id: {DISK_ID}\n"
+         f"start={FIRST}, type={ESP}, uuid={PARTITION_ID}\n")
     part = f"{out}@@{FIRST * SECTOR}"
     # one sector a cluster, so that the smallest image is FAT32 as well
-    tool("mformat", "-i", part, "-F", "-c", "1", "-T", size // SECTOR - FIRST - TAIL, "::")
+    tool("mformat", "-i", part, "-F", "-c", "1", "-N", VOLUME_ID, "-T", size // SECTOR - FIRST - TAIL, "::")
     tool("mmd", "-i", part, "::/EFI", "::/EFI/BOOT", "::/lasthop")
     tool("mcopy", "-i", part, efi, "::/EFI/BOOT/BOOTX64.EFI")
     for name, path in images.items():
