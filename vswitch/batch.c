@@ -60,8 +60,12 @@ static int look_up(struct vs_cpu *cpu, struct batch *b, uint64_t dst)
 	id = fdb_lookup(sw->fdb, dst, cpu->now_s);
 	if (id < 0)
 		return DEST_FLOOD;
-	b->dest[id] = atomic_load_explicit(&sw->port[id], memory_order_seq_cst);
-	return b->dest[id] != NULL ? id : DEST_FLOOD; /* NULL: just being destroyed */
+	struct port *port = atomic_load_explicit(&sw->port[id], memory_order_seq_cst);
+
+	if (port == NULL)
+		return DEST_FLOOD; /* just being destroyed; an earlier packet keeps its pointer */
+	b->dest[id] = port;
+	return id;
 }
 
 static inline struct addresses addresses_of(const struct packet *p)
