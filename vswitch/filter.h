@@ -14,12 +14,12 @@
 #define FILTER_VLANS	 4096u
 
 struct filter {
-	bool promisc;		       /* everything */
-	bool alluni, allmulti;	       /* whatever the tables say */
-	bool nouni, nomulti, nobcast;  /* none of that kind */
-	bool vlans;		       /* tagged frames of the VLANs in vlan[] only */
-	uint64_t mac;		       /* the guest's own: as mac_load() */
-	unsigned unis, multis;	       /* in the tables */
+	bool promisc;		      /* everything */
+	bool alluni, allmulti;	      /* whatever the tables say */
+	bool nouni, nomulti, nobcast; /* none of that kind */
+	bool vlans;		      /* tagged frames of the VLANs in vlan[] only */
+	uint64_t mac;		      /* the guest's own: as mac_load() */
+	unsigned unis, multis;	      /* in the tables */
 	uint64_t uni[FILTER_ADDRESSES];
 	uint64_t multi[FILTER_ADDRESSES];
 	uint64_t vlan[FILTER_VLANS / 64];

@@ -84,7 +84,8 @@ static uint64_t ipv6_hash(const uint8_t *ip, unsigned bytes)
 	if (bytes < IPV6_BYTES)
 		return 0;
 	h = pair(load_be64(ip + 8) + load_be64(ip + 16) * 3,
-		 load_be64(ip + 24) + load_be64(ip + 32) * 3) + ip[6];
+		 load_be64(ip + 24) + load_be64(ip + 32) * 3) +
+	    ip[6];
 	if (bytes < IPV6_BYTES + 4 || !has_ports(ip[6]))
 		return h;
 	return h + pair(load_be16(ip + IPV6_BYTES), load_be16(ip + IPV6_BYTES + 2));

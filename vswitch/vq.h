@@ -231,8 +231,8 @@ static inline void vq_put_used(const struct vq *vq, uint16_t pos, uint16_t id, u
 				      (uint64_t)flags << 48 | (uint64_t)id << 32 | len,
 				      memory_order_release);
 	} else {
-		uint32_t *e = (uint32_t *)(void *)(vq->used + 2) +
-			      (size_t)(pos & (vq->size - 1)) * 2;
+		uint32_t *e =
+			(uint32_t *)(void *)(vq->used + 2) + (size_t)(pos & (vq->size - 1)) * 2;
 
 		e[0] = id;
 		e[1] = len;

@@ -140,8 +140,8 @@ static enum vq_fault read_entries(struct walk *w, uint16_t pos, struct packed_de
 		out->slots++;
 		if (++out->descs > VQ_MAX_CHAIN)
 			return VQ_BAD_LONG;
-		fault = d.flags & DESC_F_INDIRECT ? take_table(w, &d, out) :
-						    take_buffer(w, &d, out);
+		fault = d.flags & DESC_F_INDIRECT ? take_table(w, &d, out)
+						  : take_buffer(w, &d, out);
 		if (fault != VQ_OK)
 			return fault;
 		if (!(d.flags & DESC_F_NEXT)) {
@@ -170,8 +170,13 @@ static inline bool take_single(const struct walk *w, const struct packed_desc *d
 	if (piece.len != d->len || d->len == 0)
 		return false;
 	w->seg[0] = piece;
-	*out = (struct vq_chain){ .nsegs = 1, .readable = ~0u, .descs = 1, .bytes = d->len,
-				  .whole = true, .id = d->id, .slots = 1 };
+	*out = (struct vq_chain){ .nsegs = 1,
+				  .readable = ~0u,
+				  .descs = 1,
+				  .bytes = d->len,
+				  .whole = true,
+				  .id = d->id,
+				  .slots = 1 };
 	return true;
 }
 

@@ -70,7 +70,8 @@ unsigned smp_init(void)
 		if (e[0] != MADT_LAPIC || !(e[MADT_LAPIC_FLAGS] & 1))
 			continue;
 		if (e[MADT_LAPIC_ID] != count || count == SMP_MAX)
-			guest_fail("processor %u of the MADT has APIC ID %u", count, e[MADT_LAPIC_ID]);
+			guest_fail("processor %u of the MADT has APIC ID %u", count,
+				   e[MADT_LAPIC_ID]);
 		count++;
 	}
 	set_self(lapic_id());

@@ -22,7 +22,7 @@ struct smp_cpu {
 	_Atomic uint32_t starts; /* how often a SIPI has brought it up */
 	_Atomic uint32_t irqs[256];
 	_Atomic uint32_t nmis, nmis_at_once, nmi_depth; /* at once: within an NMI's handler */
-	void (*_Atomic work)(void); /* NULL: it sleeps */
+	void (*_Atomic work)(void);			/* NULL: it sleeps */
 
 	/* What it found at its last start, before it changed anything. */
 	uint32_t start_cs, start_cr0, start_edx, start_svr, start_apic_base;

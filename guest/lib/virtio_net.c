@@ -128,8 +128,8 @@ static const char *open_control(void)
 const char *net_open(unsigned index, enum net_tx_mode mode)
 {
 	static const uint8_t vectors[2] = { IRQ_NET_RX, IRQ_NET_TX };
-	uint64_t wanted = NET_F_MTU | NET_F_MAC | NET_F_MRG_RXBUF | VIRTIO_F_EVENT_IDX |
-			  wanted_more;
+	uint64_t wanted =
+		NET_F_MTU | NET_F_MAC | NET_F_MRG_RXBUF | VIRTIO_F_EVENT_IDX | wanted_more;
 	const char *error;
 	unsigned devfn;
 

@@ -221,8 +221,9 @@ static bool load_vm_images(const struct config_vm *vm, struct errors *errors)
 	    !load_image(vm, "initrd", vm->initrd, errors, &initrd))
 		return false;
 	if (errors->count == before && kernel && initrd)
-		errors->count += config_check_fit(vm, (const void *)(uintptr_t)kernel->addr,
-						  kernel->bytes, initrd->bytes, print_error, errors);
+		errors->count +=
+			config_check_fit(vm, (const void *)(uintptr_t)kernel->addr, kernel->bytes,
+					 initrd->bytes, print_error, errors);
 	return true;
 }
 

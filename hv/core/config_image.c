@@ -111,7 +111,8 @@ static void not_a_kernel(const struct kernel *k)
 	if (inside(0x38, 4, k->bytes) && !memcmp(k->data + 0x38, "ARM\x64", 4))
 		kernel_fail(k, "is a Linux image for arm64: one for x86-64 is wanted");
 	else if (inside(0x202, 4, k->bytes) && !memcmp(k->data + 0x202, "HdrS", 4))
-		kernel_fail(k, "is cut off: the header of a Linux bzImage does not end in the file");
+		kernel_fail(k,
+			    "is cut off: the header of a Linux bzImage does not end in the file");
 	else if (k->bytes >= 2 && k->data[0] == 0x1f && k->data[1] == 0x8b)
 		kernel_fail(k, "is compressed with gzip: unpack it");
 	else

@@ -25,34 +25,34 @@
 
 #define RING_BYTES  (64u * 1024)
 #define GUEST_LINE  256 /* characters of a guest's line shown in one */
-#define PIECE       256
+#define PIECE	    256
 #define STAGE_BYTES 1024
 #define DRAIN_BYTES 64 /* in one console_drain(): what a line of 115200 baud takes in 5 ms */
-#define ERASE       "\r\x1b[K" /* ECMA-48: to the line's beginning, erase to its end */
+#define ERASE	    "\r\x1b[K" /* ECMA-48: to the line's beginning, erase to its end */
 
 /* (c) constant after console_init [g] under lock [l] under log_lock */
 static struct guest_text {
 	struct spinlock lock;
 	const char *name;      /* (c) */
 	struct text_ring ring; /* [g] */
-	uint64_t shown;        /* [l] in the log's view: up to here */
-	uint64_t seen;         /* [l] ring.total when it had no whole line to show */
+	uint64_t shown;	       /* [l] in the log's view: up to here */
+	uint64_t seen;	       /* [l] ring.total when it had no whole line to show */
 } guests[CONFIG_MAX_VMS];
 
-static unsigned guest_count;    /* (c) */
-static unsigned guest_turn;     /* [l] whose line is next */
-static int view = CONSOLE_LOG;  /* [l] */
-static uint64_t attached_at;    /* [l] in a guest's view: shown up to here */
+static unsigned guest_count;	 /* (c) */
+static unsigned guest_turn;	 /* [l] whose line is next */
+static int view = CONSOLE_LOG;	 /* [l] */
+static uint64_t attached_at;	 /* [l] in a guest's view: shown up to here */
 static struct text_ring answers; /* [l] of the shell */
-static uint64_t answers_shown;  /* [l] */
+static uint64_t answers_shown;	 /* [l] */
 
 static char stage[STAGE_BYTES]; /* [l] on its way out: stage[stage_at .. stage_end) */
 static unsigned stage_at, stage_end;
 
 static char edit[CONSOLE_EDIT]; /* [l] */
-static bool editing;            /* [l] there is a prompt to show */
-static bool edit_shown;         /* [l] the line shows it, and nothing came after it */
-static bool edit_changed;       /* [l] it differs from what was shown */
+static bool editing;		/* [l] there is a prompt to show */
+static bool edit_shown;		/* [l] the line shows it, and nothing came after it */
+static bool edit_changed;	/* [l] it differs from what was shown */
 
 int console_init(const struct config *config)
 {
@@ -379,7 +379,8 @@ void console_edit(const char *text)
 
 bool console_answering(void)
 {
-	return answers_shown != answers.total; /* the CPU that asks is the one that puts and shows */
+	return answers_shown !=
+	       answers.total; /* the CPU that asks is the one that puts and shows */
 }
 
 void console_write(const char *text, size_t bytes)

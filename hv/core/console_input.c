@@ -26,16 +26,16 @@
 #include "hv/core/timer.h"
 #include "hv/cpu/x86.h"
 
-#define IDLE_US   20000
+#define IDLE_US	  20000
 #define LIVELY_US 1000
-#define STAY_US   2000000 /* lively after a key for this long */
-#define READ_MOST 64      /* characters taken in one go */
-#define QUEUE     256     /* typed ahead; what does not fit is dropped */
+#define STAY_US	  2000000 /* lively after a key for this long */
+#define READ_MOST 64	  /* characters taken in one go */
+#define QUEUE	  256	  /* typed ahead; what does not fit is dropped */
 
-#define CTRL(letter) ((letter) & 0x1f)
+#define CTRL(letter) ((letter)&0x1f)
 #define BACKSPACE    0x08
-#define DELETE       0x7f
-#define ESCAPE       0x1b
+#define DELETE	     0x7f
+#define ESCAPE	     0x1b
 
 /* All of this is the home CPU's alone. */
 static struct cpu *home;

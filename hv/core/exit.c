@@ -26,7 +26,8 @@ static void handle_mmio(struct vcpu *v, const struct vmexit *exit)
 	if (emulate_mmio(v, exit, mmio_access))
 		return;
 	if (v->mmio_refused)
-		vm_crash(v, "%s unmapped address 0x%llx", exit->mmio.write ? "writes to" : "reads", at);
+		vm_crash(v, "%s unmapped address 0x%llx", exit->mmio.write ? "writes to" : "reads",
+			 at);
 	else
 		vm_crash(v, "accesses device memory at 0x%llx by an unsupported instruction", at);
 }
@@ -64,8 +65,7 @@ static void handle_io(struct vcpu *v, const struct vmexit *exit)
 
 static void handle_cpuid(struct vcpu *v)
 {
-	struct cpuid_regs r =
-		guest_cpuid(v, (uint32_t)v->gpr[GPR_RAX], (uint32_t)v->gpr[GPR_RCX]);
+	struct cpuid_regs r = guest_cpuid(v, (uint32_t)v->gpr[GPR_RAX], (uint32_t)v->gpr[GPR_RCX]);
 
 	v->gpr[GPR_RAX] = r.eax;
 	v->gpr[GPR_RBX] = r.ebx;

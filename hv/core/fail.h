@@ -6,13 +6,13 @@
 
 enum lh_err {
 	LH_OK = 0,
-	LH_NOMEM = -1,    /* no memory of the kind wanted */
-	LH_INVAL = -2,    /* an argument or a table is wrong */
-	LH_UNSUPP = -3,   /* the machine lacks something */
-	LH_TIMEOUT = -4,  /* hardware did not answer within its bound */
-	LH_NOENT = -5,    /* not there */
-	LH_BUSY = -6,     /* in use */
-	LH_FAULT = -7,    /* guest address not in RAM */
+	LH_NOMEM = -1,	 /* no memory of the kind wanted */
+	LH_INVAL = -2,	 /* an argument or a table is wrong */
+	LH_UNSUPP = -3,	 /* the machine lacks something */
+	LH_TIMEOUT = -4, /* hardware did not answer within its bound */
+	LH_NOENT = -5,	 /* not there */
+	LH_BUSY = -6,	 /* in use */
+	LH_FAULT = -7,	 /* guest address not in RAM */
 };
 
 #define __must_check __attribute__((warn_unused_result))

@@ -23,7 +23,7 @@
 	 BIT(25) | BIT(26) | BIT(28) | BIT(29) | BIT(30))
 #define LEAF1_ECX_X2APIC       BIT(21)
 #define LEAF1_ECX_TSC_DEADLINE BIT(24)
-#define LEAF1_ECX_XSAVE        BIT(26)
+#define LEAF1_ECX_XSAVE	       BIT(26)
 #define LEAF1_ECX_OSXSAVE      BIT(27)
 #define LEAF1_ECX_NEED_XSAVE   (BIT(12) | BIT(26) | BIT(28) | BIT(29))
 #define LEAF1_ECX_HYPERVISOR   BIT(31)
@@ -39,12 +39,12 @@
 #define LEAF7_EBX                                                                                  \
 	(BIT(0) | BIT(3) | BIT(5) | BIT(7) | BIT(8) | BIT(9) | BIT(18) | BIT(19) | BIT(20) |       \
 	 BIT(23) | BIT(24) | BIT(29))
-#define LEAF7_EBX_ERMS BIT(9)
+#define LEAF7_EBX_ERMS	    BIT(9)
 /* Leaf 7 EBX: AVX-512 F 16, DQ 17, CD 28, BW 30, VL 31: with all three of its XCR0 bits */
-#define LEAF7_EBX_AVX512 (BIT(16) | BIT(17) | BIT(28) | BIT(30) | BIT(31))
-#define LEAF7_EDX_FSRM   BIT(4)
+#define LEAF7_EBX_AVX512    (BIT(16) | BIT(17) | BIT(28) | BIT(30) | BIT(31))
+#define LEAF7_EDX_FSRM	    BIT(4)
 /* 8000_0001h ECX: LAHF 0, ABM 5, SSE4A 6, MISALIGNSSE 7, PREFETCHW 8; the rest AMD's own */
-#define EXT1_ECX (BIT(0) | BIT(5) | BIT(6) | BIT(7) | BIT(8))
+#define EXT1_ECX	    (BIT(0) | BIT(5) | BIT(6) | BIT(7) | BIT(8))
 #define EXT1_ECX_CMP_LEGACY BIT(1) /* AMD: what HTT and CPUID 1 count are cores */
 /* EDX: as leaf 1 where AMD repeats it, SYSCALL 11, NX 20, FXSR_OPT 25, 1 GiB pages 26, RDTSCP 27,
  * LM 29 */

@@ -8,14 +8,14 @@
 #include "hv/core/vcpu.h"
 #include "hv/cpu/msr.h"
 
-#define MSR_PLATFORM_ID     0x17
+#define MSR_PLATFORM_ID	    0x17
 #define MSR_AMD_NODE_CONFIG 0xc001001d
 #define MSR_AMD_PERF_SELECT 0xc0010000
 #define MSR_AMD_NB_CONFIG   0xc001001f
 #define MSR_AMD_LS_CONFIG   0xc0011020
 #define MSR_AMD_FP_CONFIG   0xc0011028
 #define MSR_AMD_DE_CONFIG   0xc0011029
-#define NB_CF8_EXTENDED     BIT(46) /* Linux sets it unless it is set, and may not fail to */
+#define NB_CF8_EXTENDED	    BIT(46) /* Linux sets it unless it is set, and may not fail to */
 #define HWCR_TSC_FREQ_SEL   BIT(24) /* the TSC counts at constant rate */
 
 /* Read-only ones, and those whose writes are harmless to ignore. */

@@ -13,11 +13,11 @@
 
 #include <stdint.h>
 
-#define HANDOVER_MAGIC   0x504f485453414cULL /* "LASTHOP" */
+#define HANDOVER_MAGIC	 0x504f485453414cULL /* "LASTHOP" */
 #define HANDOVER_VERSION 1
 
 #define DIRECT_MAP_BASE 0xffff800000000000ULL /* HPA 0 is mapped here */
-#define CORE_BASE       0xffffffff80000000ULL /* link address of the core's image */
+#define CORE_BASE	0xffffffff80000000ULL /* link address of the core's image */
 
 enum mem_kind {
 	MEM_USABLE,   /* free RAM: the core may use it */
@@ -34,7 +34,7 @@ struct handover_range { /* sorted by base, page-aligned, not overlapping */
 };
 
 struct handover_image { /* a file named in the config, read once; restart takes a fresh copy */
-	char name[64]; /* as in the config, NUL-terminated */
+	char name[64];	/* as in the config, NUL-terminated */
 	uint64_t addr;
 	uint64_t bytes;
 };
@@ -65,9 +65,9 @@ struct handover {
 
 	uint64_t dtb;
 	uint64_t dtb_bytes;
-	uint64_t rsdp;       /* from the EFI system table, 0 if there is none */
+	uint64_t rsdp;	     /* from the EFI system table, 0 if there is none */
 	uint64_t trampoline; /* one page below 1 MiB for starting the other CPUs */
-	uint64_t log;        /* text that the loader has printed */
+	uint64_t log;	     /* text that the loader has printed */
 	uint64_t log_bytes;
 	struct handover_fb fb;
 };

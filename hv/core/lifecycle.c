@@ -24,13 +24,13 @@ struct spinlock vm_table_lock;
 struct vm *vm_table[CONFIG_MAX_VMS];
 const struct config *vm_config;
 
-static const struct handover *images; /* for as long as the core runs */
-static uint64_t free_before;          /* bytes, before the first VM was made */
-static bool making[CONFIG_MAX_VMS];   /* under vm_table_lock: being made, not in the table yet */
-static _Atomic unsigned vms_live;     /* started, and not reaped or to start again */
-static _Atomic unsigned vms_ended;    /* and not reaped yet */
+static const struct handover *images;  /* for as long as the core runs */
+static uint64_t free_before;	       /* bytes, before the first VM was made */
+static bool making[CONFIG_MAX_VMS];    /* under vm_table_lock: being made, not in the table yet */
+static _Atomic unsigned vms_live;      /* started, and not reaped or to start again */
+static _Atomic unsigned vms_ended;     /* and not reaped yet */
 static uint64_t begun[CONFIG_MAX_VMS]; /* under vm_table_lock: TSC when it was last started */
-static struct vm *flushing;           /* whose nested translations MB_FLUSH drops */
+static struct vm *flushing;	       /* whose nested translations MB_FLUSH drops */
 
 /* gap_us: since its last start, at least; the VM waits until that is over. */
 static void start(struct vm *vm, uint64_t gap_us)
@@ -229,7 +229,8 @@ static void reap(struct vm *vm)
 
 void vm_reap(void)
 {
-	static struct spinlock reaping; /* one CPU at a time, since quiesce() waits for the others */
+	static struct spinlock
+		reaping; /* one CPU at a time, since quiesce() waits for the others */
 	struct vm *vm;
 
 	/* A VM that ends while another CPU reaps is seen by that CPU: it looks again after unlock. */

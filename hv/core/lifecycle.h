@@ -10,12 +10,12 @@
 #include "hv/core/vm.h"
 
 /* Why a VM ended (hv/core/report.h). */
-#define END_OK        "ok"      /* its work is done: HC_END 0 */
-#define END_FAILED    "failed"  /* HC_END otherwise */
-#define END_CRASH     "crash"   /* stopped by us */
-#define END_OFF       "off"     /* switched itself off */
+#define END_OK	      "ok"	/* its work is done: HC_END 0 */
+#define END_FAILED    "failed"	/* HC_END otherwise */
+#define END_CRASH     "crash"	/* stopped by us */
+#define END_OFF	      "off"	/* switched itself off */
 #define END_STOPPED   "stopped" /* by the user */
-#define END_REBOOT    "reboot"  /* reset itself: starts again */
+#define END_REBOOT    "reboot"	/* reset itself: starts again */
 #define END_RESTARTED "restart" /* by the user: starts again */
 
 /* Makes all VMs that are not disabled, then starts them: if one cannot be made, none runs. */

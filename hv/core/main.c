@@ -86,7 +86,8 @@ static void check_config(const struct handover *h)
 		.max_vcpus = CONFIG_MAX_VCPUS,
 	};
 
-	if (config_parse(hpa_to_ptr((hpa_t){ h->dtb }), h->dtb_bytes, &config, config_error, NULL) ||
+	if (config_parse(hpa_to_ptr((hpa_t){ h->dtb }), h->dtb_bytes, &config, config_error,
+			 NULL) ||
 	    config_check_machine(&config, &machine, config_error, NULL))
 		refuse("the config has errors, see above");
 	if (platform->switches_create(&config) < 0)
@@ -114,8 +115,9 @@ _Noreturn void core_main(const struct handover *h)
 	check_config(h);
 	if (console_init(&config) < 0)
 		refuse("no memory for the consoles");
-	log_printf("lasthop: %s, %u CPUs, TSC %llu kHz, %llu of %llu MiB free", hvm->name, cpu_count,
-		   (unsigned long long)tsc_khz(), (unsigned long long)(pmm_free_bytes() >> 20),
+	log_printf("lasthop: %s, %u CPUs, TSC %llu kHz, %llu of %llu MiB free", hvm->name,
+		   cpu_count, (unsigned long long)tsc_khz(),
+		   (unsigned long long)(pmm_free_bytes() >> 20),
 		   (unsigned long long)(pmm_total_bytes() >> 20));
 	console_start();
 	if (lifecycle_start(&config, h) < 0)

@@ -16,44 +16,44 @@
 struct vcpu;
 
 enum mailbox {
-	MB_RESCHED = 1u << 0,     /* look at the run queue */
-	MB_FLUSH = 1u << 1,       /* drop nested translations of all VMs (answered by epoch) */
+	MB_RESCHED = 1u << 0,	  /* look at the run queue */
+	MB_FLUSH = 1u << 1,	  /* drop nested translations of all VMs (answered by epoch) */
 	MB_SWITCH_WORK = 1u << 2, /* a transmit queue waits for service */
-	MB_STOP = 1u << 3,        /* the hypervisor is going down */
-	MB_KICK = 1u << 4,        /* leave the guest: it has an interrupt, or is to end */
-	MB_CONSOLE = 1u << 5,     /* look at the serial line */
+	MB_STOP = 1u << 3,	  /* the hypervisor is going down */
+	MB_KICK = 1u << 4,	  /* leave the guest: it has an interrupt, or is to end */
+	MB_CONSOLE = 1u << 5,	  /* look at the serial line */
 };
 
 /* (c) constant after start (o) this CPU only (a) atomic [q] under runq_lock [t] under timer_lock */
 struct cpu {
-	struct cpu *self;         /* (c) at GS:0 */
-	uint32_t index;           /* (c) place in cpus[]; the order of enabled MADT entries */
-	uint32_t apic_id;         /* (c) */
-	void *stack_top;          /* (c) */
-	_Atomic bool online;      /* (a) */
-	_Atomic bool idle;        /* (a) halted or about to */
+	struct cpu *self;	  /* (c) at GS:0 */
+	uint32_t index;		  /* (c) place in cpus[]; the order of enabled MADT entries */
+	uint32_t apic_id;	  /* (c) */
+	void *stack_top;	  /* (c) */
+	_Atomic bool online;	  /* (a) */
+	_Atomic bool idle;	  /* (a) halted or about to */
 	_Atomic uint32_t mailbox; /* (a) enum mailbox */
-	_Atomic uint64_t epoch;   /* (a) grows each time the run loop is passed */
-	struct vcpu *current;     /* (o) the vCPU it runs, NULL if none */
-	struct vcpu *loaded;      /* (o) whose FPU and backend state is in this CPU */
+	_Atomic uint64_t epoch;	  /* (a) grows each time the run loop is passed */
+	struct vcpu *current;	  /* (o) the vCPU it runs, NULL if none */
+	struct vcpu *loaded;	  /* (o) whose FPU and backend state is in this CPU */
 
 	struct spinlock runq_lock;
-	struct list runq;         /* [q] runnable vCPUs, next first (hv/core/runq.c) */
+	struct list runq;	      /* [q] runnable vCPUs, next first (hv/core/runq.c) */
 	_Atomic uint32_t runq_length; /* (a) changed under runq_lock */
-	_Atomic uint64_t level;   /* (a) usage of the vCPU that ran last, as struct vcpu has it */
+	_Atomic uint64_t level; /* (a) usage of the vCPU that ran last, as struct vcpu has it */
 
 	struct spinlock timer_lock;
-	struct list timers;       /* [t] by deadline */
-	uint64_t armed_tsc;       /* (o) what the local APIC's timer is set to */
+	struct list timers; /* [t] by deadline */
+	uint64_t armed_tsc; /* (o) what the local APIC's timer is set to */
 
-	uint64_t busy_tsc;        /* (o) time spent with a vCPU */
-	uint64_t exits;           /* (o) VM exits taken */
-	void *hvm_area;           /* (o) of the backend: VMXON region, host save area */
-	void *arch;               /* (c) GDT, TSS, IST stacks (hv/core/trap.c) */
+	uint64_t busy_tsc; /* (o) time spent with a vCPU */
+	uint64_t exits;	   /* (o) VM exits taken */
+	void *hvm_area;	   /* (o) of the backend: VMXON region, host save area */
+	void *arch;	   /* (c) GDT, TSS, IST stacks (hv/core/trap.c) */
 };
 
 extern struct cpu *cpus[MAX_CPUS]; /* (c) after smp_start() */
-extern unsigned cpu_count;         /* (c) those online */
+extern unsigned cpu_count;	   /* (c) those online */
 
 static inline struct cpu *this_cpu(void)
 {

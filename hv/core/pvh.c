@@ -12,7 +12,7 @@
 #include "hv/core/vcpu.h"
 #include "hv/cpu/msr.h"
 
-#define START_MAGIC 0x336ec578u
+#define START_MAGIC	 0x336ec578u
 #define BOOT_DATA_OFFSET (GUEST_ACPI_BYTES / 2) /* of the reserved pages; tables lie before it */
 
 enum memmap_type { MEMMAP_RAM = 1, MEMMAP_RESERVED = 2, MEMMAP_ACPI = 3 };
@@ -95,9 +95,10 @@ static int load_initrd(struct vm *vm, const struct handover_image *initrd, uint6
 		at = 0;
 	else
 		at = (top - initrd->bytes) & ~(uint64_t)(PAGE_SIZE - 1);
-	if (at < kernel_end || !vm_write(vm, (gpa_t){ at }, hpa_to_ptr((hpa_t){ initrd->addr }),
-					 initrd->bytes))
-		return fail(LH_INVAL, "vm %s: initrd %s does not fit behind the kernel: raise memory-mib",
+	if (at < kernel_end ||
+	    !vm_write(vm, (gpa_t){ at }, hpa_to_ptr((hpa_t){ initrd->addr }), initrd->bytes))
+		return fail(LH_INVAL,
+			    "vm %s: initrd %s does not fit behind the kernel: raise memory-mib",
 			    vm->config->name, vm->config->initrd);
 	data->module = (struct start_module){ .paddr = at, .bytes = initrd->bytes };
 	data->info.module_count = 1;

@@ -88,8 +88,8 @@ static void vm_change(const char *verb, const char *name)
 		const char *verb;
 		enum vm_command command;
 	} verbs[] = {
-		{ "start", VM_START },   { "stop", VM_STOP },     { "restart", VM_RESTART },
-		{ "pause", VM_PAUSE },   { "resume", VM_RESUME },
+		{ "start", VM_START }, { "stop", VM_STOP },	{ "restart", VM_RESTART },
+		{ "pause", VM_PAUSE }, { "resume", VM_RESUME },
 	};
 	const char *why;
 

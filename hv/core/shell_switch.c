@@ -68,8 +68,8 @@ void run_port(char **args, unsigned count)
 		const struct vswitch *sw = platform->switch_at(s);
 
 		console_printf("switch %s\n", switch_name(sw));
-		console_printf("%-31s %-17s %9s %9s %9s\n", "PORT", "ADDRESS", "SENT",
-			       "RECEIVED", "DROPPED");
+		console_printf("%-31s %-17s %9s %9s %9s\n", "PORT", "ADDRESS", "SENT", "RECEIVED",
+			       "DROPPED");
 		for (unsigned i = 0; (port = switch_port(sw, i)) != NULL; i++)
 			list_port(port);
 	}
@@ -92,8 +92,7 @@ void run_fdb(char **args, unsigned count)
 			       "SEEN");
 		for (unsigned i = 0; i < n; i++) {
 			mac_text(mac, entries[i].mac);
-			console_printf("%-17s %-31s %6llu s ago\n", mac,
-				       port_name(entries[i].port),
+			console_printf("%-17s %-31s %6llu s ago\n", mac, port_name(entries[i].port),
 				       (unsigned long long)(entries[i].age_us / 1000000));
 		}
 		if (n == FDB_SHOWN)

@@ -44,7 +44,8 @@ static inline uint64_t text_ring_last(const struct text_ring *ring, uint64_t end
 	uint64_t oldest = text_ring_oldest(ring), from = end;
 
 	while (from > oldest) {
-		if (from < end && ring->text[(from - 1) & (ring->bytes - 1)] == '\n' && --lines == 0)
+		if (from < end && ring->text[(from - 1) & (ring->bytes - 1)] == '\n' &&
+		    --lines == 0)
 			break;
 		from--;
 	}

@@ -18,10 +18,10 @@
 
 /* In struct vcpu ->signals beside enum vcpu_signal: the vCPU does nothing until a SIPI; and that
  * one's vector. One word for all of it, so that INIT and SIPI count in the order they come in. */
-#define SIPI_AWAITED      BIT(8)
+#define SIPI_AWAITED	  BIT(8)
 #define SIPI_VECTOR_SHIFT 24
-#define SIPI_VECTOR       (0xffu << SIPI_VECTOR_SHIFT)
-#define ARRIVED           (SIGNAL_NMI | SIGNAL_INIT | SIGNAL_SIPI | SIGNAL_DUMP)
+#define SIPI_VECTOR	  (0xffu << SIPI_VECTOR_SHIFT)
+#define ARRIVED		  (SIGNAL_NMI | SIGNAL_INIT | SIGNAL_SIPI | SIGNAL_DUMP)
 
 bool vcpu_transition(struct vcpu *v, enum vcpu_state from, enum vcpu_state to)
 {
@@ -49,7 +49,8 @@ void vcpu_kick(struct vcpu *v)
 {
 	struct cpu *cpu;
 
-	switch (atomic_load(&v->state)) { /* after the interrupt was made visible: partner: block() */
+	switch (atomic_load(
+		&v->state)) { /* after the interrupt was made visible: partner: block() */
 	case VCPU_BLOCKED:
 		vcpu_wake(v);
 		break;
@@ -204,8 +205,10 @@ static void init(struct vcpu *v)
 static void start_at(struct vcpu *v, uint32_t vector)
 {
 	static const struct segment data = { 0, 0x93, 0xffff, 0 };
-	struct vcpu_sregs s = { .rflags = RFLAGS_FIXED, .cr0 = CR0_ET | CR0_NW | CR0_CD,
-				.gdt_limit = 0xffff, .idt_limit = 0xffff };
+	struct vcpu_sregs s = { .rflags = RFLAGS_FIXED,
+				.cr0 = CR0_ET | CR0_NW | CR0_CD,
+				.gdt_limit = 0xffff,
+				.idt_limit = 0xffff };
 
 	for (unsigned i = 0; i < SEG_REG_COUNT; i++)
 		s.seg[i] = data;
@@ -322,9 +325,9 @@ void vcpu_run(struct vcpu *v)
 void vcpu_dump(struct vcpu *v)
 {
 	static const char *const names[GPR_COUNT] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp",
-						      "rsi", "rdi", "r8", "r9", "r10", "r11",
+						      "rsi", "rdi", "r8",  "r9",  "r10", "r11",
 						      "r12", "r13", "r14", "r15" };
-	static const char *const segs[SEG_REG_COUNT] = { "es", "cs", "ss", "ds",
+	static const char *const segs[SEG_REG_COUNT] = { "es", "cs", "ss",   "ds",
 							 "fs", "gs", "ldtr", "tr" };
 	const char *vm = v->vm->config->name;
 	struct vcpu_sregs s;
@@ -333,11 +336,11 @@ void vcpu_dump(struct vcpu *v)
 	log_printf("vm %s: vCPU %u: rip %016llx rflags %08llx", vm, v->index,
 		   (unsigned long long)s.rip, (unsigned long long)s.rflags);
 	for (unsigned i = 0; i < GPR_COUNT; i += 4)
-		log_printf("vm %s: %3s %016llx %3s %016llx %3s %016llx %3s %016llx", vm,
-			   names[i], (unsigned long long)v->gpr[i],
-			   names[i + 1], (unsigned long long)v->gpr[i + 1],
-			   names[i + 2], (unsigned long long)v->gpr[i + 2],
-			   names[i + 3], (unsigned long long)v->gpr[i + 3]);
+		log_printf("vm %s: %3s %016llx %3s %016llx %3s %016llx %3s %016llx", vm, names[i],
+			   (unsigned long long)v->gpr[i], names[i + 1],
+			   (unsigned long long)v->gpr[i + 1], names[i + 2],
+			   (unsigned long long)v->gpr[i + 2], names[i + 3],
+			   (unsigned long long)v->gpr[i + 3]);
 	log_printf("vm %s: cr0 %llx cr2 %llx cr3 %llx cr4 %llx efer %llx", vm,
 		   (unsigned long long)s.cr0, (unsigned long long)s.cr2, (unsigned long long)s.cr3,
 		   (unsigned long long)s.cr4, (unsigned long long)s.efer);

@@ -19,31 +19,32 @@ enum vcpu_state { VCPU_OFF, VCPU_RUNNABLE, VCPU_RUNNING, VCPU_BLOCKED };
 
 /* (c) constant (o) the CPU that runs it (a) atomic [q] under its CPU's runq_lock */
 struct vcpu {
-	struct vm *vm;              /* (c) */
-	unsigned index;             /* (c) = its APIC ID */
-	_Atomic uint32_t state;     /* (a) enum vcpu_state; changed only by vcpu_transition() */
-	_Atomic bool loaded;        /* (a) FPU and backend state are in ->cpu: it cannot move */
-	bool halted;                /* (o) executed HLT and waits for an interrupt */
-	_Atomic uint32_t signals;   /* (a) enum vcpu_signal that arrived, and hv/core/vcpu.c's own */
-	bool mmio_refused;          /* (o) the access being emulated is claimed by no device */
-	uint64_t gpr[GPR_COUNT];    /* (o) between exits */
-	uint64_t xcr0;              /* (o) the guest's; the backend loads it */
-	uint64_t pvclock;           /* (o) paravirtual clock: its MSR (hv/core/pvclock.c) */
-	void *fpu;                  /* (o) hv/core/fpu.h */
-	struct list runq;           /* [q] */
-	struct cpu *_Atomic cpu;    /* (a) where it runs, or ran last; changes only if not loaded */
-	uint64_t usage;             /* (o), [q] while queued: decayed CPU time (hv/core/runq.c) */
-	uint64_t ready_tsc;         /* when it was woken; 0: it was not (its waker, then (o)) */
-	uint64_t charged_tsc;       /* (o) its CPU time is accounted for until then */
-	uint64_t slice_start_tsc;   /* (o) */
-	uint64_t slice_end_tsc;     /* (o) */
-	struct timer wake;          /* (o) for its local APIC timer while it is blocked */
-	void *platform;             /* (c) its local APIC (hv/dev/vlapic.c) */
+	struct vm *vm;		  /* (c) */
+	unsigned index;		  /* (c) = its APIC ID */
+	_Atomic uint32_t state;	  /* (a) enum vcpu_state; changed only by vcpu_transition() */
+	_Atomic bool loaded;	  /* (a) FPU and backend state are in ->cpu: it cannot move */
+	bool halted;		  /* (o) executed HLT and waits for an interrupt */
+	_Atomic uint32_t signals; /* (a) enum vcpu_signal that arrived, and hv/core/vcpu.c's own */
+	bool mmio_refused;	  /* (o) the access being emulated is claimed by no device */
+	uint64_t gpr[GPR_COUNT];  /* (o) between exits */
+	uint64_t xcr0;		  /* (o) the guest's; the backend loads it */
+	uint64_t pvclock;	  /* (o) paravirtual clock: its MSR (hv/core/pvclock.c) */
+	void *fpu;		  /* (o) hv/core/fpu.h */
+	struct list runq;	  /* [q] */
+	struct cpu *_Atomic cpu;  /* (a) where it runs, or ran last; changes only if not loaded */
+	uint64_t usage;		  /* (o), [q] while queued: decayed CPU time (hv/core/runq.c) */
+	uint64_t ready_tsc;	  /* when it was woken; 0: it was not (its waker, then (o)) */
+	uint64_t charged_tsc;	  /* (o) its CPU time is accounted for until then */
+	uint64_t slice_start_tsc; /* (o) */
+	uint64_t slice_end_tsc;	  /* (o) */
+	struct timer wake;	  /* (o) for its local APIC timer while it is blocked */
+	void *platform;		  /* (c) its local APIC (hv/dev/vlapic.c) */
 
-	_Atomic uint64_t exits;     /* (a) written by its CPU only, read by any */
-	_Atomic uint64_t wakeups;   /* (a) BLOCKED to RUNNABLE */
-	_Atomic uint64_t run_tsc;   /* (a) written by its CPU only: time spent in or for the guest */
-	_Atomic uint64_t wake_max_tsc; /* (a) written by its CPU only: longest from woken to running */
+	_Atomic uint64_t exits;	  /* (a) written by its CPU only, read by any */
+	_Atomic uint64_t wakeups; /* (a) BLOCKED to RUNNABLE */
+	_Atomic uint64_t run_tsc; /* (a) written by its CPU only: time spent in or for the guest */
+	_Atomic uint64_t
+		wake_max_tsc; /* (a) written by its CPU only: longest from woken to running */
 };
 
 enum vcpu_signal {

@@ -35,8 +35,10 @@ static int extent_add(struct vm *vm, unsigned slot, uint64_t bytes)
 	if (at.v == HPA_NONE.v)
 		at = pmm_alloc(bytes, LARGE_PAGE);
 	if (at.v == HPA_NONE.v)
-		return fail(LH_NOMEM, "vm %s: no %llu MiB of contiguous memory, %llu MiB free in all: "
-			    "lower memory-mib", vm->config->name, (unsigned long long)(bytes / MIB),
+		return fail(LH_NOMEM,
+			    "vm %s: no %llu MiB of contiguous memory, %llu MiB free in all: "
+			    "lower memory-mib",
+			    vm->config->name, (unsigned long long)(bytes / MIB),
 			    (unsigned long long)(pmm_free_bytes() / MIB));
 	vm->extent[slot].hpa = at;
 	vm->extent[slot].bytes = bytes;
@@ -69,7 +71,8 @@ static int memory_create(struct vm *vm)
 	if (ram_map(vm, 0, base, GUEST_LOW_RAM_END) < 0 ||
 	    hvm->map(vm, (gpa_t){ GUEST_LOW_RAM_END }, (hpa_t){ base.v + GUEST_LOW_RAM_END },
 		     GUEST_HIGH_RAM - GUEST_LOW_RAM_END) < 0 ||
-	    ram_map(vm, GUEST_HIGH_RAM, (hpa_t){ base.v + GUEST_HIGH_RAM }, low - GUEST_HIGH_RAM) < 0 ||
+	    ram_map(vm, GUEST_HIGH_RAM, (hpa_t){ base.v + GUEST_HIGH_RAM }, low - GUEST_HIGH_RAM) <
+		    0 ||
 	    (upper && ram_map(vm, GUEST_UPPER_RAM, vm->extent[1].hpa, upper) < 0))
 		return fail(LH_NOMEM, "vm %s: no memory for nested page tables", vm->config->name);
 	vm->acpi_gpa = (gpa_t){ low - GUEST_ACPI_BYTES };

@@ -28,36 +28,39 @@ enum vm_state { VM_CREATED, VM_RUNNING, VM_ENDING, VM_ENDED };
 /* (c) constant after vm_create (a) atomic [v] under vm->lock (b) the backend's */
 struct vm {
 	const struct config_vm *config; /* (c) */
-	unsigned id;                    /* (c) place in the config, and in vm_table */
+	unsigned id;			/* (c) place in the config, and in vm_table */
 	struct spinlock lock;
-	_Atomic uint32_t state;         /* (a) enum vm_state */
-	_Atomic bool paused;            /* (a) its vCPUs do not run */
-	const char *end;                /* [v] "ok", "failed", "crash", … (hv/core/report.h) */
-	char end_reason[120];           /* [v] */
+	_Atomic uint32_t state; /* (a) enum vm_state */
+	_Atomic bool paused;	/* (a) its vCPUs do not run */
+	const char *end;	/* [v] "ok", "failed", "crash", … (hv/core/report.h) */
+	char end_reason[120];	/* [v] */
 
-	struct gmem mem;                /* (c) guest RAM, for us and for the switch */
-	struct { hpa_t hpa; uint64_t bytes; } extent[GMEM_EXTENTS]; /* (c) behind it, to give back */
-	gpa_t acpi_gpa;                 /* (c) reserved pages for the tables */
+	struct gmem mem; /* (c) guest RAM, for us and for the switch */
+	struct {
+		hpa_t hpa;
+		uint64_t bytes;
+	} extent[GMEM_EXTENTS]; /* (c) behind it, to give back */
+	gpa_t acpi_gpa;		/* (c) reserved pages for the tables */
 
-	unsigned vcpu_count;            /* (c) */
-	struct vcpu *vcpus[CONFIG_MAX_VCPUS]; /* (c) */
-	uint64_t tsc_offset;            /* (c) */
+	unsigned vcpu_count;			/* (c) */
+	struct vcpu *vcpus[CONFIG_MAX_VCPUS];	/* (c) */
+	uint64_t tsc_offset;			/* (c) */
 	_Atomic uint64_t ran_on[MAX_CPUS / 64]; /* (a) CPUs that may cache translations */
 
-	hpa_t nested;                   /* (b) root of the nested page tables */
-	uint32_t nested_tag;            /* (b) VPID base or ASID */
-	_Atomic uint64_t wall_clock;    /* (a) paravirtual clock: its MSR (hv/core/pvclock.c) */
-	struct platform *platform;      /* (c) devices (hv/dev), NULL before they exist */
-	struct log_limit log_limit;     /* (a) for lines that the guest causes */
+	hpa_t nested;		     /* (b) root of the nested page tables */
+	uint32_t nested_tag;	     /* (b) VPID base or ASID */
+	_Atomic uint64_t wall_clock; /* (a) paravirtual clock: its MSR (hv/core/pvclock.c) */
+	struct platform *platform;   /* (c) devices (hv/dev), NULL before they exist */
+	struct log_limit log_limit;  /* (a) for lines that the guest causes */
 
-	struct marker marker;           /* what it tells of itself on its console */
+	struct marker marker; /* what it tells of itself on its console */
 
-	_Atomic unsigned live_vcpus;    /* (a) not OFF yet; the last one out ends the VM */
-	struct vm_window {              /* [v] a measured window of the benchmark guest */
+	_Atomic unsigned live_vcpus; /* (a) not OFF yet; the last one out ends the VM */
+	struct vm_window {	     /* [v] a measured window of the benchmark guest */
 		bool open;
 		uint8_t own_mac[6], peer_mac[6];
 		struct report_window start; /* the counters when it opened */
-		unsigned results;           /* told so far */
+		unsigned results;	    /* told so far */
 	} window;
 };
 

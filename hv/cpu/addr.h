@@ -4,5 +4,9 @@
 
 #include <stdint.h>
 
-typedef struct { uint64_t v; } gpa_t;
-typedef struct { uint64_t v; } hpa_t;
+typedef struct {
+	uint64_t v;
+} gpa_t;
+typedef struct {
+	uint64_t v;
+} hpa_t;

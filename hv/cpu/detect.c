@@ -6,14 +6,15 @@
 
 #include "hv/cpu/x86.h"
 
-#define CPUID1_ECX_VMX        BIT(5)
+#define CPUID1_ECX_VMX	      BIT(5)
 #define CPUID80000001_ECX_SVM BIT(2)
 
 bool detect_cpu(struct detect_result *result)
 {
-	static const char neither[] =
-		"this CPU offers neither VT-x nor SVM (AMD-V): switch on \"Virtualization Technology\" "
-		"or \"SVM Mode\" in the firmware set-up, or nested virtualisation in the outer hypervisor";
+	static const char neither[] = "this CPU offers neither VT-x nor SVM (AMD-V): switch on "
+				      "\"Virtualization Technology\" "
+				      "or \"SVM Mode\" in the firmware set-up, or nested "
+				      "virtualisation in the outer hypervisor";
 
 	memset(result, 0, sizeof(*result));
 	if (cpuid(1, 0).ecx & CPUID1_ECX_VMX) {

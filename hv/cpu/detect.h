@@ -13,7 +13,8 @@ enum cpu_backend { BACKEND_NONE, BACKEND_VMX, BACKEND_SVM };
 
 struct detect_result {
 	enum cpu_backend backend;
-	char missing[200]; /* "" if usable; else one sentence: what is missing, where it is switched on */
+	char missing
+		[200]; /* "" if usable; else one sentence: what is missing, where it is switched on */
 };
 
 /* True and the backend if this CPU can run lasthop, else false and the sentence. */

@@ -19,15 +19,29 @@ struct vm;
 struct vcpu;
 
 enum gpr { /* encoding order of the manuals */
-	GPR_RAX, GPR_RCX, GPR_RDX, GPR_RBX, GPR_RSP, GPR_RBP, GPR_RSI, GPR_RDI,
-	GPR_R8, GPR_R9, GPR_R10, GPR_R11, GPR_R12, GPR_R13, GPR_R14, GPR_R15,
-	GPR_COUNT
+	   GPR_RAX,
+	   GPR_RCX,
+	   GPR_RDX,
+	   GPR_RBX,
+	   GPR_RSP,
+	   GPR_RBP,
+	   GPR_RSI,
+	   GPR_RDI,
+	   GPR_R8,
+	   GPR_R9,
+	   GPR_R10,
+	   GPR_R11,
+	   GPR_R12,
+	   GPR_R13,
+	   GPR_R14,
+	   GPR_R15,
+	   GPR_COUNT
 };
 
 struct segment {
 	uint16_t selector;
 	uint16_t access; /* bits 0-7 as descriptor byte 5, 8-11 as AVL,L,D,G; bit 15: unusable */
-	uint32_t limit;  /* in bytes, already scaled */
+	uint32_t limit;	 /* in bytes, already scaled */
 	uint64_t base;
 };
 #define SEG_UNUSABLE 0x8000u
@@ -44,25 +58,25 @@ struct vcpu_sregs {
 };
 
 enum vmexit_kind {
-	VMEXIT_NONE,       /* dealt with in the backend: enter again */
-	VMEXIT_INTERRUPT,  /* a host interrupt is pending: interrupts_take() */
-	VMEXIT_DEADLINE,   /* the deadline given to enter() has passed (or VMEXIT_INTERRUPT instead) */
+	VMEXIT_NONE,	  /* dealt with in the backend: enter again */
+	VMEXIT_INTERRUPT, /* a host interrupt is pending: interrupts_take() */
+	VMEXIT_DEADLINE, /* the deadline given to enter() has passed (or VMEXIT_INTERRUPT instead) */
 	VMEXIT_IRQ_WINDOW, /* the guest can take an interrupt now; the window request is over */
 	VMEXIT_HLT,
 	VMEXIT_PAUSE,
 	VMEXIT_CPUID,
-	VMEXIT_RDMSR,      /* number in guest's ECX */
+	VMEXIT_RDMSR, /* number in guest's ECX */
 	VMEXIT_WRMSR,
 	VMEXIT_XSETBV,
 	VMEXIT_HYPERCALL,
-	VMEXIT_CR8,        /* MOV to or from CR8, the task priority: exit->cr8 */
+	VMEXIT_CR8, /* MOV to or from CR8, the task priority: exit->cr8 */
 	VMEXIT_IO,
-	VMEXIT_MMIO,       /* nested page fault outside of what is mapped, with a data access */
+	VMEXIT_MMIO,	   /* nested page fault outside of what is mapped, with a data access */
 	VMEXIT_MMIO_FETCH, /* the same by an instruction fetch or a guest page-table walk */
-	VMEXIT_CACHE,      /* WBINVD, INVD: nothing to do but to go on */
-	VMEXIT_UNDEFINED,  /* an instruction the guest must not have: #UD (VMX, SVM, MONITOR, …) */
-	VMEXIT_SHUTDOWN,   /* triple fault */
-	VMEXIT_FAILED,     /* the entry failed or the exit is unknown: reason says which check */
+	VMEXIT_CACHE,	   /* WBINVD, INVD: nothing to do but to go on */
+	VMEXIT_UNDEFINED, /* an instruction the guest must not have: #UD (VMX, SVM, MONITOR, …) */
+	VMEXIT_SHUTDOWN,  /* triple fault */
+	VMEXIT_FAILED,	  /* the entry failed or the exit is unknown: reason says which check */
 };
 
 struct vmexit {
@@ -73,7 +87,7 @@ struct vmexit {
 			uint8_t bytes; /* 1, 2, 4 */
 			bool write, string, rep;
 			uint8_t addr_bytes; /* string: 2, 4, 8 */
-			uint8_t seg;        /* string: enum seg_reg of the source */
+			uint8_t seg;	    /* string: enum seg_reg of the source */
 		} io;
 		struct {
 			gpa_t gpa;

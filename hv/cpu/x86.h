@@ -83,9 +83,7 @@ static inline uint64_t xgetbv(uint32_t xcr)
 
 static inline void xsetbv(uint32_t xcr, uint64_t value)
 {
-	__asm__ volatile("xsetbv"
-			 :
-			 : "c"(xcr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
+	__asm__ volatile("xsetbv" : : "c"(xcr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
 }
 
 static inline void invlpg(const void *p)

@@ -15,7 +15,7 @@
 
 #define TABLE_ALIGN 64u
 #define MAX_TABLES  4 /* in the XSDT */
-#define PACKED      __attribute__((packed))
+#define PACKED	    __attribute__((packed))
 
 struct acpi_rsdp {
 	char signature[8];
@@ -41,8 +41,8 @@ struct acpi_header {
 	uint32_t creator_revision;
 } PACKED;
 
-struct acpi_address { /* 5.2.3.2, "Generic Address Structure" */
-	uint8_t space;      /* 1: system I/O */
+struct acpi_address {  /* 5.2.3.2, "Generic Address Structure" */
+	uint8_t space; /* 1: system I/O */
 	uint8_t bit_width, bit_offset;
 	uint8_t access_size; /* 1: byte */
 	uint64_t address;
@@ -102,11 +102,11 @@ _Static_assert(sizeof(struct acpi_madt) == 44, "ACPI 5.2.12");
 _Static_assert(sizeof(struct acpi_mcfg) == 60, "PCI Firmware Specification 3.3, 4.1.2");
 
 /* 5.2.9, tables "Fixed ACPI Description Table Fixed Feature Flags" and "… Boot … Flags" */
-#define FADT_WBINVD           BIT(0)
-#define FADT_PWR_BUTTON       BIT(4) /* no fixed one */
-#define FADT_SLP_BUTTON       BIT(5)
-#define FADT_RESET_REG        BIT(10)
-#define FADT_HW_REDUCED       BIT(20)
+#define FADT_WBINVD	      BIT(0)
+#define FADT_PWR_BUTTON	      BIT(4) /* no fixed one */
+#define FADT_SLP_BUTTON	      BIT(5)
+#define FADT_RESET_REG	      BIT(10)
+#define FADT_HW_REDUCED	      BIT(20)
 #define FADT_BOOT_NO_VGA      BIT(2) /* legacy devices and 8042 stay clear: there are none */
 #define FADT_BOOT_NO_CMOS_RTC BIT(5)
 
@@ -188,8 +188,8 @@ static bool write_fadt(struct builder *b)
 		return false;
 	memcpy(dsdt, dsdt_aml, dsdt_aml_bytes); /* iasl has summed it up */
 	t->boot_flags = FADT_BOOT_NO_VGA | FADT_BOOT_NO_CMOS_RTC;
-	t->flags = FADT_WBINVD | FADT_PWR_BUTTON | FADT_SLP_BUTTON | FADT_RESET_REG |
-		   FADT_HW_REDUCED;
+	t->flags =
+		FADT_WBINVD | FADT_PWR_BUTTON | FADT_SLP_BUTTON | FADT_RESET_REG | FADT_HW_REDUCED;
 	t->reset_register = io_byte(GUEST_RESET_PORT);
 	t->reset_value = GUEST_RESET_VALUE;
 	t->minor_version = 4;
@@ -214,14 +214,14 @@ static bool write_madt(struct builder *b, unsigned vcpus)
 	t->lapic_address = GUEST_LAPIC_BASE;
 	lapic = (struct madt_lapic *)(t + 1);
 	for (unsigned i = 0; i < vcpus; i++)
-		lapic[i] = (struct madt_lapic){
-			.length = sizeof(*lapic), .uid = (uint8_t)i, .apic_id = (uint8_t)i,
-			.flags = 1
-		};
+		lapic[i] = (struct madt_lapic){ .length = sizeof(*lapic),
+						.uid = (uint8_t)i,
+						.apic_id = (uint8_t)i,
+						.flags = 1 };
 	ioapic = (struct madt_ioapic *)(lapic + vcpus);
-	*ioapic = (struct madt_ioapic){
-		.type = 1, .length = sizeof(*ioapic), .address = GUEST_IOAPIC_BASE
-	};
+	*ioapic = (struct madt_ioapic){ .type = 1,
+					.length = sizeof(*ioapic),
+					.address = GUEST_IOAPIC_BASE };
 	return table_done(b, &t->header, true);
 }
 
@@ -239,11 +239,11 @@ static bool write_mcfg(struct builder *b)
 /* One processor as AML: Device (Cnnn) { Name (_HID, "ACPI0007")  Name (_UID, n) }. */
 struct aml_processor {
 	uint8_t device_op[2]; /* 5B 82 */
-	uint8_t length;       /* from here on, itself included */
+	uint8_t length;	      /* from here on, itself included */
 	char name[4];
-	uint8_t hid[6];       /* NameOp "_HID" StringPrefix */
+	uint8_t hid[6]; /* NameOp "_HID" StringPrefix */
 	char hid_value[9];
-	uint8_t uid[6];       /* NameOp "_UID" BytePrefix */
+	uint8_t uid[6]; /* NameOp "_UID" BytePrefix */
 	uint8_t uid_value;
 } PACKED;
 

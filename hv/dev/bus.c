@@ -74,8 +74,8 @@ void bus_region_access(struct bus_region *region, struct bus_access *access)
 	piece.bytes = access->bytes < region->widest ? access->bytes : region->widest;
 	for (unsigned done = 0; done < access->bytes; done += piece.bytes) {
 		piece.offset = access->offset + done;
-		piece.value = access->write ? access->value >> (8 * done) & bus_ones(piece.bytes)
-					    : 0;
+		piece.value =
+			access->write ? access->value >> (8 * done) & bus_ones(piece.bytes) : 0;
 		region->access(region, &piece);
 		answer |= (piece.value & bus_ones(piece.bytes)) << (8 * done);
 	}

@@ -19,16 +19,16 @@ struct vcpu;
 struct bus_access {
 	struct vcpu *vcpu; /* who does it */
 	uint64_t offset;   /* into the region */
-	unsigned bytes;    /* 1, 2, 4, 8; at most the region's `widest` */
+	unsigned bytes;	   /* 1, 2, 4, 8; at most the region's `widest` */
 	bool write;
-	uint64_t value;    /* written, or to be answered; zero before a read */
+	uint64_t value; /* written, or to be answered; zero before a read */
 };
 
 /* (c) constant once mapped the first time [b] under the bus's lock */
 struct bus_region {
-	uint64_t base;   /* [b] */
-	uint64_t bytes;  /* (c) */
-	bool mapped;     /* [b] */
+	uint64_t base;	 /* [b] */
+	uint64_t bytes;	 /* (c) */
+	bool mapped;	 /* [b] */
 	unsigned widest; /* (c) largest access the device takes; larger ones come in pieces */
 	/* (c) Any CPU, several at once. The access lies inside the region; it may be misaligned. */
 	void (*access)(struct bus_region *region, struct bus_access *access);
@@ -36,7 +36,7 @@ struct bus_region {
 
 struct bus {
 	struct spinlock lock;
-	unsigned count;                              /* [b] */
+	unsigned count;				     /* [b] */
 	struct bus_region *regions[BUS_MAX_REGIONS]; /* [b] by base */
 };
 

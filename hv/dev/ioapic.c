@@ -13,23 +13,23 @@
 #include "hv/cpu/x86.h"
 #include "hv/dev/vlapic.h"
 
-#define REGION_BYTES     4096u
-#define AT_SELECT        0x00u
-#define AT_WINDOW        0x10u
-#define AT_EOI           0x40u
-#define REG_ID           0x00u
-#define REG_VERSION      0x01u
-#define REG_ARBITRATION  0x02u
-#define REG_REDIRECTION  0x10u
-#define VERSION_VALUE    (0x20u | (IOAPIC_PINS - 1) << 16)
+#define REGION_BYTES	4096u
+#define AT_SELECT	0x00u
+#define AT_WINDOW	0x10u
+#define AT_EOI		0x40u
+#define REG_ID		0x00u
+#define REG_VERSION	0x01u
+#define REG_ARBITRATION 0x02u
+#define REG_REDIRECTION 0x10u
+#define VERSION_VALUE	(0x20u | (IOAPIC_PINS - 1) << 16)
 
 /* 82093AA, 3.2.4: the redirection table entry */
-#define RTE_LOGICAL      BIT(11)
-#define RTE_STATUS       BIT(12)
-#define RTE_REMOTE_IRR   BIT(14)
-#define RTE_LEVEL        BIT(15)
-#define RTE_MASKED       BIT(16)
-#define RTE_WRITABLE     (0xff0000000001ffffull & ~(RTE_STATUS | RTE_REMOTE_IRR))
+#define RTE_LOGICAL    BIT(11)
+#define RTE_STATUS     BIT(12)
+#define RTE_REMOTE_IRR BIT(14)
+#define RTE_LEVEL      BIT(15)
+#define RTE_MASKED     BIT(16)
+#define RTE_WRITABLE   (0xff0000000001ffffull & ~(RTE_STATUS | RTE_REMOTE_IRR))
 
 /* What a pin sends now, if anything. Under the lock. */
 static bool pin_fire(struct ioapic *ioapic, unsigned pin, struct apic_message *out)
@@ -158,9 +158,8 @@ int ioapic_init(struct ioapic *ioapic, struct vm *vm, struct bus *memory)
 	ioapic->vm = vm;
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
 		ioapic->redirection[pin] = RTE_MASKED;
-	ioapic->region = (struct bus_region){
-		.bytes = REGION_BYTES, .widest = 4, .access = ioapic_access
-	};
+	ioapic->region =
+		(struct bus_region){ .bytes = REGION_BYTES, .widest = 4, .access = ioapic_access };
 	if (!bus_map(memory, &ioapic->region, GUEST_IOAPIC_BASE))
 		return fail(LH_INVAL, "ioapic: its page overlaps a device");
 	return 0;

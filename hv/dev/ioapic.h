@@ -18,10 +18,10 @@ struct vm;
 /* (c) constant [i] under lock */
 struct ioapic {
 	struct spinlock lock;
-	struct vm *vm;                     /* (c) */
+	struct vm *vm; /* (c) */
 	struct bus_region region;
-	uint8_t select, id;                /* [i] */
-	uint32_t line;                     /* [i] level of each pin's input */
+	uint8_t select, id;		   /* [i] */
+	uint32_t line;			   /* [i] level of each pin's input */
 	uint64_t redirection[IOAPIC_PINS]; /* [i] */
 };
 

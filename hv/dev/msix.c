@@ -11,17 +11,17 @@
 #include "hv/core/list.h"
 #include "hv/dev/vlapic.h"
 
-#define CAP_MSIX             0x11
-#define CAP_BYTES            12
-#define CONTROL_ENABLE       0x8000u
-#define CONTROL_MASK         0x4000u
-#define ENTRY_BYTES          16u
+#define CAP_MSIX	     0x11
+#define CAP_BYTES	     12
+#define CONTROL_ENABLE	     0x8000u
+#define CONTROL_MASK	     0x4000u
+#define ENTRY_BYTES	     16u
 #define ENTRY_CONTROL_MASKED 1u
-#define REGION_BYTES         4096u
-#define PBA_OFFSET           2048u
+#define REGION_BYTES	     4096u
+#define PBA_OFFSET	     2048u
 
 _Static_assert(sizeof(struct msix_entry) == ENTRY_BYTES, "PCI 3.0, figure 6-11");
-_Static_assert(MSIX_MAX * ENTRY_BYTES <= PBA_OFFSET, "the table ends before the pending bits");
+_Static_assert(MSIX_MAX *ENTRY_BYTES <= PBA_OFFSET, "the table ends before the pending bits");
 _Static_assert(MSIX_MAX <= 32, "pending bits are one word");
 
 /* Takes the pending vectors that may be sent now; entries copied out. Under the lock. */
@@ -142,9 +142,8 @@ void msix_init(struct msix *msix, struct vm *vm, struct pci_function *f, unsigne
 	msix->count = count;
 	for (unsigned i = 0; i < count; i++)
 		msix->entry[i].control = ENTRY_CONTROL_MASKED;
-	msix->region = (struct bus_region){
-		.bytes = REGION_BYTES, .widest = 4, .access = region_access
-	};
+	msix->region =
+		(struct bus_region){ .bytes = REGION_BYTES, .widest = 4, .access = region_access };
 	pci_add_bar(f, bar, PCI_BAR_MEMORY, &msix->region);
 	at = pci_add_capability(f, CAP_MSIX, CAP_BYTES);
 	pci_put(f, at + 2, 2, count - 1);

@@ -27,11 +27,11 @@ struct msix_entry { /* as the guest sees it */
 /* (c) constant [m] under lock */
 struct msix {
 	struct spinlock lock;
-	struct vm *vm;                     /* (c) */
-	unsigned count;                    /* (c) vectors */
-	unsigned capability;               /* (c) its offset in configuration space */
-	bool enabled, masked;              /* [m] of the whole function */
-	uint32_t pending;                  /* [m] a bit a vector */
+	struct vm *vm;			   /* (c) */
+	unsigned count;			   /* (c) vectors */
+	unsigned capability;		   /* (c) its offset in configuration space */
+	bool enabled, masked;		   /* [m] of the whole function */
+	uint32_t pending;		   /* [m] a bit a vector */
 	struct msix_entry entry[MSIX_MAX]; /* [m] */
 	struct bus_region region;
 };

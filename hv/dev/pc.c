@@ -47,9 +47,9 @@ static int make_board(struct platform *p, struct vm *vm)
 {
 	int err;
 
-	p->lapic_page = (struct bus_region){
-		.bytes = PAGE_SIZE, .widest = 4, .access = vlapic_page_access
-	};
+	p->lapic_page = (struct bus_region){ .bytes = PAGE_SIZE,
+					     .widest = 4,
+					     .access = vlapic_page_access };
 	if (!bus_map(&p->memory, &p->lapic_page, GUEST_LAPIC_BASE))
 		return fail(LH_INVAL, "the local APIC's page overlaps a device");
 	err = ioapic_init(&p->ioapic, vm, &p->memory);

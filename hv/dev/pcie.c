@@ -15,7 +15,7 @@
 #include "hv/core/list.h"
 
 #define ECAM_FUNCTION_BYTES 4096u
-#define BAR_IO_FLAG         0x1u
+#define BAR_IO_FLAG	    0x1u
 
 /* A generic PCIe host bridge; Linux looks at its class only. */
 static const struct pci_identity host_bridge_id = {
@@ -84,8 +84,7 @@ static void bars_update(struct pcie *pcie, struct pci_function *f)
 	for (unsigned i = 0; i < PCI_BARS; i++) {
 		struct bus_region *region = f->bar[i].region;
 
-		if (region && region->mapped &&
-		    !(bar_wanted(f, i, &base) && base == region->base))
+		if (region && region->mapped && !(bar_wanted(f, i, &base) && base == region->base))
 			bus_unmap(bar_bus(pcie, f, i), region);
 	}
 	for (unsigned i = 0; i < PCI_BARS; i++) {
@@ -109,8 +108,7 @@ static void config_write(struct pcie *pcie, struct pci_function *f, unsigned at,
 		uint8_t old = f->config[at + i];
 
 		f->config[at + i] = (uint8_t)((old & ~mask) | (value & mask));
-		bars |= at + i == PCI_COMMAND ||
-			(at + i >= PCI_BAR0 && at + i < bar_at(PCI_BARS));
+		bars |= at + i == PCI_COMMAND || (at + i >= PCI_BAR0 && at + i < bar_at(PCI_BARS));
 	}
 	if (bars)
 		bars_update(pcie, f);
@@ -118,8 +116,7 @@ static void config_write(struct pcie *pcie, struct pci_function *f, unsigned at,
 		f->ops->after_write(f, access->vcpu, at, access->bytes);
 }
 
-void pcie_config_access(struct pcie *pcie, unsigned number, unsigned at,
-			struct bus_access *access)
+void pcie_config_access(struct pcie *pcie, unsigned number, unsigned at, struct bus_access *access)
 {
 	struct pci_function *f = NULL;
 
@@ -240,9 +237,9 @@ int pcie_init(struct pcie *pcie, struct bus *io, struct bus *memory, struct log_
 	pcie->log_limit = limit;
 	pcie->next_io = GUEST_IO_WINDOW;
 	pcie->next_memory = GUEST_BAR_WINDOW;
-	pcie->ecam = (struct bus_region){
-		.bytes = GUEST_ECAM_BYTES, .widest = 4, .access = ecam_access
-	};
+	pcie->ecam = (struct bus_region){ .bytes = GUEST_ECAM_BYTES,
+					  .widest = 4,
+					  .access = ecam_access };
 	if (!bus_map(memory, &pcie->ecam, GUEST_ECAM_BASE))
 		return fail(LH_INVAL, "pcie: the ECAM range overlaps a device");
 	pci_function_init(&pcie->host_bridge, &host_bridge_id, NULL);

@@ -13,8 +13,8 @@
 #include "hv/core/log.h"
 #include "hv/dev/bus.h"
 
-#define PCI_BARS         6
-#define PCI_DEVICES      32
+#define PCI_BARS	 6
+#define PCI_DEVICES	 32
 #define PCI_CONFIG_BYTES 256 /* the extended space reads as zero: no extended capability */
 
 /* PCI Local Bus Specification 3.0, 6.1: the type 0 header */
@@ -34,10 +34,10 @@ enum pci_register {
 	PCI_INTERRUPT_LINE = 0x3c,
 	PCI_FIRST_CAPABILITY = 0x40,
 };
-#define PCI_COMMAND_IO         0x0001u
-#define PCI_COMMAND_MEMORY     0x0002u
-#define PCI_COMMAND_MASTER     0x0004u
-#define PCI_COMMAND_INTX_OFF   0x0400u
+#define PCI_COMMAND_IO		0x0001u
+#define PCI_COMMAND_MEMORY	0x0002u
+#define PCI_COMMAND_MASTER	0x0004u
+#define PCI_COMMAND_INTX_OFF	0x0400u
 #define PCI_STATUS_CAPABILITIES 0x0010u
 
 enum pci_bar_kind { PCI_BAR_NONE, PCI_BAR_MEMORY, PCI_BAR_IO };
@@ -54,10 +54,10 @@ struct pci_function_ops {
 struct pci_function {
 	uint8_t config[PCI_CONFIG_BYTES];   /* [p] */
 	uint8_t writable[PCI_CONFIG_BYTES]; /* (c) mask of bits the guest may change */
-	unsigned last_capability;           /* (c) */
-	unsigned capabilities_end;          /* (c) first free byte */
+	unsigned last_capability;	    /* (c) */
+	unsigned capabilities_end;	    /* (c) first free byte */
 	struct {
-		enum pci_bar_kind kind;    /* (c) */
+		enum pci_bar_kind kind;	   /* (c) */
 		struct bus_region *region; /* (c) its bytes: a power of two */
 	} bar[PCI_BARS];
 	const struct pci_function_ops *ops; /* (c) */
@@ -65,11 +65,11 @@ struct pci_function {
 
 struct pcie {
 	struct spinlock lock;
-	struct bus *io, *memory;                  /* (c) */
-	struct log_limit *log_limit;              /* (c) the VM's */
+	struct bus *io, *memory;     /* (c) */
+	struct log_limit *log_limit; /* (c) the VM's */
 	struct bus_region ecam;
 	struct pci_function *device[PCI_DEVICES]; /* (c) after vm_create; NULL: none */
-	uint64_t next_memory, next_io;            /* for the assignment of BARs */
+	uint64_t next_memory, next_io;		  /* for the assignment of BARs */
 	struct pci_function host_bridge;
 };
 
@@ -78,8 +78,7 @@ int pcie_init(struct pcie *pcie, struct bus *io, struct bus *memory, struct log_
 
 /* An access to configuration space, at byte `at` of a function (device * 8 + function) of bus 0. It
  * lies within the function's 4 KiB. */
-void pcie_config_access(struct pcie *pcie, unsigned number, unsigned at,
-			struct bus_access *access);
+void pcie_config_access(struct pcie *pcie, unsigned number, unsigned at, struct bus_access *access);
 
 struct pci_identity {
 	uint16_t vendor, device, subsystem_vendor, subsystem;

@@ -10,9 +10,9 @@
 #include "hv/core/marker.h"
 #include "hv/core/vcpu.h"
 
-#define SLEEP_ENABLE         0x20u /* SLP_EN; SLP_TYP is in bits 4:2 */
+#define SLEEP_ENABLE	     0x20u /* SLP_EN; SLP_TYP is in bits 4:2 */
 #define RESET_CONTROL_CPU    0x04u
-#define PORT_KEYBOARD        0x64u
+#define PORT_KEYBOARD	     0x64u
 #define KEYBOARD_PULSE_RESET 0xfeu
 
 _Static_assert(GUEST_SLEEP_STATUS == GUEST_SLEEP_CONTROL + 1 &&
@@ -59,9 +59,7 @@ static void keyboard_access(struct bus_region *region, struct bus_access *access
 int power_init(struct power *power, struct bus *io)
 {
 	power->acpi = (struct bus_region){ .bytes = 3, .widest = 1, .access = acpi_access };
-	power->keyboard = (struct bus_region){
-		.bytes = 1, .widest = 1, .access = keyboard_access
-	};
+	power->keyboard = (struct bus_region){ .bytes = 1, .widest = 1, .access = keyboard_access };
 	if (!bus_map(io, &power->acpi, GUEST_SLEEP_CONTROL) ||
 	    !bus_map(io, &power->keyboard, PORT_KEYBOARD))
 		return fail(LH_INVAL, "power: a register's port overlaps a device");

@@ -18,7 +18,7 @@ _Static_assert(MAX_CPUS <= VS_MAX_CPUS, "the switch knows all CPUs");
 
 static struct work_list {
 	struct spinlock lock;
-	bool ready;       /* under lock */
+	bool ready;	  /* under lock */
 	struct list head; /* under lock */
 } lists[MAX_CPUS];
 

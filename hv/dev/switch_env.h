@@ -15,11 +15,11 @@ struct port;
 
 /* (c) constant (a) atomic [w] under the lock of the list it is in */
 struct switch_work {
-	struct list node;       /* [w] */
-	struct port *port;      /* (c) */
-	unsigned queue;         /* (c) */
-	_Atomic uint32_t home;  /* (a) whose list it is in, or about to be: CPU + 1; 0: none */
-	_Atomic uint32_t busy;  /* (a) CPUs that serve it now */
+	struct list node;	/* [w] */
+	struct port *port;	/* (c) */
+	unsigned queue;		/* (c) */
+	_Atomic uint32_t home;	/* (a) whose list it is in, or about to be: CPU + 1; 0: none */
+	_Atomic uint32_t busy;	/* (a) CPUs that serve it now */
 	_Atomic bool cancelled; /* (a) */
 };
 

@@ -16,9 +16,9 @@
 
 /* PC16550D, table II: registers, and those that share their addresses */
 enum uart_register {
-	UART_DATA,   /* RBR, THR; divisor's low byte while LCR bit 7 is set */
-	UART_IER,    /* divisor's high byte while LCR bit 7 is set */
-	UART_IIR,    /* FCR when written */
+	UART_DATA, /* RBR, THR; divisor's low byte while LCR bit 7 is set */
+	UART_IER,  /* divisor's high byte while LCR bit 7 is set */
+	UART_IIR,  /* FCR when written */
 	UART_LCR,
 	UART_MCR,
 	UART_LSR,
@@ -27,30 +27,30 @@ enum uart_register {
 	UART_REGISTERS
 };
 
-#define IER_RECEIVE    0x01u
-#define IER_TRANSMIT   0x02u
-#define IER_BITS       0x0fu
-#define IIR_NONE       0x01u
-#define IIR_TRANSMIT   0x02u
-#define IIR_RECEIVE    0x04u
-#define IIR_TIMEOUT    0x0cu
-#define IIR_FIFOS      0xc0u
-#define FCR_ENABLE     0x01u
-#define FCR_CLEAR      0x02u /* the receiver's */
-#define FCR_TRIGGER    6     /* bits 7:6: level of the receiver's interrupt */
-#define LCR_DIVISOR    0x80u
-#define MCR_DTR        0x01u
-#define MCR_RTS        0x02u
-#define MCR_OUT1       0x04u
-#define MCR_OUT2       0x08u
-#define MCR_LOOP       0x10u
-#define MCR_BITS       0x1fu
-#define LSR_RECEIVED   0x01u
-#define LSR_EMPTY      0x60u /* holding register and shifter */
-#define MSR_CTS        0x10u
-#define MSR_DSR        0x20u
-#define MSR_RI         0x40u
-#define MSR_DCD        0x80u
+#define IER_RECEIVE  0x01u
+#define IER_TRANSMIT 0x02u
+#define IER_BITS     0x0fu
+#define IIR_NONE     0x01u
+#define IIR_TRANSMIT 0x02u
+#define IIR_RECEIVE  0x04u
+#define IIR_TIMEOUT  0x0cu
+#define IIR_FIFOS    0xc0u
+#define FCR_ENABLE   0x01u
+#define FCR_CLEAR    0x02u /* the receiver's */
+#define FCR_TRIGGER  6	   /* bits 7:6: level of the receiver's interrupt */
+#define LCR_DIVISOR  0x80u
+#define MCR_DTR	     0x01u
+#define MCR_RTS	     0x02u
+#define MCR_OUT1     0x04u
+#define MCR_OUT2     0x08u
+#define MCR_LOOP     0x10u
+#define MCR_BITS     0x1fu
+#define LSR_RECEIVED 0x01u
+#define LSR_EMPTY    0x60u /* holding register and shifter */
+#define MSR_CTS	     0x10u
+#define MSR_DSR	     0x20u
+#define MSR_RI	     0x40u
+#define MSR_DCD	     0x80u
 
 static uint8_t receive_cause(const struct uart *uart)
 {
@@ -233,9 +233,8 @@ int uart_init(struct uart *uart, struct vm *vm, struct ioapic *ioapic, struct bu
 {
 	uart->vm = vm;
 	uart->ioapic = ioapic;
-	uart->region = (struct bus_region){
-		.bytes = UART_REGISTERS, .widest = 1, .access = uart_access
-	};
+	uart->region =
+		(struct bus_region){ .bytes = UART_REGISTERS, .widest = 1, .access = uart_access };
 	if (!bus_map(io, &uart->region, GUEST_UART_PORT))
 		return fail(LH_INVAL, "uart: its ports overlap a device");
 	return 0;

@@ -19,14 +19,14 @@ struct vm;
 /* (c) constant [u] under lock */
 struct uart {
 	struct spinlock lock;
-	struct vm *vm;            /* (c) */
-	struct ioapic *ioapic;    /* (c) */
+	struct vm *vm;	       /* (c) */
+	struct ioapic *ioapic; /* (c) */
 	struct bus_region region;
 	uint8_t ier, fcr, lcr, mcr, scratch; /* [u] */
-	uint16_t divisor;         /* [u] */
-	uint8_t received[UART_FIFO]; /* [u] received[first] on */
-	uint8_t first, waiting;   /* [u] */
-	bool transmit_irq;        /* [u] "transmitter holding register empty" not yet read from IIR */
+	uint16_t divisor;		     /* [u] */
+	uint8_t received[UART_FIFO];	     /* [u] received[first] on */
+	uint8_t first, waiting;		     /* [u] */
+	bool transmit_irq; /* [u] "transmitter holding register empty" not yet read from IIR */
 };
 
 int uart_init(struct uart *uart, struct vm *vm, struct ioapic *ioapic, struct bus *io);

@@ -133,25 +133,26 @@ static void start_queue(struct virtio_pci *v, unsigned queue)
 static void set_status(struct virtio_pci *v, uint8_t value)
 {
 	uint8_t old = v->status;
-	uint8_t new = value & (VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER | VIRTIO_FEATURES_OK |
-			       VIRTIO_DRIVER_OK | VIRTIO_FAILED) & (uint8_t)~old;
+	uint8_t new = value &(VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER | VIRTIO_FEATURES_OK |
+			      VIRTIO_DRIVER_OK | VIRTIO_FAILED) &
+		      (uint8_t)~old;
 
 	if (value == 0) {
 		reset(v);
 		return;
 	}
-	if (new & VIRTIO_FEATURES_OK &&
+	if (new &VIRTIO_FEATURES_OK &&
 	    (v->accepted & ~v->offered || !(v->accepted & VIRTIO_F_VERSION_1))) {
 		refuse(v, v->accepted & VIRTIO_F_VERSION_1 ? "feature bits that were not offered"
 							   : "VIRTIO_F_VERSION_1 not accepted");
 		new &= (uint8_t)~VIRTIO_FEATURES_OK;
 	}
-	if (new & VIRTIO_DRIVER_OK && !((old | new) & VIRTIO_FEATURES_OK)) {
+	if (new &VIRTIO_DRIVER_OK && !((old | new) & VIRTIO_FEATURES_OK)) {
 		refuse(v, "DRIVER_OK before FEATURES_OK");
 		new &= (uint8_t)~VIRTIO_DRIVER_OK;
 	}
 	atomic_fetch_or(&v->status, new);
-	if (new & VIRTIO_DRIVER_OK)
+	if (new &VIRTIO_DRIVER_OK)
 		for (unsigned i = 0; i < v->queue_count; i++)
 			if (v->queue[i].enabled)
 				start_queue(v, i);

@@ -17,12 +17,12 @@
 #include "hv/core/vm.h"
 #include "vswitch/env.h"
 
-#define VIRTIO_ID_NET         1
-#define CLASS_ETHERNET        0x020000u
-#define VIRTIO_NET_F_MTU      (1ull << 3)
-#define VIRTIO_NET_F_MAC      (1ull << 5)
-#define VIRTIO_NET_F_STATUS   (1ull << 16)
-#define VIRTIO_NET_S_LINK_UP  1u
+#define VIRTIO_ID_NET	     1
+#define CLASS_ETHERNET	     0x020000u
+#define VIRTIO_NET_F_MTU     (1ull << 3)
+#define VIRTIO_NET_F_MAC     (1ull << 5)
+#define VIRTIO_NET_F_STATUS  (1ull << 16)
+#define VIRTIO_NET_S_LINK_UP 1u
 
 /* virtio 1.2, 5.1.4: what we have of the device configuration */
 struct net_config {
@@ -34,7 +34,7 @@ struct net_config {
 _Static_assert(sizeof(struct net_config) == 12, "virtio 1.2, 5.1.4");
 
 static struct switch_slot {
-	struct vswitch *sw;      /* (c) after virtio_net_switches() */
+	struct vswitch *sw;	 /* (c) after virtio_net_switches() */
 	struct spinlock control; /* held around port_create/destroy, port_start/stop_queue */
 } switches[CONFIG_MAX_SWITCHES];
 

@@ -18,9 +18,9 @@ struct vm;
 
 struct virtio_net {
 	struct virtio_pci virtio;
-	struct list all;                     /* under the list's lock: every device there is */
-	const struct config_net *config;     /* (c) */
-	struct port *port;                   /* (c) */
+	struct list all;		 /* under the list's lock: every device there is */
+	const struct config_net *config; /* (c) */
+	struct port *port;		 /* (c) */
 	struct switch_work work[2 * CONFIG_MAX_QUEUE_PAIRS];
 	struct net_ctrl ctrl;
 };

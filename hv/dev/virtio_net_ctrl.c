@@ -244,8 +244,8 @@ static bool serve_one(struct virtio_net *net)
 	if (chain.slots == 0)
 		return false;
 	if (!chain.whole || chain.readable >= chain.nsegs) {
-		stop_broken(net, chain.whole ? "command has no room for the answer" :
-					       "command is in too many pieces");
+		stop_broken(net, chain.whole ? "command has no room for the answer"
+					     : "command is in too many pieces");
 		return false;
 	}
 	r = (struct reader){ .seg = c->seg, .left = chain.readable };

@@ -16,12 +16,12 @@
 
 /* virtio 1.2, 5.1.3 */
 #define VIRTIO_NET_F_CTRL_GUEST_OFFLOADS (1ull << 2)
-#define VIRTIO_NET_F_CTRL_VQ	   (1ull << 17)
-#define VIRTIO_NET_F_CTRL_RX	   (1ull << 18)
-#define VIRTIO_NET_F_CTRL_VLAN	   (1ull << 19)
-#define VIRTIO_NET_F_CTRL_RX_EXTRA (1ull << 20)
-#define VIRTIO_NET_F_MQ		   (1ull << 22)
-#define VIRTIO_NET_F_CTRL_MAC_ADDR (1ull << 23)
+#define VIRTIO_NET_F_CTRL_VQ		 (1ull << 17)
+#define VIRTIO_NET_F_CTRL_RX		 (1ull << 18)
+#define VIRTIO_NET_F_CTRL_VLAN		 (1ull << 19)
+#define VIRTIO_NET_F_CTRL_RX_EXTRA	 (1ull << 20)
+#define VIRTIO_NET_F_MQ			 (1ull << 22)
+#define VIRTIO_NET_F_CTRL_MAC_ADDR	 (1ull << 23)
 
 /* Feature bits of the commands there are, but MQ. */
 #define NET_CTRL_FEATURES                                                                          \

@@ -11,31 +11,31 @@
 #include "hv/core/vm.h"
 #include "hv/dev/virtio_pci_impl.h"
 
-#define VIRTIO_VENDOR      0x1af4
+#define VIRTIO_VENDOR	   0x1af4
 #define VIRTIO_DEVICE_BASE 0x1040
-#define CAP_VENDOR         0x09
-#define REGISTERS_BAR      0
-#define NOTIFY_BAR         2
-#define MSIX_BAR           4
-#define REGISTERS_BYTES    0x4000u
-#define COMMON_AT          0x0000u
-#define ISR_AT             0x1000u
-#define DEVICE_AT          0x2000u
-#define DEVICE_BYTES       0x1000u
-#define ISR_QUEUE          1u
-#define ISR_CONFIG         2u
-#define NOTIFY_REGION      128u /* a BAR is a power of two */
+#define CAP_VENDOR	   0x09
+#define REGISTERS_BAR	   0
+#define NOTIFY_BAR	   2
+#define MSIX_BAR	   4
+#define REGISTERS_BYTES	   0x4000u
+#define COMMON_AT	   0x0000u
+#define ISR_AT		   0x1000u
+#define DEVICE_AT	   0x2000u
+#define DEVICE_BYTES	   0x1000u
+#define ISR_QUEUE	   1u
+#define ISR_CONFIG	   2u
+#define NOTIFY_REGION	   128u /* a BAR is a power of two */
 
 /* virtio 1.2, 4.1.4: struct virtio_pci_cap and the types */
 enum virtio_cap_type { CAP_COMMON = 1, CAP_NOTIFY, CAP_ISR, CAP_DEVICE, CAP_PCI };
-#define CAP_LENGTH_AT  2 /* offsets in the capability */
-#define CAP_TYPE_AT    3
-#define CAP_BAR_AT     4
-#define CAP_OFFSET_AT  8
-#define CAP_BYTES_AT   12
-#define CAP_EXTRA_AT   16 /* notify multiplier, or the data window */
+#define CAP_LENGTH_AT 2 /* offsets in the capability */
+#define CAP_TYPE_AT   3
+#define CAP_BAR_AT    4
+#define CAP_OFFSET_AT 8
+#define CAP_BYTES_AT  12
+#define CAP_EXTRA_AT  16 /* notify multiplier, or the data window */
 
-_Static_assert(VIRTIO_MAX_QUEUES * VIRTIO_NOTIFY_BYTES <= NOTIFY_REGION, "room for each queue");
+_Static_assert(VIRTIO_MAX_QUEUES *VIRTIO_NOTIFY_BYTES <= NOTIFY_REGION, "room for each queue");
 _Static_assert(MSIX_MAX > VIRTIO_MAX_QUEUES, "a vector a queue and one for the configuration");
 
 static unsigned add_capability(struct virtio_pci *v, enum virtio_cap_type type, unsigned bar,
@@ -193,12 +193,11 @@ void virtio_pci_init(struct virtio_pci *v, const struct virtio_pci_setup *setup)
 	v->ops = setup->ops;
 	v->queue_count = setup->queue_count;
 	v->offered = setup->features;
-	v->registers = (struct bus_region){
-		.bytes = REGISTERS_BYTES, .widest = 4, .access = registers_access
-	};
-	v->notify = (struct bus_region){
-		.bytes = NOTIFY_REGION, .widest = 4, .access = notify_access
-	};
+	v->registers = (struct bus_region){ .bytes = REGISTERS_BYTES,
+					    .widest = 4,
+					    .access = registers_access };
+	v->notify =
+		(struct bus_region){ .bytes = NOTIFY_REGION, .widest = 4, .access = notify_access };
 	pci_function_init(&v->pci, &id, &pci_ops);
 	pci_add_bar(&v->pci, REGISTERS_BAR, PCI_BAR_MEMORY, &v->registers);
 	pci_add_bar(&v->pci, NOTIFY_BAR, PCI_BAR_IO, &v->notify);

@@ -16,17 +16,17 @@
 #include "hv/dev/msix.h"
 #include "hv/dev/pcie.h"
 
-#define VIRTIO_MAX_QUEUES     17
-#define VIRTIO_QUEUE_SIZE     1024 /* the largest we offer */
-#define VIRTIO_NOTIFY_BYTES   4u   /* of port space for each queue */
+#define VIRTIO_MAX_QUEUES   17
+#define VIRTIO_QUEUE_SIZE   1024 /* the largest we offer */
+#define VIRTIO_NOTIFY_BYTES 4u	 /* of port space for each queue */
 
 /* virtio 1.2, 2.1: device status */
 #define VIRTIO_ACKNOWLEDGE 1u
-#define VIRTIO_DRIVER      2u
+#define VIRTIO_DRIVER	   2u
 #define VIRTIO_DRIVER_OK   4u
 #define VIRTIO_FEATURES_OK 8u
 #define VIRTIO_NEEDS_RESET 64u
-#define VIRTIO_FAILED      128u
+#define VIRTIO_FAILED	   128u
 
 struct virtio_pci;
 
@@ -53,28 +53,28 @@ struct virtio_device_ops {
 struct virtio_pci {
 	struct pci_function pci;
 	struct msix msix;
-	struct vm *vm;                       /* (c) */
+	struct vm *vm;			     /* (c) */
 	const struct virtio_device_ops *ops; /* (c) */
-	unsigned queue_count;                /* (c) */
-	uint64_t offered;                    /* (c) feature bits */
+	unsigned queue_count;		     /* (c) */
+	uint64_t offered;		     /* (c) feature bits */
 	struct bus_region registers, notify;
-	unsigned pci_window;                 /* (c) capability: BAR access by configuration space */
+	unsigned pci_window; /* (c) capability: BAR access by configuration space */
 
 	struct spinlock lock;
-	uint64_t accepted;                   /* [v] feature bits */
-	uint32_t offered_select, accepted_select; /* [v] */
-	uint16_t queue_select;               /* [v] */
-	struct virtio_queue queue[VIRTIO_MAX_QUEUES];             /* [v] */
-	_Atomic uint16_t queue_vector[VIRTIO_MAX_QUEUES];         /* (a) */
-	_Atomic uint16_t config_vector;      /* (a) */
-	_Atomic uint8_t status;              /* (a) set under the lock, but for NEEDS_RESET */
-	_Atomic uint8_t isr;                 /* (a) bit 0 queue, bit 1 configuration */
-	_Atomic uint8_t generation;          /* (a) of the device configuration */
+	uint64_t accepted;				  /* [v] feature bits */
+	uint32_t offered_select, accepted_select;	  /* [v] */
+	uint16_t queue_select;				  /* [v] */
+	struct virtio_queue queue[VIRTIO_MAX_QUEUES];	  /* [v] */
+	_Atomic uint16_t queue_vector[VIRTIO_MAX_QUEUES]; /* (a) */
+	_Atomic uint16_t config_vector;			  /* (a) */
+	_Atomic uint8_t status;	    /* (a) set under the lock, but for NEEDS_RESET */
+	_Atomic uint8_t isr;	    /* (a) bit 0 queue, bit 1 configuration */
+	_Atomic uint8_t generation; /* (a) of the device configuration */
 };
 
 struct virtio_pci_setup {
 	struct vm *vm;
-	uint16_t type;          /* virtio device ID */
+	uint16_t type; /* virtio device ID */
 	uint32_t class_code;
 	unsigned queue_count;
 	uint64_t features;

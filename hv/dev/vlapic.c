@@ -13,9 +13,9 @@
 #include "hv/dev/vlapic_impl.h"
 
 #define APIC_VERSION_VALUE 0x00050014u /* six LVT entries, integrated APIC */
-#define APIC_BASE_RESET    (GUEST_LAPIC_BASE | APIC_BASE_ENABLE)
-#define APIC_BASE_BITS     (BIT(8) | APIC_BASE_X2APIC | APIC_BASE_ENABLE | 0xffffff000ull)
-#define ICR_BITS           0xccfffull
+#define APIC_BASE_RESET	   (GUEST_LAPIC_BASE | APIC_BASE_ENABLE)
+#define APIC_BASE_BITS	   (BIT(8) | APIC_BASE_X2APIC | APIC_BASE_ENABLE | 0xffffff000ull)
+#define ICR_BITS	   0xccfffull
 
 /* Bits a write may set; 0 and not here: read-only or not there at all. */
 static uint64_t writable_bits(const struct vlapic *v, unsigned reg)
@@ -229,8 +229,7 @@ static bool set_apic_base(struct vlapic *v, uint64_t value)
 	uint64_t old = v->apic_base;
 
 	if (value & ~APIC_BASE_BITS || (value & 0xffffff000ull) != GUEST_LAPIC_BASE ||
-	    mode == APIC_BASE_X2APIC ||
-	    (mode == APIC_BASE_ENABLE && old & APIC_BASE_X2APIC) ||
+	    mode == APIC_BASE_X2APIC || (mode == APIC_BASE_ENABLE && old & APIC_BASE_X2APIC) ||
 	    (mode & APIC_BASE_X2APIC && !(old & APIC_BASE_ENABLE)))
 		return false;
 	if (mode == 0)

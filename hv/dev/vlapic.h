@@ -16,21 +16,21 @@ struct vcpu;
 
 /* An interrupt on its way, whatever it came from. */
 struct apic_message {
-	uint32_t dest;   /* APIC ID, or a set of them; ~0: all */
+	uint32_t dest; /* APIC ID, or a set of them; ~0: all */
 	bool logical;
-	bool level;      /* triggered: the I/O APIC wants to know of the EOI */
-	uint8_t mode;    /* enum apic_mode */
+	bool level;   /* triggered: the I/O APIC wants to know of the EOI */
+	uint8_t mode; /* enum apic_mode */
 	uint8_t vector;
 };
 
 enum apic_mode { /* the encoding in ICR, LVT, MSI and redirection entries */
-	APIC_FIXED = 0,
-	APIC_LOWEST = 1,
-	APIC_SMI = 2,
-	APIC_NMI = 4,
-	APIC_INIT = 5,
-	APIC_STARTUP = 6,
-	APIC_EXTINT = 7,
+		 APIC_FIXED = 0,
+		 APIC_LOWEST = 1,
+		 APIC_SMI = 2,
+		 APIC_NMI = 4,
+		 APIC_INIT = 5,
+		 APIC_STARTUP = 6,
+		 APIC_EXTINT = 7,
 };
 
 int vlapic_create(struct vcpu *vcpu); /* sets vcpu->platform; in RESET state */

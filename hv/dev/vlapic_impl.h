@@ -36,33 +36,33 @@ enum apic_register {
 	APIC_SELF_IPI = 0x3f,
 };
 
-#define APIC_WORDS       8 /* of 32 vectors */
-#define APIC_LVTS        6
-#define SVR_ENABLE       BIT(8)
-#define LVT_MASKED       BIT(16)
-#define LVT_TIMER_MODE   (BIT(17) | BIT(18))
-#define TIMER_ONE_SHOT   0u
-#define TIMER_PERIODIC   BIT(17)
-#define TIMER_DEADLINE   BIT(18)
+#define APIC_WORDS	 8 /* of 32 vectors */
+#define APIC_LVTS	 6
+#define SVR_ENABLE	 BIT(8)
+#define LVT_MASKED	 BIT(16)
+#define LVT_TIMER_MODE	 (BIT(17) | BIT(18))
+#define TIMER_ONE_SHOT	 0u
+#define TIMER_PERIODIC	 BIT(17)
+#define TIMER_DEADLINE	 BIT(18)
 #define ESR_SEND_ILLEGAL BIT(5)
-#define ESR_REGISTER     BIT(7)
-#define FIRST_VECTOR     16 /* below: reserved */
+#define ESR_REGISTER	 BIT(7)
+#define FIRST_VECTOR	 16 /* below: reserved */
 
 /* (c) constant (o) the CPU that runs the vCPU (s) written by it, read by any (a) any CPU */
 struct vlapic {
-	struct vcpu *vcpu;                 /* (c) */
-	_Atomic uint32_t irr[APIC_WORDS];  /* (a) */
-	_Atomic uint32_t tmr[APIC_WORDS];  /* (a) level-triggered ones among irr and isr */
-	_Atomic uint64_t apic_base;        /* (s) the MSR */
-	_Atomic uint32_t svr, ldr, dfr;    /* (s) ldr: of xAPIC mode */
-	uint32_t isr[APIC_WORDS];          /* (o) */
-	uint32_t tpr, esr, esr_new;        /* (o) esr_new: since the last write of ESR */
-	uint64_t icr;                      /* (o) */
-	uint32_t lvt[APIC_LVTS];           /* (o) from APIC_LVT_TIMER on */
+	struct vcpu *vcpu;		  /* (c) */
+	_Atomic uint32_t irr[APIC_WORDS]; /* (a) */
+	_Atomic uint32_t tmr[APIC_WORDS]; /* (a) level-triggered ones among irr and isr */
+	_Atomic uint64_t apic_base;	  /* (s) the MSR */
+	_Atomic uint32_t svr, ldr, dfr;	  /* (s) ldr: of xAPIC mode */
+	uint32_t isr[APIC_WORDS];	  /* (o) */
+	uint32_t tpr, esr, esr_new;	  /* (o) esr_new: since the last write of ESR */
+	uint64_t icr;			  /* (o) */
+	uint32_t lvt[APIC_LVTS];	  /* (o) from APIC_LVT_TIMER on */
 
-	uint32_t initial, divide;          /* (o) the timer's registers … */
-	uint64_t tsc_deadline;             /* (o) … and its MSR, in guest ticks */
-	uint64_t deadline;                 /* (o) when it fires, in host ticks; TIMER_NEVER */
+	uint32_t initial, divide; /* (o) the timer's registers … */
+	uint64_t tsc_deadline;	  /* (o) … and its MSR, in guest ticks */
+	uint64_t deadline;	  /* (o) when it fires, in host ticks; TIMER_NEVER */
 };
 
 static inline struct vlapic *vlapic_of(const struct vcpu *vcpu)

@@ -9,18 +9,18 @@
 #include "hv/dev/pc_impl.h"
 #include "hv/dev/vlapic_impl.h"
 
-#define BROADCAST         (~0u)
-#define MSI_BASE          0xfee00000ull
-#define MSI_BASE_MASK     0xfffffffffff00000ull
-#define MSI_LOGICAL       BIT(2)
-#define MSI_LEVEL         BIT(15)
-#define DFR_FLAT          0xf0000000u
-#define ICR_LOGICAL       BIT(11)
-#define ICR_ASSERT        BIT(14)
-#define ICR_LEVEL         BIT(15)
-#define SHORTHAND_NONE    0
-#define SHORTHAND_SELF    1
-#define SHORTHAND_OTHERS  3
+#define BROADCAST	 (~0u)
+#define MSI_BASE	 0xfee00000ull
+#define MSI_BASE_MASK	 0xfffffffffff00000ull
+#define MSI_LOGICAL	 BIT(2)
+#define MSI_LEVEL	 BIT(15)
+#define DFR_FLAT	 0xf0000000u
+#define ICR_LOGICAL	 BIT(11)
+#define ICR_ASSERT	 BIT(14)
+#define ICR_LEVEL	 BIT(15)
+#define SHORTHAND_NONE	 0
+#define SHORTHAND_SELF	 1
+#define SHORTHAND_OTHERS 3
 
 static bool accepts(const struct vlapic *v)
 {

@@ -68,8 +68,8 @@ void vlapic_timer_expire(struct vlapic *v)
 	if (now < v->deadline)
 		return;
 	v->tsc_deadline = 0;
-	v->deadline = timer_mode(v) == TIMER_PERIODIC && v->initial ? next_period(v, now)
-								   : TIMER_NEVER;
+	v->deadline =
+		timer_mode(v) == TIMER_PERIODIC && v->initial ? next_period(v, now) : TIMER_NEVER;
 	if (!(v->lvt[0] & LVT_MASKED))
 		vlapic_accept(v, (uint8_t)v->lvt[0], false);
 }

@@ -4,24 +4,24 @@
  */
 #pragma once
 
-#define CONFIG_COMPATIBLE        "lasthop,config-1"
+#define CONFIG_COMPATIBLE	 "lasthop,config-1"
 #define CONFIG_SWITCH_COMPATIBLE "lasthop,switch"
-#define CONFIG_VM_COMPATIBLE     "lasthop,vm"
-#define CONFIG_NET_COMPATIBLE    "lasthop,net"
+#define CONFIG_VM_COMPATIBLE	 "lasthop,vm"
+#define CONFIG_NET_COMPATIBLE	 "lasthop,net"
 
 #define CONFIG_MAX_DTB_BYTES   (1u << 20)
 #define CONFIG_MAX_IMAGE_BYTES (512ull << 20) /* a kernel or an initrd */
 #define CONFIG_MAX_SWITCHES    16
-#define CONFIG_MAX_VMS         64
+#define CONFIG_MAX_VMS	       64
 #define CONFIG_MAX_VCPUS       32 /* a VM */
-#define CONFIG_MAX_NETS        8  /* a VM */
+#define CONFIG_MAX_NETS	       8  /* a VM */
 #define CONFIG_MAX_QUEUE_PAIRS 8
-#define CONFIG_MAX_NAME        31
-#define CONFIG_MAX_FILE        63   /* length of an image's name */
+#define CONFIG_MAX_NAME	       31
+#define CONFIG_MAX_FILE	       63   /* length of an image's name */
 #define CONFIG_MAX_BOOTARGS    2047 /* as COMMAND_LINE_SIZE of Linux, less the NUL */
 #define CONFIG_MIN_MEMORY_MIB  4
 #define CONFIG_MAX_MEMORY_MIB  (1u << 20)
-#define CONFIG_MAX_CPUS        256 /* cpu-affinity names CPUs below this */
-#define CONFIG_MIN_MTU         68  /* max-frame-size is the MTU, as Linux reads it */
+#define CONFIG_MAX_CPUS	       256 /* cpu-affinity names CPUs below this */
+#define CONFIG_MIN_MTU	       68  /* max-frame-size is the MTU, as Linux reads it */
 #define CONFIG_DEFAULT_MTU     1500
-#define CONFIG_MAX_MTU         9000
+#define CONFIG_MAX_MTU	       9000

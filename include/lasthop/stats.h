@@ -25,7 +25,8 @@
 	X(tx_drop_short, packets, fault, "shorter than an Ethernet header")                        \
 	X(tx_drop_long, packets, fault, "longer than the port's MTU allows")                       \
 	X(tx_drop_bad_header, packets, fault, "virtio-net header missing or not negotiated")       \
-	X(tx_drop_bad_csum, packets, fault, "checksum to be made lies outside of the frame's data") \
+	X(tx_drop_bad_csum, packets, fault,                                                        \
+	  "checksum to be made lies outside of the frame's data")                                  \
 	X(tx_drop_bad_gso, packets, fault, "frame to be segmented is not what its header says")    \
 	X(tx_drop_bad_source, packets, fault, "source address is a group or zero")                 \
 	X(tx_drop_same_port, packets, policy, "destination is behind the port it came from")       \

@@ -27,5 +27,5 @@ enum verdict {
 #define VERDICT_ENUM(name, stat, text) VERDICT_##name,
 	VERDICT_TABLE(VERDICT_ENUM)
 #undef VERDICT_ENUM
-	VERDICT_COUNT
+		VERDICT_COUNT
 };

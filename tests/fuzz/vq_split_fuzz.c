@@ -85,8 +85,8 @@ static void read_one(const struct queue_setup *setup, const uint8_t *choice)
 	require(vq_init(&vq, setup, &mem, &why) == 0);
 	if (vq.packed && (head & ~VQ_WRAP) >= vq.size)
 		head &= VQ_WRAP; /* positions are ours */
-	if ((vq.packed ? vq_packed_read(&vq, head, dir, want, seg, room, &chain) :
-			 vq_read_chain(&vq, head, dir, want, seg, room, &chain)) != VQ_OK)
+	if ((vq.packed ? vq_packed_read(&vq, head, dir, want, seg, room, &chain)
+		       : vq_read_chain(&vq, head, dir, want, seg, room, &chain)) != VQ_OK)
 		require(!chain.whole);
 	require(chain.slots <= vq.size);
 	require(chain.nsegs <= room && chain.descs <= VQ_MAX_CHAIN + 1);

@@ -69,7 +69,7 @@ void svm_vcpu_init(struct vcpu *vcpu)
 	vmcb->save.dr7 = DR7_RESET;
 	for (unsigned i = 0; i < 4; i++)
 		v->dr[i] = 0;
-	v->loaded = false; /* the next entry loads them */
+	v->loaded = false;	      /* the next entry loads them */
 	v->asid = (struct asid){ 0 }; /* no translation of before is used again */
 	v->changed = true;
 }

@@ -20,7 +20,13 @@
 
 /* Pages where SIPIs begin: the trampoline, a loop, a HLT, an undefined instruction in turn. */
 enum { FIRST_PAGE = 8, PAGES = 128, KINDS = 4, IVT_ENTRIES = 256, RESTART_AT = 0x7000 };
-enum { FIRST_VECTOR = 32, LAST_REGISTER = 0x3f, BURST = 64, INTERRUPT_GATE = 0x8e, NMI_GATE = 2 * 16 };
+enum {
+	FIRST_VECTOR = 32,
+	LAST_REGISTER = 0x3f,
+	BURST = 64,
+	INTERRUPT_GATE = 0x8e,
+	NMI_GATE = 2 * 16
+};
 
 extern const char smp_begin64[];
 
@@ -67,7 +73,8 @@ static void send_one(uint64_t *state)
 
 	switch (next(state) % 8) {
 	case 0:
-		smp_ipi(someone_but_0(state), ICR_INIT | (next(state) % 4 ? ICR_ASSERT : ICR_LEVEL));
+		smp_ipi(someone_but_0(state),
+			ICR_INIT | (next(state) % 4 ? ICR_ASSERT : ICR_LEVEL));
 		break;
 	case 1:
 		smp_ipi(someone(state), startup(state) | ICR_ASSERT);
@@ -98,7 +105,8 @@ static void send_one(uint64_t *state)
 
 static void storm(void)
 {
-	uint64_t state = (seed * SMP_MAX + smp_self()->id + 1) * 0x9e3779b97f4a7c15 + rdtsc() % 1024;
+	uint64_t state =
+		(seed * SMP_MAX + smp_self()->id + 1) * 0x9e3779b97f4a7c15 + rdtsc() % 1024;
 
 	while (rdtsc() < end_tsc) {
 		for (unsigned i = 0; i < BURST; i++)
@@ -134,8 +142,7 @@ static void wild_registers(void)
 			continue;
 		TRAP_TRY("wrmsr",
 			 :
-			 : "c"(MSR_X2APIC + reg), "a"((uint32_t)value),
-			   "d"((uint32_t)(value >> 32))
+			 : "c"(MSR_X2APIC + reg), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
 			 : "r11", "memory");
 		atomic_fetch_add(&faults, trap_vector == TRAP_GP);
 		TRAP_TRY("rdmsr", : : "c"(MSR_X2APIC + reg) : "rax", "rdx", "r11", "memory");
@@ -153,9 +160,9 @@ static void wild_registers(void)
 static void place_pages(void)
 {
 	static const uint8_t code[KINDS][4] = {
-		[1] = { 0xeb, 0xfe },             /* JMP to itself */
+		[1] = { 0xeb, 0xfe },		  /* JMP to itself */
 		[2] = { 0xfa, 0xf4, 0xeb, 0xfd }, /* CLI; HLT, again */
-		[3] = { 0x0f, 0x0b },             /* UD2 */
+		[3] = { 0x0f, 0x0b },		  /* UD2 */
 	};
 
 	const uint32_t begin = (uint32_t)(uintptr_t)smp_begin64;
@@ -164,7 +171,8 @@ static void place_pages(void)
 		if (page % KINDS == 0)
 			smp_place_trampoline((uint8_t)page);
 		else
-			memcpy((void *)((uintptr_t)page << 12), code[page % KINDS], sizeof(code[0]));
+			memcpy((void *)((uintptr_t)page << 12), code[page % KINDS],
+			       sizeof(code[0]));
 	}
 	mmio_write8(RESTART_AT, 0xea); /* JMP FIRST_PAGE << 8:0 */
 	mmio_write32(RESTART_AT + 1, FIRST_PAGE << 24);

@@ -92,9 +92,15 @@ static void check_xsetbv(void)
 	static const struct {
 		uint32_t which;
 		uint64_t value;
-	} bad[] = { { 0, 0 },		{ 0, 2 },	    { 0, 6 },
-		    { 0, 1ull << 63 | 3 }, { 0, 1ull << 62 | 3 }, { 0, 1ull << 32 | 3 },
-		    { 0, 0x23 },	{ 0, 0x0b },	    { 1, 3 },
+	} bad[] = { { 0, 0 },
+		    { 0, 2 },
+		    { 0, 6 },
+		    { 0, 1ull << 63 | 3 },
+		    { 0, 1ull << 62 | 3 },
+		    { 0, 1ull << 32 | 3 },
+		    { 0, 0x23 },
+		    { 0, 0x0b },
+		    { 1, 3 },
 		    { 0x80000000, 3 } };
 	unsigned faults = 0;
 
@@ -144,8 +150,8 @@ static bool size_true(uint64_t xcr0)
 		end--;
 	xsetbv(offered);
 	if (said != size_for(xcr0) || end > said || (xcr0 & ~3ull && end != said))
-		print("fpu: XCR0 %lx: CPUID says %u, %u by component, XSAVE writes %u\n", xcr0, said,
-		      size_for(xcr0), end);
+		print("fpu: XCR0 %lx: CPUID says %u, %u by component, XSAVE writes %u\n", xcr0,
+		      said, size_for(xcr0), end);
 	return said == size_for(xcr0) && end <= said && (!(xcr0 & ~3ull) || end == said);
 }
 
@@ -163,7 +169,8 @@ static void check_cpuid(void)
 		struct cpuid part = cpuid(0xd, i);
 
 		strangers += !(offered >> i & 1) && (part.eax || part.ebx || part.ecx || part.edx);
-		strangers += (offered >> i & 1) && (!part.eax || part.ebx < EXTENDED || part.ecx & 1);
+		strangers +=
+			(offered >> i & 1) && (!part.eax || part.ebx < EXTENDED || part.ecx & 1);
 	}
 	check(!strangers, "parts", "it describes the components that are offered, and no other");
 }
@@ -226,7 +233,8 @@ static unsigned differences(const struct area *a, const struct area *b)
 static void tick(void)
 {
 	lapic_write(LAPIC_LVT_TIMER, IRQ_TIMER);
-	lapic_write(LAPIC_TIMER_INITIAL, (uint32_t)((uint64_t)TICK_NS * clock_apic_khz() / 1000000));
+	lapic_write(LAPIC_TIMER_INITIAL,
+		    (uint32_t)((uint64_t)TICK_NS * clock_apic_khz() / 1000000));
 }
 
 /* One-shot, and armed again here: a slow test bed has time left for more than interrupts. */

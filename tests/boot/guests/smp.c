@@ -212,7 +212,8 @@ static void check_ring(void)
 		wanted[id] = RINGS;
 	smp_on_irq = pass_on;
 	smp_ipi(count > 1 ? 1 : 0, ICR_FIXED | ICR_ASSERT | IRQ_RING);
-	check(came(IRQ_RING, wanted), "ring", "an IPI is passed on from HLT to HLT, round and round");
+	check(came(IRQ_RING, wanted), "ring",
+	      "an IPI is passed on from HLT to HLT, round and round");
 	smp_on_irq = NULL;
 }
 
@@ -321,7 +322,8 @@ static void check_init(void)
 			clock_wait(rdtsc() + clock_us(100 * i));
 		good &= smp_start(id, i % 3 ? PAGE_A : PAGE_B);
 	}
-	check(good, "init-again", "INIT and SIPI at once, again and again, in whatever state it is");
+	check(good, "init-again",
+	      "INIT and SIPI at once, again and again, in whatever state it is");
 	smp_cpus[id].start_cs = PAGE_A << 8;
 	check(state_good(&smp_cpus[id]), "init-state", "its state is the same as the first time");
 }

@@ -33,10 +33,10 @@
 
 static char shown[SHOWN_BYTES];
 static size_t shown_bytes;
-static size_t room;             /* what the UART takes in one console_work() */
-static size_t taken;            /* of it */
+static size_t room;  /* what the UART takes in one console_work() */
+static size_t taken; /* of it */
 static const char *typed = "";
-static char received[400];      /* by the guest */
+static char received[400]; /* by the guest */
 static size_t received_bytes, guest_room;
 static char command[CONSOLE_EDIT];
 static unsigned commands;
@@ -327,10 +327,14 @@ static void typed_lines_are_edited(void **state)
 	static const struct {
 		const char *typed, *command;
 	} cases[] = {
-		{ "vm list\r", "vm list" },      { "port\n", "port" },
-		{ "vx\bm\x7fm list\r", "vm list" }, { "junk\x15stat\r", "stat" },
-		{ "\b\b\x7flog\r", "log" },      { "a\x1b[Ab\x1b[1;5Cc\x1bOPd\r", "abcd" },
-		{ "\r", "" },                    { "tab\there\x01\r", "tabhere" },
+		{ "vm list\r", "vm list" },
+		{ "port\n", "port" },
+		{ "vx\bm\x7fm list\r", "vm list" },
+		{ "junk\x15stat\r", "stat" },
+		{ "\b\b\x7flog\r", "log" },
+		{ "a\x1b[Ab\x1b[1;5Cc\x1bOPd\r", "abcd" },
+		{ "\r", "" },
+		{ "tab\there\x01\r", "tabhere" },
 	};
 	char echo[3 * CONSOLE_EDIT];
 

@@ -146,7 +146,8 @@ uint64_t port_counter_drops(const struct port *port, bool received)
 unsigned switch_fdb(const struct vswitch *sw, struct fdb_view *entries, unsigned room)
 {
 	for (unsigned i = 0; i < fdb_entries && i < room; i++)
-		entries[i] = (struct fdb_view){ { 2, 0, 0, 0, 0, (uint8_t)i }, &sw->port[0], 2999999 };
+		entries[i] =
+			(struct fdb_view){ { 2, 0, 0, 0, 0, (uint8_t)i }, &sw->port[0], 2999999 };
 	return fdb_entries < room ? fdb_entries : room;
 }
 
@@ -157,7 +158,9 @@ static int set_up(void **state)
 	config.vm_count = 2;
 	config.vms[0] = (struct config_vm){ .name = LONG_NAME, .cpus = 2, .memory_mib = 1u << 20 };
 	config.vms[1] = (struct config_vm){ .name = "bob", .cpus = 1, .memory_mib = 16 };
-	vm = (struct vm){ .config = &config.vms[0], .vcpu_count = 2, .vcpus = { &vcpu[0], &vcpu[1] } };
+	vm = (struct vm){ .config = &config.vms[0],
+			  .vcpu_count = 2,
+			  .vcpus = { &vcpu[0], &vcpu[1] } };
 	atomic_store(&vm.state, VM_RUNNING);
 	atomic_store(&vcpu[0].state, VCPU_BLOCKED);
 	atomic_store(&vcpu[1].state, VCPU_OFF);
@@ -201,7 +204,8 @@ static void answers_fit_and_name_things(void **state)
 		{ "port", "bob/net0                        52:54:00:00:ab:01         7 " },
 		{ "fdb", "switch lan\n" },
 		{ "stat bob/net0", "bob/net0: 1 port\n" },
-		{ "stat bob/net0", "\ntx_packets                                  7 packets  traffic\n" },
+		{ "stat bob/net0",
+		  "\ntx_packets                                  7 packets  traffic\n" },
 		{ "stat", "all: 2 ports\n" },
 		{ "stat", "\ntx_packets                                  6 packets  traffic\n" },
 		{ "set", "no policies to set" },
@@ -258,7 +262,7 @@ static void changes_reach_the_vm(void **state)
 		const char *verb;
 		enum vm_command command;
 	} cases[] = {
-		{ "start", VM_START }, { "stop", VM_STOP }, { "restart", VM_RESTART },
+		{ "start", VM_START }, { "stop", VM_STOP },	{ "restart", VM_RESTART },
 		{ "pause", VM_PAUSE }, { "resume", VM_RESUME },
 	};
 	char line[60], answer[60];
@@ -300,8 +304,8 @@ static void states_are_told(void **state)
 
 static void garbage_by_seed(void **state)
 {
-	static const char *const words[] = { "vm", "list", "stop", "stat", "log", "fdb", "help",
-					     "set", "port", "bob", "%s%n", "9", " ", "\x80" };
+	static const char *const words[] = { "vm",  "list", "stop", "stat", "log", "fdb", "help",
+					     "set", "port", "bob",  "%s%n", "9",   " ",	  "\x80" };
 	uint64_t x = 88172645463325252;
 	char line[110];
 

@@ -77,7 +77,9 @@ static void sums_are_zero(void **state)
 		assert_memory_equal(tables, "RSD PTR ", 8);
 		assert_int_equal(sum(tables, 20), 0);
 		assert_int_equal(sum(tables, 36), 0);
-		assert_int_equal(sum(at_gpa(get(tables + 24, 8)), get(at_gpa(get(tables + 24, 8)) + 4, 4)), 0);
+		assert_int_equal(
+			sum(at_gpa(get(tables + 24, 8)), get(at_gpa(get(tables + 24, 8)) + 4, 4)),
+			0);
 		for (unsigned i = 0; table_at(i); i++)
 			assert_int_equal(sum(table_at(i), get(table_at(i) + 4, 4)), 0);
 		dsdt = at_gpa(get(find("FACP") + 140, 8));
@@ -94,9 +96,9 @@ static void they_say_what_the_map_says(void **state)
 	build(2);
 	fadt = find("FACP");
 	assert_int_equal(fadt[8], 6);
-	assert_int_equal(get(fadt + 109, 2), 0x24);            /* no VGA, no CMOS clock */
-	assert_int_equal(get(fadt + 112, 4) >> 20 & 1, 1);     /* hardware-reduced */
-	assert_int_equal(get(fadt + 112, 4) >> 10 & 1, 1);     /* reset register */
+	assert_int_equal(get(fadt + 109, 2), 0x24);	   /* no VGA, no CMOS clock */
+	assert_int_equal(get(fadt + 112, 4) >> 20 & 1, 1); /* hardware-reduced */
+	assert_int_equal(get(fadt + 112, 4) >> 10 & 1, 1); /* reset register */
 	assert_int_equal(get(fadt + 120, 8), GUEST_RESET_PORT);
 	assert_int_equal(fadt[128], GUEST_RESET_VALUE);
 	assert_int_equal(get(fadt + 248, 8), GUEST_SLEEP_CONTROL);
@@ -104,7 +106,7 @@ static void they_say_what_the_map_says(void **state)
 	madt = find("APIC");
 	assert_int_equal(get(madt + 36, 4), GUEST_LAPIC_BASE);
 	assert_int_equal(get(madt + 40, 4), 0);
-	assert_int_equal(get(madt + 44, 8), 0x100000800ull);       /* type 0, ID 0, enabled */
+	assert_int_equal(get(madt + 44, 8), 0x100000800ull); /* type 0, ID 0, enabled */
 	assert_int_equal(get(madt + 52, 8), 0x101010800ull);
 	assert_int_equal(madt[60], 1);
 	assert_int_equal(get(madt + 64, 4), GUEST_IOAPIC_BASE);

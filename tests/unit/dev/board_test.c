@@ -48,9 +48,9 @@ static int setup(void **state)
 	sent = 0;
 	pci_function_init(&device, &(struct pci_identity){ .vendor = 0x1234 }, NULL);
 	pcie.device[3] = &device;
-	return ioapic_init(&ioapic, &fake_vm, &memory) || uart_init(&uart, &fake_vm, &ioapic, &io) ||
-	       rtc_init(&rtc, &io) || power_init(&power, &io) ||
-	       pci_ports_init(&pci_ports, &pcie, &io);
+	return ioapic_init(&ioapic, &fake_vm, &memory) ||
+	       uart_init(&uart, &fake_vm, &ioapic, &io) || rtc_init(&rtc, &io) ||
+	       power_init(&power, &io) || pci_ports_init(&pci_ports, &pcie, &io);
 }
 
 static void out(uint16_t port, unsigned bytes, uint64_t value)
@@ -235,7 +235,7 @@ static void uart_receives(void **state)
 	assert_int_equal(in(0x3fd) & 1, 0);
 	assert_int_equal(in(0x3fa), 0x01);
 	assert_int_equal(in(0x3f8), 'a'); /* nothing new */
-	out(0x3fa, 1, 0x81); /* FIFOs, level 8 */
+	out(0x3fa, 1, 0x81);		  /* FIFOs, level 8 */
 	for (unsigned i = 0; i < 16; i++) {
 		assert_int_equal(in(0x3fa) & 0x3f, i == 0 ? 1 : i < 8 ? 0x0c : 0x04);
 		assert_true(uart_receive(&uart, (char)('a' + i)));
@@ -277,9 +277,13 @@ static void rtc_tells_the_date(void **state)
 
 static void power_registers(void **state)
 {
-	static const struct { uint16_t port; uint8_t value; const char *end; } cases[] = {
+	static const struct {
+		uint16_t port;
+		uint8_t value;
+		const char *end;
+	} cases[] = {
 		{ GUEST_SLEEP_STATUS, 0x80, NULL },
-		{ GUEST_SLEEP_CONTROL, 5 << 2, NULL },        /* not enabled */
+		{ GUEST_SLEEP_CONTROL, 5 << 2, NULL },	      /* not enabled */
 		{ GUEST_SLEEP_CONTROL, 0x20 | 3 << 2, NULL }, /* not S5 */
 		{ GUEST_SLEEP_CONTROL, 0x34, END_OFF },
 		{ GUEST_RESET_PORT, 0, NULL },
@@ -325,7 +329,9 @@ static void configuration_ports(void **state)
 /* What a guest says of itself on its console decides how its power-off is reported. */
 static void console_markers(void **state)
 {
-	static const struct { const char *text, *end; } cases[] = {
+	static const struct {
+		const char *text, *end;
+	} cases[] = {
 		{ "hello\n", END_OFF },
 		{ "lasthop: end ok\n", END_OK },
 		{ "lasthop: end ok\r\n", END_OK },

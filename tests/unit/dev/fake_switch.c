@@ -29,8 +29,8 @@ static void insist(bool ok, const char *what)
 uint64_t switch_features(void)
 {
 	return VIRTIO_NET_F_MRG_RXBUF | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX |
-	       VIRTIO_F_VERSION_1 | VIRTIO_F_RING_PACKED |
-	       VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_TSO4;
+	       VIRTIO_F_VERSION_1 | VIRTIO_F_RING_PACKED | VIRTIO_NET_F_GUEST_CSUM |
+	       VIRTIO_NET_F_GUEST_TSO4;
 }
 
 struct vswitch *switch_create(const char *name)

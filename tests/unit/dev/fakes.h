@@ -20,21 +20,21 @@
 #define FAKE_RAM   (4u << 20)
 
 extern struct config_vm fake_config; /* name "vm" */
-extern struct vm fake_vm;            /* its RAM: FAKE_RAM bytes from 0, tables in the last 64 KiB */
+extern struct vm fake_vm;	     /* its RAM: FAKE_RAM bytes from 0, tables in the last 64 KiB */
 extern struct vcpu fake_vcpu[FAKE_VCPUS];
-extern struct cpu fake_cpu;          /* this_cpu() */
+extern struct cpu fake_cpu; /* this_cpu() */
 extern unsigned fake_kicks[FAKE_VCPUS];
 extern unsigned fake_signals[FAKE_VCPUS]; /* enum vcpu_signal */
-extern unsigned fake_sipi;           /* vector of the last signal */
-extern uint32_t fake_posted;         /* mailbox bits sent */
-#define FAKE_DATE 1767225600ull /* 2026-01-01 00:00:00 UTC, in seconds since 1970 */
+extern unsigned fake_sipi;		  /* vector of the last signal */
+extern uint32_t fake_posted;		  /* mailbox bits sent */
+#define FAKE_DATE 1767225600ull		  /* 2026-01-01 00:00:00 UTC, in seconds since 1970 */
 
-extern char fake_result[256];         /* last report_guest_result() */
-extern const char *fake_end;         /* of the last vm_end() */
-extern char fake_console[4096];      /* what the guest printed */
+extern char fake_result[256];	/* last report_guest_result() */
+extern const char *fake_end;	/* of the last vm_end() */
+extern char fake_console[4096]; /* what the guest printed */
 extern unsigned fake_log_lines;
-extern long fake_alloc_fail;         /* the n-th page_alloc() from now fails; negative: none */
-extern long fake_allocs;             /* not freed yet */
+extern long fake_alloc_fail; /* the n-th page_alloc() from now fails; negative: none */
+extern long fake_allocs;     /* not freed yet */
 
 /* All as at the start, with this many vCPUs, without platform. */
 void fake_reset(unsigned vcpus);

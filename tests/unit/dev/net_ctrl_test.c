@@ -11,8 +11,19 @@
 #include <cmocka.h>
 
 /* virtio 1.2, 4.1.4.3 */
-enum { DRV_SELECT = 8, DRV_FEATURES = 12, QUEUES = 18, STATUS = 20, Q_SELECT = 22, Q_SIZE = 24,
-       Q_ENABLE = 28, Q_DESC = 32, Q_DRIVER = 40, Q_DEVICE = 48, CONFIG = 0x2000 };
+enum {
+	DRV_SELECT = 8,
+	DRV_FEATURES = 12,
+	QUEUES = 18,
+	STATUS = 20,
+	Q_SELECT = 22,
+	Q_SIZE = 24,
+	Q_ENABLE = 28,
+	Q_DESC = 32,
+	Q_DRIVER = 40,
+	Q_DEVICE = 48,
+	CONFIG = 0x2000
+};
 enum { RING = 0x10000, DRIVER = 0x11000, DEVICE = 0x12000, DATA = 0x20000, SIZE = 16 };
 enum { NEXT = 1, WRITE = 2 };
 enum { RX, MAC, VLAN, ANNOUNCE, MQ, OFFLOADS };
@@ -52,7 +63,8 @@ static void *ram(uint64_t gpa)
 
 static uint64_t reg(uint64_t at, unsigned bytes, bool write, uint64_t value)
 {
-	assert_true(bus_access(&memory, &fake_vcpu[0], GUEST_BAR_WINDOW + at, bytes, write, &value));
+	assert_true(
+		bus_access(&memory, &fake_vcpu[0], GUEST_BAR_WINDOW + at, bytes, write, &value));
 	return value;
 }
 
@@ -135,8 +147,8 @@ static void put(const struct piece *p, unsigned count)
 			flags |= pos & VQ_WRAP ? 1u << 7 : 1u << 15;
 			memcpy(d + 12, &first, 2); /* any id will do */
 			memcpy(d + 14, &flags, 2);
-			pos = (pos & ~VQ_WRAP) + 1 == SIZE ? (uint16_t)(~pos & VQ_WRAP) :
-							      (uint16_t)(pos + 1);
+			pos = (pos & ~VQ_WRAP) + 1 == SIZE ? (uint16_t)(~pos & VQ_WRAP)
+							   : (uint16_t)(pos + 1);
 		} else {
 			uint16_t next = (uint16_t)(i + 1);
 
@@ -170,7 +182,7 @@ static unsigned command(unsigned class, unsigned number, const void *data, uint3
 			     { DATA + 0x1000, bytes, 0 },
 			     { DATA + 0x1000 - 1, 1, WRITE } };
 
-	head[0] = (uint8_t)class;
+	head[0] = (uint8_t) class;
 	head[1] = (uint8_t)number;
 	*answer = 0x77;
 	memcpy(ram(DATA + 0x1000), data, bytes);
@@ -197,7 +209,7 @@ static void modes(void)
 {
 	struct filter *f = &fake_port[0].filter;
 	const bool *flag[] = { &f->promisc, &f->allmulti, &f->alluni,
-			       &f->nomulti, &f->nouni,    &f->nobcast };
+			       &f->nomulti, &f->nouni,	  &f->nobcast };
 	uint8_t on = 1, off = 0;
 
 	assert_true(fake_port[0].filtered);
@@ -374,9 +386,9 @@ static void broken_chains(void **state)
 		struct piece p[4];
 		unsigned count;
 	} cases[] = {
-		{ { { DATA, 2, 0 } }, 1 },					  /* no answer */
-		{ { { DATA, 1, WRITE }, { DATA, 2, 0 } }, 2 },			  /* wrong order */
-		{ { { 0xffffffff000, 2, 0 }, { DATA, 1, WRITE } }, 2 },		  /* not RAM */
+		{ { { DATA, 2, 0 } }, 1 },				/* no answer */
+		{ { { DATA, 1, WRITE }, { DATA, 2, 0 } }, 2 },		/* wrong order */
+		{ { { 0xffffffff000, 2, 0 }, { DATA, 1, WRITE } }, 2 }, /* not RAM */
 		{ { { DATA, 2, 0 }, { DATA, 1, WRITE }, { DATA, 1, 0 } }, 3 },
 	};
 	struct piece many[SIZE];
@@ -432,8 +444,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(commands),	 T(a_reset_undoes_it), T(features_count),
-		T(wrap_around),	 T(broken_chains),     T(garbage_by_seed),
+		T(commands),	T(a_reset_undoes_it), T(features_count),
+		T(wrap_around), T(broken_chains),     T(garbage_by_seed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,7 +37,8 @@ static int setup(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		struct config_net *net = &fake_config.nets[i];
 
-		*net = (struct config_net){ .mac = { 2, 0, 0, 0, 0, (uint8_t)i }, .mtu = 1500,
+		*net = (struct config_net){ .mac = { 2, 0, 0, 0, 0, (uint8_t)i },
+					    .mtu = 1500,
 					    .queue_pairs = 1 + i };
 		snprintf(net->name, sizeof(net->name), "net%u", i);
 	}
@@ -152,8 +153,9 @@ static void random_accesses(void **state)
 	(void)state;
 	for (unsigned i = 0; i < fake_rounds(300000); i++) {
 		uint64_t r = fake_random(&seed), value = fake_random(&seed);
-		uint64_t base = (r & 3) == 0 ? GUEST_ECAM_BASE :
-				(r & 3) == 1 ? GUEST_BAR_WINDOW : 0xfec00000;
+		uint64_t base = (r & 3) == 0   ? GUEST_ECAM_BASE
+				: (r & 3) == 1 ? GUEST_BAR_WINDOW
+					       : 0xfec00000;
 		gpa_t at = { base + (r >> 8) % 0x10000 };
 
 		if (r & 4)

@@ -12,7 +12,7 @@
 
 #define MEMORY_BYTES 0x2000u
 #define PORT_BYTES   0x40u
-#define VECTORS      3u
+#define VECTORS	     3u
 
 static struct bus io, memory;
 static struct pcie pcie;
@@ -51,7 +51,9 @@ static void after_write(struct pci_function *f, struct vcpu *vcpu, unsigned at, 
 }
 
 static const struct pci_function_ops ops = { .after_write = after_write };
-static const struct pci_identity id = { .vendor = 0x1af4, .device = 0x1041, .class_code = 0x020000 };
+static const struct pci_identity id = { .vendor = 0x1af4,
+					.device = 0x1041,
+					.class_code = 0x020000 };
 
 static int setup(void **state)
 {
@@ -105,11 +107,11 @@ static void functions_are_found(void **state)
 	assert_int_equal(ecam(8, 0, 1), 0xf4);
 	assert_int_equal(ecam(8, 2, 2), 0x1041);
 	assert_int_equal(ecam(8, 0, 8), 0x0010000310411af4ull); /* status, command, IDs */
-	assert_int_equal(ecam(9, 0, 4), 0xffffffff);  /* no function 1 */
-	assert_int_equal(ecam(16, 0, 2), 0xffff);     /* no device 2 */
-	assert_int_equal(ecam(8, 0x100, 4), 0);       /* no extended capability */
+	assert_int_equal(ecam(9, 0, 4), 0xffffffff);		/* no function 1 */
+	assert_int_equal(ecam(16, 0, 2), 0xffff);		/* no device 2 */
+	assert_int_equal(ecam(8, 0x100, 4), 0);			/* no extended capability */
 	assert_int_equal(ecam(8, 0xff, 4), 0);
-	assert_int_equal(ecam(8, 0x3d, 1), 0);        /* no interrupt pin */
+	assert_int_equal(ecam(8, 0x3d, 1), 0); /* no interrupt pin */
 }
 
 static void identity_cannot_be_changed(void **state)
@@ -165,8 +167,12 @@ static void bars_move(void **state)
 
 static void bars_stay_in_their_windows(void **state)
 {
-	static const uint64_t outside[] = { 0, 0x100000, GUEST_BAR_WINDOW - MEMORY_BYTES,
-					    GUEST_BAR_END, GUEST_IOAPIC_BASE, 0xffffe000 };
+	static const uint64_t outside[] = { 0,
+					    0x100000,
+					    GUEST_BAR_WINDOW - MEMORY_BYTES,
+					    GUEST_BAR_END,
+					    GUEST_IOAPIC_BASE,
+					    0xffffe000 };
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(outside) / sizeof(outside[0]); i++) {

@@ -11,17 +11,32 @@
 
 #include <cmocka.h>
 
-#define F_MAC    (1ull << 5)
-#define COMMON   0x0000u
-#define ISR      0x1000u
-#define CONFIG   0x2000u
+#define F_MAC	    (1ull << 5)
+#define COMMON	    0x0000u
+#define ISR	    0x1000u
+#define CONFIG	    0x2000u
 #define NOTIFY_BASE (GUEST_IO_WINDOW)
-#define DEVFN    8u
+#define DEVFN	    8u
 
 /* virtio 1.2, 4.1.4.3, by its own offsets */
-enum { DEV_SELECT = 0, DEV_FEATURES = 4, DRV_SELECT = 8, DRV_FEATURES = 12, CONFIG_VECTOR = 16,
-       QUEUES = 18, STATUS = 20, Q_SELECT = 22, Q_SIZE = 24, Q_VECTOR = 26, Q_ENABLE = 28,
-       Q_NOTIFY = 30, Q_DESC = 32, Q_DRIVER = 40, Q_DEVICE = 48, Q_RESET = 58 };
+enum {
+	DEV_SELECT = 0,
+	DEV_FEATURES = 4,
+	DRV_SELECT = 8,
+	DRV_FEATURES = 12,
+	CONFIG_VECTOR = 16,
+	QUEUES = 18,
+	STATUS = 20,
+	Q_SELECT = 22,
+	Q_SIZE = 24,
+	Q_VECTOR = 26,
+	Q_ENABLE = 28,
+	Q_NOTIFY = 30,
+	Q_DESC = 32,
+	Q_DRIVER = 40,
+	Q_DEVICE = 48,
+	Q_RESET = 58
+};
 
 static struct bus io, memory;
 static struct pcie pcie;
@@ -169,8 +184,8 @@ static void the_state_after_reset(void **state)
 	assert_int_equal(rd(CONFIG_VECTOR, 2), 0xffff);
 	assert_int_equal(rd(Q_SIZE, 2), VIRTIO_QUEUE_SIZE);
 	assert_int_equal(rd(Q_ENABLE, 2), 0);
-	assert_int_equal(rd(DEV_FEATURES, 4), 1u << 1 | 1u << 2 | 1u << 3 | 1u << 5 | 1u << 7 | 1u << 15 | 0x9fu << 16 | 1u << 28 |
-						      1u << 29);
+	assert_int_equal(rd(DEV_FEATURES, 4), 1u << 1 | 1u << 2 | 1u << 3 | 1u << 5 | 1u << 7 |
+						      1u << 15 | 0x9fu << 16 | 1u << 28 | 1u << 29);
 	wr(DEV_SELECT, 4, 1);
 	assert_int_equal(rd(DEV_FEATURES, 4), 1 | 1u << 2);
 	wr(DEV_SELECT, 4, 2);
@@ -376,8 +391,21 @@ static void creation_fails_cleanly(void **state)
 /* One access of a driver that means no good; half of them with values that mean something. */
 static void mischief(uint64_t *seed)
 {
-	static const uint32_t telling[] = { 0, 1, 2, 3, 8, 11, 15, 256, 0x8000, 0xc000, 0xffff,
-					    0xfee00000, 0x10000, 0xffffffff, GUEST_BAR_WINDOW,
+	static const uint32_t telling[] = { 0,
+					    1,
+					    2,
+					    3,
+					    8,
+					    11,
+					    15,
+					    256,
+					    0x8000,
+					    0xc000,
+					    0xffff,
+					    0xfee00000,
+					    0x10000,
+					    0xffffffff,
+					    GUEST_BAR_WINDOW,
 					    GUEST_IO_WINDOW };
 	uint64_t r = fake_random(seed), at = fake_random(seed);
 	uint64_t value = r & 1 ? fake_random(seed) : telling[fake_random(seed) % 16];
@@ -390,8 +418,8 @@ static void mischief(uint64_t *seed)
 			   write, &value);
 		break;
 	case 1:
-		bus_access(&io, &fake_vcpu[0], NOTIFY_BASE + at % 0x200, bytes > 4 ? 4 : bytes, write,
-			   &value);
+		bus_access(&io, &fake_vcpu[0], NOTIFY_BASE + at % 0x200, bytes > 4 ? 4 : bytes,
+			   write, &value);
 		break;
 	case 2:
 		bus_access(&memory, &fake_vcpu[0], GUEST_BAR_WINDOW + at % 0x6000, bytes, write,
@@ -404,7 +432,8 @@ static void mischief(uint64_t *seed)
 		env_interrupt(net->port, at & 1);
 		break;
 	default:
-		bus_access(&memory, &fake_vcpu[0], GUEST_BAR_WINDOW + at % 64, bytes, write, &value);
+		bus_access(&memory, &fake_vcpu[0], GUEST_BAR_WINDOW + at % 64, bytes, write,
+			   &value);
 		break;
 	}
 }
@@ -450,11 +479,17 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(capabilities_are_complete), T(the_state_after_reset),
-		T(queues_run_from_driver_ok_to_reset), T(bad_negotiation_is_refused),
-		T(a_broken_queue_is_told), T(interrupts_go_where_the_driver_wants),
-		T(config_space_is_another_way_in), T(more_work_waits_its_turn),
-		T(ports_are_found_by_mac), T(creation_fails_cleanly), T(garbage_by_seed),
+		T(capabilities_are_complete),
+		T(the_state_after_reset),
+		T(queues_run_from_driver_ok_to_reset),
+		T(bad_negotiation_is_refused),
+		T(a_broken_queue_is_told),
+		T(interrupts_go_where_the_driver_wants),
+		T(config_space_is_another_way_in),
+		T(more_work_waits_its_turn),
+		T(ports_are_found_by_mac),
+		T(creation_fails_cleanly),
+		T(garbage_by_seed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,7 +16,7 @@ static uint64_t test_now;
 
 #include <cmocka.h>
 
-#define X2(reg) (MSR_X2APIC_FIRST + (reg))
+#define X2(reg)	     (MSR_X2APIC_FIRST + (reg))
 #define TICKS_PER_NS 3 /* of fakes.c's TSC */
 
 static unsigned eois;
@@ -88,7 +88,8 @@ static void reset_state(void **state)
 	(void)state;
 	vlapic_destroy(&fake_vcpu[1]);
 	assert_int_equal(vlapic_create(&fake_vcpu[1]), 0);
-	assert_int_equal(rd(0, MSR_APIC_BASE), 0xfee00d00); /* the boot processor's, in x2APIC mode */
+	assert_int_equal(rd(0, MSR_APIC_BASE),
+			 0xfee00d00); /* the boot processor's, in x2APIC mode */
 	assert_int_equal(rd(1, MSR_APIC_BASE), 0xfee00800);
 	assert_false(vlapic_msr_read(&fake_vcpu[1], X2(APIC_ID), &value)); /* not in xAPIC mode */
 	assert_int_equal(rd(0, X2(APIC_ID)), 0);
@@ -106,9 +107,9 @@ static void modes_change_as_the_manual_allows(void **state)
 	const uint64_t x2 = on | APIC_BASE_X2APIC;
 
 	(void)state;
-	assert_false(wr(0, MSR_APIC_BASE, on));                  /* x2APIC to xAPIC */
+	assert_false(wr(0, MSR_APIC_BASE, on));			   /* x2APIC to xAPIC */
 	assert_false(wr(0, MSR_APIC_BASE, x2 ^ APIC_BASE_ENABLE)); /* extended but not enabled */
-	assert_false(wr(0, MSR_APIC_BASE, x2 + 0x1000));         /* elsewhere */
+	assert_false(wr(0, MSR_APIC_BASE, x2 + 0x1000));	   /* elsewhere */
 	assert_false(wr(0, MSR_APIC_BASE, x2 | 1));
 	assert_false(wr(0, MSR_APIC_BASE, x2 | BIT(52)));
 	assert_true(wr(0, MSR_APIC_BASE, GUEST_LAPIC_BASE));
@@ -120,15 +121,33 @@ static void modes_change_as_the_manual_allows(void **state)
 
 static void reserved_things_fault(void **state)
 {
-	static const struct { uint32_t msr; uint64_t value; } bad[] = {
-		{ X2(APIC_ID), 1 }, { X2(APIC_VERSION), 0 }, { X2(APIC_TPR), 0x100 },
-		{ X2(APIC_PPR), 0 }, { X2(APIC_EOI), 1 }, { X2(APIC_LDR), 1 }, { X2(APIC_DFR), 0 },
-		{ X2(APIC_SVR), 0x11ff }, { X2(APIC_ISR), 0 }, { X2(APIC_IRR + 7), 0 },
-		{ X2(APIC_ESR), 1 }, { X2(APIC_ICR_HIGH), 0 }, { X2(APIC_ICR), BIT(12) },
-		{ X2(APIC_LVT_TIMER), 0x80000 }, { X2(APIC_LVT_ERROR), 0x100000000ull },
-		{ X2(APIC_INITIAL_COUNT), 0x100000000ull }, { X2(APIC_CURRENT_COUNT), 0 },
-		{ X2(APIC_DIVIDE), 4 }, { X2(APIC_SELF_IPI), 0x100 }, { X2(0x40), 0 }, { X2(0xff), 0 },
-		{ X2(0), 0 }, { X2(9), 0 },
+	static const struct {
+		uint32_t msr;
+		uint64_t value;
+	} bad[] = {
+		{ X2(APIC_ID), 1 },
+		{ X2(APIC_VERSION), 0 },
+		{ X2(APIC_TPR), 0x100 },
+		{ X2(APIC_PPR), 0 },
+		{ X2(APIC_EOI), 1 },
+		{ X2(APIC_LDR), 1 },
+		{ X2(APIC_DFR), 0 },
+		{ X2(APIC_SVR), 0x11ff },
+		{ X2(APIC_ISR), 0 },
+		{ X2(APIC_IRR + 7), 0 },
+		{ X2(APIC_ESR), 1 },
+		{ X2(APIC_ICR_HIGH), 0 },
+		{ X2(APIC_ICR), BIT(12) },
+		{ X2(APIC_LVT_TIMER), 0x80000 },
+		{ X2(APIC_LVT_ERROR), 0x100000000ull },
+		{ X2(APIC_INITIAL_COUNT), 0x100000000ull },
+		{ X2(APIC_CURRENT_COUNT), 0 },
+		{ X2(APIC_DIVIDE), 4 },
+		{ X2(APIC_SELF_IPI), 0x100 },
+		{ X2(0x40), 0 },
+		{ X2(0xff), 0 },
+		{ X2(0), 0 },
+		{ X2(9), 0 },
 	};
 	uint64_t value;
 
@@ -298,7 +317,8 @@ static void one_shot(void **state)
 	wr(0, X2(APIC_EOI), 0);
 	wr(0, X2(APIC_DIVIDE), 0); /* by 2 */
 	wr(0, X2(APIC_INITIAL_COUNT), 0xffffffff);
-	assert_int_equal(vlapic_next_timer(&fake_vcpu[0]), test_now + 2 * TICKS_PER_NS * 0xffffffffull);
+	assert_int_equal(vlapic_next_timer(&fake_vcpu[0]),
+			 test_now + 2 * TICKS_PER_NS * 0xffffffffull);
 	wr(0, X2(APIC_INITIAL_COUNT), 0);
 	assert_int_equal(vlapic_next_timer(&fake_vcpu[0]), TIMER_NEVER);
 }
@@ -377,10 +397,11 @@ static void tsc_deadline(void **state)
 
 static uint64_t page(unsigned offset, unsigned bytes, bool write, uint64_t value)
 {
-	struct bus_access access = {
-		.vcpu = &fake_vcpu[0], .offset = offset, .bytes = bytes, .write = write,
-		.value = value
-	};
+	struct bus_access access = { .vcpu = &fake_vcpu[0],
+				     .offset = offset,
+				     .bytes = bytes,
+				     .write = write,
+				     .value = value };
 
 	vlapic_page_access(NULL, &access);
 	return access.value;
@@ -455,12 +476,23 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(reset_state), T(modes_change_as_the_manual_allows), T(reserved_things_fault),
-		T(priorities_and_eoi), T(disabled_means_no_interrupts),
-		T(vectors_below_16_are_errors), T(ipis_find_their_targets),
-		T(vcpus_start_each_other), T(devices_start_no_vcpu), T(msis_are_routed),
-		T(level_triggered_tells_the_ioapic), T(one_shot), T(divide_values), T(periodic),
-		T(tsc_deadline), T(the_page_is_for_xapic_mode), T(garbage_by_seed),
+		T(reset_state),
+		T(modes_change_as_the_manual_allows),
+		T(reserved_things_fault),
+		T(priorities_and_eoi),
+		T(disabled_means_no_interrupts),
+		T(vectors_below_16_are_errors),
+		T(ipis_find_their_targets),
+		T(vcpus_start_each_other),
+		T(devices_start_no_vcpu),
+		T(msis_are_routed),
+		T(level_triggered_tells_the_ioapic),
+		T(one_shot),
+		T(divide_values),
+		T(periodic),
+		T(tsc_deadline),
+		T(the_page_is_for_xapic_mode),
+		T(garbage_by_seed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -172,8 +172,7 @@ static unsigned device_serve(uint32_t bytes)
 		entries++;
 	} while (flags & VQ_DESC_NEXT);
 	flags = first & VQ_WRAP ? 0x8080 : 0;
-	memory.ring[first & 0x7fff].word =
-		(uint64_t)flags << 48 | (word & 0xffff00000000) | bytes;
+	memory.ring[first & 0x7fff].word = (uint64_t)flags << 48 | (word & 0xffff00000000) | bytes;
 	return entries;
 }
 

@@ -76,10 +76,10 @@ static void queue_start(struct drv_queue *q)
 	const struct queue_setup setup = {
 		.size = q->size,
 		.desc = guest_gpa(g, q->packed ? q->ring : q->desc),
-		.driver = guest_gpa(g, q->packed ? (const void *)q->driver_event :
-						   (const void *)q->avail),
-		.device = guest_gpa(g, q->packed ? (const void *)q->device_event :
-						   (const void *)q->used),
+		.driver = guest_gpa(g, q->packed ? (const void *)q->driver_event
+						 : (const void *)q->avail),
+		.device = guest_gpa(g, q->packed ? (const void *)q->device_event
+						 : (const void *)q->used),
 		.features = q->features,
 	};
 	const char *why = NULL;
@@ -112,7 +112,8 @@ struct guest *guest_create(struct vswitch *sw, const struct guest_config *config
 		.owner = &g->env,
 	};
 
-	g->ram_bytes = 2 * slots * (slot_bytes(config) + DRV_TABLE * 16) + 2 * (size_t)size * 48 + (1u << 20);
+	g->ram_bytes = 2 * slots * (slot_bytes(config) + DRV_TABLE * 16) + 2 * (size_t)size * 48 +
+		       (1u << 20);
 	g->ram = calloc(1, g->ram_bytes);
 	g->mem.count = 1;
 	g->mem.extent[0] = (struct gmem_extent){ RAM_GPA, g->ram_bytes, g->ram };
@@ -214,8 +215,8 @@ static void put_packed(struct drv_queue *q, unsigned slot)
 	q->entries[slot] = 0;
 	for (; more; d++) {
 		uint16_t flags = (uint16_t)(d->flags | avail_flags(q->avail_idx));
-		uint64_t word = (uint64_t)flags << 48 | (uint64_t)(slot * q->per_slot) << 32 |
-				d->len;
+		uint64_t word =
+			(uint64_t)flags << 48 | (uint64_t)(slot * q->per_slot) << 32 | d->len;
 
 		q->ring[q->avail_idx & ~WRAP].addr = d->addr;
 		if (q->avail_idx == q->held)
@@ -249,8 +250,8 @@ static void put_chain(struct drv_queue *q, unsigned slot, uint32_t total, enum l
 
 	if (direct + (direct < n) > q->per_slot)
 		abort();
-	write_chain(q, slot, guest_gpa(q->guest, q->buf + (size_t)slot * q->slot_bytes), piece, n, direct,
-		    flags);
+	write_chain(q, slot, guest_gpa(q->guest, q->buf + (size_t)slot * q->slot_bytes), piece, n,
+		    direct, flags);
 	put_avail(q, slot);
 }
 
@@ -403,9 +404,9 @@ void drv_want_interrupt(struct drv_queue *q, bool want)
 {
 	if (q->packed)
 		atomic_store_explicit(q->driver_event,
-				      !want				     ? 1u << 16 :
-				      q->features & VIRTIO_F_EVENT_IDX ? 2u << 16 | q->seen :
-									     0,
+				      !want				 ? 1u << 16
+				      : q->features & VIRTIO_F_EVENT_IDX ? 2u << 16 | q->seen
+									 : 0,
 				      memory_order_seq_cst);
 	else if (q->features & VIRTIO_F_EVENT_IDX)
 		atomic_store_explicit(&q->avail[2 + q->size],

@@ -80,7 +80,10 @@ static void modes(void **state)
 		bool own, other, group, all;
 	} cases[] = {
 		{ { .mac = OWN }, true, false, false, true },
-		{ { .mac = OWN, .promisc = true, .nouni = true, .nobcast = true }, true, true, true,
+		{ { .mac = OWN, .promisc = true, .nouni = true, .nobcast = true },
+		  true,
+		  true,
+		  true,
 		  true },
 		{ { .mac = OWN, .alluni = true }, true, true, false, true },
 		{ { .mac = OWN, .allmulti = true }, true, false, true, true },
@@ -194,10 +197,10 @@ static uint32_t hash_of(const struct flow *f, bool back, unsigned bytes)
 
 	p.head[VNET_HDR_BYTES + 5] = (uint8_t)b;
 	p.head[VNET_HDR_BYTES + 11] = (uint8_t)a;
-	put16(p.head + VNET_HDR_BYTES + 12, f->tagged ? 0x8100 :
-					    f->version == 4 ? 0x0800 :
-					    f->version == 6 ? 0x86dd :
-							      0x88b5);
+	put16(p.head + VNET_HDR_BYTES + 12, f->tagged	      ? 0x8100
+					    : f->version == 4 ? 0x0800
+					    : f->version == 6 ? 0x86dd
+							      : 0x88b5);
 	put16(ip + 2, f->version == 4 ? 0x0800 : 0x86dd);
 	if (f->version == 4) {
 		ip[at] = (uint8_t)(0x45 + f->options);
@@ -224,10 +227,14 @@ static uint32_t hash_of(const struct flow *f, bool back, unsigned bytes)
 static void hash_is_symmetric(void **state)
 {
 	static const struct flow flows[] = {
-		{ 4, 1, 2, 6, 1000, 80, false, false, 0 },  { 4, 1, 2, 17, 1000, 80, false, false, 0 },
-		{ 4, 1, 2, 6, 1000, 80, true, false, 0 },   { 4, 1, 2, 6, 1000, 80, false, false, 10 },
-		{ 4, 1, 2, 1, 0, 0, false, false, 0 },	    { 6, 1, 2, 6, 1000, 80, false, false, 0 },
-		{ 6, 1, 2, 17, 1000, 80, true, false, 0 },  { 0, 1, 2, 0, 0, 0, false, false, 0 },
+		{ 4, 1, 2, 6, 1000, 80, false, false, 0 },
+		{ 4, 1, 2, 17, 1000, 80, false, false, 0 },
+		{ 4, 1, 2, 6, 1000, 80, true, false, 0 },
+		{ 4, 1, 2, 6, 1000, 80, false, false, 10 },
+		{ 4, 1, 2, 1, 0, 0, false, false, 0 },
+		{ 6, 1, 2, 6, 1000, 80, false, false, 0 },
+		{ 6, 1, 2, 17, 1000, 80, true, false, 0 },
+		{ 0, 1, 2, 0, 0, 0, false, false, 0 },
 	};
 
 	(void)state;
@@ -237,7 +244,8 @@ static void hash_is_symmetric(void **state)
 		assert_int_equal(hash_of(&f, false, 150), hash_of(&f, true, 150));
 		if (f.protocol == 6 || f.protocol == 17) {
 			f.sport++;
-			assert_int_not_equal(hash_of(&f, false, 150), hash_of(&flows[i], false, 150));
+			assert_int_not_equal(hash_of(&f, false, 150),
+					     hash_of(&flows[i], false, 150));
 			f.sport--;
 		}
 		f.dst++;
@@ -294,9 +302,11 @@ static void flows_are_spread(void **state)
  * goes to one of them, and all of what is for the second arrives. */
 static void by_the_second_queue(void **state)
 {
-	const struct port_config pc = {
-		.name = "two", .mtu = 1500, .queue_pairs = 2, .mem = &guest->mem, .owner = &guest->env
-	};
+	const struct port_config pc = { .name = "two",
+					.mtu = 1500,
+					.queue_pairs = 2,
+					.mem = &guest->mem,
+					.owner = &guest->env };
 	const struct queue_setup setup = { .size = guest->rx.size,
 					   .desc = guest_gpa(guest, guest->rx.desc),
 					   .driver = guest_gpa(guest, (void *)guest->rx.avail),
@@ -338,8 +348,12 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(modes),	       T(vlans),		T(counted),
-		T(tables_alternate),   T(hash_is_symmetric),	T(hash_of_odd_packets),
+		T(modes),
+		T(vlans),
+		T(counted),
+		T(tables_alternate),
+		T(hash_is_symmetric),
+		T(hash_of_odd_packets),
 		T(flows_are_spread),
 		T(by_the_second_queue),
 	};

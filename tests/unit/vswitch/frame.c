@@ -18,16 +18,11 @@ static void lengths(void **state)
 		uint32_t mtu;
 		enum verdict want;
 	} cases[] = {
-		{ 0, 1500, VERDICT_DROP_BAD_HEADER },
-		{ 11, 1500, VERDICT_DROP_BAD_HEADER },
-		{ 12, 1500, VERDICT_DROP_SHORT },
-		{ 25, 1500, VERDICT_DROP_SHORT },
-		{ 26, 1500, VERDICT_DELIVERED },
-		{ 12 + 1518, 1500, VERDICT_DELIVERED },
-		{ 12 + 1519, 1500, VERDICT_DROP_LONG },
-		{ 12 + 9018, 9000, VERDICT_DELIVERED },
-		{ 12 + 9019, 9000, VERDICT_DROP_LONG },
-		{ UINT64_MAX, 65535, VERDICT_DROP_LONG },
+		{ 0, 1500, VERDICT_DROP_BAD_HEADER },	{ 11, 1500, VERDICT_DROP_BAD_HEADER },
+		{ 12, 1500, VERDICT_DROP_SHORT },	{ 25, 1500, VERDICT_DROP_SHORT },
+		{ 26, 1500, VERDICT_DELIVERED },	{ 12 + 1518, 1500, VERDICT_DELIVERED },
+		{ 12 + 1519, 1500, VERDICT_DROP_LONG }, { 12 + 9018, 9000, VERDICT_DELIVERED },
+		{ 12 + 9019, 9000, VERDICT_DROP_LONG }, { UINT64_MAX, 65535, VERDICT_DROP_LONG },
 	};
 
 	(void)state;
@@ -43,7 +38,7 @@ static void headers(void **state)
 		uint8_t value;
 		enum verdict want;
 	} cases[] = {
-		{ 0, 0xff, VERDICT_DELIVERED },	       /* the virtio-net header: see gso.c */
+		{ 0, 0xff, VERDICT_DELIVERED }, /* the virtio-net header: see gso.c */
 		{ 1, 0xff, VERDICT_DELIVERED },
 		{ 12, 0xff, VERDICT_DELIVERED },       /* destination: a group */
 		{ 18, 0x53, VERDICT_DROP_BAD_SOURCE }, /* source: a group */

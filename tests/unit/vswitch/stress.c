@@ -114,7 +114,8 @@ static void write_entry(const struct guest *g, struct drv_queue *q)
 	else
 		d = (struct drv_desc){ guest_gpa(g, q->buf) + rng(64) * 64, 26 + rng(1000),
 				       (uint16_t)((rng(4) == 0 ? DESC_NEXT : 0) |
-						  (q == &g->rx ? DESC_WRITE : 0)), 0 };
+						  (q == &g->rx ? DESC_WRITE : 0)),
+				       0 };
 	if (rng(64) == 0)
 		flags = (uint16_t)rng(65536);
 	*entry = (struct drv_desc){ d.addr, d.len, (uint16_t)rng(q->size), d.flags | flags };
@@ -123,8 +124,8 @@ static void write_entry(const struct guest *g, struct drv_queue *q)
 	else if (rng(200) == 0)
 		q->avail_idx = (uint16_t)(rng(q->size) | rng(2) << 15);
 	else
-		q->avail_idx = next < q->size ? (uint16_t)(q->avail_idx + 1) :
-						(uint16_t)(~q->avail_idx & 0x8000);
+		q->avail_idx = next < q->size ? (uint16_t)(q->avail_idx + 1)
+					      : (uint16_t)(~q->avail_idx & 0x8000);
 }
 
 static void write_packed(const struct guest *g, struct drv_queue *q)

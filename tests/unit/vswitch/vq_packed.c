@@ -352,9 +352,9 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup(name, setup)
 	const struct CMUnitTest tests[] = {
-		T(setups),	  T(chain_table), T(indirect_needs_feature), T(longest_table),
-		T(stops_early),	  T(positions),	  T(used_entries),	     T(interrupts),
-		T(kicks),
+		T(setups),	  T(chain_table), T(indirect_needs_feature),
+		T(longest_table), T(stops_early), T(positions),
+		T(used_entries),  T(interrupts),  T(kicks),
 	};
 
 	return cmocka_run_group_tests_name("vswitch/vq_packed", tests, NULL, NULL);
