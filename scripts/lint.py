@@ -48,7 +48,6 @@ CPPCHECK_SUPPRESSED = [         # and why
     ("comparePointers", "linker symbols are addresses in one image"),
     ("nullPointerRedundantCheck", "takes panic() for a function that returns; clang-tidy does not"),
     ("zerodivcond", "the same"),
-    ("uninitvar:hv/core/lifecycle.c", "does not see that an array is filled in a loop"),
     ("arrayIndexOutOfBoundsCond:hv/core/emulate.c", "takes an enum for any number"),
 ]
 COMPILE = ["gcc", "-std=c17", "-ffreestanding", "-fsyntax-only", "-Wall", "-Wextra", "-Werror",
@@ -105,7 +104,7 @@ def headers():
         text = (ROOT / path).read_text()
         if "#pragma once" not in text:
             yield f"{path}: no #pragma once"
-        if path.startswith("hv/boot/"):
+        if path.startswith("hv/boot/") or path == "scripts/selftest.c":
             continue            # gnu-efi's include path: compiled by the build itself
         result = subprocess.run([*COMPILE, "-include", path, "/dev/null"], cwd=ROOT,
                                 capture_output=True, text=True)
@@ -148,7 +147,7 @@ def formatted():
 
 
 def flags_of(path):
-    if path.startswith("hv/boot/"):
+    if path.startswith("hv/boot/") or path == "scripts/selftest.c":
         return ["-fshort-wchar", "-DGNU_EFI_USE_MS_ABI", "-isystem", "/usr/include/efi",
                 "-isystem", "/usr/include/efi/x86_64"]
     return ["-Iguest"] if path.startswith("guest/") else []
