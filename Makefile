@@ -104,11 +104,11 @@ run: setup ## boot CONFIG=FILE or DEMO=NAME on ON=auto|kvm|tcg|bochs with CPUS=N
 
 test: setup ## all tests, 25 minutes at most
 	@$(MAKE) --no-print-directory -s -j2 all tests-built linux-guest
-	@scripts/stages quick
+	@scripts/stages
 
-soak: setup ## what takes longer: ONLY=linux|cycles|abuse|dataplane|fuzz for one part
+soak: setup ## what takes longer, resumable: ONLY=linux|dataplane|fuzz for one part, FRESH=1, SEED=N
 	@$(MAKE) --no-print-directory -s -j2 all tests-built linux-guest
-	@scripts/stages soak $(ONLY)
+	@B=$(B) scripts/soak $(if $(FRESH),--fresh) $(if $(SEED),--seed $(SEED)) $(ONLY)
 
 bench: setup ## measure the data plane alone, on this machine
 	@$(MAKE) --no-print-directory -s all $(B)/bench/native
