@@ -99,19 +99,19 @@ setup: ## install what is missing; make the Bochs test bed
 	@scripts/setup
 
 run: setup ## boot CONFIG=FILE or DEMO=NAME on ON=auto|kvm|tcg|bochs with CPUS=N and show the results
-	@$(MAKE) --no-print-directory -s all $(if $(findstring linux,$(CONFIG)),linux-guest)
+	@scripts/build all $(if $(findstring linux,$(CONFIG)),linux-guest)
 	@B=$(B) scripts/lasthop run --on $(ON) --cpus $(CPUS) $(if $(JSON),--json $(JSON)) $(CONFIG)
 
 test: setup ## all tests, 25 minutes at most
-	@$(MAKE) --no-print-directory -s -j2 all tests-built linux-guest
+	@scripts/build all tests-built linux-guest
 	@scripts/stages
 
 soak: setup ## what takes longer, resumable: ONLY=linux|dataplane|fuzz for one part, FRESH=1, SEED=N
-	@$(MAKE) --no-print-directory -s -j2 all tests-built linux-guest
+	@scripts/build all tests-built linux-guest
 	@B=$(B) scripts/soak $(if $(FRESH),--fresh) $(if $(SEED),--seed $(SEED)) $(ONLY)
 
 bench: setup ## measure the data plane alone, on this machine
-	@$(MAKE) --no-print-directory -s all $(B)/bench/native
+	@scripts/build $(B)/bench/native
 	@$(B)/bench/native
 
 verify: setup ## check the protocol models with spin
