@@ -58,6 +58,12 @@ struct config_parser {
  */
 void config_properties(struct config_parser *parser, int node, enum config_node type);
 
+/*
+ * Whether a file of that name, not empty, can lie on the disk beside those that are named already;
+ * else reports why not.
+ */
+bool config_good_file(struct config_parser *parser, const char *property, const char *name);
+
 /* Checks a kernel that is a Linux bzImage for one VM: its header, its size, the VM's memory. */
 struct bzimage;
 void config_check_bzimage(struct config_reporter *reporter, const struct config_vm *vm,

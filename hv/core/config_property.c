@@ -359,45 +359,15 @@ static void set_memory(struct config_parser *p, const struct value *v)
 	p->vm->memory_mib = cell(v, 0);
 }
 
-/* A file lies beside the config, on FAT: no folders, and only names that FAT can hold. */
-static bool good_file(struct config_parser *p, const char *property, const struct value *v)
-{
-	const char *name = (const char *)v->data;
-	uint32_t length = v->length - 1;
-
-	for (uint32_t i = 0; i < length; i++) {
-		if (name[i] == '/' || name[i] == '\\') {
-			config_fail(&p->reporter, property,
-				    "names a folder: the file lies beside the config, write its "
-				    "name only");
-			return false;
-		}
-		if ((unsigned char)name[i] > '~' || strchr("\"*:<>?|", name[i])) {
-			config_fail(&p->reporter, property,
-				    "holds a character that a FAT file name cannot have: rename "
-				    "the file");
-			return false;
-		}
-	}
-	if (name[0] == ' ' || name[length - 1] == ' ' || name[length - 1] == '.') {
-		config_fail(&p->reporter, property,
-			    "\"%s\" is no file name: it starts with a space or ends with a space "
-			    "or dot",
-			    name);
-		return false;
-	}
-	return true;
-}
-
 static void set_kernel(struct config_parser *p, const struct value *v)
 {
-	if (good_file(p, "kernel", v))
+	if (config_good_file(p, "kernel", (const char *)v->data))
 		memcpy(p->vm->kernel, v->data, v->length);
 }
 
 static void set_initrd(struct config_parser *p, const struct value *v)
 {
-	if (good_file(p, "initrd", v))
+	if (config_good_file(p, "initrd", (const char *)v->data))
 		memcpy(p->vm->initrd, v->data, v->length);
 }
 
