@@ -83,6 +83,8 @@ def follow(process, folder, fatal, timeout, on_event, on_wait, until):
     started = time.monotonic()
     path = folder / "e9.log"
     while not path.exists() and process.poll() is None:
+        if time.monotonic() - started > timeout:
+            return "timeout", stream
         time.sleep(POLL_SECONDS)
     if not path.exists():
         return "died", stream

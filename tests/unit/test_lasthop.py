@@ -233,9 +233,10 @@ class Configs(WithFolder):
         self.fake_checker({"node": "/vms/bob", "property": "kernel", "text": "bad"})
         path = self.write("demo.dts", SOURCE)
         status, out, _ = self.call("check", "--json", "-", path)
-        self.assertEqual((status, json.loads(out)), (1, {"file": str(path), "errors": [
-            {"file": str(path), "line": 11, "column": 55, "node": "/vms/bob",
-             "property": "kernel", "text": "bad"}]}))
+        self.assertEqual((status, json.loads(out)), (1, {
+            "schema": 1, "file": str(path), "errors": [
+                {"file": str(path), "line": 11, "column": 55, "node": "/vms/bob",
+                 "property": "kernel", "text": "bad"}]}))
 
     def test_syntax_errors_look_the_same(self):
         path = self.write("bad.dts", "/dts-v1/;\n/ { a = <1>\n b; };\n")
@@ -263,6 +264,13 @@ class Configs(WithFolder):
         self.write("build/host/lasthop-check", "#!/bin/sh\necho broken >&2\nexit 9\n")
         self.assertEqual(self.call("check", self.folder / "demo.dts")[0], 2)
 
+    def test_without_dtc_the_mend_is_said(self):
+        path = self.write("demo.dts", SOURCE)
+        with mock.patch.dict(os.environ, {"PATH": str(self.folder)}):
+            status, _, err = self.call("check", path)
+        self.assertEqual(status, 2)
+        self.assertRegex(err, r"^error: no dtc here: .*device-tree-compiler\n$")
+
 
 class Images(WithFolder):
     def test_what_is_in_the_image_comes_out_again(self):
@@ -287,6 +295,15 @@ class Images(WithFolder):
     def test_nothing_to_boot_is_said(self):
         with self.assertRaisesRegex(Failure, "call make first"):
             image.build(self.folder / "x.img", self.folder / "absent.efi", b"", {})
+
+    def test_only_a_file_is_overwritten(self):
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        efi = self.write("build/BOOTX64.EFI", "loader")
+        for node in (pipe, self.folder, Path("/dev/null")):
+            with self.assertRaisesRegex(Failure, "is no regular file: .* dd$"):
+                image.build(node, efi, b"", {})
+            self.assertTrue(node.exists())
 
     def test_names_that_leave_the_folder_are_not_copied(self):
         for name in ("", ".", "..", "../x", "a/b", "a\\b"):
@@ -332,6 +349,8 @@ class TestBeds(WithFolder):
             (self.folder / "e9.log").unlink(missing_ok=True)
             self.assertEqual(self.follow(script)[0], wanted, script)
         self.assertEqual(self.follow("echo > e9.log; exec sleep 60", timeout=0)[0], "timeout")
+        (self.folder / "e9.log").unlink()
+        self.assertEqual(self.follow("exec sleep 60", timeout=0)[0], "timeout")
 
 
 if __name__ == "__main__":
