@@ -17,7 +17,8 @@
  *   {"lasthop":1,"event":"result","vm":"bob","peer":"alice","test":"stream", then every member of
  *        struct bench_result by name, then of the window: "exits" (both VMs), "own_exits",
  *        "peer_exits", "notifications" (interrupts sent to both net devices), "copies" (packets
- *        copied, to either), "drops", "peer_wakeups" (blocked to runnable)}
+ *        copied, to either), "drops" (by both ports), "way_drops" (on the way from the peer to
+ *        the VM: its receiver's and the peer's sender's), "peer_wakeups" (blocked to runnable)}
  *   {"lasthop":1,"event":"guest-result","vm":"bob","text":"test=tcp …"}   told by the guest on its
  *        console (hv/core/marker.h); nobody has checked it
  *   {"lasthop":1,"event":"refused","reason":"…"}   the loader or core cannot start; nothing runs
@@ -32,7 +33,7 @@ struct bench_result;
 
 /* Counters of one measured window, both ends together unless named otherwise. */
 struct report_window {
-	uint64_t own_exits, peer_exits, notifications, copies, drops, peer_wakeups;
+	uint64_t own_exits, peer_exits, notifications, copies, drops, way_drops, peer_wakeups;
 };
 
 /* Of a VM since its start, all vCPUs together. */
