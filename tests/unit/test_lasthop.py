@@ -43,7 +43,8 @@ def stream(run, pair=0, **more):
     made = {"lasthop": 1, "event": "result", "vm": f"sink{pair}", "peer": f"source{pair}",
             "test": "stream", "frame_bytes": 1000, "run": run, "runs": 3, "nanoseconds": 1000,
             "packets": 2, "bytes": 2000, "sent": 2, "lost": 0, "reordered": 0, "corrupt": 0,
-            "sender_stalls": 1, "exits": 3, "notifications": 1, "copies": 2, "drops": 0}
+            "sender_stalls": 1, "exits": 3, "notifications": 1, "copies": 2, "drops": 0,
+            "way_drops": 0}
     return {**made, **more}
 
 
@@ -104,9 +105,12 @@ class Results(unittest.TestCase):
         self.assertEqual(entry["gbit_s"], {"min": 24.0, "median": 28.0, "max": 32.0})
 
     def test_lost_frames_are_errors_only_if_nobody_counted_the_drop(self):
-        entry = self.one(stream(1, lost=5, drops=5), stream(2, lost=2, drops=0, corrupt=1,
-                                                            reordered=4))["results"][0]
-        self.assertEqual([entry["drops"], entry["errors"]], [5, 7])
+        entry = self.one(stream(1, lost=5, drops=9, way_drops=5),
+                         stream(2, lost=2, corrupt=1, reordered=4))["results"][0]
+        self.assertEqual([entry["drops"], entry["errors"]], [9, 7])
+        # dropped, but elsewhere: that is not how they were lost
+        entry = self.one(stream(1, lost=5, drops=9, way_drops=2))["results"][0]
+        self.assertEqual(entry["errors"], 3)
 
     def test_nothing_received_is_no_division_by_zero(self):
         entry = self.one(stream(1, packets=0, bytes=0, nanoseconds=0))["results"][0]
@@ -117,10 +121,18 @@ class Results(unittest.TestCase):
                 "transactions": 10, "peer_exits": 20, "peer_wakeups": 5}
         entry = self.one({**told, "run": 1, "p50_ns": 1000, "p99_ns": 9000},
                          {**told, "run": 2, "p50_ns": 3000, "p99_ns": 9500},
-                         {**told, "run": 3, "p50_ns": 2000, "p99_ns": 1000})["results"][0]
+                         {**told, "run": 3, "p50_ns": 2000, "p99_ns": 1000, "drops": 1})["results"][0]
         self.assertEqual(entry, {
             "name": "rr", "path": "v2v", "frame_bytes": 64, "transactions": 30, "p50_us": 2.0,
-            "p99_us": 9.0, "receiver_exits_per_transaction": 2.0, "wakeups_per_transaction": 0.5})
+            "p99_us": 9.0, "receiver_exits_per_transaction": 2.0, "wakeups_per_transaction": 0.5,
+            "drops": 1, "errors": 0})
+
+    def test_a_request_without_a_good_answer_fails_the_run(self):
+        told = {"event": "result", "vm": "a", "peer": "b", "test": "rr", "frame_bytes": 64,
+                "transactions": 10, "run": 1, "lost": 2, "corrupt": 1, "drops": 3}
+        made = self.one(told)
+        self.assertEqual(made["results"][0]["errors"], 3)
+        self.assertTrue([said for said in results.complaints(made) if "rr 64 bytes: 3 " in said])
 
     def test_the_document_has_the_schema_and_no_more(self):
         made = self.one({"event": "boot", "backend": "vmx", "cpus": 2}, stream(1))
@@ -349,7 +361,7 @@ class TestBeds(WithFolder):
             (self.folder / "e9.log").unlink(missing_ok=True)
             self.assertEqual(self.follow(script)[0], wanted, script)
         self.assertEqual(self.follow("echo > e9.log; exec sleep 60", timeout=0)[0], "timeout")
-        (self.folder / "e9.log").unlink()
+        (self.folder / "e9.log").unlink(missing_ok=True)
         self.assertEqual(self.follow("exec sleep 60", timeout=0)[0], "timeout")
 
 
