@@ -204,6 +204,7 @@ static void forward_to_queue(struct vs_cpu *cpu, struct batch *b, struct port *t
 
 	take->segment = 0;
 	take->queue = queue;
+	take->spent = take->descs = 0;
 	while (set != 0) {
 		rx_reserve(to, b, set, take);
 		if (take->fault != VQ_OK)
