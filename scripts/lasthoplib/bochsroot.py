@@ -53,12 +53,17 @@ def mirror():
 def extract(root, packages):
     """unpacks packages of the suite, with all they depend on, into a fresh root"""
     shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
     mode = "root" if os.geteuid() == 0 else "unshare"
-    call("mmdebstrap", "--variant=extract", f"--mode={mode}",
-         "--aptopt=Acquire::Check-Valid-Until \"false\"",    # a mirror's Release can be old
-         "--aptopt=APT::Install-Recommends \"false\"",
-         f"--include={','.join(packages)}", SUITE, root, f"deb {mirror()} {SUITE} main",
-         what="Bochs from Debian " + SUITE)
+    # by way of a tar file: unpacked by the user, everything is the user's own
+    with tempfile.NamedTemporaryFile(suffix=".tar", dir=root.parent) as tar:
+        call("mmdebstrap", "--variant=extract", f"--mode={mode}",
+             "--aptopt=Acquire::Check-Valid-Until \"false\"",    # a mirror's Release can be old
+             "--aptopt=APT::Install-Recommends \"false\"",
+             f"--include={','.join(packages)}", SUITE, tar.name, f"deb {mirror()} {SUITE} main",
+             what="Bochs from Debian " + SUITE)
+        call("tar", "-xf", tar.name, "-C", root, "--no-same-owner", "--exclude=./dev/*",
+             what="unpacking Bochs")
     for name in ("bin", "sbin", "lib", "lib64"):
         if not (root / name).exists():
             (root / name).symlink_to(f"usr/{name}")

@@ -18,7 +18,7 @@ class Case:
     on: str                                  # test bed: bochs or tcg
     config: str | bytes                      # file below the source tree, source text, or a blob
     cpus: int = 4
-    limit: int = 240                         # seconds of the host, generous: ends a hung run
+    limit: int = 900                         # seconds of the host, generous: ends a hung run
     ended: str = "end"                       # how: end, until, panic, refused, died, timeout
     ends: dict | None = None                 # {VM: end}; None: "ok" for every VM of the config
     until: tuple = ()                        # the run ends when these VMs have ended

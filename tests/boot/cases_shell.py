@@ -115,7 +115,7 @@ def flood(line, check):
     line.wait(r"^flood 100: ")
     line.type(NEXT_CONSOLE * 3)
     line.wait(r"^\[log and shell: ")
-    line.wait_all(r"^echo\| flood \d+: ", r"\] vm sink1: ended: ok$", seconds=120)
+    line.wait_all(r"^echo\| flood \d+: ", r"\] vm sink1: ended: ok$", seconds=600)
     check(True, "the others measure in the flood")
     check(states(line)[0]["echo"] == "running", "the shell answers in the flood")
     done(line, check, "vm stop echo")
@@ -150,5 +150,5 @@ CASES_SHELL = [
     shell_case("life", [ECHO, *pair(tests=LONG)], life, {"echo": "stopped"}, results=MEASURED),
     shell_case("flood", [ECHO, *pair(tests=LONG)], flood, {"echo": "stopped"}, results=MEASURED),
     shell_case("cycles", [ECHO, Vm("cycled", "echo.elf")], cycles,
-               {"echo": "stopped", "cycled": "stopped"}, limit=120 + 2 * CYCLES),
+               {"echo": "stopped", "cycled": "stopped"}, limit=900 + 10 * CYCLES),
 ]

@@ -188,7 +188,8 @@ def boot_case(case, report):
     report.document = results.document(outcome.stream.events, bed, machine, config.vms,
                                        config.blob)
     judge(report, case, config, outcome)
-    if report.failed:
+    if report.failed:                           # what failed last, and what explains it below
+        report.lines.sort(key=lambda line: line.startswith("FAIL"))
         report.lines += ["  | " + line.strip() for line in outcome.words]
         report.lines += ["  | " + line for line in testbed.tail(outcome.serial_log, LAST_LINES)]
         report.lines.append(f"  the whole of it: {outcome.serial_log}")
