@@ -64,9 +64,13 @@ void switch_destroy(struct vswitch *sw);	 /* without ports */
 
 /* A port with its link up and no queue running; NULL: no memory or VS_MAX_PORTS reached. */
 struct port *port_create(struct vswitch *sw, const struct port_config *config);
-void port_destroy(struct port *port); /* stops its queues first, forgets it in the FDB */
+/* Stops its queues, forgets it in the FDB, takes it from the switch: its counters are final then.
+ * Only they and its name may be asked for afterwards. */
+void port_retire(struct port *port);
+void port_destroy(struct port *port); /* retires it first, if that was not done */
 void *port_owner(const struct port *port);
 const char *port_name(const struct port *port);
+const char *port_switch_name(const struct port *port);
 const uint8_t *port_mac(const struct port *port);
 
 /* One virtqueue as the driver set it up. */

@@ -110,6 +110,7 @@ struct port {
 	void *owner;
 	uint8_t mac[6];
 	char name[VS_NAME_BYTES];	       /* ... to here */
+	bool retired;			       /* control path */
 	struct queue *queue;		       /* constant array; see struct queue */
 	_Atomic(const struct filter *) filter; /* one of filters[], or NULL: no filter */
 	struct filter filters[2];	       /* the other one is port_set_filter()'s */

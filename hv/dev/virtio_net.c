@@ -13,6 +13,7 @@
 #include "hv/core/fail.h"
 #include "hv/core/log.h"
 #include "hv/core/pmm.h"
+#include "hv/core/report.h"
 #include "hv/core/vcpu.h"
 #include "hv/core/vm.h"
 #include "vswitch/env.h"
@@ -262,6 +263,15 @@ struct virtio_net *virtio_net_create(struct vm *vm, struct pcie *pcie,
 	return net;
 }
 
+static void report_counters(const struct port *port)
+{
+	uint64_t counters[STAT_COUNT];
+
+	for (unsigned id = 0; id < STAT_COUNT; id++)
+		counters[id] = port_counter(port, (enum stat_id)id);
+	report_port(port_name(port), port_switch_name(port), counters);
+}
+
 void virtio_net_destroy(struct virtio_net *net)
 {
 	struct switch_slot *slot = slot_of(net);
@@ -272,8 +282,10 @@ void virtio_net_destroy(struct virtio_net *net)
 		for (unsigned i = 0; i < 2 * net->config->queue_pairs; i++)
 			switch_work_cancel(&net->work[i]);
 		spin_lock(&slot->control);
-		port_destroy(net->port);
+		port_retire(net->port);
 		spin_unlock(&slot->control);
+		report_counters(net->port);
+		port_destroy(net->port);
 	}
 	page_free(net, sizeof(*net));
 }

@@ -19,6 +19,8 @@ struct port {
 	unsigned pairs;
 	uint64_t guest_offloads; /* set last */
 	unsigned starts, stops, kicks, services;
+	bool retired;
+	unsigned reports; /* of its counters */
 };
 
 extern struct port fake_port[FAKE_PORTS];
