@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Ties the guest's devices together (design, section 4): two buses, local APICs, I/O APIC, UART,
- * clock, power registers, PCIe with a virtio-net device per NIC, ACPI tables. No PIC, PIT, VGA or
+ * clock, power registers, PCIe with a virtio-net device per NIC and a virtio-rng, ACPI tables. No PIC, PIT, VGA or
  * PS/2: ports that nobody claims read all ones.
  */
 #include "hv/dev/pc.h"
@@ -96,6 +96,7 @@ static void pc_vm_destroy(struct vm *vm)
 		return;
 	for (unsigned i = 0; i < p->net_count; i++)
 		virtio_net_destroy(p->nets[i]);
+	virtio_rng_finish(&p->rng);
 	uart_finish(&p->uart);
 	vm->platform = NULL;
 	page_free(p, sizeof(*p));
@@ -112,6 +113,8 @@ static int pc_vm_create(struct vm *vm)
 	err = make_board(p, vm);
 	if (!err)
 		err = make_nets(p, vm);
+	if (!err)
+		err = virtio_rng_init(&p->rng, vm, &p->pcie);
 	if (!err)
 		err = make_tables(vm);
 	if (err)

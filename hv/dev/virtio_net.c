@@ -239,6 +239,7 @@ struct virtio_net *virtio_net_create(struct vm *vm, struct pcie *pcie,
 		.type = VIRTIO_ID_NET,
 		.class_code = CLASS_ETHERNET,
 		.queue_count = 2 * config->queue_pairs + 1,
+		.queue_size = VIRTIO_QUEUE_SIZE,
 		.features = switch_features() | VIRTIO_NET_F_MTU | VIRTIO_NET_F_MAC |
 			    VIRTIO_NET_F_STATUS | VIRTIO_F_VERSION_1 | NET_CTRL_FEATURES |
 			    (config->queue_pairs > 1 ? VIRTIO_NET_F_MQ : 0),

@@ -192,6 +192,7 @@ void virtio_pci_init(struct virtio_pci *v, const struct virtio_pci_setup *setup)
 	v->vm = setup->vm;
 	v->ops = setup->ops;
 	v->queue_count = setup->queue_count;
+	v->queue_size = setup->queue_size;
 	v->offered = setup->features;
 	v->registers = (struct bus_region){ .bytes = REGISTERS_BYTES,
 					    .widest = 4,
