@@ -18,8 +18,9 @@
  *        struct bench_result by name, then of the window: "exits" (both VMs), "own_exits",
  *        "peer_exits", "notifications" (interrupts sent to both net devices), "copies" (packets
  *        copied, to either), "drops", "peer_wakeups" (blocked to runnable)}
- *   {"lasthop":1,"event":"guest-result","vm":"bob","text":"test=tcp …"}   told by the guest on its
- *        console (hv/core/marker.h); nobody has checked it
+ *   {"lasthop":1,"event":"guest-result","vm":"bob","text":"test=tcp …","us":81000,"exits":120}
+ *        told by the guest on its console (hv/core/marker.h); nobody has checked the text. When: by
+ *        the machine's clock, and by its VM exits so far, those of all VMs
  *   {"lasthop":1,"event":"refused","reason":"…"}   the loader or core cannot start; nothing runs
  *   {"lasthop":1,"event":"panic","reason":"…"}     the hypervisor failed
  *   {"lasthop":1,"event":"end"}                    every VM is off
@@ -48,7 +49,7 @@ void report_vm_end(const char *vm, unsigned vcpus, const char *end, const char *
 void report_vm_reset(const char *vm, const char *reason);
 void report_result(const char *vm, const char *peer, const struct bench_result *result,
 		   const struct report_window *window);
-void report_guest_result(const char *vm, const char *text);
+void report_guest_result(const char *vm, const char *text, uint64_t us, uint64_t exits);
 void report_refused(const char *reason);
 void report_panic(const char *reason);
 void report_end(void);
