@@ -46,10 +46,10 @@ struct cpu {
 	struct list timers; /* [t] by deadline */
 	uint64_t armed_tsc; /* (o) what the local APIC's timer is set to */
 
-	uint64_t busy_tsc; /* (o) time spent with a vCPU */
-	uint64_t exits;	   /* (o) VM exits taken */
-	void *hvm_area;	   /* (o) of the backend: VMXON region, host save area */
-	void *arch;	   /* (c) GDT, TSS, IST stacks (hv/core/trap.c) */
+	uint64_t busy_tsc;	/* (o) time spent with a vCPU */
+	_Atomic uint64_t exits; /* (a) VM exits taken; only this CPU writes */
+	void *hvm_area;		/* (o) of the backend: VMXON region, host save area */
+	void *arch;		/* (c) GDT, TSS, IST stacks (hv/core/trap.c) */
 };
 
 extern struct cpu *cpus[MAX_CPUS]; /* (c) after smp_start() */

@@ -191,13 +191,15 @@ void report_port(const char *port, const char *switch_name, const uint64_t count
 	send(&j);
 }
 
-void report_guest_result(const char *vm, const char *text)
+void report_guest_result(const char *vm, const char *text, uint64_t us, uint64_t exits)
 {
 	struct json j;
 
 	begin(&j, "guest-result");
 	add_string(&j, "vm", vm);
 	add_string(&j, "text", text);
+	add_number(&j, "us", us);
+	add_number(&j, "exits", exits);
 	send(&j);
 }
 

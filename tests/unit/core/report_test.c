@@ -61,6 +61,10 @@ static void events_as_promised(void **state)
 			    "\"run_us\":250100,\"wakeups\":60,\"wake_us_max\":480,"
 			    "\"end\":\"ok\",\"reason\":\"\"}\n");
 	filled = 0;
+	report_guest_result("bob", "test=tcp us=5", 81000, 120);
+	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"guest-result\",\"vm\":\"bob\","
+				  "\"text\":\"test=tcp us=5\",\"us\":81000,\"exits\":120}\n");
+	filled = 0;
 	report_end();
 	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"end\"}\n");
 }
