@@ -55,12 +55,8 @@ void report_vm_end(const char *vm, unsigned vcpus, const char *end, const char *
 void report_vm_reset(const char *vm, const char *reason);
 void report_result(const char *vm, const char *peer, const struct bench_result *result,
 		   const struct report_window *window);
-<<<<<<< HEAD
 void report_port(const char *port, const char *switch_name, const uint64_t counters[STAT_COUNT]);
-void report_guest_result(const char *vm, const char *text);
-=======
 void report_guest_result(const char *vm, const char *text, uint64_t us, uint64_t exits);
->>>>>>> wt-linux
 void report_refused(const char *reason);
 void report_panic(const char *reason);
 void report_end(void);
