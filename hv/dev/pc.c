@@ -114,8 +114,6 @@ static int pc_vm_create(struct vm *vm)
 		err = make_nets(p, vm);
 	if (!err)
 		err = make_tables(vm);
-	if (err)
-		pc_vm_destroy(vm);
 	return err;
 }
 
