@@ -150,6 +150,7 @@ const struct platform_ops pc_platform = {
 	.switch_work = switch_work_run,
 	.port_by_mac = virtio_net_port_by_mac,
 	.vm_port = pc_vm_port,
+	.port_set_link = virtio_net_set_link,
 	.switches_create = virtio_net_switches,
 	.switch_at = virtio_net_switch,
 	.console_input = pc_console_input,
