@@ -2,6 +2,7 @@
 HOSTCC    := $(CC)
 SAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 UNIT_CC   := $(CC) -std=gnu17 -D_GNU_SOURCE -O1 -g $(WARN) $(INCLUDE)
+UNIT_SAN  := $(UNIT_CC) $(SAN)
 VMX       := hv/cpu/vmx
 SVM       := hv/cpu/svm
 
@@ -37,7 +38,7 @@ define unit_test
 UNIT_PROGRAMS += $(B)/unit/$(subst /,_,$1)_test
 $(B)/unit/$(subst /,_,$1)_test: tests/unit/$1_test.c $(call unit_links,$1)
 	$$(mkdir)
-	$(UNIT_CC) $(SAN) $$(DEPS) -MT $$@ tests/unit/$1_test.c $(call unit_links,$1) -lcmocka -lfdt -o $$@
+	$$(call compile,UNIT_SAN,tests/unit/$1_test.c $(call unit_links,$1),-lcmocka -lfdt)
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$t)))
 
