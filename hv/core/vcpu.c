@@ -286,9 +286,8 @@ static uint64_t deadline(struct vcpu *v)
 void vcpu_run(struct vcpu *v)
 {
 	struct cpu *cpu = this_cpu();
-	uint64_t start = rdtsc();
 
-	sched_begin(v, start);
+	sched_begin(v, rdtsc());
 	load(v);
 	sched_offer(); /* of the one unloaded: it may be in our queue, and could not move until now */
 	timer_cancel(&v->wake);
@@ -316,10 +315,9 @@ void vcpu_run(struct vcpu *v)
 		offer_interrupt(v);
 		hvm->enter(v, deadline(v), &exit);
 		atomic_store_explicit(&v->exits, v->exits + 1, memory_order_relaxed);
-		cpu->exits++;
+		atomic_store_explicit(&cpu->exits, cpu->exits + 1, memory_order_relaxed);
 		exit_handle(v, &exit);
 	}
-	cpu->busy_tsc += rdtsc() - start;
 }
 
 void vcpu_dump(struct vcpu *v)

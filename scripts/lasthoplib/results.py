@@ -9,7 +9,7 @@ import hashlib
 import statistics
 import subprocess
 
-from . import guest_results, paths
+from . import guest_results, paths, ports
 
 SCHEMA = 1
 STILL_RUNNING = "running"       # how a VM "ended" whose end we did not see
@@ -130,6 +130,7 @@ def document(events, bed, machine, vms, blob):
     told = groups(e for e in events if e["event"] == "result")
     made["results"] = [ENTRY[test](size, found) for (test, size), found in told.items()
                        if test in ENTRY] + guest_results.entries(events)
+    made["ports"] = ports.entries(events)
     return made
 
 
@@ -138,5 +139,7 @@ def complaints(made):
     said = [f"VM {vm['name']}: {vm['end']}" for vm in made["vms"] if vm["end"] != "ok"]
     if not made["vms"]:
         said.append("no VM was started")
+    if all(vm["end"] != STILL_RUNNING for vm in made["vms"]):
+        said += ports.unbalanced(made["ports"])
     return said + [f"{r['name']} {r['frame_bytes']} bytes: {r['errors']} frames lost, corrupt "
                    "or out of order" for r in made["results"] if r.get("errors")]

@@ -138,7 +138,7 @@ class Results(unittest.TestCase):
         made = self.one({"event": "boot", "backend": "vmx", "cpus": 2}, stream(1))
         self.assertEqual(list(made), [
             "schema", "commit", "config_sha256", "testbed", "emulator", "backend", "cpus",
-            "clock", "exit_cost", "vms", "results"])
+            "clock", "exit_cost", "vms", "results", "ports"])
         self.assertEqual(list(made["results"][0]), [
             "name", "path", "frame_bytes", "pairs", "runs", "seconds", "packets", "bytes",
             "sender_stalls", "gbit_s", "mpps", "exits_per_packet", "notifications_per_packet",
@@ -155,6 +155,30 @@ class Results(unittest.TestCase):
         self.assertEqual(results.complaints(made), [])
         made = self.one(end, {**end, "vm": "bob"}, stream(1, corrupt=1))
         self.assertEqual(len(results.complaints(made)), 1)
+
+    def test_ports_are_added_up_and_must_balance(self):
+        end = {"event": "vm-end", "vcpus": 1, "end": "ok", "reason": ""}
+        names = ("tx_packets", "tx_delivered", "tx_flooded", "tx_flood_copies", "tx_drop_receiver",
+                 "tx_drop_long", "gso_segments", "gso_segmented", "rx_packets", "rx_drop_no_buffer")
+
+        def told(name, **counters):
+            return {"event": "port", "port": name, "switch": "lan",
+                    "counters": dict.fromkeys(names, 0) | counters}
+        good = [{**end, "vm": "alice"}, {**end, "vm": "bob"},
+                told("alice/net0", tx_packets=1, tx_flooded=1, tx_flood_copies=1),
+                told("alice/net0", tx_packets=9, tx_delivered=5, tx_drop_receiver=3, tx_drop_long=1,
+                     gso_segments=4, gso_segmented=1),
+                told("bob/net0", rx_packets=9, rx_drop_no_buffer=3)]
+        made = self.one(*good)
+        self.assertEqual([p["name"] for p in made["ports"]], ["alice/net0", "bob/net0"])
+        self.assertEqual(made["ports"][0]["counters"]["tx_packets"], 10)
+        self.assertEqual(results.complaints(made), [])
+        for extra in (told("bob/net0", rx_packets=1), told("bob/net0", tx_packets=1)):
+            said = results.complaints(self.one(*good, extra))
+            self.assertEqual(len(said), 1, said)
+            self.assertIn("not accounted for", said[0])
+        self.assertEqual(results.complaints(self.one(*good[1:], told("bob/net0", rx_packets=1))),
+                         ["VM alice: running"])
 
     def test_the_table_shows_what_the_document_says(self):
         told = stream(1, drops=77)

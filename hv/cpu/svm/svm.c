@@ -13,6 +13,7 @@
 #include "hv/core/pmm.h"
 #include "hv/core/timer.h"
 #include "hv/cpu/detect.h"
+#include "hv/cpu/lapic.h"
 #include "hv/cpu/msr.h"
 #include "hv/cpu/svm/features.h"
 
@@ -274,6 +275,8 @@ static void svm_enter(struct vcpu *vcpu, uint64_t deadline_tsc, struct vmexit *e
 	if (!acceptable(v, exit))
 		return;
 	timer_interrupt_by(deadline_tsc);
+	if (svm_must_leave_at_once(v))
+		lapic_interrupt_self(VECTOR_IPI);
 	run_guest(v, cpu);
 	svm_exit(v, exit);
 }
