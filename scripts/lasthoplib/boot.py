@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """One boot of a disk image on a test bed, followed through its events to its end."""
+import re
 import shutil
 import subprocess
 import threading
@@ -10,8 +11,9 @@ from pathlib import Path
 from . import events, image, paths, serialline, testbed
 
 POLL_SECONDS = 0.05
-QUIET_SECONDS = 0.5             # a serial log that did not grow for so long is complete
-DRAIN_SECONDS = 5               # but we wait no longer than this for it
+LAST_WORDS = re.compile(rb"\] all VMs have ended.*\n")     # after the event "end" (lifecycle.c)
+QUIET_SECONDS = {"end": 10}     # a serial log that did not grow for so long is complete; else 2
+DRAIN_SECONDS = 60              # but we wait no longer than this for it
 
 
 @dataclass
@@ -46,15 +48,17 @@ class Outcome:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _drain(process, serial):
-    """lets the guest machine finish its last words"""
+def _drain(process, serial, ended):
+    """lets the machine finish its last words: the line is slower than the port of the events"""
     deadline = time.monotonic() + DRAIN_SECONDS
     size, since = -1, time.monotonic()
     while process.poll() is None and time.monotonic() < deadline:
         now = serial.stat().st_size if serial.exists() else 0
         if now != size:
             size, since = now, time.monotonic()
-        elif time.monotonic() - since > QUIET_SECONDS:
+            if ended == "end" and LAST_WORDS.search(serial.read_bytes()[-4096:]):
+                return
+        elif time.monotonic() - since > QUIET_SECONDS.get(ended, 2):
             return
         time.sleep(POLL_SECONDS)
 
@@ -140,7 +144,7 @@ def boot(bed, machine, dtb, images, timeout, efi=None, on_event=lambda e: None,
                                lambda: fatal() or (talker and talker.failed), timeout, on_event,
                                on_wait, until)
         if ended != "timeout":
-            _drain(process, folder / "serial.log")
+            _drain(process, folder / "serial.log", ended)
     except BaseException:
         _stop(process)
         shutil.rmtree(folder, ignore_errors=True)

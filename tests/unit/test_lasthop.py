@@ -378,6 +378,18 @@ class TestBeds(WithFolder):
             process.kill()
             process.wait()
 
+    def test_the_last_words_are_waited_for(self):
+        serial = self.write("serial.log", "first\n")
+        process = subprocess.Popen(["sh", "-c", "sleep 1; echo '] all VMs have ended, 5 MiB' >> serial.log; "
+                                    "exec sleep 60"], cwd=self.folder)
+        try:
+            boot._drain(process, serial, "end")
+            self.assertIn("ended, 5 MiB", serial.read_text())
+            self.assertIsNone(process.poll())
+        finally:
+            process.kill()
+            process.wait()
+
     def test_how_a_run_ends(self):
         end = """echo '{"lasthop":1,"event":"%s"}' >> e9.log; """
         for script, wanted in ((end % "end" + "exec sleep 60", "end"), (end % "panic", "panic"),
