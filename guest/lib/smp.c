@@ -13,7 +13,7 @@
 #include "guest/lib/trap.h"
 
 enum { MADT_ENTRIES = 44, MADT_LAPIC = 0, MADT_LAPIC_ID = 3, MADT_LAPIC_FLAGS = 4 };
-enum { TRAP_NMI = 2, START_MS = 5000 };
+enum { TRAP_NMI = 2, START_MS = 60000 };
 #define MSR_GS_BASE 0xc0000101u
 
 extern const char smp_trampoline[], smp_trampoline_end[];
