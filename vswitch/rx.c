@@ -320,7 +320,8 @@ static bool publish_done(struct port *to, struct queue *q, unsigned cpu, bool *p
 	return *published && vq_wants_interrupt(&q->vq, before, idx);
 }
 
-static void interrupt(struct port *to, unsigned queue, struct stat_slot *slot)
+/* true: the receiver was blocked. */
+static bool interrupt(struct port *to, unsigned queue, struct stat_slot *slot)
 {
 	enum stat_id id = STAT_interrupts_blocked; /* off: as if blocked */
 
@@ -337,6 +338,7 @@ static void interrupt(struct port *to, unsigned queue, struct stat_slot *slot)
 	}
 	stat_add(slot, id, 1);
 	env_interrupt(to, queue);
+	return id == STAT_interrupts_blocked;
 }
 
 static void count_offloads(struct stat_slot *slot, const struct rx_take *take)
@@ -347,8 +349,7 @@ static void count_offloads(struct stat_slot *slot, const struct rx_take *take)
 	stat_add(slot, STAT_csum_software, take->csum_software);
 }
 
-void rx_complete(struct port *to, const struct batch *b, const struct rx_take *take,
-		 struct vs_cpu *cpu)
+void rx_complete(struct port *to, struct batch *b, const struct rx_take *take, struct vs_cpu *cpu)
 {
 	struct queue *q = &to->queue[take->queue];
 	struct reservation *r = &q->resv[take->resv % RX_RESERVATIONS];
@@ -372,7 +373,7 @@ void rx_complete(struct port *to, const struct batch *b, const struct rx_take *t
 	wanted = publish_done(to, q, cpu->cpu, &published);
 	spin_unlock(&q->publish);
 	if (wanted)
-		interrupt(to, take->queue, slot);
+		b->woke |= interrupt(to, take->queue, slot);
 	else if (published)
 		stat_add(slot, STAT_interrupts_saved, 1);
 }

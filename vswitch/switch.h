@@ -115,6 +115,13 @@ unsigned port_kick(struct port *port, unsigned queue, unsigned quota);
  */
 unsigned port_service(struct port *port, unsigned queue, unsigned quota);
 
+/*
+ * The guest may have put packets without a kick (policy batching): takes them, from each of the
+ * port's queues of which that is so. Whoever answered env_will_flush() with true calls it. late: the
+ * time is up, or the guest's CPU goes away; what was not used of the trust is withdrawn.
+ */
+void port_flush(struct port *port, bool late);
+
 /* Forwards one frame held by the hypervisor itself (tests, later ARP and the like): from `port` as
  * if its guest had sent it; data without virtio-net header. The verdict is what became of it. */
 enum verdict port_inject(struct port *port, const void *frame, size_t bytes);

@@ -94,6 +94,7 @@ struct vq_chain {
 	unsigned descs;	   /* read: what the walk has cost */
 	uint64_t bytes;	   /* of these pieces */
 	bool whole;	   /* the pieces are all of the chain */
+	bool indirect;	   /* in a table of its own, or part of it */
 	uint16_t id;	   /* for vq_put_used() */
 	uint16_t slots;	   /* entries of the ring that it takes; 0: no chain is available */
 };

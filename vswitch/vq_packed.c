@@ -105,6 +105,7 @@ static enum vq_fault take_table(struct walk *w, const struct packed_desc *d, str
 	const uint8_t *table;
 	uint32_t entries = d->len / DESC_BYTES;
 
+	out->indirect = true;
 	if (!w->vq->indirect)
 		return VQ_BAD_INDIRECT_OFF;
 	if (d->flags & DESC_F_NEXT)

@@ -145,6 +145,7 @@ enum vq_fault vq_read_chain(const struct vq *vq, uint16_t head, enum vq_dir dir,
 			return VQ_BAD_LONG;
 		if (d.flags & DESC_F_INDIRECT) {
 			/* its WRITE flag says nothing: 2.7.5.3.2 */
+			out->indirect = true;
 			fault = enter_indirect(vq, &d, &w);
 			if (fault != VQ_OK)
 				return fault;

@@ -193,6 +193,17 @@ void env_more_work(struct port *port, unsigned queue)
 	switch_work_queue(&net->work[queue]);
 }
 
+bool env_will_flush(struct port *port)
+{
+	struct virtio_net *net = port_owner(port);
+	struct vcpu *vcpu = this_cpu()->current;
+
+	if (!vcpu || vcpu->vm != net->virtio.vm || vcpu->leaving)
+		return false;
+	vcpu->flush_tsc = rdtsc() + tsc_from_us(policy_get(POLICY_poll_us));
+	return true;
+}
+
 static void list_add(struct virtio_net *net)
 {
 	spin_lock(&all_lock);

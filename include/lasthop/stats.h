@@ -46,7 +46,12 @@
 	X(gso_segments, packets, traffic, "(rx) packets they became, those dropped included")      \
 	X(csum_software, packets, traffic, "(rx) checksums made in software for this receiver")    \
 	X(kicks, events, traffic, "driver notifications received (each is a VM exit)")             \
+	X(kicks_saved, events, traffic, "times that packets were found without a kick")            \
 	X(batches, events, traffic, "transmit batches that were not empty")                        \
+	X(batches_1, events, traffic, "of them, with one packet")                                  \
+	X(batches_2_7, events, traffic, "of them, with 2 to 7 packets")                            \
+	X(batches_8_31, events, traffic, "of them, with 8 to 31 packets")                          \
+	X(batches_32_64, events, traffic, "of them, with 32 to 64 packets")                        \
 	X(interrupts_blocked, events, traffic, "receive interrupts to a blocked vCPU")             \
 	X(interrupts_runnable, events, traffic, "receive interrupts to a runnable vCPU")           \
 	X(interrupts_running, events, traffic, "receive interrupts to a running vCPU")             \

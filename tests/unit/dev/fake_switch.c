@@ -77,6 +77,12 @@ void port_destroy(struct port *port)
 	port->used = false;
 }
 
+void port_flush(struct port *port, bool late)
+{
+	insist(port->used, "a port that is gone");
+	port->flushes += late;
+}
+
 void report_port(const char *port, const char *switch_name, const uint64_t counters[STAT_COUNT])
 {
 	(void)switch_name;

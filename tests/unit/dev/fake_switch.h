@@ -21,6 +21,7 @@ struct port {
 	unsigned starts, stops, kicks, services;
 	bool retired;
 	unsigned reports; /* of its counters */
+	unsigned flushes; /* late ones */
 };
 
 extern struct port fake_port[FAKE_PORTS];
