@@ -11,6 +11,10 @@
  * promised that, or leaves, arms for the next packet. The lag doubles with every batch that reaches it,
  * and is 1 again for a receiver that was asleep: it needs each packet at once.
  * Model: tests/model/lag.pml.
+ *
+ * Offload: a queue that is kicked often is handed to an idle CPU, which polls it. While it does, nobody
+ * asks for kicks; when it stops, it takes the mark away and serves the queue once more, and that asks.
+ * Model: tests/model/poll.pml.
  */
 #include "vswitch/switch_impl.h"
 
@@ -211,6 +215,9 @@ static bool arm_if_empty(struct port *port, struct queue *q)
 
 	if (vq_has(&q->vq, q->next))
 		return false;
+	/* partner: port_poll_end(), which serves the queue after taking the mark away */
+	if (atomic_load_explicit(&q->polled, memory_order_seq_cst))
+		return true;
 	after = kick_after(port, q);
 	atomic_store_explicit(&q->lazy, after > 1, memory_order_relaxed);
 	vq_arm_kick(&q->vq, vq_advance(&q->vq, q->next, after - 1));
@@ -256,7 +263,7 @@ static unsigned service(struct port *port, unsigned queue, unsigned quota, bool 
 	bool idle = true;
 
 	if (atomic_fetch_or_explicit(&q->service, SERVICE_BUSY | SERVICE_AGAIN,
-				     memory_order_acq_rel) &
+				     memory_order_seq_cst) &
 	    SERVICE_BUSY)
 		return 0;
 	q->late = late;
@@ -270,8 +277,10 @@ static unsigned service(struct port *port, unsigned queue, unsigned quota, bool 
 								    memory_order_acquire))
 			return taken;
 	}
-	atomic_store_explicit(&q->service, 0, memory_order_release);
-	env_more_work(port, queue);
+	/* partner: port_poll_end(), which takes the mark away, then tries to serve */
+	atomic_store_explicit(&q->service, 0, memory_order_seq_cst);
+	if (!atomic_load_explicit(&q->polled, memory_order_seq_cst))
+		env_more_work(port, queue);
 	return taken;
 }
 
@@ -290,10 +299,49 @@ void port_flush(struct port *port, bool late)
 			stat_add(stats_slot(port, env_cpu()), STAT_kicks_saved, 1);
 }
 
+bool port_poll_begin(struct port *port, unsigned queue)
+{
+	struct queue *q = &port->queue[queue];
+
+	return !atomic_exchange_explicit(&q->polled, true, memory_order_seq_cst);
+}
+
+unsigned port_poll(struct port *port, unsigned queue)
+{
+	unsigned taken = service(port, queue, VS_BATCH, false);
+	struct stat_slot *slot = stats_slot(port, env_cpu());
+
+	stat_add(slot, taken > 0 ? STAT_batches_offloaded : STAT_polls_empty, 1);
+	stat_add(slot, STAT_kicks_saved, taken > 0);
+	return taken;
+}
+
+void port_poll_end(struct port *port, unsigned queue)
+{
+	atomic_store_explicit(&port->queue[queue].polled, false, memory_order_seq_cst);
+	service(port, queue, VS_BATCH, true);
+}
+
+/* Does the driver kick so often that somebody might as well stay? */
+static bool is_busy(struct queue *q)
+{
+	uint64_t now = env_now_us();
+	uint64_t last = atomic_exchange_explicit(&q->kicked_us, now, memory_order_relaxed);
+
+	return now - last <= 2 * (uint64_t)policy_get(POLICY_poll_us);
+}
+
 unsigned port_kick(struct port *port, unsigned queue, unsigned quota)
 {
+	struct stat_slot *slot = stats_slot(port, env_cpu());
+	unsigned taken;
+
 	if (queue >= port->queues)
 		return 0;
-	stat_add(stats_slot(port, env_cpu()), STAT_kicks, 1);
-	return port_service(port, queue, quota);
+	stat_add(slot, STAT_kicks, 1);
+	taken = port_service(port, queue, quota);
+	if (queue % 2 == 1 && is_busy(&port->queue[queue]) && policy_get(POLICY_offload) &&
+	    env_offload(port, queue))
+		stat_add(slot, STAT_offloads, 1);
+	return taken;
 }

@@ -5,22 +5,29 @@
  */
 #include "hv/dev/switch_env.h"
 
+#include "hv/core/nearest.h"
 #include "hv/core/percpu.h"
 #include "hv/core/pmm.h"
 #include "hv/core/timer.h"
 #include "hv/cpu/x86.h"
 #include "vswitch/env.h"
+#include "vswitch/policy.h"
 #include "vswitch/switch.h"
 
 #define SLICE_QUEUES 4u /* served in one call of switch_work_run(), a batch each */
+#define POLL_QUEUES  4u /* polled by one CPU at a time */
 
 _Static_assert(MAX_CPUS <= VS_MAX_CPUS, "the switch knows all CPUs");
 
 static struct work_list {
 	struct spinlock lock;
-	bool ready;	  /* under lock */
-	struct list head; /* under lock */
+	bool ready;		/* under lock */
+	struct list head;	/* under lock */
+	_Atomic uint32_t polls; /* queues that the CPU polls, or is about to */
 } lists[MAX_CPUS];
+
+static struct cache_levels caches;
+static _Atomic bool caches_known;
 
 unsigned env_cpus(void)
 {
@@ -68,19 +75,62 @@ static struct work_list *lock_list(unsigned cpu)
 	return list;
 }
 
-void switch_work_queue(struct switch_work *work)
+/* Into the CPU's list, unless it is in one. */
+static bool enlist(struct switch_work *work, struct cpu *cpu, bool poll)
 {
-	struct cpu *cpu = this_cpu();
 	struct work_list *list;
 	uint32_t none = 0;
 
 	if (atomic_load(&work->cancelled) ||
 	    !atomic_compare_exchange_strong(&work->home, &none, cpu->index + 1))
-		return;
+		return false;
 	list = lock_list(cpu->index);
+	work->poll = poll;
 	list_insert_before(&list->head, &work->node);
 	spin_unlock(&list->lock);
 	cpu_post(cpu, MB_SWITCH_WORK);
+	return true;
+}
+
+void switch_work_queue(struct switch_work *work)
+{
+	enlist(work, this_cpu(), false);
+}
+
+/* The CPU that is to poll for this one: it idles, and nobody waits for it. */
+static struct cpu *find_helper(void)
+{
+	struct helper helpers[MAX_CPUS];
+	struct cpu *which[MAX_CPUS], *self = this_cpu();
+	unsigned count = 0;
+	int best;
+
+	if (!atomic_load_explicit(&caches_known, memory_order_acquire)) {
+		cache_levels_read(&caches); /* alike on all CPUs, so twice does no harm */
+		atomic_store_explicit(&caches_known, true, memory_order_release);
+	}
+	for (unsigned i = 1; i < cpu_count; i++) {
+		struct cpu *cpu = cpus[(self->index + i) % cpu_count];
+
+		if (!atomic_load(&cpu->idle) || atomic_load(&cpu->runq_length) > 0 ||
+		    atomic_load(&lists[cpu->index].polls) >= POLL_QUEUES)
+			continue;
+		which[count] = cpu;
+		helpers[count].apic_id = cpu->apic_id;
+		helpers[count++].queues = atomic_load(&lists[cpu->index].polls);
+	}
+	best = nearest_helper(&caches, self->apic_id, helpers, count);
+	return best < 0 ? NULL : which[best];
+}
+
+bool switch_work_offer(struct switch_work *work)
+{
+	struct cpu *cpu;
+
+	if (atomic_load(&work->home) || atomic_load(&work->busy))
+		return false;
+	cpu = find_helper();
+	return cpu && enlist(work, cpu, true);
 }
 
 /* Takes it out of the list of a CPU, if it is there already. */
@@ -113,7 +163,7 @@ void switch_work_cancel(struct switch_work *work)
 }
 
 /* The first of this CPU's list, marked as busy; NULL: it is empty. */
-static struct switch_work *take(unsigned cpu)
+static struct switch_work *take(unsigned cpu, bool *poll)
 {
 	struct work_list *list = lock_list(cpu);
 	struct switch_work *work = NULL;
@@ -121,6 +171,7 @@ static struct switch_work *take(unsigned cpu)
 	if (!list_empty(&list->head)) {
 		work = container_of(list->head.next, struct switch_work, node);
 		list_remove(&work->node);
+		*poll = work->poll;
 		atomic_fetch_add(&work->busy, 1);
 		atomic_store(&work->home, 0); /* after busy: partner: switch_work_cancel() */
 	}
@@ -128,17 +179,60 @@ static struct switch_work *take(unsigned cpu)
 	return work;
 }
 
+/* Nothing else to do here: no mail, no timer that is over, nobody to run. */
+static bool at_leisure(const struct cpu *self)
+{
+	return !self->current && atomic_load(&self->idle) && atomic_load(&self->runq_length) == 0 &&
+	       atomic_load(&self->mailbox) == 0 && rdtsc() < self->armed_tsc;
+}
+
+/* Looks at the queues in turn until each was empty for poll_us, or this CPU has something else to do;
+ * they ask for kicks again then. Those that still had packets are busy: they are taken up again. */
+static void poll_queues(struct switch_work **works, unsigned count)
+{
+	struct cpu *self = this_cpu();
+	uint64_t patience =
+		policy_get(POLICY_polling) ? tsc_from_us(policy_get(POLICY_poll_us)) : 0;
+	uint64_t last = rdtsc();
+	bool wanted = true;
+
+	for (unsigned i = 0; i < count; i++)
+		port_poll_begin(works[i]->port, works[i]->queue);
+	while (wanted && at_leisure(self)) {
+		for (unsigned i = 0; i < count && wanted; i++) {
+			if (port_poll(works[i]->port, works[i]->queue) > 0)
+				last = rdtsc();
+			wanted = !atomic_load(&works[i]->cancelled) &&
+				 atomic_load(&self->mailbox) == 0;
+		}
+		wanted = wanted && policy_get(POLICY_offload) && rdtsc() - last < patience;
+		__builtin_ia32_pause();
+	}
+	for (unsigned i = 0; i < count; i++)
+		port_poll_end(works[i]->port, works[i]->queue);
+}
+
 bool switch_work_run(void)
 {
-	unsigned cpu = this_cpu()->index;
-	struct switch_work *work;
+	unsigned cpu = this_cpu()->index, polled = 0;
+	struct switch_work *work, *works[POLL_QUEUES];
 	struct work_list *list;
-	bool more;
+	bool more, poll;
 
-	for (unsigned i = 0; i < SLICE_QUEUES && (work = take(cpu)) != NULL; i++) {
+	for (unsigned i = 0; i < SLICE_QUEUES && (work = take(cpu, &poll)) != NULL; i++) {
+		if (poll && policy_get(POLICY_offload)) {
+			works[polled++] = work;
+			continue;
+		}
 		port_service(work->port, work->queue, VS_BATCH);
 		atomic_fetch_sub(&work->busy, 1);
 	}
+	atomic_store(&lists[cpu].polls, polled);
+	if (polled > 0)
+		poll_queues(works, polled);
+	atomic_store(&lists[cpu].polls, 0);
+	for (unsigned i = 0; i < polled; i++)
+		atomic_fetch_sub(&works[i]->busy, 1);
 	list = lock_list(cpu);
 	more = !list_empty(&list->head);
 	spin_unlock(&list->lock);

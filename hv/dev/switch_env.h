@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Transmit queues that have more work than one service may do: a list per CPU, served a slice at a
- * time from the run loop (MB_SWITCH_WORK).
+ * time from the run loop (MB_SWITCH_WORK). And busy ones that are handed to an idle CPU, which polls
+ * them while it has nothing else to do.
  */
 #pragma once
 
@@ -21,6 +22,7 @@ struct switch_work {
 	_Atomic uint32_t home;	/* (a) whose list it is in, or about to be: CPU + 1; 0: none */
 	_Atomic uint32_t busy;	/* (a) CPUs that serve it now */
 	_Atomic bool cancelled; /* (a) */
+	bool poll;		/* [w] */
 };
 
 void switch_work_init(struct switch_work *work, struct port *port, unsigned queue);
@@ -28,8 +30,12 @@ void switch_work_init(struct switch_work *work, struct port *port, unsigned queu
 /* Puts it into this CPU's list, unless it is in one. */
 void switch_work_queue(struct switch_work *work);
 
+/* Hands it to an idle CPU, the nearest, to be polled; false: there is none, or it is in a list. */
+bool switch_work_offer(struct switch_work *work);
+
 /* Afterwards no CPU serves it, now or later. Its queue must have been stopped. */
 void switch_work_cancel(struct switch_work *work);
 
-/* Serves this CPU's list, a bounded slice; true: there is more. */
+/* Serves this CPU's list, a bounded slice, or polls until there is something else to do for this CPU;
+ * true: there is more. */
 bool switch_work_run(void);

@@ -52,6 +52,14 @@ void env_more_work(struct port *port, unsigned queue)
 		atomic_fetch_add(&e->more_work[queue], 1);
 }
 
+bool env_offload(struct port *port, unsigned queue)
+{
+	struct env_port *e = port_owner(port);
+
+	(void)queue;
+	return e != NULL && e->helper;
+}
+
 bool env_will_flush(struct port *port)
 {
 	struct env_port *e = port_owner(port);

@@ -295,6 +295,63 @@ static void small_ring(void **state)
 	}
 }
 
+/* While a queue is polled there are no kicks; afterwards there are, and nothing was forgotten. */
+static void polling(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		struct pair p = pair_create((i & 1 ? VIRTIO_F_EVENT_IDX : 0) |
+					    (i & 2 ? VIRTIO_F_RING_PACKED : 0));
+
+		assert_int_equal(kicks_for(&p, 3), 3);
+		assert_true(port_poll_begin(p.a->port, 1));
+		assert_false(port_poll_begin(p.a->port, 1));
+		assert_int_equal(port_poll(p.a->port, 1), 0);
+		assert_int_equal(kicks_for(&p, 100), 0);
+		assert_int_equal(port_poll(p.a->port, 1), 64);
+		assert_int_equal(p.a->env.more_work[1], 0);
+		/* somebody else comes by: that changes nothing */
+		assert_int_equal(port_service(p.a->port, 1, VS_BATCH), 36);
+		assert_int_equal(kicks_for(&p, 5), 0);
+		port_poll_end(p.a->port, 1);
+		take(&p, 100);
+		assert_int_equal(kicks_for(&p, 3), 3);
+		take(&p, 100);
+		assert_int_equal(count(p.a, STAT_batches_offloaded), 1);
+		assert_int_equal(count(p.a, STAT_polls_empty), 1);
+		pair_destroy(&p);
+	}
+}
+
+/* A queue that is kicked often is handed over, if there is somebody; a lone kick is not. */
+static void offload(void **state)
+{
+	static const struct {
+		uint32_t on;
+		bool helper;
+		uint64_t apart_us;
+		unsigned want;
+	} cases[] = {
+		{ 1, true, 20, 9 }, { 1, true, 5000, 0 }, { 1, false, 20, 0 }, { 0, true, 20, 0 }
+	};
+
+	(void)state;
+	env_clock_us = 1000000;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct pair p = pair_create(VIRTIO_F_EVENT_IDX);
+
+		policy_set(POLICY_offload, cases[i].on);
+		p.a->env.helper = cases[i].helper;
+		for (unsigned n = 0; n < 10; n++) {
+			env_clock_us += cases[i].apart_us;
+			assert_int_equal(kicks_for(&p, 1), 1);
+		}
+		assert_int_equal(count(p.a, STAT_offloads), cases[i].want);
+		take(&p, 100);
+		pair_destroy(&p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -303,6 +360,8 @@ int main(void)
 		cmocka_unit_test(batching),
 		cmocka_unit_test(flushes),
 		cmocka_unit_test(small_ring),
+		cmocka_unit_test(polling),
+		cmocka_unit_test(offload),
 	};
 
 	return cmocka_run_group_tests_name("vswitch/policy", tests, NULL, NULL);
