@@ -112,11 +112,12 @@ static enum vq_fault read_chains(struct vs_cpu *cpu, struct queue *q, struct bat
 		struct seg *seg = cpu->tx_seg + r.nsegs;
 		uint16_t id;
 
-		if (!vq_read_single(&q->vq, q->next, avail, VQ_READ, seg, &id)) {
+		if (!vq_read_single(&q->vq, q->next, avail, VQ_READ, seg, &id) ||
+		    (q->vq.packed && !vq_packed_fits(&q->vq, r.start, q->next, 1))) {
 			fault = read_chain(cpu, q, &r, &more);
 			continue;
 		}
-		q->next++;
+		q->next = vq_advance(&q->vq, q->next, 1);
 		cpu->tx_slots[b->count] = 1;
 		r.nsegs++;
 		r.descs++;
