@@ -17,6 +17,7 @@ struct batch *batch_open(struct vs_cpu *cpu, struct port *from)
 
 	b->from = from;
 	b->count = 0;
+	b->unplugged = atomic_load_explicit(&from->unplugged, memory_order_relaxed);
 	b->last_src = 0; /* no valid source is all zero */
 	b->last_addresses =
 		(struct addresses){ { 0, UINT64_MAX } }; /* nor are bytes that overlap unequal */
@@ -184,7 +185,9 @@ void batch_add(struct vs_cpu *cpu, struct seg *seg, uint64_t chain_bytes, uint16
 	if (chain_bytes > VNET_HDR_BYTES)
 		b->tx_bytes += chain_bytes - VNET_HDR_BYTES;
 	p->chain = chain;
-	if (verdict == VERDICT_DELIVERED) {
+	if (b->unplugged) {
+		verdict = VERDICT_DROP_UNPLUGGED;
+	} else if (verdict == VERDICT_DELIVERED) {
 		if (is_last_flow(b, p))
 			b->to[b->last_dest] |= 1ull << b->count;
 		else

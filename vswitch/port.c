@@ -211,6 +211,16 @@ void port_set_pairs(struct port *port, unsigned pairs)
 		atomic_store_explicit(&port->pairs, pairs, memory_order_relaxed);
 }
 
+void port_set_link(struct port *port, bool up)
+{
+	atomic_store_explicit(&port->unplugged, !up, memory_order_relaxed);
+}
+
+bool port_link(const struct port *port)
+{
+	return !atomic_load_explicit(&port->unplugged, memory_order_relaxed);
+}
+
 void queue_break(struct port *port, unsigned queue, enum vq_fault fault, unsigned cpu)
 {
 	uint32_t running = QUEUE_RUNNING;

@@ -266,7 +266,7 @@ void rx_reserve(struct port *to, struct batch *b, uint64_t want, struct rx_take 
 	clear_take(take);
 	if (take->segment == 0) /* else as begun: what is wanted may change meanwhile */
 		take->offloads = atomic_load_explicit(&q->offloads, memory_order_relaxed);
-	if (state != QUEUE_RUNNING) {
+	if (state != QUEUE_RUNNING || atomic_load_explicit(&to->unplugged, memory_order_relaxed)) {
 		drop_all(to, b, take, want,
 			 state == QUEUE_BROKEN ? VERDICT_DROP_BROKEN : VERDICT_DROP_LINK_DOWN);
 		return;

@@ -100,6 +100,11 @@ void port_set_guest_offloads(struct port *port, uint64_t features);
  * port_stop_queue(), and not to be called from where that is not. */
 void port_set_filter(struct port *port, const struct filter *filter);
 
+/* The link of a port, up to begin with: what is sent or comes while it is down is dropped, but for the
+ * batches that other CPUs are in. What the guest is told of it is the device model's affair. */
+void port_set_link(struct port *port, bool up);
+bool port_link(const struct port *port);
+
 /* So many receive queues, from the first one, get frames: 1..queue_pairs; it begins with 1. */
 void port_set_pairs(struct port *port, unsigned pairs);
 

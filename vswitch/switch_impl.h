@@ -120,6 +120,7 @@ struct port {
 	_Atomic(const struct filter *) filter; /* one of filters[], or NULL: no filter */
 	struct filter filters[2];	       /* the other one is port_set_filter()'s */
 	_Atomic uint32_t pairs;		       /* receive queues in use */
+	_Atomic bool unplugged;		       /* link down: nothing passes */
 	_Atomic uint8_t flow[STEER_FLOWS];     /* by hash: pair it went out by, + 1; 0: unknown */
 	_Atomic(struct stat_slot *) stats[VS_MAX_CPUS]; /* NULL until that CPU counts something */
 	struct stat_slot spare;
@@ -146,6 +147,7 @@ struct batch {
 		uint64_t dst_src[2]; /* the 12 bytes of both addresses, in words that overlap */
 	} last_addresses;	     /* delivered last, to one port alone: */
 	unsigned last_dest;
+	bool unplugged;	   /* the sender's link is down */
 	uint64_t offloads; /* the sender's: of struct queue, transmit */
 	uint64_t tx_bytes;
 	unsigned segments; /* that its frames may become */

@@ -44,7 +44,7 @@ static void take_name(struct config_parser *p, int node, char out[CONFIG_MAX_NAM
 	const char *name = fdt_get_name(p->dtb, node, &length);
 
 	config_format(out, CONFIG_MAX_NAME + 1, "%s", name ? name : "");
-	if (length <= 0) {
+	if (!name || length <= 0) {
 		config_fail(&p->reporter, "", "the node has no name");
 		return;
 	}

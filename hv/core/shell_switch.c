@@ -58,14 +58,50 @@ static void list_port(const struct port *port)
 		       count_text(sent, port_counter(port, STAT_tx_packets)),
 		       count_text(received, port_counter(port, STAT_rx_packets)),
 		       count_text(dropped, drops));
+	if (!port_link(port))
+		console_printf("  link is down\n");
+}
+
+/* The port of that name, or NULL. Under vm_table_lock. */
+static struct port *find_port(const char *name)
+{
+	struct port *port;
+
+	for (unsigned s = 0; s < vm_config->switch_count; s++)
+		for (unsigned i = 0; (port = switch_port(platform->switch_at(s), i)) != NULL; i++)
+			if (strcmp(port_name(port), name) == 0)
+				return port;
+	return NULL;
+}
+
+static void set_link(const char *name, const char *state)
+{
+	bool up = state && strcmp(state, "up") == 0;
+	struct port *port;
+
+	if (!up && (!state || strcmp(state, "down") != 0)) {
+		console_printf("port: %s: up or down?\n", name);
+		return;
+	}
+	spin_lock(&vm_table_lock);
+	port = find_port(name);
+	if (port)
+		platform->port_set_link(port, up);
+	spin_unlock(&vm_table_lock);
+	if (port)
+		console_printf("port: %s: link is %s\n", name, up ? "up" : "down");
+	else
+		console_printf("port: no port \"%s\": \"port\" lists them\n", name);
 }
 
 void run_port(char **args, unsigned count)
 {
 	struct port *port;
 
-	(void)args;
-	(void)count;
+	if (count > 0) {
+		set_link(args[0], count > 1 ? args[1] : NULL);
+		return;
+	}
 	spin_lock(&vm_table_lock);
 	for (unsigned s = 0; s < vm_config->switch_count; s++) {
 		const struct vswitch *sw = platform->switch_at(s);

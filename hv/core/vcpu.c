@@ -307,11 +307,10 @@ static uint64_t deadline(struct vcpu *v)
 void vcpu_run(struct vcpu *v)
 {
 	struct cpu *cpu = this_cpu();
-	uint64_t start = rdtsc();
 
 	v->leaving = false;
 	v->flush_tsc = TIMER_NEVER;
-	sched_begin(v, start);
+	sched_begin(v, rdtsc());
 	load(v);
 	sched_offer(); /* of the one unloaded: it may be in our queue, and could not move until now */
 	timer_cancel(&v->wake);
@@ -343,7 +342,6 @@ void vcpu_run(struct vcpu *v)
 		exit_handle(v, &exit);
 		flush(v, false);
 	}
-	cpu->busy_tsc += rdtsc() - start;
 }
 
 void vcpu_dump(struct vcpu *v)

@@ -117,8 +117,6 @@ static int pc_vm_create(struct vm *vm)
 		err = virtio_rng_init(&p->rng, vm, &p->pcie);
 	if (!err)
 		err = make_tables(vm);
-	if (err)
-		pc_vm_destroy(vm);
 	return err;
 }
 
@@ -161,6 +159,7 @@ const struct platform_ops pc_platform = {
 	.switch_flush = pc_switch_flush,
 	.port_by_mac = virtio_net_port_by_mac,
 	.vm_port = pc_vm_port,
+	.port_set_link = virtio_net_set_link,
 	.switches_create = virtio_net_switches,
 	.switch_at = virtio_net_switch,
 	.console_input = pc_console_input,

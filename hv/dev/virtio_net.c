@@ -132,7 +132,7 @@ static uint64_t config_read(struct virtio_pci *v, unsigned at, unsigned bytes)
 {
 	struct virtio_net *net = net_of(v);
 	struct net_config c = {
-		.status = VIRTIO_NET_S_LINK_UP,
+		.status = port_link(net->port) ? VIRTIO_NET_S_LINK_UP : 0,
 		.max_virtqueue_pairs = (uint16_t)net->config->queue_pairs,
 		.mtu = (uint16_t)net->config->mtu,
 	};
@@ -327,6 +327,14 @@ struct port *virtio_net_port_by_mac(const uint8_t mac[6], struct vm **vm)
 	}
 	spin_unlock(&all_lock);
 	return port;
+}
+
+void virtio_net_set_link(struct port *port, bool up)
+{
+	struct virtio_net *net = port_owner(port);
+
+	port_set_link(port, up);
+	virtio_pci_config_changed(&net->virtio);
 }
 
 struct vswitch *virtio_net_switch(unsigned i)

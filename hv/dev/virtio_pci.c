@@ -72,6 +72,13 @@ void virtio_pci_broken(struct virtio_pci *v)
 		interrupt(v, v->config_vector, ISR_CONFIG);
 }
 
+void virtio_pci_config_changed(struct virtio_pci *v)
+{
+	atomic_fetch_add(&v->generation, 1);
+	if (atomic_load(&v->status) & VIRTIO_DRIVER_OK)
+		interrupt(v, v->config_vector, ISR_CONFIG);
+}
+
 struct vcpu *virtio_pci_queue_vcpu(struct virtio_pci *v, unsigned queue)
 {
 	uint16_t vector = atomic_load_explicit(&v->queue_vector[queue], memory_order_relaxed);

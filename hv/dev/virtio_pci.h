@@ -91,6 +91,8 @@ void virtio_pci_reset(struct virtio_pci *v);
 
 /* Interrupts, from any CPU, whatever locks of the switch are held. */
 void virtio_pci_queue_interrupt(struct virtio_pci *v, unsigned queue);
+/* The device configuration has changed: the driver, if it runs, is to read it again. */
+void virtio_pci_config_changed(struct virtio_pci *v);
 /* The driver broke a rule: NEEDS_RESET and a configuration interrupt. */
 void virtio_pci_broken(struct virtio_pci *v);
 

@@ -29,6 +29,7 @@
 struct port {
 	const char *name;
 	uint64_t count;
+	bool unplugged;
 };
 
 struct vswitch {
@@ -41,7 +42,8 @@ static size_t filled;
 static struct config config;
 static struct vm vm;
 static struct vcpu vcpu[2];
-static struct vswitch lan = { "lan", { { LONG_NAME, UINT64_MAX }, { "bob/net0", 7 } } };
+static struct vswitch lan = { "lan",
+			      { { LONG_NAME, UINT64_MAX, false }, { "bob/net0", 7, false } } };
 static const char *said_name;
 static enum vm_command said;
 static const char *refusal;
@@ -119,7 +121,13 @@ static struct vswitch *switch_at(unsigned i)
 	return &lan;
 }
 
-const struct platform_ops fake_platform = { .switch_at = switch_at };
+static void set_link(struct port *port, bool up)
+{
+	assert_int_equal(vm_table_lock.taken, 1);
+	port->unplugged = !up;
+}
+
+const struct platform_ops fake_platform = { .switch_at = switch_at, .port_set_link = set_link };
 const struct platform_ops *platform = &fake_platform;
 
 const char *switch_name(const struct vswitch *sw)
@@ -143,6 +151,11 @@ const uint8_t *port_mac(const struct port *port)
 
 	(void)port;
 	return mac;
+}
+
+bool port_link(const struct port *port)
+{
+	return !port->unplugged;
 }
 
 uint64_t port_counter(const struct port *port, enum stat_id id)
@@ -262,7 +275,9 @@ static void wrong_lines_are_answered(void **state)
 		{ "vm fly bob", "no command \"fly\"" },
 		{ "vm dump bob", "bob does not run" },
 		{ "vm dump nobody", "nobody does not run" },
-		{ "port x", "wrong number of words" },
+		{ "port x", "port: x: up or down?" },
+		{ "port bob/net0 left", "port: bob/net0: up or down?" },
+		{ "port bob/net1 up", "no port \"bob/net1\"" },
 		{ "stat bob", "no port \"bob\"" },
 		{ "set x", "no policy \"x\"" },
 		{ "set x on", "no policy \"x\"" },
@@ -323,6 +338,17 @@ static void changes_reach_the_vm(void **state)
 	}
 }
 
+static void a_port_is_unplugged(void **state)
+{
+	(void)state;
+	assert_null(strstr(run("port"), "link is down"));
+	assert_string_equal(run("port bob/net0 down"), "port: bob/net0: link is down\n");
+	assert_true(lan.port[1].unplugged && !lan.port[0].unplugged);
+	assert_non_null(strstr(run("port"), "\n  link is down\n"));
+	assert_string_equal(run("port bob/net0 up"), "port: bob/net0: link is up\n");
+	assert_false(lan.port[1].unplugged);
+}
+
 static void dump_asks_the_vcpus_that_are_on(void **state)
 {
 	(void)state;
@@ -373,6 +399,7 @@ int main(void)
 		cmocka_unit_test_setup(wrong_lines_are_answered, set_up),
 		cmocka_unit_test_setup(policies_change, set_up),
 		cmocka_unit_test_setup(changes_reach_the_vm, set_up),
+		cmocka_unit_test_setup(a_port_is_unplugged, set_up),
 		cmocka_unit_test_setup(dump_asks_the_vcpus_that_are_on, set_up),
 		cmocka_unit_test_setup(states_are_told, set_up),
 		cmocka_unit_test_setup(garbage_by_seed, set_up),

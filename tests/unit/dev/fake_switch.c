@@ -180,6 +180,16 @@ void port_set_filter(struct port *port, const struct filter *filter)
 		port->filter = *filter;
 }
 
+void port_set_link(struct port *port, bool up)
+{
+	port->unplugged = !up;
+}
+
+bool port_link(const struct port *port)
+{
+	return !port->unplugged;
+}
+
 void port_set_pairs(struct port *port, unsigned pairs)
 {
 	insist(pairs >= 1 && pairs <= port->config.queue_pairs, "so many pairs it has not");

@@ -17,6 +17,7 @@ struct port {
 	bool filtered; /* by `filter` */
 	struct filter filter;
 	unsigned pairs;
+	bool unplugged;
 	uint64_t guest_offloads; /* set last */
 	unsigned starts, stops, kicks, services;
 	bool retired;
