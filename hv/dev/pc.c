@@ -156,6 +156,7 @@ const struct platform_ops pc_platform = {
 	.irq_taken = vlapic_irq_taken,
 	.next_timer = vlapic_next_timer,
 	.switch_work = switch_work_run,
+	.switch_poll = switch_poll,
 	.switch_flush = pc_switch_flush,
 	.port_by_mac = virtio_net_port_by_mac,
 	.vm_port = pc_vm_port,

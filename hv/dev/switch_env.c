@@ -22,7 +22,8 @@ _Static_assert(MAX_CPUS <= VS_MAX_CPUS, "the switch knows all CPUs");
 static struct work_list {
 	struct spinlock lock;
 	bool ready;		/* under lock */
-	struct list head;	/* under lock */
+	struct list head;	/* under lock: to be served */
+	struct list poll;	/* under lock: to be polled, when the CPU has nobody to run */
 	_Atomic uint32_t polls; /* queues that the CPU polls, or is about to */
 } lists[MAX_CPUS];
 
@@ -70,6 +71,7 @@ static struct work_list *lock_list(unsigned cpu)
 	spin_lock(&list->lock);
 	if (!list->ready) {
 		list_init(&list->head);
+		list_init(&list->poll);
 		list->ready = true;
 	}
 	return list;
@@ -85,8 +87,7 @@ static bool enlist(struct switch_work *work, struct cpu *cpu, bool poll)
 	    !atomic_compare_exchange_strong(&work->home, &none, cpu->index + 1))
 		return false;
 	list = lock_list(cpu->index);
-	work->poll = poll;
-	list_insert_before(&list->head, &work->node);
+	list_insert_before(poll ? &list->poll : &list->head, &work->node);
 	spin_unlock(&list->lock);
 	cpu_post(cpu, MB_SWITCH_WORK);
 	return true;
@@ -162,16 +163,16 @@ void switch_work_cancel(struct switch_work *work)
 	}
 }
 
-/* The first of this CPU's list, marked as busy; NULL: it is empty. */
-static struct switch_work *take(unsigned cpu, bool *poll)
+/* The first of this CPU's list, or of those to be polled, marked as busy; NULL: it is empty. */
+static struct switch_work *take(unsigned cpu, bool poll)
 {
 	struct work_list *list = lock_list(cpu);
+	struct list *head = poll ? &list->poll : &list->head;
 	struct switch_work *work = NULL;
 
-	if (!list_empty(&list->head)) {
-		work = container_of(list->head.next, struct switch_work, node);
+	if (!list_empty(head)) {
+		work = container_of(head->next, struct switch_work, node);
 		list_remove(&work->node);
-		*poll = work->poll;
 		atomic_fetch_add(&work->busy, 1);
 		atomic_store(&work->home, 0); /* after busy: partner: switch_work_cancel() */
 	}
@@ -179,26 +180,34 @@ static struct switch_work *take(unsigned cpu, bool *poll)
 	return work;
 }
 
-/* Nothing else to do here: no mail, no timer that is over, nobody to run. */
-static bool at_leisure(const struct cpu *self)
+bool switch_work_run(void)
 {
-	return !self->current && atomic_load(&self->idle) && atomic_load(&self->runq_length) == 0 &&
-	       atomic_load(&self->mailbox) == 0 && rdtsc() < self->armed_tsc;
+	unsigned cpu = this_cpu()->index;
+	struct switch_work *work;
+	struct work_list *list;
+	bool more;
+
+	for (unsigned i = 0; i < SLICE_QUEUES && (work = take(cpu, false)) != NULL; i++) {
+		port_service(work->port, work->queue, VS_BATCH);
+		atomic_fetch_sub(&work->busy, 1);
+	}
+	list = lock_list(cpu);
+	more = !list_empty(&list->head);
+	spin_unlock(&list->lock);
+	return more;
 }
 
-/* Looks at the queues in turn until each was empty for poll_us, or this CPU has something else to do;
- * they ask for kicks again then. Those that still had packets are busy: they are taken up again. */
+/* Looks at the queues in turn until all were empty for poll_us, or this CPU has something else to do:
+ * mail, which also tells of somebody to run, or a timer. */
 static void poll_queues(struct switch_work **works, unsigned count)
 {
 	struct cpu *self = this_cpu();
 	uint64_t patience =
 		policy_get(POLICY_polling) ? tsc_from_us(policy_get(POLICY_poll_us)) : 0;
 	uint64_t last = rdtsc();
-	bool wanted = true;
+	bool wanted = policy_get(POLICY_offload);
 
-	for (unsigned i = 0; i < count; i++)
-		port_poll_begin(works[i]->port, works[i]->queue);
-	while (wanted && at_leisure(self)) {
+	while (wanted && rdtsc() < self->armed_tsc) {
 		for (unsigned i = 0; i < count && wanted; i++) {
 			if (port_poll(works[i]->port, works[i]->queue) > 0)
 				last = rdtsc();
@@ -208,33 +217,24 @@ static void poll_queues(struct switch_work **works, unsigned count)
 		wanted = wanted && policy_get(POLICY_offload) && rdtsc() - last < patience;
 		__builtin_ia32_pause();
 	}
-	for (unsigned i = 0; i < count; i++)
-		port_poll_end(works[i]->port, works[i]->queue);
 }
 
-bool switch_work_run(void)
+void switch_poll(void)
 {
-	unsigned cpu = this_cpu()->index, polled = 0;
-	struct switch_work *work, *works[POLL_QUEUES];
-	struct work_list *list;
-	bool more, poll;
+	unsigned cpu = this_cpu()->index, count = 0;
+	struct switch_work *works[POLL_QUEUES];
 
-	for (unsigned i = 0; i < SLICE_QUEUES && (work = take(cpu, &poll)) != NULL; i++) {
-		if (poll && policy_get(POLICY_offload)) {
-			works[polled++] = work;
-			continue;
-		}
-		port_service(work->port, work->queue, VS_BATCH);
-		atomic_fetch_sub(&work->busy, 1);
-	}
-	atomic_store(&lists[cpu].polls, polled);
-	if (polled > 0)
-		poll_queues(works, polled);
-	atomic_store(&lists[cpu].polls, 0);
-	for (unsigned i = 0; i < polled; i++)
+	while (count < POLL_QUEUES && (works[count] = take(cpu, true)) != NULL)
+		count++;
+	if (count == 0)
+		return;
+	atomic_store(&lists[cpu].polls, count);
+	for (unsigned i = 0; i < count; i++)
+		port_poll_begin(works[i]->port, works[i]->queue);
+	poll_queues(works, count);
+	for (unsigned i = 0; i < count; i++) {
+		port_poll_end(works[i]->port, works[i]->queue);
 		atomic_fetch_sub(&works[i]->busy, 1);
-	list = lock_list(cpu);
-	more = !list_empty(&list->head);
-	spin_unlock(&list->lock);
-	return more;
+	}
+	atomic_store(&lists[cpu].polls, 0);
 }

@@ -22,7 +22,6 @@ struct switch_work {
 	_Atomic uint32_t home;	/* (a) whose list it is in, or about to be: CPU + 1; 0: none */
 	_Atomic uint32_t busy;	/* (a) CPUs that serve it now */
 	_Atomic bool cancelled; /* (a) */
-	bool poll;		/* [w] */
 };
 
 void switch_work_init(struct switch_work *work, struct port *port, unsigned queue);
@@ -36,6 +35,9 @@ bool switch_work_offer(struct switch_work *work);
 /* Afterwards no CPU serves it, now or later. Its queue must have been stopped. */
 void switch_work_cancel(struct switch_work *work);
 
-/* Serves this CPU's list, a bounded slice, or polls until there is something else to do for this CPU;
- * true: there is more. */
+/* Serves this CPU's list, a bounded slice; true: there is more. */
 bool switch_work_run(void);
+
+/* For a CPU that has nobody to run and is idle by its flag: polls what it was handed until there is
+ * mail, a timer is over, or the queues are empty for long enough. */
+void switch_poll(void);
