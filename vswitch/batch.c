@@ -24,6 +24,7 @@ struct batch *batch_open(struct vs_cpu *cpu, struct port *from)
 	b->offloads = 0;
 	b->tx_bytes = 0;
 	b->segments = 0;
+	b->woke = false;
 	b->dropped = false;
 	b->flood = 0;
 	b->dests = 0;
@@ -198,14 +199,26 @@ void batch_add(struct vs_cpu *cpu, struct seg *seg, uint64_t chain_bytes, uint16
 	b->count++;
 }
 
-/* How much of the set goes first: from a receiver that sleeps, one packet, so that it wakes up while
- * the others are copied. */
-static uint64_t first_of(const struct port *to, unsigned queue, uint64_t set)
+/* A receiver that sleeps gets one packet first, and wakes up while the others are copied; these then
+ * in small groups, so that it always finds some and does not sleep again meanwhile. */
+#define WAKING_GROUP 8u
+
+static bool is_asleep(const struct port *to, unsigned queue)
 {
-	if ((set & (set - 1)) != 0 && policy_get(POLICY_immediate_notification) &&
-	    env_peer_state(to, queue) == PEER_BLOCKED)
-		return set & (~set + 1);
-	return set;
+	return policy_get(POLICY_immediate_notification) &&
+	       env_peer_state(to, queue) == PEER_BLOCKED;
+}
+
+/* Takes the first `most` packets out of the set. */
+static uint64_t take_first(uint64_t *set, unsigned most)
+{
+	uint64_t rest = *set, first;
+
+	for (; rest != 0 && most > 0; most--)
+		rest &= rest - 1;
+	first = *set & ~rest;
+	*set = rest;
+	return first;
 }
 
 /* Delivers the set of packets to one receive queue of a port. */
@@ -214,7 +227,8 @@ static void forward_to_queue(struct vs_cpu *cpu, struct batch *b, struct port *t
 {
 	struct stat_slot *slot = stats_slot(to, cpu->cpu);
 	struct rx_take *take = &cpu->rx;
-	uint64_t now = first_of(to, queue, set), rest = set & ~now;
+	bool asleep = (set & (set - 1)) != 0 && is_asleep(to, queue);
+	uint64_t now = take_first(&set, asleep ? 1 : VS_BATCH);
 	unsigned unicast_drops = 0;
 
 	take->segment = 0;
@@ -232,10 +246,8 @@ static void forward_to_queue(struct vs_cpu *cpu, struct batch *b, struct port *t
 			stat_add_drops(slot, take->drops, true);
 		unicast_drops += take->unicast_drops;
 		now = take->left;
-		if (now == 0) {
-			now = rest;
-			rest = 0;
-		}
+		if (now == 0)
+			now = take_first(&set, WAKING_GROUP);
 	}
 	if (unicast_drops != 0)
 		stat_add(stats_slot(b->from, cpu->cpu), STAT_tx_drop_receiver, unicast_drops);

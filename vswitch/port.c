@@ -124,6 +124,9 @@ static void reset_queue(struct queue *q, const struct queue_setup *setup)
 {
 	q->next = vq_start(&q->vq);
 	q->disarmed_at = 0;
+	atomic_store_explicit(&q->lazy, false, memory_order_relaxed);
+	q->lag = q->packet_descs = 1;
+	q->packet_bytes = 1;
 	q->negotiated = offload_usable(setup->features);
 	atomic_store_explicit(&q->offloads, q->negotiated, memory_order_relaxed);
 	q->mergeable = (setup->features & VIRTIO_NET_F_MRG_RXBUF) != 0;

@@ -42,17 +42,22 @@ static void drop_all(struct port *to, struct batch *b, struct rx_take *take, uin
 	}
 }
 
-/* One chain. A packed ring tells by nothing but its entries how far the driver has filled it. */
+/* A packed ring tells by nothing but its entries how far the driver has filled it: a chain may reach
+ * into what was not given back. Asked after it was read. */
+static inline bool overruns(const struct queue *q, uint16_t pos, uint16_t slots)
+{
+	return q->vq.packed &&
+	       !vq_packed_fits(&q->vq, atomic_load_explicit(&q->published, memory_order_acquire),
+			       pos, slots);
+}
+
+/* One chain. */
 static enum vq_fault read_buffer(const struct queue *q, uint16_t pos, uint16_t avail, uint32_t want,
 				 struct seg *seg, unsigned room, struct vq_chain *chain)
 {
 	enum vq_fault fault = vq_read(&q->vq, pos, avail, VQ_WRITE, want, seg, room, chain);
-	uint16_t published;
 
-	if (!q->vq.packed || fault != VQ_OK)
-		return fault;
-	published = atomic_load_explicit(&q->published, memory_order_acquire);
-	return vq_packed_fits(&q->vq, published, pos, chain->slots) ? VQ_OK : VQ_BAD_OVERRUN;
+	return fault == VQ_OK && overruns(q, pos, chain->slots) ? VQ_BAD_OVERRUN : fault;
 }
 
 /* Buffers for one packet of `need` bytes with its header, from ring position q->next on. On a drop,
@@ -162,7 +167,8 @@ static inline bool take_single(struct queue *q, uint16_t avail, const struct pac
 	uint16_t id;
 
 	if ((p->off.needs & ~take->offloads) != 0 || is_full(take) ||
-	    !vq_read_single(&q->vq, q->next, avail, VQ_WRITE, seg, &id) || seg->len < need)
+	    !vq_read_single(&q->vq, q->next, avail, VQ_WRITE, seg, &id) || seg->len < need ||
+	    overruns(q, q->next, 1))
 		return false;
 	take->pkt[take->npkts++] =
 		(struct rx_packet){ p->bytes,  (uint16_t)take->nbufs, 1, (uint16_t)take->nsegs++, 0,
@@ -171,7 +177,7 @@ static inline bool take_single(struct queue *q, uint16_t avail, const struct pac
 	take->descs++;
 	take->unicast += unicast;
 	take->too_few_for = UINT32_MAX;
-	q->next++;
+	q->next = vq_advance(&q->vq, q->next, 1);
 	return true;
 }
 
@@ -320,7 +326,8 @@ static bool publish_done(struct port *to, struct queue *q, unsigned cpu, bool *p
 	return *published && vq_wants_interrupt(&q->vq, before, idx);
 }
 
-static void interrupt(struct port *to, unsigned queue, struct stat_slot *slot)
+/* true: the receiver was blocked. */
+static bool interrupt(struct port *to, unsigned queue, struct stat_slot *slot)
 {
 	enum stat_id id = STAT_interrupts_blocked; /* off: as if blocked */
 
@@ -337,6 +344,7 @@ static void interrupt(struct port *to, unsigned queue, struct stat_slot *slot)
 	}
 	stat_add(slot, id, 1);
 	env_interrupt(to, queue);
+	return id == STAT_interrupts_blocked;
 }
 
 static void count_offloads(struct stat_slot *slot, const struct rx_take *take)
@@ -347,8 +355,7 @@ static void count_offloads(struct stat_slot *slot, const struct rx_take *take)
 	stat_add(slot, STAT_csum_software, take->csum_software);
 }
 
-void rx_complete(struct port *to, const struct batch *b, const struct rx_take *take,
-		 struct vs_cpu *cpu)
+void rx_complete(struct port *to, struct batch *b, const struct rx_take *take, struct vs_cpu *cpu)
 {
 	struct queue *q = &to->queue[take->queue];
 	struct reservation *r = &q->resv[take->resv % RX_RESERVATIONS];
@@ -372,7 +379,7 @@ void rx_complete(struct port *to, const struct batch *b, const struct rx_take *t
 	wanted = publish_done(to, q, cpu->cpu, &published);
 	spin_unlock(&q->publish);
 	if (wanted)
-		interrupt(to, take->queue, slot);
+		b->woke |= interrupt(to, take->queue, slot);
 	else if (published)
 		stat_add(slot, STAT_interrupts_saved, 1);
 }

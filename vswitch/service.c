@@ -5,6 +5,16 @@
  * queue is empty, the driver is asked to kick, and then the ring is looked at once more: a chain
  * that came before the driver could see the request came without a kick.
  * Model: tests/model/kick.pml; the code itself: tests/unit/vswitch/rearm.c.
+ *
+ * Batching: a busy sender is asked for a kick only at the lag-th packet from now. Then its next VM exit
+ * of any kind takes what is there (port_flush), and one by a timer if there is no other; who has not
+ * promised that, or leaves, arms for the next packet. The lag doubles with every batch that reaches it,
+ * and is 1 again for a receiver that was asleep: it needs each packet at once.
+ * Model: tests/model/lag.pml.
+ *
+ * Offload: a queue that is kicked often is handed to an idle CPU, which polls it. While it does, nobody
+ * asks for kicks; when it stops, it takes the mark away and serves the queue once more, and that asks.
+ * Model: tests/model/poll.pml.
  */
 #include "vswitch/switch_impl.h"
 
@@ -17,6 +27,9 @@
 /* How often one call looks again because others kicked: a guest with a second vCPU could keep a CPU
  * here for ever with kicks alone. */
 #define MAX_ROUNDS 8u
+
+/* A kick comes before this part of the ring is full, or the sender would wait for it. */
+#define LAG_SHARE 4u
 
 /* Gives the chains of a batch back, with one store of the index and at most one interrupt. */
 static void complete(struct port *port, unsigned queue, uint16_t before, const struct vs_cpu *cpu,
@@ -41,10 +54,22 @@ static void complete(struct port *port, unsigned queue, uint16_t before, const s
 	env_interrupt(port, queue);
 }
 
+static void count_batch(struct stat_slot *slot, unsigned packets)
+{
+	stat_add(slot, STAT_batches, 1);
+	stat_add(slot,
+		 packets == 1	? STAT_batches_1
+		 : packets < 8	? STAT_batches_2_7
+		 : packets < 32 ? STAT_batches_8_31
+				: STAT_batches_32_64,
+		 1);
+}
+
 /* How far the reading of a batch has come. */
 struct reading {
 	uint16_t start, avail; /* where it began; see vq_read() */
 	unsigned nsegs, descs;
+	unsigned ring; /* of descs, in the ring or its table: indirect ones count as one */
 };
 
 /* Reads the next chain, of any kind, into the batch; *more: there was one. */
@@ -67,6 +92,7 @@ static enum vq_fault read_chain(struct vs_cpu *cpu, struct queue *q, struct read
 	cpu->tx_slots[b->count] = chain.slots;
 	r->nsegs += chain.nsegs;
 	r->descs += chain.descs;
+	r->ring += chain.indirect ? 1 : chain.descs;
 	batch_add(cpu, seg, chain.bytes, chain.id);
 	return VQ_OK;
 }
@@ -86,16 +112,20 @@ static enum vq_fault read_chains(struct vs_cpu *cpu, struct queue *q, struct bat
 		struct seg *seg = cpu->tx_seg + r.nsegs;
 		uint16_t id;
 
-		if (!vq_read_single(&q->vq, q->next, avail, VQ_READ, seg, &id)) {
+		if (!vq_read_single(&q->vq, q->next, avail, VQ_READ, seg, &id) ||
+		    (q->vq.packed && !vq_packed_fits(&q->vq, r.start, q->next, 1))) {
 			fault = read_chain(cpu, q, &r, &more);
 			continue;
 		}
-		q->next++;
+		q->next = vq_advance(&q->vq, q->next, 1);
 		cpu->tx_slots[b->count] = 1;
 		r.nsegs++;
 		r.descs++;
+		r.ring++;
 		batch_add(cpu, seg, seg->len, id);
 	}
+	if (b->count > 0)
+		q->packet_descs = (uint16_t)(r.ring > b->count ? r.ring / b->count : 1);
 	return fault;
 }
 
@@ -142,20 +172,56 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 	}
 	if (b->count == 0)
 		return 0;
-	stat_add(slot, STAT_batches, 1);
+	count_batch(slot, b->count);
 	if (atomic_load_explicit(&port->pairs, memory_order_relaxed) > 1)
 		learn_flows(port, b, queue / 2);
 	batch_forward(cpu);
 	complete(port, queue, before, cpu, slot);
+	q->packet_bytes = (uint32_t)(b->tx_bytes / b->count) + 1;
 	return b->count;
 }
 
-/* Asks for a kick if the queue is empty; false: it is not. */
-static bool arm_if_empty(struct queue *q)
+/* taken: by this service until now, with the last batch. */
+static void adapt_lag(struct queue *q, const struct batch *b, unsigned taken)
 {
+	if (taken >= q->lag)
+		q->lag = q->lag < VS_BATCH / 2 ? (uint16_t)(2 * q->lag) : VS_BATCH;
+	else if (q->late)
+		q->lag = taken > 1 ? (uint16_t)taken : 1;
+	if (taken > 0 && b->woke)
+		q->lag = 1;
+}
+
+static unsigned lesser(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
+/* At which packet from now on the driver is to kick: 1 is the next one. */
+static unsigned kick_after(struct port *port, const struct queue *q)
+{
+	unsigned after = lesser(q->lag, policy_get(POLICY_batch_packets));
+
+	after = lesser(after, policy_get(POLICY_batch_bytes) / q->packet_bytes);
+	after = lesser(after, q->vq.size / LAG_SHARE / q->packet_descs);
+	if (after <= 1 || !q->vq.event_idx || !policy_get(POLICY_batching) || !env_will_flush(port))
+		return 1;
+	return after;
+}
+
+/* Asks for a kick if the queue is empty; false: it is not. */
+static bool arm_if_empty(struct port *port, struct queue *q)
+{
+	unsigned after;
+
 	if (vq_has(&q->vq, q->next))
 		return false;
-	vq_arm_kick(&q->vq, q->next);
+	/* partner: port_poll_end(), which serves the queue after taking the mark away */
+	if (atomic_load_explicit(&q->polled, memory_order_seq_cst))
+		return true;
+	after = kick_after(port, q);
+	atomic_store_explicit(&q->lazy, after > 1, memory_order_relaxed);
+	vq_arm_kick(&q->vq, vq_advance(&q->vq, q->next, after - 1));
 	q->kicks_on = true;
 	return !vq_has(&q->vq, q->next);
 }
@@ -183,26 +249,25 @@ static unsigned serve(struct port *port, unsigned queue, unsigned quota, bool *i
 		if (queue_state(q) == QUEUE_RUNNING) {
 			disarm(q);
 			taken += serve_batch(cpu, port, queue, quota - taken);
+			adapt_lag(q, &cpu->batch, taken);
 		}
-		*idle = queue_state(q) != QUEUE_RUNNING || arm_if_empty(q);
+		*idle = queue_state(q) != QUEUE_RUNNING || arm_if_empty(port, q);
 		batch_end(cpu);
 	}
 	return taken;
 }
 
-unsigned port_service(struct port *port, unsigned queue, unsigned quota)
+static unsigned service(struct port *port, unsigned queue, unsigned quota, bool late)
 {
-	struct queue *q;
+	struct queue *q = &port->queue[queue];
 	unsigned taken = 0;
 	bool idle = true;
 
-	if (queue >= port->queues || queue % 2 == 0)
-		return 0; /* new receive buffers: nobody waits for them */
-	q = &port->queue[queue];
 	if (atomic_fetch_or_explicit(&q->service, SERVICE_BUSY | SERVICE_AGAIN,
-				     memory_order_acq_rel) &
+				     memory_order_seq_cst) &
 	    SERVICE_BUSY)
 		return 0;
+	q->late = late;
 	for (unsigned round = 0; round < MAX_ROUNDS && idle && taken < quota; round++) {
 		uint32_t busy = SERVICE_BUSY;
 
@@ -213,15 +278,71 @@ unsigned port_service(struct port *port, unsigned queue, unsigned quota)
 								    memory_order_acquire))
 			return taken;
 	}
-	atomic_store_explicit(&q->service, 0, memory_order_release);
-	env_more_work(port, queue);
+	/* partner: port_poll_end(), which takes the mark away, then tries to serve */
+	atomic_store_explicit(&q->service, 0, memory_order_seq_cst);
+	if (!atomic_load_explicit(&q->polled, memory_order_seq_cst))
+		env_more_work(port, queue);
 	return taken;
+}
+
+unsigned port_service(struct port *port, unsigned queue, unsigned quota)
+{
+	if (queue >= port->queues || queue % 2 == 0)
+		return 0; /* new receive buffers: nobody waits for them */
+	return service(port, queue, quota, false);
+}
+
+void port_flush(struct port *port, bool late)
+{
+	for (unsigned i = 1; i < port->queues; i += 2)
+		if (atomic_load_explicit(&port->queue[i].lazy, memory_order_relaxed) &&
+		    service(port, i, VS_BATCH, late) > 0)
+			stat_add(stats_slot(port, env_cpu()), STAT_kicks_saved, 1);
+}
+
+bool port_poll_begin(struct port *port, unsigned queue)
+{
+	struct queue *q = &port->queue[queue];
+
+	return !atomic_exchange_explicit(&q->polled, true, memory_order_seq_cst);
+}
+
+unsigned port_poll(struct port *port, unsigned queue)
+{
+	unsigned taken = service(port, queue, VS_BATCH, false);
+	struct stat_slot *slot = stats_slot(port, env_cpu());
+
+	stat_add(slot, taken > 0 ? STAT_batches_offloaded : STAT_polls_empty, 1);
+	stat_add(slot, STAT_kicks_saved, taken > 0);
+	return taken;
+}
+
+void port_poll_end(struct port *port, unsigned queue)
+{
+	atomic_store_explicit(&port->queue[queue].polled, false, memory_order_seq_cst);
+	service(port, queue, VS_BATCH, true);
+}
+
+/* Does the driver kick so often that somebody might as well stay? */
+static bool is_busy(struct queue *q)
+{
+	uint64_t now = env_now_us();
+	uint64_t last = atomic_exchange_explicit(&q->kicked_us, now, memory_order_relaxed);
+
+	return now - last <= 2 * (uint64_t)policy_get(POLICY_poll_us);
 }
 
 unsigned port_kick(struct port *port, unsigned queue, unsigned quota)
 {
+	struct stat_slot *slot = stats_slot(port, env_cpu());
+	unsigned taken;
+
 	if (queue >= port->queues)
 		return 0;
-	stat_add(stats_slot(port, env_cpu()), STAT_kicks, 1);
-	return port_service(port, queue, quota);
+	stat_add(slot, STAT_kicks, 1);
+	taken = port_service(port, queue, quota);
+	if (queue % 2 == 1 && is_busy(&port->queue[queue]) && policy_get(POLICY_offload) &&
+	    env_offload(port, queue))
+		stat_add(slot, STAT_offloads, 1);
+	return taken;
 }

@@ -120,6 +120,23 @@ unsigned port_kick(struct port *port, unsigned queue, unsigned quota);
  */
 unsigned port_service(struct port *port, unsigned queue, unsigned quota);
 
+/*
+ * The guest may have put packets without a kick (policy batching): takes them, from each of the
+ * port's queues of which that is so. Whoever answered env_will_flush() with true calls it. late: the
+ * time is up, or the guest's CPU goes away; what was not used of the trust is withdrawn.
+ */
+void port_flush(struct port *port, bool late);
+
+/*
+ * Polling of a transmit queue by one CPU that has nothing else to do. From port_poll_begin() on, if it
+ * returns true, the driver need not kick; that CPU calls port_poll() again and again, which returns
+ * the packets taken, at most a batch, and at the end port_poll_end(). Others may serve the queue
+ * meanwhile.
+ */
+bool port_poll_begin(struct port *port, unsigned queue);
+unsigned port_poll(struct port *port, unsigned queue);
+void port_poll_end(struct port *port, unsigned queue);
+
 /* Forwards one frame held by the hypervisor itself (tests, later ARP and the like): from `port` as
  * if its guest had sent it; data without virtio-net header. The verdict is what became of it. */
 enum verdict port_inject(struct port *port, const void *frame, size_t bytes);

@@ -78,8 +78,15 @@ struct queue {
 	uint64_t negotiated; /* (c) offload_usable() */
 
 	_Alignas(CACHE_LINE) _Atomic uint32_t service; /* (a) transmit: SERVICE_* in service.c */
-	bool kicks_on; /* [s] transmit: the driver is asked to kick */
-	uint16_t next; /* [s] or [r] next entry of the available ring; since
+	bool kicks_on;		    /* [s] transmit: the driver is asked to kick, */
+	_Atomic bool lazy;	    /* (a) ... but not at the next packet: port_flush() is due */
+	_Atomic bool polled;	    /* (a) a CPU polls it: no kicks wanted */
+	_Atomic uint64_t kicked_us; /* (a) when the driver kicked last */
+	bool late;		    /* [s] this service is one by port_flush(late) */
+	uint16_t lag;		    /* [s] packets after which a kick is wanted: 1..VS_BATCH */
+	uint16_t packet_descs;	    /* [s] of a packet of the last batch, at least 1 */
+	uint32_t packet_bytes;	    /* [s] the same */
+	uint16_t next;		    /* [s] or [r] next entry of the available ring; since
 	                                     * buffers are given back in order, also the used index
 	                                     * when all that was taken is back */
 
@@ -144,6 +151,7 @@ struct batch {
 	uint64_t offloads; /* the sender's: of struct queue, transmit */
 	uint64_t tx_bytes;
 	unsigned segments; /* that its frames may become */
+	bool woke;	   /* a receiver that was blocked got an interrupt */
 	bool dropped;	   /* any of drops[], else they are not valid */
 	uint32_t drops[VERDICT_COUNT];
 	uint64_t flood;			 /* packets to all other ports */
@@ -301,5 +309,4 @@ static inline bool rx_segments(const struct packet *p, uint64_t offloads)
 
 /* The buffers are filled: publishes them, or leaves that to the CPU that holds an earlier
  * reservation. */
-void rx_complete(struct port *to, const struct batch *b, const struct rx_take *take,
-		 struct vs_cpu *cpu);
+void rx_complete(struct port *to, struct batch *b, const struct rx_take *take, struct vs_cpu *cpu);

@@ -94,6 +94,7 @@ struct vq_chain {
 	unsigned descs;	   /* read: what the walk has cost */
 	uint64_t bytes;	   /* of these pieces */
 	bool whole;	   /* the pieces are all of the chain */
+	bool indirect;	   /* in a table of its own, or part of it */
 	uint16_t id;	   /* for vq_put_used() */
 	uint16_t slots;	   /* entries of the ring that it takes; 0: no chain is available */
 };
@@ -113,8 +114,8 @@ enum vq_fault vq_read_chain(const struct vq *vq, uint16_t head, enum vq_dir dir,
 enum vq_fault vq_packed_read(const struct vq *vq, uint16_t pos, enum vq_dir dir, uint64_t want,
 			     struct seg *seg, unsigned room, struct vq_chain *out);
 
-/* The quick way for most chains: if the one at `pos` is a single descriptor of a split ring, in one
- * piece, true, that piece, and the chain's id. Whatever else it is, also a fault, false: vq_read()
+/* The quick way for most chains: if the one at `pos` is a single descriptor, in one piece, true, that
+ * piece, and the chain's id; it takes one slot. Whatever else it is, also a fault, false: vq_read()
  * then looks at it anew. */
 bool vq_read_single(const struct vq *vq, uint16_t pos, uint16_t avail, enum vq_dir dir,
 		    struct seg *seg, uint16_t *id);

@@ -16,6 +16,8 @@ enum { DESC_F_NEXT = 1, DESC_F_WRITE = 2, DESC_F_INDIRECT = 4 };
 /* --- vq_packed.c --- */
 int vq_packed_init(struct vq *vq, const struct queue_setup *setup, const struct gmem *mem,
 		   const char **why);
+bool vq_packed_read_single(const struct vq *vq, uint16_t pos, enum vq_dir dir, struct seg *seg,
+			   uint16_t *id);
 bool vq_packed_wants_interrupt(const struct vq *vq, uint16_t before, uint16_t end);
 /* Asks for a kick at the chain put at `pos`, or for none. */
 void vq_packed_set_event(const struct vq *vq, uint16_t pos, bool want);

@@ -105,6 +105,7 @@ static enum vq_fault take_table(struct walk *w, const struct packed_desc *d, str
 	const uint8_t *table;
 	uint32_t entries = d->len / DESC_BYTES;
 
+	out->indirect = true;
 	if (!w->vq->indirect)
 		return VQ_BAD_INDIRECT_OFF;
 	if (d->flags & DESC_F_NEXT)
@@ -159,27 +160,18 @@ static enum vq_fault read_entries(struct walk *w, uint16_t pos, struct packed_de
 	}
 }
 
-/* The most frequent chain, in one step: one buffer, in one piece. false: it is another. */
-static inline bool take_single(const struct walk *w, const struct packed_desc *d,
-			       struct vq_chain *out)
+bool vq_packed_read_single(const struct vq *vq, uint16_t pos, enum vq_dir dir, struct seg *seg,
+			   uint16_t *id)
 {
-	struct seg piece;
+	uint16_t write = dir == VQ_WRITE ? DESC_F_WRITE : 0;
+	struct packed_desc d;
 
-	if ((d->flags & (DESC_F_NEXT | DESC_F_INDIRECT | DESC_F_WRITE)) != w->write ||
-	    w->want == 0 || w->room == 0)
+	if (!load_entry(vq, pos, &d) ||
+	    (d.flags & (DESC_F_NEXT | DESC_F_INDIRECT | DESC_F_WRITE)) != write)
 		return false;
-	piece = first_piece(w->vq->mem, d->addr, d->len);
-	if (piece.len != d->len || d->len == 0)
-		return false;
-	w->seg[0] = piece;
-	*out = (struct vq_chain){ .nsegs = 1,
-				  .readable = ~0u,
-				  .descs = 1,
-				  .bytes = d->len,
-				  .whole = true,
-				  .id = d->id,
-				  .slots = 1 };
-	return true;
+	*seg = first_piece(vq->mem, d.addr, d.len);
+	*id = d.id;
+	return seg->len == d.len && d.len != 0;
 }
 
 enum vq_fault vq_packed_read(const struct vq *vq, uint16_t pos, enum vq_dir dir, uint64_t want,
@@ -193,19 +185,17 @@ enum vq_fault vq_packed_read(const struct vq *vq, uint16_t pos, enum vq_dir dir,
 		.seg = seg,
 		.room = room,
 	};
-	enum vq_fault fault = VQ_OK;
+	enum vq_fault fault;
 	struct packed_desc d;
 
 	if (!load_entry(vq, pos, &d)) {
 		*out = (struct vq_chain){ .nsegs = 0 };
 		return VQ_OK;
 	}
-	if (!take_single(&w, &d, out)) {
-		*out = (struct vq_chain){ .readable = ~0u, .whole = true };
-		fault = read_entries(&w, pos, d, out);
-		if (fault != VQ_OK)
-			out->whole = false;
-	}
+	*out = (struct vq_chain){ .readable = ~0u, .whole = true };
+	fault = read_entries(&w, pos, d, out);
+	if (fault != VQ_OK)
+		out->whole = false;
 	return fault;
 }
 

@@ -92,7 +92,9 @@ bool vq_read_single(const struct vq *vq, uint16_t pos, uint16_t avail, enum vq_d
 	uint16_t write = dir == VQ_WRITE ? DESC_F_WRITE : 0, head;
 	struct vq_desc d;
 
-	if (vq->packed || pos == avail)
+	if (vq->packed)
+		return vq_packed_read_single(vq, pos, dir, seg, id);
+	if (pos == avail)
 		return false;
 	head = vq_avail_head(vq, pos);
 	if (head >= vq->size)
@@ -145,6 +147,7 @@ enum vq_fault vq_read_chain(const struct vq *vq, uint16_t head, enum vq_dir dir,
 			return VQ_BAD_LONG;
 		if (d.flags & DESC_F_INDIRECT) {
 			/* its WRITE flag says nothing: 2.7.5.3.2 */
+			out->indirect = true;
 			fault = enter_indirect(vq, &d, &w);
 			if (fault != VQ_OK)
 				return fault;

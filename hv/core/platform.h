@@ -45,6 +45,12 @@ struct platform_ops {
 	/* Transmit queues with more work, of this CPU (MB_SWITCH_WORK): a bounded slice of it. True
 	 * if there is still more. */
 	bool (*switch_work)(void);
+	/* This CPU idles (cpu->idle, and it has looked into the run queues since): polls the transmit
+	 * queues that it was handed, if any, until there is mail or a timer. */
+	void (*switch_poll)(void);
+	/* The VM's transmit queues that it may have filled without a kick (vcpu->flush_tsc): takes what
+	 * is there. late: see port_flush(). */
+	void (*switch_flush)(struct vm *vm, bool late);
 	/* The port with this MAC, and the VM it belongs to; NULL: none. Any CPU. */
 	struct port *(*port_by_mac)(const uint8_t mac[6], struct vm **vm);
 	/* Ports of a VM, for totals: NULL past the last. */

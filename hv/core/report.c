@@ -20,8 +20,12 @@
 #define MAX_NUMBER 20  /* digits */
 
 /* The longest line, "port", fits whatever its values are. */
-#define COUNTER_BYTES(name, unit, class, help) +sizeof(",\"\":" #name) + MAX_NUMBER
-_Static_assert(2 * (MAX_STRING + 32) + 128 STATS_TABLE(COUNTER_BYTES) < LINE_BYTES, "room");
+#define COUNTER_BYTES(name, unit, class, help) char name[sizeof(",\"\":" #name) + MAX_NUMBER];
+struct longest_line {
+	char strings[2 * (MAX_STRING + 32) + 128];
+	STATS_TABLE(COUNTER_BYTES)
+};
+_Static_assert(sizeof(struct longest_line) < LINE_BYTES, "room");
 
 static struct spinlock report_lock;
 

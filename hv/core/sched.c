@@ -130,6 +130,7 @@ void sched_loop(void)
 		console_command();
 		v = next_vcpu(self);
 		if (!v) {
+			platform->switch_poll();
 			cpu_wait();
 			continue;
 		}

@@ -174,11 +174,29 @@ static bool awake(struct vcpu *v)
 	       ready(v);
 }
 
+/*
+ * The guest may have put packets without a kick: takes them. After each exit; when flush_tsc is over,
+ * or the vCPU leaves this CPU, with less trust from then on (late).
+ * Model: tests/model/lag.pml.
+ */
+static void flush(struct vcpu *v, bool leaving)
+{
+	bool late = leaving || rdtsc() >= v->flush_tsc;
+
+	v->leaving = leaving;
+	if (v->flush_tsc == TIMER_NEVER)
+		return;
+	if (late)
+		v->flush_tsc = TIMER_NEVER;
+	platform->switch_flush(v->vm, late);
+}
+
 /* HLT, pause, INIT: true if the vCPU is blocked now and this CPU may not touch it any more. */
 static bool block(struct vcpu *v)
 {
 	uint64_t timer = platform->next_timer(v);
 
+	flush(v, true);
 	if (timer != TIMER_NEVER)
 		timer_set(&v->wake, timer);
 	sched_charge(v);
@@ -188,6 +206,7 @@ static bool block(struct vcpu *v)
 	 * tests/model/vcpu_wake.pml. */
 	if (awake(v) && vcpu_transition(v, VCPU_BLOCKED, VCPU_RUNNING)) {
 		timer_cancel(&v->wake);
+		v->leaving = false;
 		return false;
 	}
 	return true;
@@ -265,6 +284,7 @@ static bool preempted(struct vcpu *v)
 		return false;
 	if (!sched_slice_over(v) && !console_command_waiting())
 		return false;
+	flush(v, true);
 	vcpu_unload(this_cpu());
 	vcpu_transition(v, VCPU_RUNNING, VCPU_RUNNABLE);
 	sched_enqueue(v, false);
@@ -280,13 +300,16 @@ static uint64_t earlier(uint64_t a, uint64_t b)
  * does not leave for their interrupt. */
 static uint64_t deadline(struct vcpu *v)
 {
-	return earlier(earlier(v->slice_end_tsc, platform->next_timer(v)), this_cpu()->armed_tsc);
+	return earlier(earlier(v->slice_end_tsc, platform->next_timer(v)),
+		       earlier(v->flush_tsc, this_cpu()->armed_tsc));
 }
 
 void vcpu_run(struct vcpu *v)
 {
 	struct cpu *cpu = this_cpu();
 
+	v->leaving = false;
+	v->flush_tsc = TIMER_NEVER;
 	sched_begin(v, rdtsc());
 	load(v);
 	sched_offer(); /* of the one unloaded: it may be in our queue, and could not move until now */
@@ -317,6 +340,7 @@ void vcpu_run(struct vcpu *v)
 		atomic_store_explicit(&v->exits, v->exits + 1, memory_order_relaxed);
 		atomic_store_explicit(&cpu->exits, cpu->exits + 1, memory_order_relaxed);
 		exit_handle(v, &exit);
+		flush(v, false);
 	}
 }
 

@@ -127,6 +127,14 @@ static struct port *pc_vm_port(struct vm *vm, unsigned i)
 	return p && i < p->net_count ? p->nets[i]->port : NULL;
 }
 
+static void pc_switch_flush(struct vm *vm, bool late)
+{
+	struct platform *p = vm->platform;
+
+	for (unsigned i = 0; i < p->net_count; i++)
+		port_flush(p->nets[i]->port, late);
+}
+
 static bool pc_console_input(struct vm *vm, char c)
 {
 	return uart_receive(&vm->platform->uart, c);
@@ -148,6 +156,8 @@ const struct platform_ops pc_platform = {
 	.irq_taken = vlapic_irq_taken,
 	.next_timer = vlapic_next_timer,
 	.switch_work = switch_work_run,
+	.switch_poll = switch_poll,
+	.switch_flush = pc_switch_flush,
 	.port_by_mac = virtio_net_port_by_mac,
 	.vm_port = pc_vm_port,
 	.port_set_link = virtio_net_set_link,

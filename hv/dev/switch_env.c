@@ -5,22 +5,30 @@
  */
 #include "hv/dev/switch_env.h"
 
+#include "hv/core/nearest.h"
 #include "hv/core/percpu.h"
 #include "hv/core/pmm.h"
 #include "hv/core/timer.h"
 #include "hv/cpu/x86.h"
 #include "vswitch/env.h"
+#include "vswitch/policy.h"
 #include "vswitch/switch.h"
 
 #define SLICE_QUEUES 4u /* served in one call of switch_work_run(), a batch each */
+#define POLL_QUEUES  4u /* polled by one CPU at a time */
 
 _Static_assert(MAX_CPUS <= VS_MAX_CPUS, "the switch knows all CPUs");
 
 static struct work_list {
 	struct spinlock lock;
-	bool ready;	  /* under lock */
-	struct list head; /* under lock */
+	bool ready;		/* under lock */
+	struct list head;	/* under lock: to be served */
+	struct list poll;	/* under lock: to be polled, when the CPU has nobody to run */
+	_Atomic uint32_t polls; /* queues that the CPU polls, or is about to */
 } lists[MAX_CPUS];
+
+static struct cache_levels caches;
+static _Atomic bool caches_known;
 
 unsigned env_cpus(void)
 {
@@ -63,24 +71,67 @@ static struct work_list *lock_list(unsigned cpu)
 	spin_lock(&list->lock);
 	if (!list->ready) {
 		list_init(&list->head);
+		list_init(&list->poll);
 		list->ready = true;
 	}
 	return list;
 }
 
-void switch_work_queue(struct switch_work *work)
+/* Into the CPU's list, unless it is in one. */
+static bool enlist(struct switch_work *work, struct cpu *cpu, bool poll)
 {
-	struct cpu *cpu = this_cpu();
 	struct work_list *list;
 	uint32_t none = 0;
 
 	if (atomic_load(&work->cancelled) ||
 	    !atomic_compare_exchange_strong(&work->home, &none, cpu->index + 1))
-		return;
+		return false;
 	list = lock_list(cpu->index);
-	list_insert_before(&list->head, &work->node);
+	list_insert_before(poll ? &list->poll : &list->head, &work->node);
 	spin_unlock(&list->lock);
 	cpu_post(cpu, MB_SWITCH_WORK);
+	return true;
+}
+
+void switch_work_queue(struct switch_work *work)
+{
+	enlist(work, this_cpu(), false);
+}
+
+/* The CPU that is to poll for this one: it idles, and nobody waits for it. */
+static struct cpu *find_helper(void)
+{
+	struct helper helpers[MAX_CPUS];
+	struct cpu *which[MAX_CPUS], *self = this_cpu();
+	unsigned count = 0;
+	int best;
+
+	if (!atomic_load_explicit(&caches_known, memory_order_acquire)) {
+		cache_levels_read(&caches); /* alike on all CPUs, so twice does no harm */
+		atomic_store_explicit(&caches_known, true, memory_order_release);
+	}
+	for (unsigned i = 1; i < cpu_count; i++) {
+		struct cpu *cpu = cpus[(self->index + i) % cpu_count];
+
+		if (!atomic_load(&cpu->idle) || atomic_load(&cpu->runq_length) > 0 ||
+		    atomic_load(&lists[cpu->index].polls) >= POLL_QUEUES)
+			continue;
+		which[count] = cpu;
+		helpers[count].apic_id = cpu->apic_id;
+		helpers[count++].queues = atomic_load(&lists[cpu->index].polls);
+	}
+	best = nearest_helper(&caches, self->apic_id, helpers, count);
+	return best < 0 ? NULL : which[best];
+}
+
+bool switch_work_offer(struct switch_work *work)
+{
+	struct cpu *cpu;
+
+	if (atomic_load(&work->home) || atomic_load(&work->busy))
+		return false;
+	cpu = find_helper();
+	return cpu && enlist(work, cpu, true);
 }
 
 /* Takes it out of the list of a CPU, if it is there already. */
@@ -112,14 +163,15 @@ void switch_work_cancel(struct switch_work *work)
 	}
 }
 
-/* The first of this CPU's list, marked as busy; NULL: it is empty. */
-static struct switch_work *take(unsigned cpu)
+/* The first of this CPU's list, or of those to be polled, marked as busy; NULL: it is empty. */
+static struct switch_work *take(unsigned cpu, bool poll)
 {
 	struct work_list *list = lock_list(cpu);
+	struct list *head = poll ? &list->poll : &list->head;
 	struct switch_work *work = NULL;
 
-	if (!list_empty(&list->head)) {
-		work = container_of(list->head.next, struct switch_work, node);
+	if (!list_empty(head)) {
+		work = container_of(head->next, struct switch_work, node);
 		list_remove(&work->node);
 		atomic_fetch_add(&work->busy, 1);
 		atomic_store(&work->home, 0); /* after busy: partner: switch_work_cancel() */
@@ -135,7 +187,7 @@ bool switch_work_run(void)
 	struct work_list *list;
 	bool more;
 
-	for (unsigned i = 0; i < SLICE_QUEUES && (work = take(cpu)) != NULL; i++) {
+	for (unsigned i = 0; i < SLICE_QUEUES && (work = take(cpu, false)) != NULL; i++) {
 		port_service(work->port, work->queue, VS_BATCH);
 		atomic_fetch_sub(&work->busy, 1);
 	}
@@ -143,4 +195,46 @@ bool switch_work_run(void)
 	more = !list_empty(&list->head);
 	spin_unlock(&list->lock);
 	return more;
+}
+
+/* Looks at the queues in turn until all were empty for poll_us, or this CPU has something else to do:
+ * mail, which also tells of somebody to run, or a timer. */
+static void poll_queues(struct switch_work **works, unsigned count)
+{
+	struct cpu *self = this_cpu();
+	uint64_t patience =
+		policy_get(POLICY_polling) ? tsc_from_us(policy_get(POLICY_poll_us)) : 0;
+	uint64_t last = rdtsc();
+	bool wanted = policy_get(POLICY_offload);
+
+	while (wanted && rdtsc() < self->armed_tsc) {
+		for (unsigned i = 0; i < count && wanted; i++) {
+			if (port_poll(works[i]->port, works[i]->queue) > 0)
+				last = rdtsc();
+			wanted = !atomic_load(&works[i]->cancelled) &&
+				 atomic_load(&self->mailbox) == 0;
+		}
+		wanted = wanted && policy_get(POLICY_offload) && rdtsc() - last < patience;
+		__builtin_ia32_pause();
+	}
+}
+
+void switch_poll(void)
+{
+	unsigned cpu = this_cpu()->index, count = 0;
+	struct switch_work *works[POLL_QUEUES];
+
+	while (count < POLL_QUEUES && (works[count] = take(cpu, true)) != NULL)
+		count++;
+	if (count == 0)
+		return;
+	atomic_store(&lists[cpu].polls, count);
+	for (unsigned i = 0; i < count; i++)
+		port_poll_begin(works[i]->port, works[i]->queue);
+	poll_queues(works, count);
+	for (unsigned i = 0; i < count; i++) {
+		port_poll_end(works[i]->port, works[i]->queue);
+		atomic_fetch_sub(&works[i]->busy, 1);
+	}
+	atomic_store(&lists[cpu].polls, 0);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Transmit queues that have more work than one service may do: a list per CPU, served a slice at a
- * time from the run loop (MB_SWITCH_WORK).
+ * time from the run loop (MB_SWITCH_WORK). And busy ones that are handed to an idle CPU, which polls
+ * them while it has nothing else to do.
  */
 #pragma once
 
@@ -28,8 +29,15 @@ void switch_work_init(struct switch_work *work, struct port *port, unsigned queu
 /* Puts it into this CPU's list, unless it is in one. */
 void switch_work_queue(struct switch_work *work);
 
+/* Hands it to an idle CPU, the nearest, to be polled; false: there is none, or it is in a list. */
+bool switch_work_offer(struct switch_work *work);
+
 /* Afterwards no CPU serves it, now or later. Its queue must have been stopped. */
 void switch_work_cancel(struct switch_work *work);
 
 /* Serves this CPU's list, a bounded slice; true: there is more. */
 bool switch_work_run(void);
+
+/* For a CPU that has nobody to run and is idle by its flag: polls what it was handed until there is
+ * mail, a timer is over, or the queues are empty for long enough. */
+void switch_poll(void);

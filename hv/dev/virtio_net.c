@@ -26,6 +26,8 @@
 #define VIRTIO_NET_F_STATUS  (1ull << 16)
 #define VIRTIO_NET_S_LINK_UP 1u
 
+#define FLUSH_SHARE 10u /* of poll_us: how long a packet without a kick may wait */
+
 /* virtio 1.2, 5.1.4: what we have of the device configuration */
 struct net_config {
 	uint8_t mac[6];
@@ -191,6 +193,24 @@ void env_more_work(struct port *port, unsigned queue)
 	struct virtio_net *net = port_owner(port);
 
 	switch_work_queue(&net->work[queue]);
+}
+
+bool env_offload(struct port *port, unsigned queue)
+{
+	struct virtio_net *net = port_owner(port);
+
+	return switch_work_offer(&net->work[queue]);
+}
+
+bool env_will_flush(struct port *port)
+{
+	struct virtio_net *net = port_owner(port);
+	struct vcpu *vcpu = this_cpu()->current;
+
+	if (!vcpu || vcpu->vm != net->virtio.vm || vcpu->leaving)
+		return false;
+	vcpu->flush_tsc = rdtsc() + tsc_from_us(policy_get(POLICY_poll_us) / FLUSH_SHARE);
+	return true;
 }
 
 static void list_add(struct virtio_net *net)

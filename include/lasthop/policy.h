@@ -13,8 +13,14 @@
 
 /* X(id, name, words, initial value, example, help) */
 #define POLICY_WORDS(X)                                                                            \
+	X(batching, "batching", POLICY_OFF_ON, 1, "off",                                           \
+	  "ask a busy sender for a kick only after several packets")                               \
 	X(immediate_notification, "immediate-notification", POLICY_OFF_ON, 1, "off",               \
 	  "wake a blocked receiver after the first packet of a batch, not the last")               \
+	X(offload, "offload", POLICY_OFF_ON, 1, "off",                                             \
+	  "an idle CPU takes the packets of a busy sender")                                        \
+	X(polling, "polling", POLICY_OFF_ON, 1, "off",                                             \
+	  "an idle CPU goes on looking at the queue it took, for poll-us")                         \
 	X(steering, "steering", POLICY_OFF_ON, 1, "off",                                           \
 	  "a flow comes in by the queue pair it goes out by, not by its hash alone")
 
@@ -22,7 +28,9 @@
 #define POLICY_NUMBERS(X)                                                                          \
 	X(batch_packets, "batch-packets", 1, 64, 64, "packets taken at a time, at most")           \
 	X(batch_bytes, "batch-bytes", 1514, 1048576, 65536,                                        \
-	  "a batch ends when it has this many bytes")
+	  "a batch ends when it has this many bytes")                                              \
+	X(poll_us, "poll-us", 10, 10000, 1000,                                                     \
+	  "us that a CPU polls in vain; a packet without a kick waits a tenth")
 
 enum policy_id {
 #define POLICY_ENUM(id, ...) POLICY_##id,

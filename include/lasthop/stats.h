@@ -47,7 +47,15 @@
 	X(gso_segments, packets, traffic, "(rx) packets they became, those dropped included")      \
 	X(csum_software, packets, traffic, "(rx) checksums made in software for this receiver")    \
 	X(kicks, events, traffic, "driver notifications received (each is a VM exit)")             \
+	X(kicks_saved, events, traffic, "times that packets were found without a kick")            \
 	X(batches, events, traffic, "transmit batches that were not empty")                        \
+	X(batches_1, events, traffic, "of them, with one packet")                                  \
+	X(batches_2_7, events, traffic, "of them, with 2 to 7 packets")                            \
+	X(batches_8_31, events, traffic, "of them, with 8 to 31 packets")                          \
+	X(batches_32_64, events, traffic, "of them, with 32 to 64 packets")                        \
+	X(batches_offloaded, events, traffic, "of them, taken by a CPU that was idle")             \
+	X(offloads, events, traffic, "times that a queue was handed to an idle CPU")               \
+	X(polls_empty, events, traffic, "looks at the queue by an idle CPU that found nothing")    \
 	X(interrupts_blocked, events, traffic, "receive interrupts to a blocked vCPU")             \
 	X(interrupts_runnable, events, traffic, "receive interrupts to a runnable vCPU")           \
 	X(interrupts_running, events, traffic, "receive interrupts to a running vCPU")             \

@@ -77,6 +77,33 @@ void port_destroy(struct port *port)
 	port->used = false;
 }
 
+bool port_poll_begin(struct port *port, unsigned queue)
+{
+	insist(port->used && queue < FAKE_QUEUES && !port->polled[queue], "polled twice");
+	port->polled[queue] = true;
+	return true;
+}
+
+unsigned port_poll(struct port *port, unsigned queue)
+{
+	insist(port->used && port->polled[queue], "not polled");
+	port->polls++;
+	return 0;
+}
+
+void port_poll_end(struct port *port, unsigned queue)
+{
+	insist(port->used && port->polled[queue], "not polled");
+	port->polled[queue] = false;
+	port->poll_ends++;
+}
+
+void port_flush(struct port *port, bool late)
+{
+	insist(port->used, "a port that is gone");
+	port->flushes += late;
+}
+
 void report_port(const char *port, const char *switch_name, const uint64_t counters[STAT_COUNT])
 {
 	(void)switch_name;

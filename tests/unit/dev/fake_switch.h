@@ -22,6 +22,9 @@ struct port {
 	unsigned starts, stops, kicks, services;
 	bool retired;
 	unsigned reports; /* of its counters */
+	unsigned flushes; /* late ones */
+	bool polled[FAKE_QUEUES];
+	unsigned polls, poll_ends;
 };
 
 extern struct port fake_port[FAKE_PORTS];

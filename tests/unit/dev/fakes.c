@@ -149,6 +149,11 @@ uint64_t tsc_khz(void)
 	return 3000000;
 }
 
+uint64_t tsc_from_us(uint64_t us)
+{
+	return us * 1000;
+}
+
 uint64_t tsc_to_ns(uint64_t ticks)
 {
 	return ticks / 3;

@@ -52,6 +52,21 @@ void env_more_work(struct port *port, unsigned queue)
 		atomic_fetch_add(&e->more_work[queue], 1);
 }
 
+bool env_offload(struct port *port, unsigned queue)
+{
+	struct env_port *e = port_owner(port);
+
+	(void)queue;
+	return e != NULL && e->helper;
+}
+
+bool env_will_flush(struct port *port)
+{
+	struct env_port *e = port_owner(port);
+
+	return e != NULL && e->will_flush;
+}
+
 unsigned env_cpus(void)
 {
 	return 0; /* so that a test can let the memory for a CPU fail */

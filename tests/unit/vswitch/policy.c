@@ -61,7 +61,9 @@ static void take(struct pair *p, size_t bytes)
 
 static struct pair pair_create(uint64_t features)
 {
-	const struct guest_config c = { .name = "g", .size = 1024, .features = features };
+	const struct guest_config c = {
+		.name = "g", .size = 1024, .per_slot = 2, .features = features
+	};
 	struct pair p = { .sw = switch_create("lan") };
 
 	policies_as_at_boot();
@@ -155,11 +157,211 @@ static void batch_limits(void **state)
 	}
 }
 
+/* Puts packets one by one: the number of those for which the device wanted a kick, which it gets. */
+static unsigned kicks_for(struct pair *p, unsigned packets)
+{
+	unsigned kicks = 0;
+
+	for (; packets > 0; packets--) {
+		put(p, 1, 100);
+		if (!drv_publish(&p->a->tx))
+			continue;
+		kicks++;
+		port_kick(p->a->port, 1, VS_BATCH);
+		drv_reap(p->a);
+	}
+	return kicks;
+}
+
+/* A busy sender kicks less and less, up to the limits; all that it put is found. */
+static void batching(void **state)
+{
+	static const struct {
+		bool on, trusted;
+		enum peer_state peer;
+		uint32_t packets, bytes;
+		unsigned least, most; /* kicks for 64 packets when it has been busy for a while */
+	} cases[] = {
+		{ true, true, PEER_RUNNING, 64, 65536, 1, 1 },
+		{ true, true, PEER_RUNNABLE, 64, 65536, 1, 1 },
+		{ true, true, PEER_RUNNING, 8, 65536, 8, 8 },
+		{ true, true, PEER_RUNNING, 64, 2000, 3, 4 },
+		{ true, true, PEER_BLOCKED, 64, 65536, 64, 64 },
+		{ true, false, PEER_RUNNING, 64, 65536, 64, 64 },
+		{ false, true, PEER_RUNNING, 64, 65536, 64, 64 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+		struct pair p =
+			pair_create(VIRTIO_F_EVENT_IDX | (i % 2 ? VIRTIO_F_RING_PACKED : 0));
+
+		policy_set(POLICY_batching, cases[i / 2].on);
+		policy_set(POLICY_batch_packets, cases[i / 2].packets);
+		policy_set(POLICY_batch_bytes, cases[i / 2].bytes);
+		p.a->env.will_flush = cases[i / 2].trusted;
+		p.b->env.peer = cases[i / 2].peer;
+		for (unsigned n = 0; n < 10; n++) {
+			unsigned kicks = 0;
+
+			for (unsigned m = 0; m < 64; m++) {
+				drv_want_interrupt(&p.b->rx, true);
+				kicks += kicks_for(&p, 1);
+				if (cases[i / 2].peer == PEER_BLOCKED) /* and sleeps again */
+					take(&p, 100);
+			}
+			port_flush(p.a->port, false);
+			take(&p, 100);
+			if (n >= 6)
+				assert_in_range(kicks, cases[i / 2].least, cases[i / 2].most);
+		}
+		pair_destroy(&p);
+	}
+}
+
+/* What was put without a kick is taken by a flush, and a late one asks for kicks again. */
+static void flushes(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct pair p = pair_create(VIRTIO_F_EVENT_IDX | (i ? VIRTIO_F_RING_PACKED : 0));
+		uint64_t saved;
+
+		p.a->env.will_flush = true;
+		assert_int_equal(kicks_for(&p, 1), 1);
+		assert_true(kicks_for(&p, 200) < 20);
+		port_flush(p.a->port, false);
+		take(&p, 100);
+		/* few packets, then the time is up: they are taken, and the next one kicks */
+		saved = count(p.a, STAT_kicks_saved);
+		assert_int_equal(kicks_for(&p, 1), 0);
+		port_flush(p.a->port, true);
+		assert_int_equal(count(p.a, STAT_kicks_saved) - saved, 1);
+		take(&p, 100);
+		assert_int_equal(kicks_for(&p, 1), 1);
+		take(&p, 100);
+		/* nothing to flush */
+		port_flush(p.a->port, true);
+		/* who leaves gets no more trust, however busy the guest was */
+		assert_true(kicks_for(&p, 200) < 20);
+		p.a->env.will_flush = false;
+		port_flush(p.a->port, true);
+		take(&p, 100);
+		assert_int_equal(kicks_for(&p, 10), 10);
+		take(&p, 100);
+		/* switched off between two packets */
+		p.a->env.will_flush = true;
+		assert_true(kicks_for(&p, 200) < 20);
+		policy_set(POLICY_batching, 0);
+		port_flush(p.a->port, false);
+		assert_int_equal(kicks_for(&p, 10), 10);
+		take(&p, 100);
+		pair_destroy(&p);
+	}
+}
+
+/* The kick comes before the ring is full, whatever the packets are made of. */
+static void small_ring(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct guest_config c = { .name = "g",
+					  .size = 16,
+					  .per_slot = 2,
+					  .features = VIRTIO_F_EVENT_IDX |
+						      (i ? VIRTIO_F_RING_PACKED : 0) };
+		struct pair p = { .sw = switch_create("lan") };
+
+		policies_as_at_boot();
+		p.a = guest_create(p.sw, &c);
+		c.size = 1024;
+		p.b = guest_create(p.sw, &c);
+		p.a->env.will_flush = true;
+		frame_make(frame, 64, 2, 2, 0);
+		port_inject(p.b->port, frame, 64);
+		drv_receive(p.a, got, sizeof(got));
+		drv_publish(&p.a->rx);
+		for (unsigned n = 0; n < 100; n++) {
+			frame_make(frame, 100, 2, 1, p.sent++);
+			assert_true(drv_send(p.a, NULL, frame, 100, LAYOUT_TWO));
+			if (drv_publish(&p.a->tx)) {
+				port_kick(p.a->port, 1, VS_BATCH);
+				drv_reap(p.a);
+			}
+		}
+		port_flush(p.a->port, false);
+		take(&p, 100);
+		pair_destroy(&p);
+	}
+}
+
+/* While a queue is polled there are no kicks; afterwards there are, and nothing was forgotten. */
+static void polling(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		struct pair p = pair_create((i & 1 ? VIRTIO_F_EVENT_IDX : 0) |
+					    (i & 2 ? VIRTIO_F_RING_PACKED : 0));
+
+		assert_int_equal(kicks_for(&p, 3), 3);
+		assert_true(port_poll_begin(p.a->port, 1));
+		assert_false(port_poll_begin(p.a->port, 1));
+		assert_int_equal(port_poll(p.a->port, 1), 0);
+		assert_int_equal(kicks_for(&p, 100), 0);
+		assert_int_equal(port_poll(p.a->port, 1), 64);
+		assert_int_equal(p.a->env.more_work[1], 0);
+		/* somebody else comes by: that changes nothing */
+		assert_int_equal(port_service(p.a->port, 1, VS_BATCH), 36);
+		assert_int_equal(kicks_for(&p, 5), 0);
+		port_poll_end(p.a->port, 1);
+		take(&p, 100);
+		assert_int_equal(kicks_for(&p, 3), 3);
+		take(&p, 100);
+		assert_int_equal(count(p.a, STAT_batches_offloaded), 1);
+		assert_int_equal(count(p.a, STAT_polls_empty), 1);
+		pair_destroy(&p);
+	}
+}
+
+/* A queue that is kicked often is handed over, if there is somebody; a lone kick is not. */
+static void offload(void **state)
+{
+	static const struct {
+		uint32_t on;
+		bool helper;
+		uint64_t apart_us;
+		unsigned want;
+	} cases[] = {
+		{ 1, true, 20, 9 }, { 1, true, 5000, 0 }, { 1, false, 20, 0 }, { 0, true, 20, 0 }
+	};
+
+	(void)state;
+	env_clock_us = 1000000;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct pair p = pair_create(VIRTIO_F_EVENT_IDX);
+
+		policy_set(POLICY_offload, cases[i].on);
+		p.a->env.helper = cases[i].helper;
+		for (unsigned n = 0; n < 10; n++) {
+			env_clock_us += cases[i].apart_us;
+			assert_int_equal(kicks_for(&p, 1), 1);
+		}
+		assert_int_equal(count(p.a, STAT_offloads), cases[i].want);
+		take(&p, 100);
+		pair_destroy(&p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(immediate_notification),
 		cmocka_unit_test(batch_limits),
+		cmocka_unit_test(batching),
+		cmocka_unit_test(flushes),
+		cmocka_unit_test(small_ring),
+		cmocka_unit_test(polling),
+		cmocka_unit_test(offload),
 	};
 
 	return cmocka_run_group_tests_name("vswitch/policy", tests, NULL, NULL);

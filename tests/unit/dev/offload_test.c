@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Is a busy queue handed to an idle CPU only, the one that should have it; does that CPU poll it only
+ * while it has nothing else to do, and for a bounded time; and is it gone when it is cancelled?
+ */
+#include "tests/unit/dev/fakes.h"
+
+#include <cmocka.h>
+
+#include "hv/dev/switch_env.h"
+#include "tests/unit/dev/fake_switch.h"
+#include "vswitch/env.h"
+#include "vswitch/policy.h"
+#include "vswitch/switch.h"
+
+extern unsigned cpu_count;
+
+static struct cpu helper[2];
+static struct switch_work work;
+static struct port *port;
+
+void env_more_work(struct port *p, unsigned queue)
+{
+	(void)p;
+	(void)queue;
+	switch_work_queue(&work);
+}
+
+/* This CPU is number 0; 1 and 2 idle. */
+static int set_up(void **state)
+{
+	const struct port_config config = { .name = "p", .queue_pairs = 1 };
+
+	(void)state;
+	fake_reset(1);
+	fake_cpu.index = 0;
+	cpu_count = 3;
+	for (unsigned i = 0; i < 2; i++) {
+		helper[i] = (struct cpu){ .index = i + 1, .apic_id = i + 1, .armed_tsc = ~0ull };
+		atomic_store(&helper[i].idle, true);
+		cpus[i + 1] = &helper[i];
+	}
+	memset(fake_port, 0, sizeof(fake_port));
+	port = port_create(switch_create("lan"), &config);
+	memset(&work, 0, sizeof(work));
+	switch_work_init(&work, port, 1);
+	policy_set(POLICY_offload, 1);
+	policy_set(POLICY_polling, 1);
+	return 0;
+}
+
+/* From now on this is that CPU: with nothing to do, as far as it knows. */
+static void become(unsigned index)
+{
+	fake_cpu.index = index;
+	fake_cpu.current = NULL;
+	fake_cpu.armed_tsc = ~0ull;
+	atomic_store(&fake_cpu.idle, true);
+	atomic_store(&fake_cpu.mailbox, 0);
+	atomic_store(&fake_cpu.runq_length, 0);
+}
+
+static void idle_ones_help(void **state)
+{
+	(void)state;
+	assert_true(switch_work_offer(&work));
+	assert_int_equal(fake_posted, MB_SWITCH_WORK);
+	assert_int_equal(atomic_load(&work.home), 2);
+	/* it is in a list: not twice */
+	assert_false(switch_work_offer(&work));
+	become(1);
+	assert_false(switch_work_run()); /* not while it may have somebody to run */
+	assert_int_equal(port->polls + port->services, 0);
+	switch_poll();
+	assert_true(port->polls > 0);
+	assert_false(port->polled[1]);
+	assert_int_equal(port->services, 0);
+	assert_int_equal(atomic_load(&work.busy), 0);
+}
+
+static void busy_ones_do_not(void **state)
+{
+	(void)state;
+	atomic_store(&helper[0].idle, false);
+	atomic_store(&helper[1].runq_length, 1);
+	assert_false(switch_work_offer(&work));
+	atomic_store(&helper[1].runq_length, 0);
+	assert_true(switch_work_offer(&work));
+	assert_int_equal(atomic_load(&work.home), 3);
+	become(2);
+	switch_poll();
+	assert_int_equal(port->poll_ends, 1);
+}
+
+/* Whatever else there is to do comes after one look; then the queue asks for kicks again. */
+static void other_things_first(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		set_up(NULL);
+		assert_true(switch_work_offer(&work));
+		become(1);
+		if (i == 0)
+			atomic_store(&fake_cpu.mailbox, MB_RESCHED);
+		else
+			fake_cpu.armed_tsc = 0;
+		switch_poll();
+		assert_true(port->polls <= 1);
+		assert_int_equal(port->poll_ends, 1);
+	}
+}
+
+/* Policies: off while it waits is not polled; without polling it is looked at once. */
+static void policies_count(void **state)
+{
+	(void)state;
+	assert_true(switch_work_offer(&work));
+	policy_set(POLICY_offload, 0);
+	become(1);
+	switch_poll();
+	assert_int_equal(port->polls, 0);
+	assert_int_equal(port->poll_ends, 1);
+	set_up(NULL);
+	policy_set(POLICY_polling, 0);
+	assert_true(switch_work_offer(&work));
+	become(1);
+	switch_poll();
+	assert_int_equal(port->polls, 1);
+	assert_int_equal(port->poll_ends, 1);
+}
+
+static void cancelled(void **state)
+{
+	(void)state;
+	assert_true(switch_work_offer(&work));
+	switch_work_cancel(&work);
+	assert_false(switch_work_offer(&work));
+	become(1);
+	switch_poll();
+	assert_false(switch_work_run());
+	assert_int_equal(port->polls + port->services, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(idle_ones_help, set_up),
+		cmocka_unit_test_setup(busy_ones_do_not, set_up),
+		cmocka_unit_test_setup(other_things_first, set_up),
+		cmocka_unit_test_setup(policies_count, set_up),
+		cmocka_unit_test_setup(cancelled, set_up),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
