@@ -72,6 +72,15 @@ int vm_create(const struct config_vm *config, unsigned id, const struct handover
 /* Frees all of it. Its vCPUs are OFF, its devices destroyed, and no CPU holds a pointer to it. */
 void vm_destroy(struct vm *vm);
 
+/* What a kernel is told of the VM's memory, by address; numbers as in e820 and in PVH's memory map. */
+#define VM_RANGES 5
+enum vm_range_type { VM_RAM = 1, VM_RESERVED = 2, VM_ACPI = 3 };
+struct vm_range {
+	uint64_t gpa, bytes;
+	enum vm_range_type type;
+};
+unsigned vm_ranges(const struct vm *vm, struct vm_range out[VM_RANGES]);
+
 /* PVH: loads the ELF kernel, start_info, memory map, command line; sets vCPU 0's state
  * (hv/core/pvh.c). */
 int pvh_load(struct vm *vm, const struct handover_image *kernel,
