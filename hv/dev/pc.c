@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Ties the guest's devices together (design, section 4): two buses, local APICs, I/O APIC, UART,
+ * Ties the guest's devices together: two buses, local APICs, I/O APIC, UART,
  * clock, power registers, PCIe with a virtio-net device per NIC, ACPI tables. No PIC, PIT, VGA or
  * PS/2: ports that nobody claims read all ones.
  */
