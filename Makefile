@@ -8,6 +8,9 @@ CC      := gcc
 WARN    := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wundef -Wvla
 INCLUDE := -Iinclude -I.
 DEPS     = -MMD -MP -MF $(basename $@).d
+# $(call compile,variable with the compiler,sources,libraries): a program of several sources at once,
+# of which -MF would keep the dependencies of the last only
+compile  = $($1) -MM -MP -MT $@ $2 > $@.d && $($1) $2 $3 -o $@
 mkdir    = @mkdir -p $(@D)
 
 .PHONY: all guests host run test bench soak verify lint unit boot-test setup clean help
@@ -87,31 +90,32 @@ include guest/guest.mk tests/tests.mk
 
 # --- the host tools ---
 HOST_CFLAGS := -std=c17 -O2 -g $(WARN) $(INCLUDE)
+HOST_CC     := $(CC) $(HOST_CFLAGS)
 
 host: $(B)/host/lasthop-check
 
 $(B)/host/lasthop-check: scripts/check.c $(CONFIG_SRC)
 	$(mkdir)
-	$(CC) $(HOST_CFLAGS) $(DEPS) scripts/check.c $(CONFIG_SRC) -lfdt -o $@
+	$(call compile,HOST_CC,scripts/check.c $(CONFIG_SRC),-lfdt)
 
 # --- what there is to call ---
 setup: ## install what is missing; make the Bochs test bed
 	@scripts/setup
 
 run: setup ## boot CONFIG=FILE or DEMO=NAME on ON=auto|kvm|tcg|bochs with CPUS=N and show the results
-	@$(MAKE) --no-print-directory -s all $(if $(findstring linux,$(CONFIG)),linux-guest)
+	@scripts/build all $(if $(findstring linux,$(CONFIG)),linux-guest)
 	@B=$(B) scripts/lasthop run --on $(ON) --cpus $(CPUS) $(if $(JSON),--json $(JSON)) $(CONFIG)
 
 test: setup ## all tests, 25 minutes at most
-	@$(MAKE) --no-print-directory -s -j2 all tests-built linux-guest
-	@scripts/stages quick
+	@scripts/build all tests-built linux-guest
+	@scripts/stages
 
-soak: setup ## what takes longer: ONLY=linux|cycles|abuse|dataplane|fuzz for one part
-	@$(MAKE) --no-print-directory -s -j2 all tests-built linux-guest
-	@scripts/stages soak $(ONLY)
+soak: setup ## what takes longer, resumable: ONLY=linux|dataplane|fuzz for one part, FRESH=1, SEED=N
+	@scripts/build all tests-built linux-guest
+	@B=$(B) scripts/soak $(if $(FRESH),--fresh) $(if $(SEED),--seed $(SEED)) $(ONLY)
 
 bench: setup ## measure the data plane alone, on this machine
-	@$(MAKE) --no-print-directory -s all $(B)/bench/native
+	@scripts/build $(B)/bench/native
 	@$(B)/bench/native
 
 verify: setup ## check the protocol models with spin

@@ -69,19 +69,26 @@ struct port *port_create(struct vswitch *sw, const struct port_config *config)
 	return port;
 }
 
-void port_destroy(struct port *port)
+void port_retire(struct port *port)
 {
-	struct vswitch *sw;
+	struct vswitch *sw = port->sw;
 
-	if (port == NULL)
+	if (port->retired)
 		return;
-	sw = port->sw;
 	for (unsigned i = 0; i < port->queues; i++)
 		port_stop_queue(port, i);
 	/* nobody learns for it any more, but packets may be on their way to it */
 	atomic_store_explicit(&sw->port[port->id], NULL, memory_order_seq_cst);
 	fdb_forget_port(sw->fdb, port->id);
 	switch_quiesce(sw);
+	port->retired = true;
+}
+
+void port_destroy(struct port *port)
+{
+	if (port == NULL)
+		return;
+	port_retire(port);
 	stats_free(port);
 	env_free(port->queue, queue_bytes(port->queues));
 	env_free(port, sizeof(*port));
@@ -95,6 +102,11 @@ void *port_owner(const struct port *port)
 const char *port_name(const struct port *port)
 {
 	return port->name;
+}
+
+const char *port_switch_name(const struct port *port)
+{
+	return port->sw->name;
 }
 
 const uint8_t *port_mac(const struct port *port)
@@ -194,6 +206,16 @@ void port_set_pairs(struct port *port, unsigned pairs)
 {
 	if (pairs >= 1 && pairs <= port->queues / 2)
 		atomic_store_explicit(&port->pairs, pairs, memory_order_relaxed);
+}
+
+void port_set_link(struct port *port, bool up)
+{
+	atomic_store_explicit(&port->unplugged, !up, memory_order_relaxed);
+}
+
+bool port_link(const struct port *port)
+{
+	return !atomic_load_explicit(&port->unplugged, memory_order_relaxed);
 }
 
 void queue_break(struct port *port, unsigned queue, enum vq_fault fault, unsigned cpu)

@@ -56,10 +56,11 @@ static enum vq_fault read_buffer(const struct queue *q, uint16_t pos, uint16_t a
 }
 
 /* Buffers for one packet of `need` bytes with its header, from ring position q->next on. On a drop,
- * nothing is taken: a smaller packet may still use them. */
+ * nothing is taken: a packet of less than take->too_few_for bytes may still use them. */
 static enum verdict take_buffers(struct queue *q, uint16_t avail, uint32_t need,
 				 struct rx_take *take)
 {
+	unsigned most = take->descs + RX_PACKET_DESCS;
 	unsigned nsegs = take->nsegs, nbufs = take->nbufs, end = nsegs + RX_PACKET_SEGS;
 	uint16_t pos = q->next;
 	uint32_t got = 0;
@@ -70,8 +71,11 @@ static enum verdict take_buffers(struct queue *q, uint16_t avail, uint32_t need,
 		take->fault = read_buffer(q, pos, avail, need - got, take->seg + nsegs, end - nsegs,
 					  &chain);
 		take->descs += chain.descs;
+		if (take->fault == VQ_OK && take->descs > most)
+			take->fault = VQ_BAD_RX_LONG;
 		if (take->fault != VQ_OK)
 			return VERDICT_DROP_BROKEN;
+		take->too_few_for = got + 1;
 		if (chain.slots == 0)
 			return VERDICT_DROP_NO_BUFFER;
 		pos = vq_advance(&q->vq, pos, chain.slots);
@@ -89,6 +93,7 @@ static enum verdict take_buffers(struct queue *q, uint16_t avail, uint32_t need,
 			take->fault = VQ_BAD_RX_TINY;
 			return VERDICT_DROP_BROKEN;
 		}
+		take->too_few_for = got + 1;
 		if (!q->mergeable || nsegs == end)
 			return VERDICT_DROP_BUFFER_SMALL;
 	}
@@ -126,11 +131,9 @@ static bool take_packet(struct port *to, struct queue *q, uint16_t avail, struct
 			return false;
 		if (cut)
 			r.bytes = p->off.headers + gso_payload(&p->off, p->bytes, take->segment);
-		if (r.bytes < take->too_few_for)
+		if (VNET_HDR_BYTES + r.bytes < take->too_few_for)
 			verdict = take_buffers(q, avail, VNET_HDR_BYTES + r.bytes, take);
 		if (verdict != VERDICT_DELIVERED) {
-			take->too_few_for =
-				r.bytes < take->too_few_for ? r.bytes : take->too_few_for;
 			take->too_few_why = verdict;
 			drop(to, b, take, i, verdict,
 			     take->segment > 0 ? segments - take->segment : 1);
@@ -212,7 +215,7 @@ static bool read_avail(struct queue *q, uint16_t *avail)
 	return true;
 }
 
-/* All but `segment`, which says where to go on. */
+/* All but `segment`, which says where to go on, and `spent`. */
 static void clear_take(struct rx_take *take)
 {
 	take->left = 0;
@@ -220,6 +223,7 @@ static void clear_take(struct rx_take *take)
 	take->unicast_drops = 0;
 	take->fault = VQ_OK;
 	take->too_few_for = UINT32_MAX;
+	take->spent += take->descs;
 	take->npkts = take->nbufs = take->nsegs = take->descs = take->unicast = 0;
 	take->segmented = take->segments = take->gso_whole = take->csum_software = 0;
 }
@@ -235,8 +239,9 @@ static void reserve_locked(struct port *to, struct queue *q, struct batch *b, ui
 		drop_all(to, b, take, want, VERDICT_DROP_BROKEN);
 		return;
 	}
-	/* Very many are waiting for one slow CPU: as if the ring were empty. */
-	if (q->resv_head - tail == RX_RESERVATIONS) {
+	/* Very many are waiting for one slow CPU, or these buffers cost too much: as if the ring were
+	 * empty. */
+	if (q->resv_head - tail == RX_RESERVATIONS || take->spent >= RX_BATCH_DESCS) {
 		drop_all(to, b, take, want, VERDICT_DROP_NO_BUFFER);
 		return;
 	}
@@ -255,7 +260,7 @@ void rx_reserve(struct port *to, struct batch *b, uint64_t want, struct rx_take 
 	clear_take(take);
 	if (take->segment == 0) /* else as begun: what is wanted may change meanwhile */
 		take->offloads = atomic_load_explicit(&q->offloads, memory_order_relaxed);
-	if (state != QUEUE_RUNNING) {
+	if (state != QUEUE_RUNNING || atomic_load_explicit(&to->unplugged, memory_order_relaxed)) {
 		drop_all(to, b, take, want,
 			 state == QUEUE_BROKEN ? VERDICT_DROP_BROKEN : VERDICT_DROP_LINK_DOWN);
 		return;

@@ -62,6 +62,8 @@ static enum stat_id stat_of_tx_drop(enum verdict verdict)
 		return STAT_tx_drop_bad_csum;
 	case VERDICT_DROP_BAD_GSO:
 		return STAT_tx_drop_bad_gso;
+	case VERDICT_DROP_UNPLUGGED:
+		return STAT_tx_drop_unplugged;
 	case VERDICT_DROP_BAD_SOURCE:
 		return STAT_tx_drop_bad_source;
 	case VERDICT_DROP_SAME_PORT:
@@ -110,7 +112,7 @@ uint64_t port_counter_drops(const struct port *port, bool received)
 		STAT_tx_drop_short,	 STAT_tx_drop_long,	 STAT_tx_drop_bad_header,
 		STAT_tx_drop_bad_source, STAT_tx_drop_same_port, STAT_tx_drop_no_port,
 		STAT_tx_drop_receiver,	 STAT_tx_drop_broken,	 STAT_tx_drop_bad_csum,
-		STAT_tx_drop_bad_gso,
+		STAT_tx_drop_bad_gso,	 STAT_tx_drop_unplugged,
 	};
 	static const enum stat_id rx[] = {
 		STAT_rx_drop_filtered,	   STAT_rx_drop_link_down, STAT_rx_drop_no_buffer,

@@ -89,7 +89,10 @@ unsigned switch_fdb(const struct vswitch *sw, struct fdb_view *out, unsigned roo
 		struct fdb_entry e = fdb_entry(sw->fdb, i);
 		const struct port *port;
 
-		if (e.port >= VS_MAX_PORTS || now_s - e.seen_s > FDB_AGE_S)
+		/* signed: another CPU may have seen it after now_s was read; or with a clock behind */
+		int32_t age_s = (int32_t)(now_s - e.seen_s);
+
+		if (e.port >= VS_MAX_PORTS || age_s > (int32_t)FDB_AGE_S)
 			continue;
 		port = atomic_load_explicit(&sw->port[e.port], memory_order_acquire);
 		if (port == NULL)
@@ -97,7 +100,7 @@ unsigned switch_fdb(const struct vswitch *sw, struct fdb_view *out, unsigned roo
 		for (unsigned byte = 0; byte < 6; byte++)
 			out[count].mac[byte] = (uint8_t)(e.mac >> (40 - 8 * byte));
 		out[count].port = port;
-		out[count].age_us = (uint64_t)(now_s - e.seen_s) * US_PER_S;
+		out[count].age_us = age_s > 0 ? (uint64_t)age_s * US_PER_S : 0;
 		count++;
 	}
 	return count;

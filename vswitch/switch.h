@@ -64,9 +64,13 @@ void switch_destroy(struct vswitch *sw);	 /* without ports */
 
 /* A port with its link up and no queue running; NULL: no memory or VS_MAX_PORTS reached. */
 struct port *port_create(struct vswitch *sw, const struct port_config *config);
-void port_destroy(struct port *port); /* stops its queues first, forgets it in the FDB */
+/* Stops its queues, forgets it in the FDB, takes it from the switch: its counters are final then.
+ * Only they and its name may be asked for afterwards. */
+void port_retire(struct port *port);
+void port_destroy(struct port *port); /* retires it first, if that was not done */
 void *port_owner(const struct port *port);
 const char *port_name(const struct port *port);
+const char *port_switch_name(const struct port *port);
 const uint8_t *port_mac(const struct port *port);
 
 /* One virtqueue as the driver set it up. */
@@ -95,6 +99,11 @@ void port_set_guest_offloads(struct port *port, uint64_t features);
 /* Which frames the guest wants (vswitch/filter.h), copied; NULL, and so it begins: all. Bounded like
  * port_stop_queue(), and not to be called from where that is not. */
 void port_set_filter(struct port *port, const struct filter *filter);
+
+/* The link of a port, up to begin with: what is sent or comes while it is down is dropped, but for the
+ * batches that other CPUs are in. What the guest is told of it is the device model's affair. */
+void port_set_link(struct port *port, bool up);
+bool port_link(const struct port *port);
 
 /* So many receive queues, from the first one, get frames: 1..queue_pairs; it begins with 1. */
 void port_set_pairs(struct port *port, unsigned pairs);

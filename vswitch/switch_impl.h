@@ -31,13 +31,19 @@
 #define TX_SEGS		(2 * VQ_MAX_CHAIN)
 /* A batch or reservation also ends when it has read this many descriptors. */
 #define READ_DESCS	2048u
-/* A batch also ends when it has this many bytes, since who sends large frames waits for their
- * buffers (29 frames of MTU 9000, four of 64 KiB), or when its frames may become so many segments. */
-#define BATCH_BYTES	(256u * 1024)
+/* ... or when its frames may become so many segments. */
 #define BATCH_SEGMENTS	1024u
 /* Pieces, and chains, that one received packet may be spread over. */
 #define RX_PACKET_SEGS	256u
 #define RX_SEGS		(4 * RX_PACKET_SEGS)
+/* Descriptors read for one received packet; more break the queue. Its pieces need a descriptor each,
+ * and each of their chains may be an indirect table: 512. A packed ring's chain is walked to its end
+ * besides, and the longest that Linux makes has 19. */
+#define RX_PACKET_DESCS 1024u
+/* ... and for all packets of one batch, their segments included; what is left is dropped as if there
+ * were no buffers. Frames of 64 KiB in buffers of 1500 bytes need 2816, 1024 segments in two buffers
+ * each 2048, or 4096 in indirect tables. */
+#define RX_BATCH_DESCS	8192u
 /* Packets of a reservation. */
 #define RX_PACKETS	256u
 /* Reservations of one receive queue that wait to be published: see rx.c. */
@@ -102,10 +108,12 @@ struct port {
 	void *owner;
 	uint8_t mac[6];
 	char name[VS_NAME_BYTES];	       /* ... to here */
+	bool retired;			       /* control path */
 	struct queue *queue;		       /* constant array; see struct queue */
 	_Atomic(const struct filter *) filter; /* one of filters[], or NULL: no filter */
 	struct filter filters[2];	       /* the other one is port_set_filter()'s */
 	_Atomic uint32_t pairs;		       /* receive queues in use */
+	_Atomic bool unplugged;		       /* link down: nothing passes */
 	_Atomic uint8_t flow[STEER_FLOWS];     /* by hash: pair it went out by, + 1; 0: unknown */
 	_Atomic(struct stat_slot *) stats[VS_MAX_CPUS]; /* NULL until that CPU counts something */
 	struct stat_slot spare;
@@ -132,6 +140,7 @@ struct batch {
 		uint64_t dst_src[2]; /* the 12 bytes of both addresses, in words that overlap */
 	} last_addresses;	     /* delivered last, to one port alone: */
 	unsigned last_dest;
+	bool unplugged;	   /* the sender's link is down */
 	uint64_t offloads; /* the sender's: of struct queue, transmit */
 	uint64_t tx_bytes;
 	unsigned segments; /* that its frames may become */
@@ -150,12 +159,13 @@ struct rx_take {
 	unsigned queue;	   /* set by the caller of rx_reserve() */
 	uint64_t left;	   /* packets to try again: this reservation is full, */
 	unsigned segment;  /* ... the first of them from this segment on */
+	unsigned spent;	   /* descriptors read in the batch's earlier reservations */
 	uint64_t offloads; /* the receiver's */
 	bool dropped;	   /* any of drops[], else they are not valid */
 	uint32_t drops[VERDICT_COUNT];
 	unsigned unicast_drops; /* of them, packets to this port alone */
 	uint32_t too_few_for;	/* the buffers that come next are too few for a packet of so many
-			       * bytes: */
+			       * bytes with its header: */
 	enum verdict too_few_why;
 	enum vq_fault fault; /* the queue is to be stopped */
 	uint16_t start, end; /* positions of the first buffer, and behind the last */

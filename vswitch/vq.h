@@ -46,7 +46,9 @@ struct seg {
 	X(INDIRECT_NOT_RAM, "indirect table is not in the VM's memory")                            \
 	X(OVERRUN, "more descriptors are made available than the ring has entries")                \
 	X(NOT_AVAILABLE, "descriptor chain runs into entries that are not made available")         \
-	X(RX_TINY, "receive buffer is smaller than a virtio-net header")
+	X(RX_TINY, "receive buffer is smaller than a virtio-net header")                           \
+	X(RX_EMPTY, "receive buffer has a descriptor of length zero")                              \
+	X(RX_LONG, "one packet's receive buffers have more than 1024 descriptors")
 
 enum vq_fault {
 	VQ_OK,

@@ -89,6 +89,8 @@ static inline enum vq_fault take_buffer(struct walk *w, struct packed_desc *d, s
 	if ((d->flags & DESC_F_WRITE) != w->write &&
 	    !turn_to_write(w->dir, d->flags, &w->write, out))
 		return VQ_BAD_DIRECTION;
+	if (w->dir == VQ_WRITE && d->len == 0)
+		return VQ_BAD_RX_EMPTY;
 	if (wants_more(w, out))
 		fault = add_buffer(w->vq->mem, &d->addr, &d->len, w->seg, w->room, out);
 	if (d->len > 0)

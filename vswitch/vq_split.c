@@ -27,7 +27,7 @@ struct walk {
 const char *vq_fault_text(enum vq_fault fault)
 {
 	static const char *const text[] = { [VQ_OK] = "no fault",
-#define VQ_FAULT_TEXT(name, words) [VQ_BAD_##name] = words,
+#define VQ_FAULT_TEXT(name, words) [VQ_BAD_##name] = (words),
 					    VQ_FAULT_TABLE(VQ_FAULT_TEXT)
 #undef VQ_FAULT_TEXT
 	};
@@ -153,6 +153,8 @@ enum vq_fault vq_read_chain(const struct vq *vq, uint16_t head, enum vq_dir dir,
 		}
 		if ((d.flags & DESC_F_WRITE) != write && !turn_to_write(dir, d.flags, &write, out))
 			return VQ_BAD_DIRECTION;
+		if (dir == VQ_WRITE && d.len == 0)
+			return VQ_BAD_RX_EMPTY;
 		fault = add_buffer(vq->mem, &d.addr, &d.len, seg, room, out);
 		if (fault != VQ_OK)
 			return fault;

@@ -70,6 +70,9 @@ static bool snapshot(struct vm *vm, const uint8_t own_mac[6], const uint8_t peer
 	own_port = platform->port_by_mac(own_mac, &owner);
 	peer_port = platform->port_by_mac(peer_mac, &peer);
 	if (own_port && peer_port && owner == vm) {
+		out->way_drops = port_counter_drops(own_port, true) +
+				 port_counter_drops(peer_port, false) -
+				 port_counter(peer_port, STAT_tx_drop_receiver);
 		out->own_exits = vm_exits(vm);
 		out->peer_exits = vm_exits(peer);
 		out->peer_wakeups = vm_wakeups(peer);
@@ -119,6 +122,7 @@ static void subtract(struct report_window *end, const struct report_window *star
 	end->notifications -= start->notifications;
 	end->copies -= start->copies;
 	end->drops -= start->drops;
+	end->way_drops -= start->way_drops;
 	end->peer_wakeups -= start->peer_wakeups;
 }
 

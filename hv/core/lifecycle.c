@@ -125,16 +125,17 @@ void vm_flush_posted(void)
  */
 static void quiesce(struct vm *vm)
 {
+	const unsigned count = cpu_count;
 	uint64_t seen[MAX_CPUS];
 
 	flushing = vm;
-	for (unsigned i = 0; i < cpu_count; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		seen[i] = atomic_load(&cpus[i]->flushes);
 		if (cpus[i] != this_cpu())
 			cpu_post(cpus[i], MB_FLUSH);
 	}
 	hvm->flush_vm(vm);
-	for (unsigned i = 0; i < cpu_count; i++)
+	for (unsigned i = 0; i < count; i++)
 		while (cpus[i] != this_cpu() && atomic_load(&cpus[i]->flushes) == seen[i])
 			__builtin_ia32_pause();
 }

@@ -7,7 +7,10 @@
 #include <string.h>
 
 #include "hv/core/lifecycle.h"
+#include "hv/core/percpu.h"
 #include "hv/core/report.h"
+#include "hv/core/timer.h"
+#include "hv/cpu/x86.h"
 
 #define PREFIX	    "lasthop: "
 #define MAX_RESULTS 1000u
@@ -30,6 +33,16 @@ static void copy_text(char *out, size_t room, const char *text)
 	out[n] = 0;
 }
 
+/* Of all CPUs. */
+static uint64_t machine_exits(void)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < cpu_count; i++)
+		sum += atomic_load_explicit(&cpus[i]->exits, memory_order_relaxed);
+	return sum;
+}
+
 /* A whole line, NUL-terminated. Under the marker's lock. */
 static void line_done(struct vm *vm, struct marker *m)
 {
@@ -44,7 +57,8 @@ static void line_done(struct vm *vm, struct marker *m)
 		copy_text(m->reason, sizeof(m->reason), text + (*text == ' '));
 	} else if ((text = after(told, "result ")) && m->results < MAX_RESULTS) {
 		m->results++;
-		report_guest_result(vm->config->name, text);
+		report_guest_result(vm->config->name, text, tsc_to_ns(rdtsc()) / 1000,
+				    machine_exits());
 	}
 }
 

@@ -46,8 +46,9 @@ struct cpu {
 	struct list timers; /* [t] by deadline */
 	uint64_t armed_tsc; /* (o) what the local APIC's timer is set to */
 
-	void *hvm_area; /* (o) of the backend: VMXON region, host save area */
-	void *arch;	/* (c) GDT, TSS, IST stacks (hv/core/trap.c) */
+	_Atomic uint64_t exits; /* (a) VM exits taken; only this CPU writes */
+	void *hvm_area;		/* (o) of the backend: VMXON region, host save area */
+	void *arch;		/* (c) GDT, TSS, IST stacks (hv/core/trap.c) */
 };
 
 extern struct cpu *cpus[MAX_CPUS]; /* (c) after smp_start() */

@@ -49,6 +49,8 @@ struct platform_ops {
 	struct port *(*port_by_mac)(const uint8_t mac[6], struct vm **vm);
 	/* Ports of a VM, for totals: NULL past the last. */
 	struct port *(*vm_port)(struct vm *vm, unsigned i);
+	/* Takes a port's link down or up. Any CPU, under vm_table_lock. */
+	void (*port_set_link)(struct port *port, bool up);
 	/* Switches, from the config; once, before the first VM. */
 	int (*switches_create)(const struct config *config);
 	/* By their number in the config. Their ports may be looked at under vm_table_lock. */

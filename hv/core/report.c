@@ -15,8 +15,13 @@
 #include "hv/core/serial.h"
 #include "lasthop/bench.h"
 
-#define LINE_BYTES 1536 /* the longest, "result", has some 700 */
-#define MAX_STRING 600	/* bytes of one value after escaping; the rest is left out */
+#define LINE_BYTES 4096
+#define MAX_STRING 600 /* bytes of one value after escaping; the rest is left out */
+#define MAX_NUMBER 20  /* digits */
+
+/* The longest line, "port", fits whatever its values are. */
+#define COUNTER_BYTES(name, unit, class, help) +sizeof(",\"\":" #name) + MAX_NUMBER
+_Static_assert(2 * (MAX_STRING + 32) + 128 STATS_TABLE(COUNTER_BYTES) < LINE_BYTES, "room");
 
 static struct spinlock report_lock;
 
@@ -162,17 +167,39 @@ void report_result(const char *vm, const char *peer, const struct bench_result *
 	add_number(&j, "notifications", window->notifications);
 	add_number(&j, "copies", window->copies);
 	add_number(&j, "drops", window->drops);
+	add_number(&j, "way_drops", window->way_drops);
 	add_number(&j, "peer_wakeups", window->peer_wakeups);
 	send(&j);
 }
 
-void report_guest_result(const char *vm, const char *text)
+void report_port(const char *port, const char *switch_name, const uint64_t counters[STAT_COUNT])
+{
+	static const char *const names[STAT_COUNT] = {
+#define STAT_NAME(name, unit, class, help) #name,
+		STATS_TABLE(STAT_NAME)
+#undef STAT_NAME
+	};
+	struct json j;
+
+	begin(&j, "port");
+	add_string(&j, "port", port);
+	add_string(&j, "switch", switch_name);
+	add(&j, ",\"counters\":{");
+	for (unsigned id = 0; id < STAT_COUNT; id++)
+		add(&j, "%s\"%s\":%lu", id ? "," : "", names[id], counters[id]);
+	add(&j, "}");
+	send(&j);
+}
+
+void report_guest_result(const char *vm, const char *text, uint64_t us, uint64_t exits)
 {
 	struct json j;
 
 	begin(&j, "guest-result");
 	add_string(&j, "vm", vm);
 	add_string(&j, "text", text);
+	add_number(&j, "us", us);
+	add_number(&j, "exits", exits);
 	send(&j);
 }
 

@@ -2,7 +2,7 @@
 /*
  * What happened, for programs: one JSON object a line on the debug port 0xE9 (QEMU's isa-debugcon,
  * Bochs's port_e9_hack). Written only where reading the port gives 0xE9, as both do. Values are
- * strings and unsigned integers. `scripts/lasthop run` reads them; firmware may write other lines.
+ * strings and unsigned integers, or one object of them. `scripts/lasthop run` reads them; firmware may write other lines.
  *
  *   {"lasthop":1,"event":"boot","backend":"vmx","cpus":4,"tsc_khz":100000}
  *   {"lasthop":1,"event":"vm-start","vm":"alice"}
@@ -17,9 +17,14 @@
  *   {"lasthop":1,"event":"result","vm":"bob","peer":"alice","test":"stream", then every member of
  *        struct bench_result by name, then of the window: "exits" (both VMs), "own_exits",
  *        "peer_exits", "notifications" (interrupts sent to both net devices), "copies" (packets
- *        copied, to either), "drops", "peer_wakeups" (blocked to runnable)}
- *   {"lasthop":1,"event":"guest-result","vm":"bob","text":"test=tcp …"}   told by the guest on its
- *        console (hv/core/marker.h); nobody has checked it
+ *        copied, to either), "drops" (by both ports), "way_drops" (on the way from the peer to
+ *        the VM: its receiver's and the peer's sender's), "peer_wakeups" (blocked to runnable)}
+ *   {"lasthop":1,"event":"port","port":"alice/net0","switch":"lan","counters":{"tx_packets":10, then
+ *        every counter of include/lasthop/stats.h by name}}   when the VM ends or starts again: a
+ *        VM's ports are made anew each time it starts, and the counters are those of one such life
+ *   {"lasthop":1,"event":"guest-result","vm":"bob","text":"test=tcp …","us":81000,"exits":120}
+ *        told by the guest on its console (hv/core/marker.h); nobody has checked the text. When: by
+ *        the machine's clock, and by its VM exits so far, those of all VMs
  *   {"lasthop":1,"event":"refused","reason":"…"}   the loader or core cannot start; nothing runs
  *   {"lasthop":1,"event":"panic","reason":"…"}     the hypervisor failed
  *   {"lasthop":1,"event":"end"}                    every VM is off
@@ -28,11 +33,13 @@
 
 #include <stdint.h>
 
+#include "lasthop/stats.h"
+
 struct bench_result;
 
 /* Counters of one measured window, both ends together unless named otherwise. */
 struct report_window {
-	uint64_t own_exits, peer_exits, notifications, copies, drops, peer_wakeups;
+	uint64_t own_exits, peer_exits, notifications, copies, drops, way_drops, peer_wakeups;
 };
 
 /* Of a VM since its start, all vCPUs together. */
@@ -48,7 +55,8 @@ void report_vm_end(const char *vm, unsigned vcpus, const char *end, const char *
 void report_vm_reset(const char *vm, const char *reason);
 void report_result(const char *vm, const char *peer, const struct bench_result *result,
 		   const struct report_window *window);
-void report_guest_result(const char *vm, const char *text);
+void report_port(const char *port, const char *switch_name, const uint64_t counters[STAT_COUNT]);
+void report_guest_result(const char *vm, const char *text, uint64_t us, uint64_t exits);
 void report_refused(const char *reason);
 void report_panic(const char *reason);
 void report_end(void);

@@ -315,6 +315,7 @@ void vcpu_run(struct vcpu *v)
 		offer_interrupt(v);
 		hvm->enter(v, deadline(v), &exit);
 		atomic_store_explicit(&v->exits, v->exits + 1, memory_order_relaxed);
+		atomic_store_explicit(&cpu->exits, cpu->exits + 1, memory_order_relaxed);
 		exit_handle(v, &exit);
 	}
 }

@@ -190,7 +190,7 @@ void lapic_timer_calibrate(uint64_t tsc_khz)
 	lapic_write(LAPIC_LVT_TIMER, LVT_MASKED | VECTOR_TIMER);
 	start = rdtsc();
 	lapic_write(LAPIC_TIMER_INITIAL, ~0u);
-	while ((elapsed = rdtsc() - start) < ticks)
+	while (rdtsc() - start < ticks)
 		__builtin_ia32_pause();
 	counts = ~0u - lapic_read(LAPIC_TIMER_CURRENT);
 	elapsed = rdtsc() - start;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Ties the guest's devices together: two buses, local APICs, I/O APIC, UART,
- * clock, power registers, PCIe with a virtio-net device per NIC, ACPI tables. No PIC, PIT, VGA or
+ * Ties the guest's devices together: two buses, local APICs, I/O APIC, UART, clock, power registers,
+ * PCIe with a virtio-net device per NIC and a virtio-rng, ACPI tables. No PIC, PIT, VGA or
  * PS/2: ports that nobody claims read all ones.
  */
 #include "hv/dev/pc.h"
@@ -96,6 +96,7 @@ static void pc_vm_destroy(struct vm *vm)
 		return;
 	for (unsigned i = 0; i < p->net_count; i++)
 		virtio_net_destroy(p->nets[i]);
+	virtio_rng_finish(&p->rng);
 	uart_finish(&p->uart);
 	vm->platform = NULL;
 	page_free(p, sizeof(*p));
@@ -112,6 +113,8 @@ static int pc_vm_create(struct vm *vm)
 	err = make_board(p, vm);
 	if (!err)
 		err = make_nets(p, vm);
+	if (!err)
+		err = virtio_rng_init(&p->rng, vm, &p->pcie);
 	if (!err)
 		err = make_tables(vm);
 	return err;
@@ -147,6 +150,7 @@ const struct platform_ops pc_platform = {
 	.switch_work = switch_work_run,
 	.port_by_mac = virtio_net_port_by_mac,
 	.vm_port = pc_vm_port,
+	.port_set_link = virtio_net_set_link,
 	.switches_create = virtio_net_switches,
 	.switch_at = virtio_net_switch,
 	.console_input = pc_console_input,

@@ -12,6 +12,7 @@
 #include "hv/dev/power.h"
 #include "hv/dev/rtc.h"
 #include "hv/dev/uart.h"
+#include "hv/dev/virtio_rng.h"
 
 struct vm;
 struct virtio_net;
@@ -28,6 +29,7 @@ struct platform {
 	struct power power;
 	unsigned net_count;
 	struct virtio_net *nets[CONFIG_MAX_NETS];
+	struct virtio_rng rng;
 };
 
 /* A local APIC ended the service of a level-triggered vector. */

@@ -91,7 +91,7 @@ static void registers_reset(struct virtio_pci *v)
 	v->queue_select = 0;
 	v->config_vector = MSIX_NO_VECTOR;
 	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++) {
-		v->queue[i] = (struct virtio_queue){ .size = VIRTIO_QUEUE_SIZE };
+		v->queue[i] = (struct virtio_queue){ .size = v->queue_size };
 		v->queue_vector[i] = MSIX_NO_VECTOR;
 	}
 	v->isr = 0;
@@ -201,7 +201,7 @@ static void write_queue(struct virtio_pci *v, unsigned at, unsigned bytes, uint3
 	if (q->enabled)
 		return;
 	if (bytes == 2 && at == AT(queue_size)) {
-		if (value && value <= VIRTIO_QUEUE_SIZE &&
+		if (value && value <= v->queue_size &&
 		    (!(value & (value - 1)) || v->accepted & VIRTIO_F_RING_PACKED))
 			q->size = (uint16_t)value;
 	} else if (bytes == 2 && at == AT(queue_enable)) {

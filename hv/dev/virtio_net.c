@@ -13,9 +13,11 @@
 #include "hv/core/fail.h"
 #include "hv/core/log.h"
 #include "hv/core/pmm.h"
+#include "hv/core/report.h"
 #include "hv/core/vcpu.h"
 #include "hv/core/vm.h"
 #include "vswitch/env.h"
+#include "vswitch/policy.h"
 
 #define VIRTIO_ID_NET	     1
 #define CLASS_ETHERNET	     0x020000u
@@ -128,7 +130,7 @@ static uint64_t config_read(struct virtio_pci *v, unsigned at, unsigned bytes)
 {
 	struct virtio_net *net = net_of(v);
 	struct net_config c = {
-		.status = VIRTIO_NET_S_LINK_UP,
+		.status = port_link(net->port) ? VIRTIO_NET_S_LINK_UP : 0,
 		.max_virtqueue_pairs = (uint16_t)net->config->queue_pairs,
 		.mtu = (uint16_t)net->config->mtu,
 	};
@@ -239,6 +241,7 @@ struct virtio_net *virtio_net_create(struct vm *vm, struct pcie *pcie,
 		.type = VIRTIO_ID_NET,
 		.class_code = CLASS_ETHERNET,
 		.queue_count = 2 * config->queue_pairs + 1,
+		.queue_size = VIRTIO_QUEUE_SIZE,
 		.features = switch_features() | VIRTIO_NET_F_MTU | VIRTIO_NET_F_MAC |
 			    VIRTIO_NET_F_STATUS | VIRTIO_F_VERSION_1 | NET_CTRL_FEATURES |
 			    (config->queue_pairs > 1 ? VIRTIO_NET_F_MQ : 0),
@@ -261,6 +264,15 @@ struct virtio_net *virtio_net_create(struct vm *vm, struct pcie *pcie,
 	return net;
 }
 
+static void report_counters(const struct port *port)
+{
+	uint64_t counters[STAT_COUNT];
+
+	for (unsigned id = 0; id < STAT_COUNT; id++)
+		counters[id] = port_counter(port, (enum stat_id)id);
+	report_port(port_name(port), port_switch_name(port), counters);
+}
+
 void virtio_net_destroy(struct virtio_net *net)
 {
 	struct switch_slot *slot = slot_of(net);
@@ -271,8 +283,10 @@ void virtio_net_destroy(struct virtio_net *net)
 		for (unsigned i = 0; i < 2 * net->config->queue_pairs; i++)
 			switch_work_cancel(&net->work[i]);
 		spin_lock(&slot->control);
-		port_destroy(net->port);
+		port_retire(net->port);
 		spin_unlock(&slot->control);
+		report_counters(net->port);
+		port_destroy(net->port);
 	}
 	page_free(net, sizeof(*net));
 }
@@ -295,6 +309,14 @@ struct port *virtio_net_port_by_mac(const uint8_t mac[6], struct vm **vm)
 	return port;
 }
 
+void virtio_net_set_link(struct port *port, bool up)
+{
+	struct virtio_net *net = port_owner(port);
+
+	port_set_link(port, up);
+	virtio_pci_config_changed(&net->virtio);
+}
+
 struct vswitch *virtio_net_switch(unsigned i)
 {
 	return switches[i].sw;
@@ -302,6 +324,8 @@ struct vswitch *virtio_net_switch(unsigned i)
 
 int virtio_net_switches(const struct config *config)
 {
+	for (unsigned id = 0; id < POLICY_COUNT; id++)
+		policy_set((enum policy_id)id, config->policy[id]);
 	for (unsigned i = 0; i < config->switch_count; i++) {
 		switches[i].sw = switch_create(config->switches[i].name);
 		if (!switches[i].sw)

@@ -41,5 +41,8 @@ struct virtio_net *virtio_net_create(struct vm *vm, struct pcie *pcie,
 				     const struct config_net *config);
 void virtio_net_destroy(struct virtio_net *net);
 
+/* The cable of its device out or in: the guest is told. Any CPU, under vm_table_lock. */
+void virtio_net_set_link(struct port *port, bool up);
+
 /* The port with this MAC, and its VM. */
 struct port *virtio_net_port_by_mac(const uint8_t mac[6], struct vm **vm);

@@ -72,6 +72,13 @@ void virtio_pci_broken(struct virtio_pci *v)
 		interrupt(v, v->config_vector, ISR_CONFIG);
 }
 
+void virtio_pci_config_changed(struct virtio_pci *v)
+{
+	atomic_fetch_add(&v->generation, 1);
+	if (atomic_load(&v->status) & VIRTIO_DRIVER_OK)
+		interrupt(v, v->config_vector, ISR_CONFIG);
+}
+
 struct vcpu *virtio_pci_queue_vcpu(struct virtio_pci *v, unsigned queue)
 {
 	uint16_t vector = atomic_load_explicit(&v->queue_vector[queue], memory_order_relaxed);
@@ -192,6 +199,7 @@ void virtio_pci_init(struct virtio_pci *v, const struct virtio_pci_setup *setup)
 	v->vm = setup->vm;
 	v->ops = setup->ops;
 	v->queue_count = setup->queue_count;
+	v->queue_size = setup->queue_size;
 	v->offered = setup->features;
 	v->registers = (struct bus_region){ .bytes = REGISTERS_BYTES,
 					    .widest = 4,

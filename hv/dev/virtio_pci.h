@@ -17,7 +17,7 @@
 #include "hv/dev/pcie.h"
 
 #define VIRTIO_MAX_QUEUES   17
-#define VIRTIO_QUEUE_SIZE   1024 /* the largest we offer */
+#define VIRTIO_QUEUE_SIZE   1024 /* the largest there may be */
 #define VIRTIO_NOTIFY_BYTES 4u	 /* of port space for each queue */
 
 /* virtio 1.2, 2.1: device status */
@@ -56,6 +56,7 @@ struct virtio_pci {
 	struct vm *vm;			     /* (c) */
 	const struct virtio_device_ops *ops; /* (c) */
 	unsigned queue_count;		     /* (c) */
+	uint16_t queue_size;		     /* (c) the largest */
 	uint64_t offered;		     /* (c) feature bits */
 	struct bus_region registers, notify;
 	unsigned pci_window; /* (c) capability: BAR access by configuration space */
@@ -77,6 +78,7 @@ struct virtio_pci_setup {
 	uint16_t type; /* virtio device ID */
 	uint32_t class_code;
 	unsigned queue_count;
+	uint16_t queue_size; /* the largest it offers, a power of two */
 	uint64_t features;
 	const struct virtio_device_ops *ops;
 };
@@ -89,6 +91,8 @@ void virtio_pci_reset(struct virtio_pci *v);
 
 /* Interrupts, from any CPU, whatever locks of the switch are held. */
 void virtio_pci_queue_interrupt(struct virtio_pci *v, unsigned queue);
+/* The device configuration has changed: the driver, if it runs, is to read it again. */
+void virtio_pci_config_changed(struct virtio_pci *v);
 /* The driver broke a rule: NEEDS_RESET and a configuration interrupt. */
 void virtio_pci_broken(struct virtio_pci *v);
 

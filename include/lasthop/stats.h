@@ -22,6 +22,7 @@
 	X(tx_delivered, packets, traffic, "sent, and copied to one receiver")                      \
 	X(tx_flooded, packets, traffic, "sent to all other ports: unknown destination or a group") \
 	X(tx_flood_copies, packets, traffic, "of flooded packets, one for each other port")        \
+	X(tx_drop_unplugged, packets, policy, "the port's own link is down")                       \
 	X(tx_drop_short, packets, fault, "shorter than an Ethernet header")                        \
 	X(tx_drop_long, packets, fault, "longer than the port's MTU allows")                       \
 	X(tx_drop_bad_header, packets, fault, "virtio-net header missing or not negotiated")       \
@@ -34,7 +35,7 @@
 	X(tx_drop_receiver, packets, resource, "its receiver dropped it: see there, rx_drop_*")    \
 	X(tx_drop_broken, packets, fault, "of a queue that broke a rule and was stopped")          \
 	X(rx_drop_filtered, packets, policy, "(rx) guest does not want this address or VLAN")      \
-	X(rx_drop_link_down, packets, resource, "(rx) receive queue is not running")               \
+	X(rx_drop_link_down, packets, resource, "(rx) link down, or receive queue not running")    \
 	X(rx_drop_no_buffer, packets, resource, "(rx) no free receive buffer")                     \
 	X(rx_drop_buffer_small, packets, fault, "(rx) receive buffers too small for the frame")    \
 	X(rx_drop_reset, packets, resource, "(rx) receiver was reset while it was copied")         \

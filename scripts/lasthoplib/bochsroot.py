@@ -26,7 +26,8 @@ from lasthoplib.console import Failure, Progress, error    # noqa: E402
 SUITE = "forky"                 # the first with Bochs 3.1: older ones cannot boot UEFI
 ALWAYS = ["bochsbios", "vgabios", "ovmf-generic"]
 EXIT_COSTS = (0, 1000)
-SELFTEST_SECONDS = 120          # it takes about ten; a busy machine may need longer
+VITAL = [f"usr/bin/bochs-exit{cost}" for cost in EXIT_COSTS] + ["OVMF.fd"]
+SELFTEST_SECONDS = 600          # it takes about ten; a busy machine may need longer
 
 
 def call(*argv, what):
@@ -53,12 +54,17 @@ def mirror():
 def extract(root, packages):
     """unpacks packages of the suite, with all they depend on, into a fresh root"""
     shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
     mode = "root" if os.geteuid() == 0 else "unshare"
-    call("mmdebstrap", "--variant=extract", f"--mode={mode}",
-         "--aptopt=Acquire::Check-Valid-Until \"false\"",    # a mirror's Release can be old
-         "--aptopt=APT::Install-Recommends \"false\"",
-         f"--include={','.join(packages)}", SUITE, root, f"deb {mirror()} {SUITE} main",
-         what="Bochs from Debian " + SUITE)
+    # by way of a tar file: unpacked by the user, everything is the user's own
+    with tempfile.NamedTemporaryFile(suffix=".tar", dir=root.parent) as tar:
+        call("mmdebstrap", "--variant=extract", f"--mode={mode}",
+             "--aptopt=Acquire::Check-Valid-Until \"false\"",    # a mirror's Release can be old
+             "--aptopt=APT::Install-Recommends \"false\"",
+             f"--include={','.join(packages)}", SUITE, tar.name, f"deb {mirror()} {SUITE} main",
+             what="Bochs from Debian " + SUITE)
+        call("tar", "-xf", tar.name, "-C", root, "--no-same-owner", "--exclude=./dev/*",
+             what="unpacking Bochs")
     for name in ("bin", "sbin", "lib", "lib64"):
         if not (root / name).exists():
             (root / name).symlink_to(f"usr/{name}")
@@ -146,6 +152,20 @@ def tested(root, progress):
     progress.say("self-test passed: Bochs boots UEFI, has VT-x, divides")
 
 
+def sizes(root):
+    """lines of size and name of the files that scripts/setup looks for; None if one is missing"""
+    try:
+        return "".join(f"{(root / name).stat().st_size} {name}\n" for name in VITAL)
+    except OSError:
+        return None
+
+
+def whole(root):
+    """is it as it was made?"""
+    told = root / "sizes"
+    return told.is_file() and told.read_text() == sizes(root)
+
+
 def point_to(link, target):
     fresh = link.with_name(f"{link.name}.{os.getpid()}")
     fresh.symlink_to(target.name)
@@ -175,11 +195,16 @@ def build(key):
             progress.say("another set-up is at work: waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
         ready = next(cache.glob(f"bochs-{key}-*"), None)
+        if ready and not whole(ready):
+            progress.say(f"{ready} is damaged: making it again")
+            shutil.rmtree(ready)
+            ready = None
         if not ready:
             progress.say(f"building the Bochs test bed in {cache} (once, about a minute)")
             aside = cache / "bochs.new"
             install(aside, progress)
             tested(aside, progress)
+            (aside / "sizes").write_text(sizes(aside))
             ready = aside.rename(cache / f"bochs-{key}-{version(aside)}")
         point_to(paths.bochs_root(), ready)
         for old in cache.glob("bochs-*"):

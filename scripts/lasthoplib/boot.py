@@ -83,6 +83,8 @@ def follow(process, folder, fatal, timeout, on_event, on_wait, until):
     started = time.monotonic()
     path = folder / "e9.log"
     while not path.exists() and process.poll() is None:
+        if time.monotonic() - started > timeout:
+            return "timeout", stream
         time.sleep(POLL_SECONDS)
     if not path.exists():
         return "died", stream
@@ -143,10 +145,14 @@ def boot(bed, machine, dtb, images, timeout, efi=None, on_event=lambda e: None,
         _stop(process)
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    status = process.poll()     # of its own accord; None: it runs
     _stop(process)
     if talker:
         talker.finish()
     words = bed.last_words(folder) if ended in ("died", "timeout") else []
+    if status is not None and ended == "died":
+        words.append(f"{bed.emulator()}: "
+                     + (f"exit status {status}" if status >= 0 else f"ended by signal {-status}"))
     return Outcome(ended, stream, time.monotonic() - start, folder, words)
 
 

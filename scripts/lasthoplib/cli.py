@@ -45,7 +45,8 @@ def check(args):
 def make_image(args):
     config = checked(args)
     size = image.build(args.out, paths.efi_file(), config.blob, config.images)
-    write_json(args.json, {"image": args.out, "bytes": size, "files": sorted(config.images)})
+    write_json(args.json, {"schema": 1, "image": args.out, "bytes": size,
+                           "files": sorted(config.images)})
     if args.json != "-":
         print(f"{args.out}: {size >> 20} MiB, bootable by UEFI; holds {config.file} and "
               f"{', '.join(sorted(config.images)) or 'no images'}")
@@ -93,7 +94,8 @@ class Watcher:
 
     def event(self, event):
         self.doing = "running"
-        self.say(describe(event))
+        if event["event"] != "port":    # it comes with its VM's end
+            self.say(describe(event))
 
     def wait(self):
         if self.progress.elapsed() - self.last > HEARTBEAT_SECONDS:

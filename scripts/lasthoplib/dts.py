@@ -107,7 +107,8 @@ def dtc(file, form, *options):
         return subprocess.run(["dtc", "-q", "-I", "dts", "-O", form, *options, file],
                               capture_output=True)
     except FileNotFoundError:
-        raise Failure("no dtc here: call scripts/setup") from None
+        raise Failure("no dtc here: call scripts/setup, or install device-tree-compiler",
+                      status=2) from None
 
 
 def run_checker(blob, images):
@@ -167,4 +168,4 @@ def parse_annotated(text):
 
 
 def as_json(file, errors):
-    return {"file": str(file), "errors": [asdict(e) for e in errors]}
+    return {"schema": 1, "file": str(file), "errors": [asdict(e) for e in errors]}

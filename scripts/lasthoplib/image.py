@@ -57,6 +57,8 @@ def build(out, efi, dtb, images):
     out = Path(out)
     if not Path(efi).is_file():
         raise Failure(f"no {efi}: call make first")
+    if out.exists() and not out.is_file():
+        raise Failure(f"{out} is no regular file: write the image to a file, then copy that with dd")
     content = Path(efi).stat().st_size + len(dtb or b"")
     content += sum(Path(p).stat().st_size for p in images.values())
     size = (max(content * 5 // 4 + (8 << 20), SMALLEST) + (1 << 20) - 1) >> 20 << 20

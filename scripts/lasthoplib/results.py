@@ -9,7 +9,7 @@ import hashlib
 import statistics
 import subprocess
 
-from . import guest_results, paths
+from . import guest_results, paths, ports
 
 SCHEMA = 1
 STILL_RUNNING = "running"       # how a VM "ended" whose end we did not see
@@ -62,15 +62,18 @@ def rate(events, name):
 
 
 def unaccounted(event):
-    """frames lost for which the switch counted no drop: lost silently"""
-    return max(0, int(event.get("lost", 0)) - int(event.get("drops", 0)))
+    """frames lost of a stream for which the switch counted no drop on their way: lost silently"""
+    return max(0, int(event.get("lost", 0)) - int(event.get("way_drops", 0)))
+
+
+def damaged(events):
+    return total(events, "corrupt") + total(events, "reordered")
 
 
 def stream_entry(frame_bytes, events):
     runs = by_run(events)
     packets = total(events, "packets")
     longest = [max(int(e.get("nanoseconds", 0)) for e in run) for run in runs]
-    errors = total(events, "corrupt") + total(events, "reordered")
     return {
         "name": "stream", "path": "v2v", "frame_bytes": frame_bytes,
         "pairs": len({(e.get("vm"), e.get("peer")) for e in events}), "runs": len(runs),
@@ -81,7 +84,8 @@ def stream_entry(frame_bytes, events):
         "exits_per_packet": ratio(total(events, "exits"), packets),
         "notifications_per_packet": ratio(total(events, "notifications"), packets),
         "copies_per_packet": ratio(total(events, "copies"), packets),
-        "drops": total(events, "drops"), "errors": errors + sum(map(unaccounted, events)),
+        "drops": total(events, "drops"),
+        "errors": damaged(events) + sum(map(unaccounted, events)),
     }
 
 
@@ -96,6 +100,8 @@ def rr_entry(frame_bytes, events):
         "p50_us": median_us("p50_ns"), "p99_us": median_us("p99_ns"),
         "receiver_exits_per_transaction": ratio(total(events, "peer_exits"), transactions),
         "wakeups_per_transaction": ratio(total(events, "peer_wakeups"), transactions),
+        # one frame is under way at a time: there is no reason to lose any
+        "drops": total(events, "drops"), "errors": damaged(events) + total(events, "lost"),
     }
 
 
@@ -124,6 +130,7 @@ def document(events, bed, machine, vms, blob):
     told = groups(e for e in events if e["event"] == "result")
     made["results"] = [ENTRY[test](size, found) for (test, size), found in told.items()
                        if test in ENTRY] + guest_results.entries(events)
+    made["ports"] = ports.entries(events)
     return made
 
 
@@ -132,5 +139,7 @@ def complaints(made):
     said = [f"VM {vm['name']}: {vm['end']}" for vm in made["vms"] if vm["end"] != "ok"]
     if not made["vms"]:
         said.append("no VM was started")
-    return said + [f"{r['name']} {r['frame_bytes']} bytes: {r['errors']} frames lost silently, "
-                   "corrupt or out of order" for r in made["results"] if r.get("errors")]
+    if all(vm["end"] != STILL_RUNNING for vm in made["vms"]):
+        said += ports.unbalanced(made["ports"])
+    return said + [f"{r['name']} {r['frame_bytes']} bytes: {r['errors']} frames lost, corrupt "
+                   "or out of order" for r in made["results"] if r.get("errors")]

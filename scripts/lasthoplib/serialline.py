@@ -66,21 +66,21 @@ class SerialLine:
                               f"last: {self.seen[-200:]!r}")
         return value
 
-    def wait(self, pattern, seconds=60):
+    def wait(self, pattern, seconds=300):
         """waits until the expression (of lines) is seen; what came before it"""
         with self._come:
             match = self._until(lambda: re.search(pattern, self.seen, re.M), pattern, seconds)
             before, self.seen = self.seen[:match.start()], self.seen[match.end():]
         return before
 
-    def wait_all(self, *patterns, seconds=60):
+    def wait_all(self, *patterns, seconds=300):
         """waits until all are seen, in whatever order"""
         with self._come:
             for pattern in patterns:
                 self._until(lambda p=pattern: re.search(p, self.seen, re.M), pattern, seconds)
             self.seen = ""
 
-    def command(self, text, seconds=60, logged=False):
+    def command(self, text, seconds=300, logged=False):
         """runs a command of the shell; its answer. Lines of the log and of the guests are no part
         of it, unless it has asked for them, and are still to be waited for."""
         self.type(text + "\r")

@@ -23,6 +23,8 @@ RR = [
     ("p99 us", lambda r: f"{r['p99_us']:.1f}"),
     ("receiver exits/trans.", lambda r: f"{r['receiver_exits_per_transaction']:.3f}"),
     ("wake-ups/trans.", lambda r: f"{r['wakeups_per_transaction']:.3f}"),
+    ("drops", lambda r: str(r["drops"])),
+    ("errors", lambda r: str(r["errors"])),
 ]
 IPERF = [
     ("test", lambda r: r["test"]),

@@ -193,7 +193,8 @@ class Qemu:
             "-display", "none", "-monitor", "none", *self.SERIAL[machine.typed],
             "-device", "isa-debug-exit,iobase=0x501",
             "-device", "isa-debugcon,iobase=0xe9,chardev=e9",
-            "-chardev", "file,id=e9,path=e9.log", "-no-reboot", *machine.qemu,
+            "-chardev", "file,id=e9,path=e9.log", "-no-reboot",
+            "-d", "cpu_reset", "-D", "reset.log", *machine.qemu,
         ], folder, folder / "emulator.log")
 
     def watch(self, folder):
@@ -201,7 +202,8 @@ class Qemu:
         return lambda: []
 
     def last_words(self, folder):
-        return [line for line in tail(folder / "emulator.log", 50) if "TCG doesn't" not in line]
+        return [line for line in tail(folder / "emulator.log", 50) if "TCG doesn't" not in line] + \
+               [line for line in tail(folder / "reset.log", 200) if line == "Triple fault"]
 
 
 def tail(path, lines):

@@ -6,6 +6,7 @@ Cases run side by side: TCG has a thread a CPU and weighs 2, Bochs has one threa
 the machine carries as much as it has CPUs. One line a check, a summary last.
 """
 import argparse
+import os
 import re
 import signal
 import sys
@@ -25,14 +26,14 @@ from cases_abuse import CASES_ABUSE, SOAK_ABUSE          # noqa: E402
 from cases_apicv import CASES_APICV                      # noqa: E402
 from cases_linux import CASES_LINUX, SOAK_LINUX          # noqa: E402
 from cases_sched import CASES_SCHED                      # noqa: E402
-from cases_shell import CASES_SHELL                      # noqa: E402
+from cases_shell import CASES_SHELL, SOAK_SHELL          # noqa: E402
 from cases_smp import CASES_SMP                          # noqa: E402
 from lasthoplib import boot, dts, paths, results, testbed    # noqa: E402
 from lasthoplib.console import Failure                   # noqa: E402
 
 QUICK = (table.CASES + CASES_SHELL + CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE +
          CASES_LINUX)
-SOAK = SOAK_ABUSE + SOAK_LINUX
+SOAK = SOAK_ABUSE + SOAK_LINUX + SOAK_SHELL
 
 LAST_LINES = 15
 
@@ -89,17 +90,21 @@ class Capacity:
 
 def load(case, scratch):
     """the case's config, compiled, with its images"""
-    if isinstance(case.config, bytes):
+    if not isinstance(case.config, str):
         path = scratch / "case.dtb"
-        path.write_bytes(case.config)
+        path.write_bytes(case.config or b"")
     elif case.config.lstrip().startswith("/dts-v1/"):
         path = scratch / "case.dts"
         path.write_text(case.config)
     else:
         path = paths.SOURCE / case.config
     for name, content in case.files.items():
-        (scratch / name).write_bytes(content)
+        (scratch / name).write_bytes(content if isinstance(content, bytes) else b"")
+        if isinstance(content, int):
+            os.truncate(scratch / name, content)
     config = dts.Config(path)
+    if case.config is None:
+        config.blob = None
     for name in case.files:
         config.images[name] = scratch / name
     if not case.unchecked:
@@ -186,9 +191,10 @@ def boot_case(case, report):
                             talk=case.talk and (lambda line: talk(case, report, line)))
     report.seconds = outcome.seconds
     report.document = results.document(outcome.stream.events, bed, machine, config.vms,
-                                       config.blob)
+                                       config.blob or b"")
     judge(report, case, config, outcome)
-    if report.failed:
+    if report.failed:                           # what failed last, and what explains it below
+        report.lines.sort(key=lambda line: line.startswith("FAIL"))
         report.lines += ["  | " + line.strip() for line in outcome.words]
         report.lines += ["  | " + line for line in testbed.tail(outcome.serial_log, LAST_LINES)]
         report.lines.append(f"  the whole of it: {outcome.serial_log}")

@@ -4,7 +4,7 @@
 grows, so that a later run goes on where this one ended). Prints a line a fuzzer and a summary;
 what broke one is kept beside the corpus.
 
-usage: run.py [--seconds S] [REGEX]
+usage: run.py [--seconds S] [--list] [REGEX]
 """
 import argparse
 import os
@@ -36,11 +36,15 @@ def run(program, seconds):
 def main():
     args = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     args.add_argument("--seconds", type=int, default=600, help="each fuzzer (600)")
+    args.add_argument("--list", action="store_true", help="names of the fuzzers, nothing else")
     args.add_argument("regex", nargs="?", default="")
     args = args.parse_args()
     start = time.monotonic()
     folder = ROOT / os.environ.get("B", "build") / "fuzz"
     chosen = [p for p in sorted(folder.glob("*_fuzz")) if re.search(args.regex, p.name)]
+    if args.list:
+        print("\n".join(p.name for p in chosen))
+        return 0
 
     def one(program):
         try:

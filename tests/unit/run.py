@@ -4,7 +4,8 @@
 generated documents are up to date. Two at a time. Prints a line a program, all of the output of one
 that failed, and a summary of the single tests.
 
-usage: run.py [--soak] [REGEX]     --soak: the longer runs of the seeded tests (LASTHOP_SOAK=1)
+usage: run.py [--soak] [--list] [REGEX]    --soak: the longer runs of the seeded tests
+(LASTHOP_SOAK=1); --list: names of the programs, nothing else
 """
 import os
 import re
@@ -65,16 +66,19 @@ def run(program):
 
 def main():
     start = time.monotonic()
-    args = [a for a in sys.argv[1:] if a != "--soak"]
+    args = [a for a in sys.argv[1:] if a not in ("--soak", "--list")]
     os.environ["CMOCKA_MESSAGE_OUTPUT"] = "tap"
     stage = "unit"
     if "--soak" in sys.argv:
         os.environ["LASTHOP_SOAK"] = "1"
         stage = "stress"
     chosen = [p for p in programs() if not args or re.search(args[0], p[0])]
+    if "--list" in sys.argv:
+        print("\n".join(name for name, _ in chosen))
+        return 0
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(run, chosen))
-    passed, failed = (sum(column) for column in zip(*results))
+    passed, failed = (sum(column) for column in zip((0, not results), *results))
     print(f"STAGE {stage}: {passed} passed, {failed} failed in {time.monotonic() - start:.0f} s")
     return failed != 0
 

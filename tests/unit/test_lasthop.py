@@ -43,7 +43,8 @@ def stream(run, pair=0, **more):
     made = {"lasthop": 1, "event": "result", "vm": f"sink{pair}", "peer": f"source{pair}",
             "test": "stream", "frame_bytes": 1000, "run": run, "runs": 3, "nanoseconds": 1000,
             "packets": 2, "bytes": 2000, "sent": 2, "lost": 0, "reordered": 0, "corrupt": 0,
-            "sender_stalls": 1, "exits": 3, "notifications": 1, "copies": 2, "drops": 0}
+            "sender_stalls": 1, "exits": 3, "notifications": 1, "copies": 2, "drops": 0,
+            "way_drops": 0}
     return {**made, **more}
 
 
@@ -104,9 +105,12 @@ class Results(unittest.TestCase):
         self.assertEqual(entry["gbit_s"], {"min": 24.0, "median": 28.0, "max": 32.0})
 
     def test_lost_frames_are_errors_only_if_nobody_counted_the_drop(self):
-        entry = self.one(stream(1, lost=5, drops=5), stream(2, lost=2, drops=0, corrupt=1,
-                                                            reordered=4))["results"][0]
-        self.assertEqual([entry["drops"], entry["errors"]], [5, 7])
+        entry = self.one(stream(1, lost=5, drops=9, way_drops=5),
+                         stream(2, lost=2, corrupt=1, reordered=4))["results"][0]
+        self.assertEqual([entry["drops"], entry["errors"]], [9, 7])
+        # dropped, but elsewhere: that is not how they were lost
+        entry = self.one(stream(1, lost=5, drops=9, way_drops=2))["results"][0]
+        self.assertEqual(entry["errors"], 3)
 
     def test_nothing_received_is_no_division_by_zero(self):
         entry = self.one(stream(1, packets=0, bytes=0, nanoseconds=0))["results"][0]
@@ -117,16 +121,24 @@ class Results(unittest.TestCase):
                 "transactions": 10, "peer_exits": 20, "peer_wakeups": 5}
         entry = self.one({**told, "run": 1, "p50_ns": 1000, "p99_ns": 9000},
                          {**told, "run": 2, "p50_ns": 3000, "p99_ns": 9500},
-                         {**told, "run": 3, "p50_ns": 2000, "p99_ns": 1000})["results"][0]
+                         {**told, "run": 3, "p50_ns": 2000, "p99_ns": 1000, "drops": 1})["results"][0]
         self.assertEqual(entry, {
             "name": "rr", "path": "v2v", "frame_bytes": 64, "transactions": 30, "p50_us": 2.0,
-            "p99_us": 9.0, "receiver_exits_per_transaction": 2.0, "wakeups_per_transaction": 0.5})
+            "p99_us": 9.0, "receiver_exits_per_transaction": 2.0, "wakeups_per_transaction": 0.5,
+            "drops": 1, "errors": 0})
+
+    def test_a_request_without_a_good_answer_fails_the_run(self):
+        told = {"event": "result", "vm": "a", "peer": "b", "test": "rr", "frame_bytes": 64,
+                "transactions": 10, "run": 1, "lost": 2, "corrupt": 1, "drops": 3}
+        made = self.one(told)
+        self.assertEqual(made["results"][0]["errors"], 3)
+        self.assertTrue([said for said in results.complaints(made) if "rr 64 bytes: 3 " in said])
 
     def test_the_document_has_the_schema_and_no_more(self):
         made = self.one({"event": "boot", "backend": "vmx", "cpus": 2}, stream(1))
         self.assertEqual(list(made), [
             "schema", "commit", "config_sha256", "testbed", "emulator", "backend", "cpus",
-            "clock", "exit_cost", "vms", "results"])
+            "clock", "exit_cost", "vms", "results", "ports"])
         self.assertEqual(list(made["results"][0]), [
             "name", "path", "frame_bytes", "pairs", "runs", "seconds", "packets", "bytes",
             "sender_stalls", "gbit_s", "mpps", "exits_per_packet", "notifications_per_packet",
@@ -143,6 +155,30 @@ class Results(unittest.TestCase):
         self.assertEqual(results.complaints(made), [])
         made = self.one(end, {**end, "vm": "bob"}, stream(1, corrupt=1))
         self.assertEqual(len(results.complaints(made)), 1)
+
+    def test_ports_are_added_up_and_must_balance(self):
+        end = {"event": "vm-end", "vcpus": 1, "end": "ok", "reason": ""}
+        names = ("tx_packets", "tx_delivered", "tx_flooded", "tx_flood_copies", "tx_drop_receiver",
+                 "tx_drop_long", "gso_segments", "gso_segmented", "rx_packets", "rx_drop_no_buffer")
+
+        def told(name, **counters):
+            return {"event": "port", "port": name, "switch": "lan",
+                    "counters": dict.fromkeys(names, 0) | counters}
+        good = [{**end, "vm": "alice"}, {**end, "vm": "bob"},
+                told("alice/net0", tx_packets=1, tx_flooded=1, tx_flood_copies=1),
+                told("alice/net0", tx_packets=9, tx_delivered=5, tx_drop_receiver=3, tx_drop_long=1,
+                     gso_segments=4, gso_segmented=1),
+                told("bob/net0", rx_packets=9, rx_drop_no_buffer=3)]
+        made = self.one(*good)
+        self.assertEqual([p["name"] for p in made["ports"]], ["alice/net0", "bob/net0"])
+        self.assertEqual(made["ports"][0]["counters"]["tx_packets"], 10)
+        self.assertEqual(results.complaints(made), [])
+        for extra in (told("bob/net0", rx_packets=1), told("bob/net0", tx_packets=1)):
+            said = results.complaints(self.one(*good, extra))
+            self.assertEqual(len(said), 1, said)
+            self.assertIn("not accounted for", said[0])
+        self.assertEqual(results.complaints(self.one(*good[1:], told("bob/net0", rx_packets=1))),
+                         ["VM alice: running"])
 
     def test_the_table_shows_what_the_document_says(self):
         told = stream(1, drops=77)
@@ -233,9 +269,10 @@ class Configs(WithFolder):
         self.fake_checker({"node": "/vms/bob", "property": "kernel", "text": "bad"})
         path = self.write("demo.dts", SOURCE)
         status, out, _ = self.call("check", "--json", "-", path)
-        self.assertEqual((status, json.loads(out)), (1, {"file": str(path), "errors": [
-            {"file": str(path), "line": 11, "column": 55, "node": "/vms/bob",
-             "property": "kernel", "text": "bad"}]}))
+        self.assertEqual((status, json.loads(out)), (1, {
+            "schema": 1, "file": str(path), "errors": [
+                {"file": str(path), "line": 11, "column": 55, "node": "/vms/bob",
+                 "property": "kernel", "text": "bad"}]}))
 
     def test_syntax_errors_look_the_same(self):
         path = self.write("bad.dts", "/dts-v1/;\n/ { a = <1>\n b; };\n")
@@ -263,6 +300,13 @@ class Configs(WithFolder):
         self.write("build/host/lasthop-check", "#!/bin/sh\necho broken >&2\nexit 9\n")
         self.assertEqual(self.call("check", self.folder / "demo.dts")[0], 2)
 
+    def test_without_dtc_the_mend_is_said(self):
+        path = self.write("demo.dts", SOURCE)
+        with mock.patch.dict(os.environ, {"PATH": str(self.folder)}):
+            status, _, err = self.call("check", path)
+        self.assertEqual(status, 2)
+        self.assertRegex(err, r"^error: no dtc here: .*device-tree-compiler\n$")
+
 
 class Images(WithFolder):
     def test_what_is_in_the_image_comes_out_again(self):
@@ -287,6 +331,15 @@ class Images(WithFolder):
     def test_nothing_to_boot_is_said(self):
         with self.assertRaisesRegex(Failure, "call make first"):
             image.build(self.folder / "x.img", self.folder / "absent.efi", b"", {})
+
+    def test_only_a_file_is_overwritten(self):
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        efi = self.write("build/BOOTX64.EFI", "loader")
+        for node in (pipe, self.folder, Path("/dev/null")):
+            with self.assertRaisesRegex(Failure, "is no regular file: .* dd$"):
+                image.build(node, efi, b"", {})
+            self.assertTrue(node.exists())
 
     def test_names_that_leave_the_folder_are_not_copied(self):
         for name in ("", ".", "..", "../x", "a/b", "a\\b"):
@@ -332,6 +385,8 @@ class TestBeds(WithFolder):
             (self.folder / "e9.log").unlink(missing_ok=True)
             self.assertEqual(self.follow(script)[0], wanted, script)
         self.assertEqual(self.follow("echo > e9.log; exec sleep 60", timeout=0)[0], "timeout")
+        (self.folder / "e9.log").unlink(missing_ok=True)
+        self.assertEqual(self.follow("exec sleep 60", timeout=0)[0], "timeout")
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ static int svm_cpu_enable(void)
 	if (err < 0)
 		return err;
 	err = area_create(&area);
-	if (err < 0)
+	if (err < 0 || !area)
 		return err;
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
 	wrmsr(MSR_VM_HSAVE_PA, ptr_to_hpa(area->host_save).v);

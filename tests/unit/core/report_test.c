@@ -61,6 +61,10 @@ static void events_as_promised(void **state)
 			    "\"run_us\":250100,\"wakeups\":60,\"wake_us_max\":480,"
 			    "\"end\":\"ok\",\"reason\":\"\"}\n");
 	filled = 0;
+	report_guest_result("bob", "test=tcp us=5", 81000, 120);
+	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"guest-result\",\"vm\":\"bob\","
+				  "\"text\":\"test=tcp us=5\",\"us\":81000,\"exits\":120}\n");
+	filled = 0;
 	report_end();
 	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"end\"}\n");
 }
@@ -103,6 +107,30 @@ static void the_largest_result_fits(void **state)
 	assert_non_null(strstr(line, "\"peer_wakeups\":9187201950435737471}\n"));
 }
 
+/* Every counter by name, and the largest values fit. */
+static void ports_with_all_counters(void **state)
+{
+	uint64_t counters[STAT_COUNT] = { [STAT_tx_packets] = 10, [STAT_fdb_full] = 3 };
+	char name[2000], *found;
+	unsigned count = 0;
+
+	(void)state;
+	report_port("alice/net0", "lan", counters);
+	assert_non_null(strstr(line, "{\"lasthop\":1,\"event\":\"port\",\"port\":\"alice/net0\","
+				     "\"switch\":\"lan\",\"counters\":{\"tx_packets\":10,\""));
+	assert_non_null(strstr(line, ",\"fdb_full\":3"));
+	for (found = strchr(line, '{'); (found = strchr(found + 1, ':')) != NULL;)
+		count++;
+	assert_int_equal(count, 5 + STAT_COUNT);
+	filled = 0;
+	memset(name, '\n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	memset(counters, 0xff, sizeof(counters));
+	report_port(name, name, counters);
+	assert_string_equal(line + filled - 3, "}}\n");
+	assert_ptr_equal(strchr(line, '\n'), line + filled - 1);
+}
+
 static void silent_without_a_port(void **state)
 {
 	(void)state;
@@ -120,6 +148,7 @@ int main(void)
 		CASE(strings_are_escaped),
 		CASE(long_strings_leave_a_whole_line),
 		CASE(the_largest_result_fits),
+		CASE(ports_with_all_counters),
 		CASE(silent_without_a_port),
 	};
 

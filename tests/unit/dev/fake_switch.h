@@ -17,8 +17,11 @@ struct port {
 	bool filtered; /* by `filter` */
 	struct filter filter;
 	unsigned pairs;
+	bool unplugged;
 	uint64_t guest_offloads; /* set last */
 	unsigned starts, stops, kicks, services;
+	bool retired;
+	unsigned reports; /* of its counters */
 };
 
 extern struct port fake_port[FAKE_PORTS];

@@ -21,6 +21,7 @@ struct config_vm fake_config = { .name = "vm", .cpus = 1 };
 struct vm fake_vm;
 struct vcpu fake_vcpu[FAKE_VCPUS];
 struct cpu fake_cpu;
+struct cpu *cpus[MAX_CPUS] = { &fake_cpu };
 unsigned cpu_count = 1;
 unsigned fake_kicks[FAKE_VCPUS];
 unsigned fake_signals[FAKE_VCPUS];
@@ -176,9 +177,11 @@ void vm_end(struct vm *vm, const char *end, const char *reason_fmt, ...)
 	fake_end = end;
 }
 
-void report_guest_result(const char *vm, const char *text)
+void report_guest_result(const char *vm, const char *text, uint64_t us, uint64_t exits)
 {
 	(void)vm;
+	(void)us;
+	(void)exits;
 	snprintf(fake_result, sizeof(fake_result), "%s", text);
 }
 

@@ -22,6 +22,7 @@ enum {
 	Q_DESC = 32,
 	Q_DRIVER = 40,
 	Q_DEVICE = 48,
+	GENERATION = 21,
 	CONFIG = 0x2000
 };
 enum { RING = 0x10000, DRIVER = 0x11000, DEVICE = 0x12000, DATA = 0x20000, SIZE = 16 };
@@ -370,6 +371,23 @@ static void features_count(void **state)
 	assert_int_equal(command(RX, 2, &on, 1), 1);
 }
 
+static void the_link_is_told(void **state)
+{
+	uint64_t generation;
+
+	(void)state;
+	assert_int_equal(reg(CONFIG + 6, 2, false, 0), 1);
+	start(ALL, false);
+	generation = reg(GENERATION, 1, false, 0);
+	virtio_net_set_link(net->port, false);
+	assert_true(fake_port[0].unplugged);
+	assert_int_equal(reg(CONFIG + 6, 2, false, 0), 0);
+	assert_int_not_equal(reg(GENERATION, 1, false, 0), generation);
+	assert_int_equal(reg(0x1000, 1, false, 0) & 2, 2); /* ISR, without MSI-X */
+	virtio_net_set_link(net->port, true);
+	assert_int_equal(reg(CONFIG + 6, 2, false, 0), 1);
+}
+
 static void wrap_around(void **state)
 {
 	(void)state;
@@ -444,7 +462,7 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(commands),	T(a_reset_undoes_it), T(features_count),
+		T(commands),	T(a_reset_undoes_it), T(features_count),  T(the_link_is_told),
 		T(wrap_around), T(broken_chains),     T(garbage_by_seed),
 	};
 

@@ -73,6 +73,7 @@ static void learns(void **state)
 	struct lan *lan = *state;
 	struct fdb_view view[4];
 
+	env_clock_us = 10000000;
 	/* unknown: to all others; then known */
 	assert_int_equal(inject(lan->g[0], 64, 2, 1), VERDICT_FLOODED);
 	assert_int_equal(received(lan->g[0]), 0);
@@ -85,7 +86,11 @@ static void learns(void **state)
 	assert_int_equal(received(lan->g[1]), 1);
 	assert_int_equal(received(lan->g[2]), 0);
 	assert_int_equal(count(lan->g[0], STAT_learned), 1);
-	env_clock_us += 5000000;
+	/* seen by a CPU whose clock is ahead of the looker's */
+	env_clock_us -= 2000000;
+	assert_int_equal(switch_fdb(lan->sw, view, 4), 2);
+	assert_int_equal(view[0].age_us, 0);
+	env_clock_us += 7000000;
 	assert_int_equal(switch_fdb(lan->sw, view, 4), 2);
 	assert_int_equal(view[0].age_us, 5000000);
 	assert_true(view[0].port != view[1].port);
