@@ -127,7 +127,6 @@ static void load(struct vcpu *v)
 	fpu_restore(v->fpu);
 	cpu->loaded = v;
 	atomic_store(&v->loaded, true);
-	atomic_fetch_or(&v->vm->ran_on[cpu->index / 64], 1ull << cpu->index % 64);
 }
 
 void vcpu_unload(struct cpu *cpu)

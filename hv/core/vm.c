@@ -131,7 +131,6 @@ static int vcpu_make(struct vm *vm, unsigned index)
 	if (!v->fpu)
 		return fail(LH_NOMEM, "vm %s: no memory for the FPU state", vm->config->name);
 	fpu_reset_area(v->fpu);
-	hvm->set_tsc_offset(v, vm->tsc_offset);
 	return platform->vcpu_create(v);
 }
 

@@ -42,10 +42,9 @@ struct vm {
 	} extent[GMEM_EXTENTS]; /* (c) behind it, to give back */
 	gpa_t acpi_gpa;		/* (c) reserved pages for the tables */
 
-	unsigned vcpu_count;			/* (c) */
-	struct vcpu *vcpus[CONFIG_MAX_VCPUS];	/* (c) */
-	uint64_t tsc_offset;			/* (c) */
-	_Atomic uint64_t ran_on[MAX_CPUS / 64]; /* (a) CPUs that may cache translations */
+	unsigned vcpu_count;		      /* (c) */
+	struct vcpu *vcpus[CONFIG_MAX_VCPUS]; /* (c) */
+	uint64_t tsc_offset;		      /* (c) */
 
 	hpa_t nested;		     /* (b) root of the nested page tables */
 	uint32_t nested_tag;	     /* (b) VPID base or ASID */
