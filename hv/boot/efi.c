@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * BOOTX64.EFI: the sequence from the firmware to the core (design sections 1 and 10). Everything
+ * BOOTX64.EFI: the sequence from the firmware to the core. Everything
  * that can be refused is refused before the firmware is left, so that its menu comes back with
  * a sentence on the screen; after that there is only the jump.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The config and the images it names, from \lasthop on the volume that the loader came from. Each
- * file is read once, whatever the number of VMs that use it (design section 10). All that is
+ * file is read once, whatever the number of VMs that use it. All that is
  * wrong with the config and with the images is told before anything is refused.
  */
 #include "hv/boot/boot_impl.h"

@@ -44,11 +44,9 @@ _Static_assert(sizeof(struct table) == 36, "5.2.6");
 enum fadt_offset {
 	FADT_PM_TMR_BLK = 76,
 	FADT_PM_TMR_LEN = 91,
-	FADT_FLAGS = 112,
 	FADT_X_PM_TMR_BLK = 208, /* generic address: space, width, offset, size, address */
 };
-#define FADT_TMR_VAL_EXT (1u << 8)
-#define GAS_SYSTEM_IO	 1
+#define GAS_SYSTEM_IO 1
 
 enum madt_offset { MADT_LAPIC_ADDRESS = 36, MADT_FLAGS = 40, MADT_ENTRIES = 44 };
 #define MADT_PCAT_COMPAT 1u
@@ -170,7 +168,6 @@ static void read_fadt(const struct table *t)
 	if (port == 0 && field(t, t->length, FADT_PM_TMR_LEN, 1) == 4)
 		port = field(t, t->length, FADT_PM_TMR_BLK, 4);
 	acpi.pm_timer_port = port <= 0xfffc ? (uint16_t)port : 0;
-	acpi.pm_timer_32bit = field(t, t->length, FADT_FLAGS, 4) & FADT_TMR_VAL_EXT;
 }
 
 static void read_table(const struct table *t)

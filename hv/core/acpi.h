@@ -17,8 +17,7 @@ struct acpi_info {
 	uint64_t ecam_base; /* 0: no MCFG, use CF8/CFC */
 	uint8_t ecam_start_bus, ecam_end_bus;
 	uint16_t pm_timer_port; /* 0: none */
-	bool pm_timer_32bit;
-	bool has_8259; /* MADT PCAT_COMPAT: mask both */
+	bool has_8259;		/* MADT PCAT_COMPAT: mask both */
 };
 
 extern struct acpi_info acpi;

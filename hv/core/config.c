@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The walk over the config's device tree, three levels deep: root (switches, vms), vms (VMs), VM
- * (net devices); design section 7. The blob is checked as a whole before anything in it is
+ * (net devices). The blob is checked as a whole before anything in it is
  * believed, so that afterwards libfdt stays inside it. Every error is told, and the walk goes on.
  * Properties: config_property.c. Images and the machine's limits: config_image.c.
  */

@@ -65,7 +65,7 @@ typedef void config_error_fn(void *context, const struct config_error *error);
 /*
  * Parses and checks dtb[0..bytes). Reports every error through report(context, …) and returns
  * their number; 0 means *config is complete. The blob may hold anything: it is checked
- * (fdt_check_full) before it is walked. *config is about 200 KiB: not for a stack.
+ * (fdt_check_full) before it is walked. *config is about 300 KiB: not for a stack.
  */
 unsigned config_parse(const void *dtb, size_t bytes, struct config *config, config_error_fn *report,
 		      void *context);
@@ -91,10 +91,8 @@ unsigned config_check_machine(const struct config *config, const struct config_m
 unsigned config_check_image(const struct config_vm *vm, const char *property, const void *data,
 			    size_t bytes, config_error_fn *report, void *context);
 
-/*
- * Checks whether a VM's initrd has room beside its kernel, both being fit for themselves; what
- * cannot be known before an ELF kernel is loaded is left to its loader. Reports and counts alike.
- */
+/* Checks whether a VM's initrd has room beside its kernel, both being fit for themselves. Reports and
+ * counts alike. */
 unsigned config_check_fit(const struct config_vm *vm, const void *kernel, size_t kernel_bytes,
 			  size_t initrd_bytes, config_error_fn *report, void *context);
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The check of a Linux bzImage and of what it needs of the VM ("The Linux/x86 Boot Protocol").
+ * The check of a Linux bzImage and of what it needs of the VM ("The Linux/x86 Boot Protocol"); and
+ * where an initrd goes beside any kernel.
  * Files may hold anything: offsets and sizes are compared without sums that can overflow.
  */
 #include "hv/core/bzimage.h"
 
 #include "hv/core/config_impl.h"
+#include "hv/core/elf.h"
 #include "hv/core/guest_map.h"
 
 /* offsets of the document's "The Real-Mode Kernel Header" */
@@ -73,6 +75,13 @@ uint64_t bzimage_initrd_at(const struct bzimage *image, uint64_t initrd_bytes, u
 	return at >= kernel_end ? at : 0;
 }
 
+uint64_t elf64_initrd_at(uint64_t kernel_end, uint64_t initrd_bytes, uint64_t top)
+{
+	uint64_t at = initrd_bytes > top ? 0 : (top - initrd_bytes) & ~(uint64_t)(PAGE - 1);
+
+	return at >= GUEST_HIGH_RAM && at >= kernel_end ? at : 0;
+}
+
 static uint64_t low_ram_end(const struct config_vm *vm)
 {
 	uint64_t end = vm->memory_mib * MIB;
@@ -128,12 +137,20 @@ unsigned config_check_fit(const struct config_vm *vm, const void *kernel, size_t
 {
 	struct config_reporter r = { .report = report, .context = context };
 	struct bzimage image;
-	uint64_t end = low_ram_end(vm), kernel_end;
+	uint64_t end = low_ram_end(vm), kernel_end, at;
 
-	if (!initrd_bytes || !vm->memory_mib || !bzimage_header(kernel, kernel_bytes, &image))
+	if (!initrd_bytes || !vm->memory_mib)
 		return 0;
-	kernel_end = image.load_address + image.init_bytes;
-	if (bzimage_initrd_at(&image, initrd_bytes, end))
+	if (bzimage_header(kernel, kernel_bytes, &image)) {
+		kernel_end = image.load_address + image.init_bytes;
+		at = bzimage_initrd_at(&image, initrd_bytes, end);
+	} else {
+		kernel_end = elf64_end(kernel, kernel_bytes);
+		if (!kernel_end)
+			return 0; /* no kernel: that has been told */
+		at = elf64_initrd_at(kernel_end, initrd_bytes, end);
+	}
+	if (at)
 		return 0;
 	config_format(r.node, sizeof(r.node), "/vms/%s", vm->name);
 	config_fail(&r, "initrd",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a config asks of its images and of the machine. A kernel is an ELF64 file with a PVH entry
- * or a Linux bzImage (config_bzimage.c; design section 4); everything in it is checked here before
+ * or a Linux bzImage (config_bzimage.c); everything in it is checked here before
  * anything is loaded from it. Files may hold anything: offsets and sizes are compared without sums
  * that can overflow.
  */
@@ -40,6 +40,29 @@ bool elf64_phdr_at(const void *data, size_t bytes, const struct elf64_ehdr *ehdr
 		return false;
 	memcpy(phdr, (const uint8_t *)data + ehdr->phoff + step, sizeof(*phdr));
 	return true;
+}
+
+uint64_t elf64_end(const void *data, size_t bytes)
+{
+	struct elf64_ehdr ehdr;
+	struct elf64_phdr phdr;
+	uint64_t end = 0;
+
+	if (!elf64_header(data, bytes, &ehdr))
+		return 0;
+	for (unsigned i = 0; i < MAX_PROGRAM_HEADERS; i++) {
+		uint64_t last;
+
+		if (!elf64_phdr_at(data, bytes, &ehdr, i, &phdr))
+			break;
+		if (phdr.type != ELF_PT_LOAD)
+			continue;
+		if (__builtin_add_overflow(phdr.paddr, phdr.memsz, &last))
+			last = UINT64_MAX;
+		if (last > end)
+			end = last;
+	}
+	return end;
 }
 
 /* The PVH note in notes[0..bytes); *left bounds the notes looked at in the whole file. */

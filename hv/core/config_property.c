@@ -73,7 +73,7 @@ static const struct property table[] = {
 	    "queue-pairs = <1>"),
 };
 
-/* In the binding, but the code behind them is not here yet (design section 7). */
+/* In the binding, but the code behind them is not here yet. */
 static const struct { enum config_node type; const char *name; } later[] = {
 	{ NODE_VM, "role" }, { NODE_VM, "allow-unsafe-dma" }, { NODE_NET, "uplink" },
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Texts of config errors: a bounded formatter, "did you mean" by edit distance, and the one line
- * that people read. Runs in the loader, the core and on the host alike (design section 7).
+ * that people read. Runs in the loader, the core and on the host alike.
  */
 #include <string.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the serial line shows. All sources but the log's own lines are fetched piece by piece into
- * `stage`, in their final form, and leave from there as the line takes them; a log line first
- * sends the rest of the stage, which therefore ends with a line's end. Order of the sources: what
- * of the log was missed, the shell's answers, the guests' lines in turn, the prompt.
+ * What the serial line shows. All sources are fetched piece by piece into `stage`, in their final
+ * form, and leave from there as the line takes them; a log line that must go out at once first
+ * sends the rest of the stage, which therefore ends with a line's end. Order of the sources: the
+ * log, the shell's answers, the guests' lines in turn, the prompt.
  *
  * Everything is under log_lock but the guests' rings, each of which has a lock of its own, held for
  * a copy: a guest that prints waits for nobody's serial line.
@@ -23,12 +23,13 @@
 #include "hv/core/serial.h"
 #include "hv/core/text_ring.h"
 
-#define RING_BYTES  (64u * 1024)
-#define GUEST_LINE  256 /* characters of a guest's line shown in one */
-#define PIECE	    256
-#define STAGE_BYTES 1024
-#define DRAIN_BYTES 64 /* in one console_drain(): what a line of 115200 baud takes in 5 ms */
-#define ERASE	    "\r\x1b[K" /* ECMA-48: to the line's beginning, erase to its end */
+#define RING_BYTES     (64u * 1024)
+#define GUEST_LINE     256 /* characters of a guest's line shown in one */
+#define PIECE	       256
+#define STAGE_BYTES    1024
+#define DRAIN_BYTES    64 /* in one console_drain(): what a line of 115200 baud takes in 5 ms */
+#define FLUSH_PATIENCE 1000000u	  /* looks at a line that takes nothing: about a second */
+#define ERASE	       "\r\x1b[K" /* ECMA-48: to the line's beginning, erase to its end */
 
 /* (c) constant after console_init [g] under lock [l] under log_lock */
 static struct guest_text {
@@ -42,6 +43,7 @@ static struct guest_text {
 static unsigned guest_count;	 /* (c) */
 static unsigned guest_turn;	 /* [l] whose line is next */
 static int view = CONSOLE_LOG;	 /* [l] */
+static bool fetched;		 /* [l] console_drain() is called, and fetches the log as well */
 static uint64_t attached_at;	 /* [l] in a guest's view: shown up to here */
 static struct text_ring answers; /* [l] of the shell */
 static uint64_t answers_shown;	 /* [l] */
@@ -133,10 +135,13 @@ static void stage_left_out(const char *prefix, uint64_t bytes)
 static bool fill_log(void)
 {
 	char text[PIECE];
-	size_t n = log_unshown(text, sizeof(text));
+	uint64_t lost;
+	size_t n = log_unshown(text, sizeof(text), &lost);
 
 	if (n)
 		stage_erase();
+	if (lost)
+		stage_left_out("", lost);
 	stage_text(text, n);
 	return n != 0;
 }
@@ -282,11 +287,13 @@ static void send_stage(void)
 	stage_at = stage_end = 0;
 }
 
-bool console_drain(void)
+/* As much as the line takes at once: how many bytes; *more: others wait. */
+static unsigned drain(bool *more)
 {
-	bool locked = spin_lock_bounded(&log_lock), more = true;
+	bool locked = log_lock_take(&log_lock);
+	unsigned left = DRAIN_BYTES;
 
-	for (unsigned left = DRAIN_BYTES; left && (more = fill());) {
+	while (left && (*more = fill())) {
 		unsigned wanted = stage_end - stage_at < left ? stage_end - stage_at : left;
 		unsigned sent = (unsigned)serial_write_some(stage + stage_at, wanted);
 
@@ -297,27 +304,38 @@ bool console_drain(void)
 	}
 	if (locked)
 		spin_unlock(&log_lock);
-	return more;
+	return DRAIN_BYTES - left;
 }
 
-void console_flush(size_t bytes)
+bool console_drain(void)
 {
 	bool more = true;
 
-	for (size_t sent = 0; more && sent < bytes;) {
-		bool locked = spin_lock_bounded(&log_lock);
+	fetched = true;
+	(void)drain(&more);
+	return more;
+}
 
-		more = fill();
-		sent += stage_end - stage_at;
-		send_stage();
-		if (locked)
-			spin_unlock(&log_lock);
+/* Others may log meanwhile: the lock is free while the line is busy. */
+void console_flush(size_t bytes)
+{
+	size_t sent = 0;
+	bool more = true;
+
+	for (unsigned idle = 0; more && sent < bytes && idle < FLUSH_PATIENCE; idle++) {
+		unsigned n = drain(&more);
+
+		sent += n;
+		if (n)
+			idle = 0;
+		else
+			__builtin_ia32_pause();
 	}
 }
 
 bool console_log_line(const char *text, size_t bytes)
 {
-	if (view != CONSOLE_LOG)
+	if (fetched || view != CONSOLE_LOG)
 		return false;
 	stage_erase();
 	send_stage();
@@ -327,11 +345,12 @@ bool console_log_line(const char *text, size_t bytes)
 
 void console_panic(void)
 {
-	stage_at = stage_end = 0;
-	stage_string("\n");
-	if (view != CONSOLE_LOG || edit_shown)
-		send_stage();
-	stage_at = stage_end = 0;
+	if (view != CONSOLE_LOG || edit_shown) {
+		stage_at = stage_end = 0;
+		stage_string("\n");
+	}
+	send_stage();
+	fetched = false;
 	view = CONSOLE_LOG;
 	editing = edit_shown = false;
 }
@@ -351,7 +370,7 @@ static void leave_view(void)
 
 void console_next_view(void)
 {
-	bool locked = spin_lock_bounded(&log_lock);
+	bool locked = log_lock_take(&log_lock);
 
 	if (view != CONSOLE_LOG)
 		leave_view();
@@ -367,7 +386,7 @@ void console_next_view(void)
 
 void console_edit(const char *text)
 {
-	bool locked = spin_lock_bounded(&log_lock);
+	bool locked = log_lock_take(&log_lock);
 
 	editing = text != NULL;
 	edit_changed = editing;
@@ -385,7 +404,7 @@ bool console_answering(void)
 
 void console_write(const char *text, size_t bytes)
 {
-	bool locked = spin_lock_bounded(&log_lock);
+	bool locked = log_lock_take(&log_lock);
 
 	text_ring_put(&answers, text, bytes);
 	if (locked)

@@ -3,9 +3,9 @@
  * The serial line, shared: one view of it is the log with the shell and the lines of all guests
  * (prefixed "name| "), the others are one guest's console each; Ctrl-] goes round. What a guest
  * prints goes into its VM's ring of 64 KiB, which outlives the VM and is shown again to who
- * attaches; one line of the hypervisor's log goes out before log_printf() returns, all else in small
- * pieces that never wait, by a timer of one CPU. Who prints faster than the line takes loses the
- * oldest, and the reader is told how much.
+ * attaches. All of it, the log included, goes out in small pieces that never wait, by a timer of one
+ * CPU: who logs is not late for its vCPUs. Who prints faster than the line takes loses the oldest,
+ * and the reader is told how much.
  */
 #pragma once
 

@@ -95,6 +95,12 @@ bool elf64_header(const void *data, size_t bytes, struct elf64_ehdr *ehdr);
 bool elf64_phdr_at(const void *data, size_t bytes, const struct elf64_ehdr *ehdr, unsigned index,
 		   struct elf64_phdr *phdr);
 
+/* Where the memory of the highest segment ends that is loaded; 0: there is none, or no ELF header. */
+uint64_t elf64_end(const void *data, size_t bytes);
+
+/* Where an initrd goes behind such a kernel: as high as it may below top; 0: nowhere. */
+uint64_t elf64_initrd_at(uint64_t kernel_end, uint64_t initrd_bytes, uint64_t top);
+
 /* The PVH entry point (guest-physical, below 4 GiB) from the note; false if there is none. */
 bool elf64_pvh_entry(const void *data, size_t bytes, const struct elf64_ehdr *ehdr,
 		     uint32_t *entry);

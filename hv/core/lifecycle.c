@@ -14,7 +14,8 @@
 #include "hv/core/pmm.h"
 #include "hv/core/sched.h"
 
-/* Bytes of console text that go out before the line about a VM's end: the serial line stops us. */
+/* Bytes of console text that go out before the line about a VM's end, and with it: we wait for the
+ * serial line. */
 #define LAST_WORDS 512
 
 /* A guest that resets itself over and over shall cost the others little: making a VM takes time. */
@@ -165,6 +166,7 @@ static void all_ended(void)
 	log_printf("all VMs have ended, %llu MiB free, %lld KiB not returned",
 		   (unsigned long long)(pmm_free_bytes() >> 20),
 		   (long long)(free_before - pmm_free_bytes()) / 1024);
+	console_flush(CONSOLE_ALL);
 	report_end();
 }
 
@@ -213,10 +215,12 @@ static void reap(struct vm *vm)
 		console_flush(LAST_WORDS);
 	log_printf("vm %s: ended: %s%s%s", config->name, vm->end, vm->end_reason[0] ? ": " : "",
 		   vm->end_reason);
-	if (again)
+	if (again) {
 		report_vm_reset(config->name, vm->end_reason);
-	else
+	} else {
+		console_flush(LAST_WORDS); /* who reads the report may end the machine */
 		report_ended(vm);
+	}
 	vm_destroy(vm);
 	if (again) {
 		if (make_and_start(id, by_itself ? RESET_GAP_US : 0) == 0)

@@ -28,8 +28,6 @@
 
 _Static_assert(IDENTITY_GIB *(1ull << 30) >= GUEST_HIGH_RAM_END, "the zero page is mapped");
 
-enum e820_type { E820_RAM = 1, E820_RESERVED = 2, E820_ACPI = 3 };
-
 struct e820_entry {
 	uint64_t addr, bytes;
 	uint32_t type;
@@ -112,21 +110,13 @@ static int load_initrd(struct vm *vm, const struct bzimage *b, const struct hand
 	return 0;
 }
 
-static void add_range(struct zero_page *z, uint64_t addr, uint64_t bytes, enum e820_type type)
-{
-	if (bytes)
-		z->e820[z->e820_entries++] = (struct e820_entry){ addr, bytes, type };
-}
-
 static void fill_e820(const struct vm *vm, struct zero_page *z)
 {
-	uint64_t upper = vm->mem.count > 2 ? vm->mem.extent[2].bytes : 0;
+	struct vm_range ranges[VM_RANGES];
 
-	add_range(z, 0, GUEST_LOW_RAM_END, E820_RAM);
-	add_range(z, GUEST_HIGH_RAM, vm->acpi_gpa.v - GUEST_HIGH_RAM, E820_RAM);
-	add_range(z, vm->acpi_gpa.v, GUEST_ACPI_BYTES, E820_ACPI);
-	add_range(z, GUEST_ECAM_BASE, GUEST_ECAM_BYTES, E820_RESERVED);
-	add_range(z, GUEST_UPPER_RAM, upper, E820_RAM);
+	z->e820_entries = (uint8_t)vm_ranges(vm, ranges);
+	for (unsigned i = 0; i < z->e820_entries; i++)
+		z->e820[i] = (struct e820_entry){ ranges[i].gpa, ranges[i].bytes, ranges[i].type };
 }
 
 /* The file's setup header, which may be longer than what we know of it, then our part. */

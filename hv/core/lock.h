@@ -3,9 +3,15 @@
  * Spin locks; taken with interrupts off (they are off everywhere but in the idle loop), never
  * held across a VM entry.
  *
- * Lock order, outermost first:
- *   vm_table_lock, vm->lock, cpu->runq_lock, cpu->timer_lock, a virtqueue's service try-lock, a destination
- *   port's receive lock, pmm, log, a console's ring.
+ * Lock order, outermost first; who holds one takes only such as stand behind it:
+ *   life cycle: reaping (a try-lock), vm_table_lock, vm->lock;
+ *   a guest's devices: pcie, virtio_pci, a network device's control queue, uart, rtc, ioapic;
+ *   switch: its control lock, the list of network devices, a queue's service try-lock, a
+ *   destination port's receive lock, a CPU's list of queues with work;
+ *   behind all devices: bus, msix, marker;
+ *   CPUs: runq_lock, timer_lock;
+ *   memory: paging, pmm;
+ *   text: log, a console's ring; report.
  */
 #pragma once
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The log: a line is formatted on the caller's stack, then goes under one lock to the ring and to
- * the serial line, so that lines of several CPUs do not mix. While the serial line shows something
- * else (hv/core/console.h), or is still behind, it goes to the ring only, and the console fetches
- * it from there.
+ * The log: a line is formatted on the caller's stack, then goes under one lock to the ring, so that
+ * lines of several CPUs do not mix. The console fetches it from there as the serial line takes it
+ * (hv/core/console.h). Only early in the boot, and in a panic, does it go to the line at once.
  */
 #include "hv/core/log.h"
 
@@ -23,6 +22,7 @@
 #define LINE_BYTES  400
 #define LIMIT_BURST 5 /* lines a second and object */
 #define LOCK_TRIES  (1u << 24)
+#define PANIC_REST  4096 /* bytes of the log that the line is behind at most when a panic is told */
 
 struct spinlock log_lock;
 static char ring_text[RING_BYTES];
@@ -31,9 +31,11 @@ static uint64_t shown;		  /* [log_lock] the serial line has it up to here */
 static uint64_t panic_mark;	  /* [log_lock] ring.total when the panic began, 0 without one */
 static _Atomic uint64_t zero_tsc; /* the first line's time */
 
-bool spin_lock_bounded(struct spinlock *lock)
+static _Atomic bool dying; /* a panic has begun */
+
+bool log_lock_take(struct spinlock *lock)
 {
-	for (unsigned i = 0; i < LOCK_TRIES; i++) {
+	for (unsigned i = 0; i < LOCK_TRIES || !atomic_load(&dying); i++) {
 		if (spin_trylock(lock))
 			return true;
 		__builtin_ia32_pause();
@@ -43,7 +45,7 @@ bool spin_lock_bounded(struct spinlock *lock)
 
 static void emit(const char *text, size_t bytes)
 {
-	bool locked = spin_lock_bounded(&log_lock);
+	bool locked = log_lock_take(&log_lock);
 	bool behind = shown != ring.total;
 
 	text_ring_put(&ring, text, bytes);
@@ -130,13 +132,13 @@ void log_limited(struct log_limit *limit, const char *fmt, ...)
 	va_end(ap);
 }
 
-size_t log_unshown(char *out, size_t room)
+size_t log_unshown(char *out, size_t room, uint64_t *lost)
 {
 	uint64_t oldest = text_ring_oldest(&ring);
 	size_t n;
 
-	if (shown < oldest)
-		shown = oldest;
+	*lost = shown < oldest ? oldest - shown : 0;
+	shown += *lost;
 	n = text_ring_copy(&ring, shown, out, room);
 	shown += n;
 	return n;
@@ -144,7 +146,7 @@ size_t log_unshown(char *out, size_t room)
 
 size_t log_last(unsigned lines, char *out, size_t room)
 {
-	bool locked = spin_lock_bounded(&log_lock);
+	bool locked = log_lock_take(&log_lock);
 	uint64_t from = text_ring_last(&ring, ring.total, lines);
 	size_t n;
 
@@ -158,13 +160,27 @@ size_t log_last(unsigned lines, char *out, size_t room)
 
 void log_panic_begin(void)
 {
+	atomic_store(&dying, true);
+}
+
+/* No lock: the CPU that holds it may be the one that dies, or have been stopped with it. */
+void log_panic_show(void)
+{
+	char piece[64];
+	uint64_t lost;
+	size_t n;
+
 	console_panic();
-	panic_mark = shown = ring.total;
+	if (ring.total - shown > PANIC_REST)
+		shown = ring.total - PANIC_REST;
+	while ((n = log_unshown(piece, sizeof(piece), &lost)) != 0)
+		serial_write(piece, n);
+	panic_mark = ring.total;
 }
 
 void log_tail(unsigned lines)
 {
-	bool locked = spin_lock_bounded(&log_lock);
+	bool locked = log_lock_take(&log_lock);
 	uint64_t end = panic_mark ? panic_mark : ring.total;
 	uint64_t from = text_ring_last(&ring, end, lines);
 	char piece[64];

@@ -5,18 +5,24 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "hv/core/lock.h"
 
 /* Guards the log's ring, the serial line, and what the console has to show on it. */
 extern struct spinlock log_lock;
 
-/* The next bytes of the log that the serial line does not have yet; they count as shown then. Under
- * log_lock. */
-size_t log_unshown(char *out, size_t room);
+/* The next bytes of the log that the serial line does not have yet; they count as shown then. lost:
+ * how many were overwritten before them. Under log_lock. */
+size_t log_unshown(char *out, size_t room, uint64_t *lost);
 
-/* Waits for the lock, but not for ever: false means that it goes on without it. */
-bool spin_lock_bounded(struct spinlock *lock);
+/* Waits for the lock, but in a panic not for ever, as its holder may be dead: false means that it
+ * goes on without it. */
+bool log_lock_take(struct spinlock *lock);
 
-/* From here on, log_tail() shows what was logged before this call. */
+/* A panic: from here on no lock of the log is waited for without a bound. */
 void log_panic_begin(void);
+
+/* The other CPUs are stopped: the line shows what it lacks of the log, and each line from here on at
+ * once; log_tail() what was logged before. */
+void log_panic_show(void);

@@ -33,6 +33,7 @@ static _Atomic unsigned cpus_ready, cpus_failed;
 static _Noreturn void refuse(const char *why)
 {
 	log_printf("cannot start: %s", why);
+	console_flush(CONSOLE_ALL);
 	report_refused(why);
 	smp_stop_others();
 	cpu_halt();

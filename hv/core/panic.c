@@ -104,6 +104,7 @@ static void begin_panic(const char *reason)
 	interrupts_off();
 	if (!atomic_compare_exchange_strong(&panicking, &nobody, self)) {
 		if (nobody == self) {
+			log_panic_show();
 			log_printf("panic within the panic: %s", reason);
 			report_panic(reason);
 		}
@@ -111,6 +112,7 @@ static void begin_panic(const char *reason)
 	}
 	log_panic_begin();
 	smp_stop_others();
+	log_panic_show();
 	log_printf("panic: CPU %u: %s", self, reason);
 }
 

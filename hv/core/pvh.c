@@ -15,8 +15,6 @@
 #define START_MAGIC	 0x336ec578u
 #define BOOT_DATA_OFFSET (GUEST_ACPI_BYTES / 2) /* of the reserved pages; tables lie before it */
 
-enum memmap_type { MEMMAP_RAM = 1, MEMMAP_RESERVED = 2, MEMMAP_ACPI = 3 };
-
 struct start_info {
 	uint32_t magic, version, flags, module_count;
 	uint64_t modules, cmdline, rsdp, memmap;
@@ -38,7 +36,7 @@ _Static_assert(sizeof(struct start_info) == 56, "PVH start_info, version 1");
 struct boot_data {
 	struct start_info info;
 	struct start_module module;
-	struct start_memmap memmap[6];
+	struct start_memmap memmap[VM_RANGES];
 	char cmdline[CONFIG_MAX_BOOTARGS + 1];
 };
 
@@ -49,9 +47,8 @@ static int refused(const struct vm *vm, const char *why)
 	return fail(LH_INVAL, "vm %s: kernel %s: %s", vm->config->name, vm->config->kernel, why);
 }
 
-/* Copies one segment; the highest address used so far in *end. */
 static int load_segment(struct vm *vm, const struct handover_image *kernel,
-			const struct elf64_phdr *p, uint64_t *end)
+			const struct elf64_phdr *p)
 {
 	const uint8_t *file = hpa_to_ptr((hpa_t){ kernel->addr });
 
@@ -62,13 +59,10 @@ static int load_segment(struct vm *vm, const struct handover_image *kernel,
 		return refused(vm, "a segment lies outside the VM's memory: raise memory-mib");
 	if (!vm_write(vm, (gpa_t){ p->paddr }, file + p->offset, p->filesz)) /* RAM comes zeroed */
 		return refused(vm, "a segment lies in the hole below 1 MiB");
-	if (p->paddr + p->memsz > *end)
-		*end = p->paddr + p->memsz;
 	return 0;
 }
 
-static int load_kernel(struct vm *vm, const struct handover_image *kernel, uint32_t *entry,
-		       uint64_t *end)
+static int load_kernel(struct vm *vm, const struct handover_image *kernel, uint32_t *entry)
 {
 	const void *file = hpa_to_ptr((hpa_t){ kernel->addr });
 	struct elf64_ehdr ehdr;
@@ -80,23 +74,19 @@ static int load_kernel(struct vm *vm, const struct handover_image *kernel, uint3
 	for (unsigned i = 0; i < ehdr.phnum; i++) {
 		if (!elf64_phdr_at(file, kernel->bytes, &ehdr, i, &p))
 			return refused(vm, "its program headers are damaged");
-		if (p.type == ELF_PT_LOAD && load_segment(vm, kernel, &p, end) < 0)
+		if (p.type == ELF_PT_LOAD && load_segment(vm, kernel, &p) < 0)
 			return LH_INVAL;
 	}
 	return 0;
 }
 
-static int load_initrd(struct vm *vm, const struct handover_image *initrd, uint64_t kernel_end,
-		       struct boot_data *data)
+static int load_initrd(struct vm *vm, const struct handover_image *kernel,
+		       const struct handover_image *initrd, struct boot_data *data)
 {
-	uint64_t top = vm->acpi_gpa.v, at;
+	uint64_t kernel_end = elf64_end(hpa_to_ptr((hpa_t){ kernel->addr }), kernel->bytes);
+	uint64_t at = elf64_initrd_at(kernel_end, initrd->bytes, vm->acpi_gpa.v);
 
-	if (initrd->bytes > top)
-		at = 0;
-	else
-		at = (top - initrd->bytes) & ~(uint64_t)(PAGE_SIZE - 1);
-	if (at < kernel_end ||
-	    !vm_write(vm, (gpa_t){ at }, hpa_to_ptr((hpa_t){ initrd->addr }), initrd->bytes))
+	if (!at || !vm_write(vm, (gpa_t){ at }, hpa_to_ptr((hpa_t){ initrd->addr }), initrd->bytes))
 		return fail(LH_INVAL,
 			    "vm %s: initrd %s does not fit behind the kernel: raise memory-mib",
 			    vm->config->name, vm->config->initrd);
@@ -105,21 +95,14 @@ static int load_initrd(struct vm *vm, const struct handover_image *initrd, uint6
 	return 0;
 }
 
-static void add_range(struct boot_data *d, uint64_t addr, uint64_t bytes, enum memmap_type type)
-{
-	if (bytes)
-		d->memmap[d->info.memmap_count++] = (struct start_memmap){ addr, bytes, type, 0 };
-}
-
 static void fill_memmap(const struct vm *vm, struct boot_data *d)
 {
-	uint64_t upper = vm->mem.count > 2 ? vm->mem.extent[2].bytes : 0;
+	struct vm_range ranges[VM_RANGES];
 
-	add_range(d, 0, GUEST_LOW_RAM_END, MEMMAP_RAM);
-	add_range(d, GUEST_HIGH_RAM, vm->acpi_gpa.v - GUEST_HIGH_RAM, MEMMAP_RAM);
-	add_range(d, vm->acpi_gpa.v, GUEST_ACPI_BYTES, MEMMAP_ACPI);
-	add_range(d, GUEST_ECAM_BASE, GUEST_ECAM_BYTES, MEMMAP_RESERVED);
-	add_range(d, GUEST_UPPER_RAM, upper, MEMMAP_RAM);
+	d->info.memmap_count = vm_ranges(vm, ranges);
+	for (unsigned i = 0; i < d->info.memmap_count; i++)
+		d->memmap[i] =
+			(struct start_memmap){ ranges[i].gpa, ranges[i].bytes, ranges[i].type, 0 };
 }
 
 /* "Initial machine state" of the ABI: flat segments, paging off, interrupts off. */
@@ -148,14 +131,13 @@ int pvh_load(struct vm *vm, const struct handover_image *kernel,
 {
 	gpa_t at = { vm->acpi_gpa.v + BOOT_DATA_OFFSET };
 	struct boot_data *d = gmem_ptr(&vm->mem, at.v, sizeof(*d)); /* nobody runs there yet */
-	uint64_t kernel_end = GUEST_HIGH_RAM;
 	uint32_t entry = 0;
 	int err;
 
 	assert(d);
-	err = load_kernel(vm, kernel, &entry, &kernel_end);
+	err = load_kernel(vm, kernel, &entry);
 	if (err == 0 && initrd)
-		err = load_initrd(vm, initrd, kernel_end, d);
+		err = load_initrd(vm, kernel, initrd, d);
 	if (err < 0)
 		return err;
 	memcpy(d->cmdline, vm->config->bootargs, sizeof(d->cmdline));

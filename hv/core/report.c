@@ -84,7 +84,7 @@ static void send(struct json *j)
 	add(j, "}\n");
 	if (!debug_port_present())
 		return;
-	locked = spin_lock_bounded(&report_lock);
+	locked = log_lock_take(&report_lock);
 	debug_port_write(j->text, j->fill);
 	if (locked)
 		spin_unlock(&report_lock);

@@ -127,7 +127,6 @@ static void load(struct vcpu *v)
 	fpu_restore(v->fpu);
 	cpu->loaded = v;
 	atomic_store(&v->loaded, true);
-	atomic_fetch_or(&v->vm->ran_on[cpu->index / 64], 1ull << cpu->index % 64);
 }
 
 void vcpu_unload(struct cpu *cpu)
@@ -344,6 +343,22 @@ void vcpu_run(struct vcpu *v)
 	}
 }
 
+/* Where an address leads by the guest's tables as they are in memory: what the processor saw may have
+ * been another thing. */
+static void dump_address(struct vcpu *v, const char *name, uint64_t gva)
+{
+	const char *vm = v->vm->config->name;
+	uint32_t pf_error;
+	gpa_t gpa;
+
+	if (gva_to_gpa(v, gva, 0, &gpa, &pf_error) < 0)
+		log_printf("vm %s: %s: no page is mapped there (error code %x)", vm, name,
+			   pf_error);
+	else
+		log_printf("vm %s: %s: at guest-physical %llx", vm, name,
+			   (unsigned long long)gpa.v);
+}
+
 void vcpu_dump(struct vcpu *v)
 {
 	static const char *const names[GPR_COUNT] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp",
@@ -366,6 +381,8 @@ void vcpu_dump(struct vcpu *v)
 	log_printf("vm %s: cr0 %llx cr2 %llx cr3 %llx cr4 %llx efer %llx", vm,
 		   (unsigned long long)s.cr0, (unsigned long long)s.cr2, (unsigned long long)s.cr3,
 		   (unsigned long long)s.cr4, (unsigned long long)s.efer);
+	dump_address(v, "rip", s.seg[SEG_CS].base + s.rip);
+	dump_address(v, "cr2", s.cr2);
 	for (unsigned i = 0; i < SEG_REG_COUNT; i++)
 		log_printf("vm %s: %-4s %04x base %016llx limit %08x access %04x", vm, segs[i],
 			   s.seg[i].selector, (unsigned long long)s.seg[i].base, s.seg[i].limit,

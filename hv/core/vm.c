@@ -80,6 +80,26 @@ static int memory_create(struct vm *vm)
 	return 0;
 }
 
+static void add_range(struct vm_range out[VM_RANGES], unsigned *n, uint64_t gpa, uint64_t bytes,
+		      enum vm_range_type type)
+{
+	if (bytes)
+		out[(*n)++] = (struct vm_range){ gpa, bytes, type };
+}
+
+unsigned vm_ranges(const struct vm *vm, struct vm_range out[VM_RANGES])
+{
+	uint64_t upper = vm->mem.count > 2 ? vm->mem.extent[2].bytes : 0;
+	unsigned n = 0;
+
+	add_range(out, &n, 0, GUEST_LOW_RAM_END, VM_RAM);
+	add_range(out, &n, GUEST_HIGH_RAM, vm->acpi_gpa.v - GUEST_HIGH_RAM, VM_RAM);
+	add_range(out, &n, vm->acpi_gpa.v, GUEST_ACPI_BYTES, VM_ACPI);
+	add_range(out, &n, GUEST_ECAM_BASE, GUEST_ECAM_BYTES, VM_RESERVED);
+	add_range(out, &n, GUEST_UPPER_RAM, upper, VM_RAM);
+	return n;
+}
+
 static void vcpu_timer_fired(struct timer *timer)
 {
 	vcpu_wake(container_of(timer, struct vcpu, wake));
@@ -111,7 +131,6 @@ static int vcpu_make(struct vm *vm, unsigned index)
 	if (!v->fpu)
 		return fail(LH_NOMEM, "vm %s: no memory for the FPU state", vm->config->name);
 	fpu_reset_area(v->fpu);
-	hvm->set_tsc_offset(v, vm->tsc_offset);
 	return platform->vcpu_create(v);
 }
 

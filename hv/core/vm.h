@@ -42,10 +42,9 @@ struct vm {
 	} extent[GMEM_EXTENTS]; /* (c) behind it, to give back */
 	gpa_t acpi_gpa;		/* (c) reserved pages for the tables */
 
-	unsigned vcpu_count;			/* (c) */
-	struct vcpu *vcpus[CONFIG_MAX_VCPUS];	/* (c) */
-	uint64_t tsc_offset;			/* (c) */
-	_Atomic uint64_t ran_on[MAX_CPUS / 64]; /* (a) CPUs that may cache translations */
+	unsigned vcpu_count;		      /* (c) */
+	struct vcpu *vcpus[CONFIG_MAX_VCPUS]; /* (c) */
+	uint64_t tsc_offset;		      /* (c) */
 
 	hpa_t nested;		     /* (b) root of the nested page tables */
 	uint32_t nested_tag;	     /* (b) VPID base or ASID */
@@ -71,6 +70,15 @@ int vm_create(const struct config_vm *config, unsigned id, const struct handover
 
 /* Frees all of it. Its vCPUs are OFF, its devices destroyed, and no CPU holds a pointer to it. */
 void vm_destroy(struct vm *vm);
+
+/* What a kernel is told of the VM's memory, by address; numbers as in e820 and in PVH's memory map. */
+#define VM_RANGES 5
+enum vm_range_type { VM_RAM = 1, VM_RESERVED = 2, VM_ACPI = 3 };
+struct vm_range {
+	uint64_t gpa, bytes;
+	enum vm_range_type type;
+};
+unsigned vm_ranges(const struct vm *vm, struct vm_range out[VM_RANGES]);
 
 /* PVH: loads the ELF kernel, start_info, memory map, command line; sets vCPU 0's state
  * (hv/core/pvh.c). */

@@ -92,8 +92,6 @@ struct vmexit {
 		struct {
 			gpa_t gpa;
 			bool write;
-			bool gva_valid;
-			uint64_t gva;
 		} mmio;
 		struct {
 			uint8_t gpr; /* enum gpr: source, or destination */
@@ -107,17 +105,14 @@ struct hvm_ops {
 	const char *name; /* "vmx", "svm" */
 
 	/* Switches virtualisation on, on this CPU; a log line and a negative error if it cannot or
-	 * if the CPU differs from the boot CPU. cpu_disable() undoes it. */
+	 * if the CPU differs from the boot CPU. */
 	int (*cpu_enable)(void);
-	void (*cpu_disable)(void);
 
 	/* Nested page tables of a VM (in vm->nested). vm_free() frees all tables. */
 	int (*vm_init)(struct vm *vm);
 	void (*vm_free)(struct vm *vm);
 	/* Maps RAM, RWX, write-back; gpa, hpa, bytes multiples of 4 KiB; largest pages that fit. */
 	int (*map)(struct vm *vm, gpa_t gpa, hpa_t hpa, uint64_t bytes);
-	/* Clears the entries; the caller then makes every CPU of vm->ran_on call flush_vm(). */
-	void (*unmap)(struct vm *vm, gpa_t gpa, uint64_t bytes);
 	/* Drops this CPU's cached translations of the VM. */
 	void (*flush_vm)(struct vm *vm);
 
@@ -163,9 +158,6 @@ struct hvm_ops {
 	 * false: not one of them, or the value is not allowed (#GP). Most never exit. */
 	bool (*msr_read)(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
 	bool (*msr_write)(struct vcpu *vcpu, uint32_t msr, uint64_t value);
-
-	/* Guest TSC = host TSC + offset; one offset a VM. */
-	void (*set_tsc_offset)(struct vcpu *vcpu, uint64_t offset);
 };
 
 extern const struct hvm_ops vmx_ops, svm_ops;

@@ -12,7 +12,7 @@
 
 #include "hv/core/lock.h"
 
-#define BUS_MAX_REGIONS 64
+#define BUS_MAX_REGIONS 128
 
 struct vcpu;
 

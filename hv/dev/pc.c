@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Ties the guest's devices together (design, section 4): two buses, local APICs, I/O APIC, UART,
- * clock, power registers, PCIe with a virtio-net device per NIC and a virtio-rng, ACPI tables. No PIC, PIT, VGA or
+ * Ties the guest's devices together: two buses, local APICs, I/O APIC, UART, clock, power registers,
+ * PCIe with a virtio-net device per NIC and a virtio-rng, ACPI tables. No PIC, PIT, VGA or
  * PS/2: ports that nobody claims read all ones.
  */
 #include "hv/dev/pc.h"

@@ -14,7 +14,7 @@
 #define CONFIG_MAX_SWITCHES    16
 #define CONFIG_MAX_VMS	       64
 #define CONFIG_MAX_VCPUS       32 /* a VM */
-#define CONFIG_MAX_NETS	       8  /* a VM */
+#define CONFIG_MAX_NETS	       30 /* a VM: slots 1 to 31 of its bus, less one for virtio-rng */
 #define CONFIG_MAX_QUEUE_PAIRS 8
 #define CONFIG_MAX_NAME	       31
 #define CONFIG_MAX_FILE	       63   /* length of an image's name */

@@ -148,6 +148,8 @@ MANY = [
     # the same addresses on both switches: a frame that crossed would be answered by the wrong VM
     *both("switches", APART, cpus=2, results=MEASURED,
           hooks=[hooks.measured(("sink1", "source1"), ("sink2", "source2"))]),
+    # as many devices as a guest's bus holds; the last one is used
+    *both("30nics", pair(nets=("lan",) * 30, more="net=29"), cpus=2, results=MEASURED),
 ]
 
 # --- configs and machines that are refused, in one sentence, before anything is started ---

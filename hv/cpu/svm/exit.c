@@ -93,7 +93,6 @@ static void npf_exit(const struct vmcb_control *c, bool cut, struct vmexit *exit
 	exit->kind = cut || info & (NPF_FETCH | NPF_WALK) ? VMEXIT_MMIO_FETCH : VMEXIT_MMIO;
 	exit->mmio.gpa.v = c->exit_info2;
 	exit->mmio.write = info & NPF_WRITE;
-	exit->mmio.gva_valid = false;
 }
 
 static void cr8_exit(struct svm_vcpu *v, struct vmexit *exit)

@@ -99,33 +99,6 @@ int svm_map(struct vm *vm, gpa_t gpa, hpa_t hpa, uint64_t bytes)
 	return 0;
 }
 
-/* Clears what covers gpa, at most `bytes`; returns how far that reaches. A large page that is to go
- * in part is split; without memory for that all of it goes, which hurts only that guest. */
-static uint64_t unmap_one(uint64_t *table, uint64_t gpa, uint64_t bytes)
-{
-	for (unsigned level = TOP_LEVEL;; level--) {
-		uint64_t *entry = entry_at(table, level, gpa);
-		const bool whole = gpa % span(level) == 0 && bytes >= span(level);
-
-		if (!(*entry & NPT_PRESENT))
-			return span(level) - gpa % span(level);
-		if (is_leaf(level, *entry) && (whole || make_table(entry, level) < 0)) {
-			store(entry, 0);
-			return span(level) - gpa % span(level);
-		}
-		table = table_of(*entry);
-	}
-}
-
-void svm_unmap(struct vm *vm, gpa_t gpa, uint64_t bytes)
-{
-	uint64_t done = 0;
-
-	assert((gpa.v | bytes) % PAGE_SIZE == 0);
-	while (done < bytes)
-		done += unmap_one(hpa_to_ptr(vm->nested), gpa.v + done, bytes - done);
-}
-
 int svm_vm_init(struct vm *vm)
 {
 	void *root = page_alloc(PAGE_SIZE);

@@ -106,20 +106,6 @@ static int svm_cpu_enable(void)
 	return 0;
 }
 
-static void svm_cpu_disable(void)
-{
-	struct svm_cpu *area = my_area();
-
-	if (!area)
-		return;
-	this_cpu()->hvm_area = NULL;
-	wrmsr(MSR_VM_HSAVE_PA, 0);
-	wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~EFER_SVME);
-	page_free(area->host, sizeof(*area->host));
-	page_free(area->host_save, PAGE_SIZE);
-	page_free(area, sizeof(*area));
-}
-
 static void svm_flush_vm(struct vm *vm)
 {
 	(void)vm; /* with it, all others on this CPU: rare, and simple */
@@ -156,11 +142,6 @@ static struct vcpu *svm_vcpu_create(struct vm *vm, unsigned index)
 	}
 	svm_vmcb_reset(v);
 	return &v->vcpu;
-}
-
-static void svm_set_tsc_offset(struct vcpu *vcpu, uint64_t offset)
-{
-	to_svm(vcpu)->vmcb->ctl.tsc_offset = offset;
 }
 
 /* ---- entering ---- */
@@ -284,11 +265,9 @@ static void svm_enter(struct vcpu *vcpu, uint64_t deadline_tsc, struct vmexit *e
 const struct hvm_ops svm_ops = {
 	.name = "svm",
 	.cpu_enable = svm_cpu_enable,
-	.cpu_disable = svm_cpu_disable,
 	.vm_init = svm_vm_init,
 	.vm_free = svm_vm_free,
 	.map = svm_map,
-	.unmap = svm_unmap,
 	.flush_vm = svm_flush_vm,
 	.vcpu_create = svm_vcpu_create,
 	.vcpu_destroy = svm_vcpu_destroy,
@@ -305,5 +284,4 @@ const struct hvm_ops svm_ops = {
 	.inject_nmi = svm_inject_nmi,
 	.msr_read = svm_msr_read,
 	.msr_write = svm_msr_write,
-	.set_tsc_offset = svm_set_tsc_offset,
 };

@@ -155,33 +155,6 @@ int ept_map(struct vm *vm, gpa_t gpa, hpa_t hpa, uint64_t bytes)
 	return 0;
 }
 
-/* Clears what covers [*gpa, end) in the entry of *gpa, and moves *gpa behind it. */
-static void unmap_one(uint64_t *table, uint64_t *gpa, uint64_t end)
-{
-	for (unsigned level = EPT_LEVELS;; level--) {
-		uint64_t *entry = entry_of(table, level, *gpa);
-		uint64_t bytes = level_bytes(level);
-		bool whole = !(*gpa & (bytes - 1)) && end - *gpa >= bytes;
-
-		if (!(*entry & EPT_RWX) || (whole && !is_table(level, *entry))) {
-			*entry = 0;
-			*gpa = (*gpa | (bytes - 1)) + 1;
-			return;
-		}
-		table = table_below(entry, level);
-		assert(table); /* only a split allocates, and callers unmap what they mapped */
-	}
-}
-
-void ept_unmap(struct vm *vm, gpa_t gpa, uint64_t bytes)
-{
-	uint64_t at = gpa.v, end = gpa.v + bytes;
-
-	assert(!((at | bytes) & (PAGE_SIZE - 1)));
-	while (at < end)
-		unmap_one(hpa_to_ptr(vm->nested), &at, end);
-}
-
 uint64_t ept_pointer(const struct vm *vm)
 {
 	return vm->nested.v | (EPT_LEVELS - 1) << 3 | 6; /* tables are write-back */

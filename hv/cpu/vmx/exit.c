@@ -162,15 +162,13 @@ static void ept_violation(struct vmx_vcpu *v, struct vmexit *exit)
 {
 	uint64_t qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
 	bool fetch = qualification & BIT(2);
-	bool gva_valid = qualification & BIT(7);
-	bool walk = gva_valid && !(qualification & BIT(8));
+	/* bit 7: there is a linear address; bit 8: it is that of the access, not of a walk to it */
+	bool walk = (qualification & (BIT(7) | BIT(8))) == BIT(7);
 
 	/* While an event is delivered, RIP is not at an instruction that accessed the address. */
 	exit->kind = fetch || walk || v->event ? VMEXIT_MMIO_FETCH : VMEXIT_MMIO;
 	exit->mmio.gpa.v = vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS);
 	exit->mmio.write = qualification & BIT(1);
-	exit->mmio.gva_valid = gva_valid;
-	exit->mmio.gva = gva_valid ? vmcs_read(VMCS_GUEST_LINEAR_ADDRESS) : 0;
 	if ((qualification & BIT(12)) && !v->event)
 		block_nmi_again(v);
 }

@@ -111,19 +111,6 @@ static int cpu_enable(void)
 	return 0;
 }
 
-static void cpu_disable(void)
-{
-	struct vmx_cpu *area = this_area();
-
-	if (!area)
-		return;
-	__asm__ volatile("vmxoff" : : : "cc", "memory");
-	write_cr4(read_cr4() & ~CR4_VMXE);
-	this_cpu()->hvm_area = NULL;
-	page_free(area->vmxon, PAGE_SIZE);
-	page_free(area, PAGE_SIZE);
-}
-
 /* What this vCPU finds cached on a CPU where it was not the last time is old. */
 static void drop_stale(struct vmx_vcpu *v)
 {
@@ -224,15 +211,6 @@ static void vcpu_destroy(struct vcpu *vcpu)
 	page_free(v, sizeof(*v));
 }
 
-static void set_tsc_offset(struct vcpu *vcpu, uint64_t offset)
-{
-	struct vmx_vcpu *v = vmx_of(vcpu);
-
-	vmx_begin(v);
-	vmcs_write(VMCS_TSC_OFFSET, offset);
-	vmx_end(v);
-}
-
 /* The preemption timer counts down once in 2^rate TSC ticks, in step with the TSC's bits, hence up
  * to one unit early: one more is loaded. A deadline too far away exits early and enters again. */
 static void deadline_arm(uint64_t deadline_tsc)
@@ -277,11 +255,9 @@ static void enter(struct vcpu *vcpu, uint64_t deadline_tsc, struct vmexit *exit)
 const struct hvm_ops vmx_ops = {
 	.name = "vmx",
 	.cpu_enable = cpu_enable,
-	.cpu_disable = cpu_disable,
 	.vm_init = ept_vm_init,
 	.vm_free = ept_vm_free,
 	.map = ept_map,
-	.unmap = ept_unmap,
 	.flush_vm = ept_flush_vm,
 	.vcpu_create = vcpu_create,
 	.vcpu_destroy = vcpu_destroy,
@@ -298,5 +274,4 @@ const struct hvm_ops vmx_ops = {
 	.inject_nmi = vmx_inject_nmi,
 	.msr_read = vmx_msr_read,
 	.msr_write = vmx_msr_write,
-	.set_tsc_offset = set_tsc_offset,
 };

@@ -174,7 +174,6 @@ static void everything_is_found(void **state)
 	assert_int_equal(acpi.ecam_base, 0xb0000000);
 	assert_int_equal(acpi.ecam_end_bus, 255);
 	assert_int_equal(acpi.pm_timer_port, 0x1608);
-	assert_true(acpi.pm_timer_32bit);
 }
 
 static void acpi_1_has_an_rsdt_only(void **state)

@@ -7,6 +7,7 @@
 #include "tests/unit/core/config_test.h"
 
 #include "hv/core/elf.h"
+#include "hv/core/guest_map.h"
 
 /* An ELF file as small as one can be: header, PT_LOAD, PT_NOTE, the note, a page of code. */
 struct image {
@@ -199,6 +200,27 @@ static unsigned check_fit(const uint8_t *image, size_t initrd_bytes)
 	return config_check_fit(&image_vm, image, LINUX_BYTES, initrd_bytes, collect, NULL);
 }
 
+static void elf_initrd(void **state)
+{
+	struct image image = good_image();
+	const size_t room = (64 << 20) - GUEST_ACPI_BYTES - 0x110000;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		listed_count = 0;
+		assert_int_equal(
+			config_check_fit(&image_vm, &image, sizeof(image), room + i, collect, NULL),
+			i);
+	}
+	assert_string_equal(listed[0].property, "initrd");
+	assert_non_null(strstr(listed[0].text, "needs the first 2 of 64 MiB: raise memory-mib"));
+	assert_int_equal(elf64_end(&image, sizeof(image)), 0x110000);
+	image.load.memsz = UINT64_MAX;
+	assert_int_equal(elf64_end(&image, sizeof(image)), UINT64_MAX);
+	assert_int_equal(elf64_initrd_at(UINT64_MAX, 1, 64 << 20), 0);
+	assert_int_equal(elf64_end(&image, 63), 0);
+}
+
 static void linux_initrd(void **state)
 {
 	(void)state;
@@ -251,9 +273,13 @@ static void damaged_kernels(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(kernels),	   cmocka_unit_test(other_images),
-		cmocka_unit_test(damaged_kernels), cmocka_unit_test(linux_kernels),
-		cmocka_unit_test(linux_initrd),	   cmocka_unit_test(damaged_linux_kernels),
+		cmocka_unit_test(kernels),
+		cmocka_unit_test(other_images),
+		cmocka_unit_test(damaged_kernels),
+		cmocka_unit_test(linux_kernels),
+		cmocka_unit_test(elf_initrd),
+		cmocka_unit_test(linux_initrd),
+		cmocka_unit_test(damaged_linux_kernels),
 	};
 
 	take_seed(argc, argv);

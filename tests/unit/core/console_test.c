@@ -4,151 +4,7 @@
  * however slow the line is; is what is typed edited, or given to the guest that is shown? Faked: the
  * UART, which takes `room` bytes at a time, the guest that receives, the timer. The log is real.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <asm/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include "hv/core/config.h"
-#include "hv/core/console.h"
-#include "hv/core/console_impl.h"
-#include "hv/core/lifecycle.h"
-#include "hv/core/log.h"
-#include "hv/core/percpu.h"
-#include "hv/core/platform.h"
-#include "hv/core/pmm.h"
-#include "hv/core/serial.h"
-#include "hv/core/shell.h"
-#include "hv/core/timer.h"
-
-#include <cmocka.h>
-
-#define SHOWN_BYTES (1u << 20)
-
-static char shown[SHOWN_BYTES];
-static size_t shown_bytes;
-static size_t room;  /* what the UART takes in one console_work() */
-static size_t taken; /* of it */
-static const char *typed = "";
-static char received[400]; /* by the guest */
-static size_t received_bytes, guest_room;
-static char command[CONSOLE_EDIT];
-static unsigned commands;
-static struct config config = { .vm_count = 2 };
-static struct cpu cpu;
-static struct vm guest;
-
-struct spinlock vm_table_lock;
-struct vm *vm_table[CONFIG_MAX_VMS];
-
-static void show(char c)
-{
-	assert_true(shown_bytes < SHOWN_BYTES - 1);
-	shown[shown_bytes++] = c;
-	shown[shown_bytes] = '\0';
-}
-
-void serial_write(const char *text, size_t bytes)
-{
-	for (size_t i = 0; i < bytes; i++) {
-		if (text[i] == '\n')
-			show('\r');
-		show(text[i]);
-	}
-}
-
-void serial_write_raw(const char *bytes, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		show(bytes[i]);
-}
-
-size_t serial_write_some(const char *bytes, size_t count)
-{
-	size_t n = 0;
-
-	for (; n < count && taken < room; n++, taken++)
-		show(bytes[n]);
-	return n;
-}
-
-bool serial_present(void)
-{
-	return true;
-}
-
-int serial_read(void)
-{
-	return *typed ? (unsigned char)*typed++ : -1;
-}
-
-void *page_alloc(size_t bytes)
-{
-	return calloc(1, bytes);
-}
-
-void panic(const char *fmt, ...)
-{
-	(void)fmt;
-	abort();
-}
-
-uint64_t tsc_khz(void)
-{
-	return 0;
-}
-
-uint64_t tsc_to_ns(uint64_t ticks)
-{
-	return ticks;
-}
-
-uint64_t tsc_from_us(uint64_t us)
-{
-	return us;
-}
-
-void timer_init(struct timer *timer, void (*fire)(struct timer *))
-{
-	timer->fire = fire;
-}
-
-void timer_set(struct timer *timer, uint64_t deadline_tsc)
-{
-	(void)timer;
-	(void)deadline_tsc;
-}
-
-void cpu_post(struct cpu *to, uint32_t bits)
-{
-	(void)to;
-	(void)bits;
-}
-
-void shell_run(char *line)
-{
-	snprintf(command, sizeof(command), "%s", line);
-	commands++;
-	console_printf("answer to %s\nand its end\n", line);
-}
-
-static bool guest_receives(struct vm *vm, char c)
-{
-	assert_ptr_equal(vm, &guest);
-	if (received_bytes >= guest_room || received_bytes >= sizeof(received) - 1)
-		return false;
-	received[received_bytes++] = c;
-	return true;
-}
-
-static const struct platform_ops fake_platform = { .console_input = guest_receives };
-const struct platform_ops *platform = &fake_platform;
+#include "tests/unit/core/console_env.h"
 
 /* One tick of the timer, and the run loop after it. */
 static void tick(void)
@@ -248,7 +104,7 @@ static void guests_lines_are_prefixed(void **state)
 	assert_string_equal(settled(), "alice| half\n");
 }
 
-static void log_lines_go_out_at_once_and_mix_with_nothing(void **state)
+static void log_lines_wait_for_nobody_and_mix_with_nothing(void **state)
 {
 	(void)state;
 	room = 5;
@@ -256,9 +112,23 @@ static void log_lines_go_out_at_once_and_mix_with_nothing(void **state)
 	tick();
 	assert_string_equal(settled(), "alice");
 	log_printf("fact");
-	assert_string_equal(settled(), "alice| a line of the guest\n[    0.000000] fact\n");
-	ticks(5);
-	assert_string_equal(settled(), "alice| a line of the guest\n[    0.000000] fact\n");
+	guest_prints(0, "more\n");
+	log_printf("another");
+	assert_string_equal(settled(), "alice");
+	ticks(20);
+	assert_string_equal(settled(), "alice| a line of the guest\n[    0.000000] fact\n"
+				       "[    0.000000] another\nalice| more\n");
+}
+
+static void log_overrun_is_told(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 3000; i++)
+		log_printf("%0100u", i);
+	log_printf("last");
+	console_flush(CONSOLE_ALL);
+	assert_non_null(strstr(settled(), " bytes left out]\n"));
+	assert_non_null(strstr(settled(), "[    0.000000] last\n"));
 }
 
 static void slow_line_gets_all(void **state)
@@ -319,7 +189,8 @@ static void attached_sees_the_ring_and_no_log(void **state)
 	assert_null(strstr(was, "raw")); /* was seen */
 	clear();
 	log_printf("again");
-	assert_string_equal(settled(), "[    0.000000] again\n");
+	ticks(2);
+	assert_string_equal(settled(), "[    0.000000] again\nlasthop> ");
 }
 
 static void typed_lines_are_edited(void **state)
@@ -375,7 +246,6 @@ static void prompt_gives_way_and_comes_back(void **state)
 	type("sta");
 	assert_string_equal(settled(), "lasthop> sta");
 	log_printf("fact");
-	assert_string_equal(settled(), "[    0.000000] fact\n");
 	tick();
 	assert_string_equal(settled(), "[    0.000000] fact\nlasthop> sta");
 	guest_prints(0, "line\n");
@@ -431,18 +301,19 @@ static void flush_is_bounded(void **state)
 	assert_int_equal(shown_bytes, 1000 * strlen("alice| 0123456789\r\n"));
 }
 
+/* What the line lacks of the log comes first, then each line at once, whatever the view. */
 static void panic_shows_the_log(void **state)
 {
 	(void)state;
 	type("\x1d");
 	guest_prints(0, "half a li");
 	tick();
-	console_panic();
 	clear();
+	log_printf("before");
+	log_panic_begin();
+	log_panic_show();
 	log_printf("panic: reason");
-	set_up(NULL);
-	log_printf("panic: reason");
-	assert_string_equal(settled(), "[    0.000000] panic: reason\n");
+	assert_string_equal(settled(), "\n[    0.000000] before\n[    0.000000] panic: reason\n");
 }
 
 static void garbage_by_seed(void **state)
@@ -476,7 +347,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(guests_lines_are_prefixed, set_up),
-		cmocka_unit_test_setup(log_lines_go_out_at_once_and_mix_with_nothing, set_up),
+		cmocka_unit_test_setup(log_lines_wait_for_nobody_and_mix_with_nothing, set_up),
+		cmocka_unit_test_setup(log_overrun_is_told, set_up),
 		cmocka_unit_test_setup(slow_line_gets_all, set_up),
 		cmocka_unit_test_setup(overrun_is_told, set_up),
 		cmocka_unit_test_setup(attached_sees_the_ring_and_no_log, set_up),

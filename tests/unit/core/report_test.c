@@ -30,7 +30,7 @@ void debug_port_write(const char *text, size_t bytes)
 	line[filled] = '\0';
 }
 
-bool spin_lock_bounded(struct spinlock *lock)
+bool log_lock_take(struct spinlock *lock)
 {
 	return spin_trylock(lock);
 }

@@ -129,31 +129,6 @@ static void misaligned_to_each_other(void **state)
 	expect(6 * MIB - 1, GIB + 0x1000 + 4 * MIB - 1, 4096);
 }
 
-static void unmap_splits(void **state)
-{
-	(void)state;
-	assert_int_equal(ept_map(&vm, (gpa_t){ 0 }, (hpa_t){ 4 * GIB }, 2 * GIB), 0);
-	ept_unmap(&vm, (gpa_t){ GIB + 0x5000 }, 0x2000);
-	expect(0, 4 * GIB, GIB);
-	expect(GIB + 0x4fff, 5 * GIB + 0x4fff, 4096);
-	expect(GIB + 0x5000, ~0ull, 4096);
-	expect(GIB + 0x6fff, ~0ull, 4096);
-	expect(GIB + 0x7000, 5 * GIB + 0x7000, 4096);
-	expect(GIB + 2 * MIB, 5 * GIB + 2 * MIB, 2 * MIB);
-	ept_unmap(&vm, (gpa_t){ 0 }, 2 * GIB);
-	expect(0, ~0ull, GIB);
-	expect(2 * GIB - 1, ~0ull, 2 * MIB);
-}
-
-static void unmap_of_nothing(void **state)
-{
-	(void)state;
-	ept_unmap(&vm, (gpa_t){ 0 }, 64 * GIB);
-	assert_int_equal(ept_map(&vm, (gpa_t){ 0x1000 }, (hpa_t){ 0x1000 }, 0x1000), 0);
-	ept_unmap(&vm, (gpa_t){ 0 }, 3 * GIB);
-	expect(0x1000, ~0ull, 4096);
-}
-
 static void large_page_over_small_ones(void **state)
 {
 	(void)state;
@@ -187,8 +162,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(largest_pages, setup, teardown),
 		cmocka_unit_test_setup_teardown(only_pages_that_the_cpu_has, setup, teardown),
 		cmocka_unit_test_setup_teardown(misaligned_to_each_other, setup, teardown),
-		cmocka_unit_test_setup_teardown(unmap_splits, setup, teardown),
-		cmocka_unit_test_setup_teardown(unmap_of_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_page_over_small_ones, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(pointer, setup, teardown),
