@@ -18,7 +18,7 @@
 	X(DROP_SAME_PORT, drop_same_port, "destination is behind the port it came from")           \
 	X(DROP_NO_PORT, drop_no_port, "no other port to send it to")                               \
 	X(DROP_FILTERED, drop_filtered, "receiver does not want this address or VLAN")             \
-	X(DROP_LINK_DOWN, drop_link_down, "receiver's link is down, or its queue is not running")    \
+	X(DROP_LINK_DOWN, drop_link_down, "receiver's link is down, or its queue is not running")  \
 	X(DROP_NO_BUFFER, drop_no_buffer, "receiver has no free buffer")                           \
 	X(DROP_BUFFER_SMALL, drop_buffer_small, "receiver's buffers are too small for the frame")  \
 	X(DROP_RESET, drop_reset, "receiver was reset while it was copied")                        \
