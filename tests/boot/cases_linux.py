@@ -4,11 +4,13 @@ devices, talks to another, and lives and dies as it is told. What the guests mea
 compared; what they copy is compared by its SHA-256, in the guest, which ends `failed` if it is not
 the same."""
 import re
+import time
 from collections import Counter
 
 from cases import BACKEND, MEASURED, Case
 from configs import Vm, config, ends, pair
 from lasthoplib import guest_results
+from lasthoplib.serialline import NEXT_CONSOLE
 
 # In the kernel's log, and in ours about it: what a sound platform does not cause. The guest prints
 # again, with its level, what was a warning or worse ("kernel log: <3>…").
@@ -201,15 +203,93 @@ def stormy(on):
                           if e["name"] == "copy"]])
 
 
+# --- life cycle: by the guest itself ---
+def reset_twice(outcome):
+    """by its own reboot, then by its panic"""
+    starts = [e["vm"] for e in outcome.stream.of("vm-start")].count("phoenix")
+    resets = [e["reason"] for e in outcome.stream.of("vm-reset") if e["vm"] == "phoenix"]
+    return [(starts == 3 and resets == ["reset by the guest"] * 2,
+             f"phoenix started {starts} times, reset: {', '.join(resets)}")]
+
+
+def reborn(on):
+    """a guest that reboots, then panics, then switches itself off; others notice nothing"""
+    vms = [server(), linux("phoenix", f"{QUICK} panic=1 lasthop.role=reborn {ADDRESS.format(2)} "
+                           f"{PEER}"), *pair()]
+    return Case(f"{on}-linux-reborn", on, config(*vms), backend=BACKEND[on], cpus=2, limit=1200,
+                results=MEASURED, hooks=[reset_twice], must=[
+                    r"^phoenix\| .*Kernel panic - not syncing: sysrq triggered crash"])
+
+
+# --- life cycle: by the user, at the hypervisor's shell and at the guest's ---
+ROOM = f"{QUICK} lasthop.role=shell"
+
+
+def at_shell(line, check):
+    """commands for alice, while bob computes"""
+    def command(verb):
+        answer = line.command(f"vm {verb} alice")
+        check(answer == f"vm {verb}: alice: done\n", f"vm {verb}: {answer.strip()}")
+
+    line.wait_all(r"^alice\| shell: ready$", r"^bob\| shell: ready$", seconds=240)
+    line.type("\r")
+    line.wait(r"^lasthop> ")
+    command("pause")
+    line.type(NEXT_CONSOLE)
+    line.wait(r"^\[alice: ")
+    line.type("echo w$((6*7))\r")              # what a paused guest's UART has room for
+    line.type(NEXT_CONSOLE)
+    line.wait(r"^\[bob: ")
+    line.type("echo bob has $((6 * 7))\r")
+    line.wait(r"^bob has 42$")
+    check("w42" not in line.seen, "bob answers while alice is paused")
+    line.type(NEXT_CONSOLE)
+    line.wait(r"^\[log and shell: ")
+    command("resume")
+    line.wait(r"^alice\| w42$")
+    check(True, "alice goes on where she was")
+    command("restart")
+    line.wait(r"^alice\| shell: ready$", seconds=240)
+    command("stop")
+    line.wait(r"\] vm alice: ended: stopped: by the user$")
+    command("start")
+    line.wait(r"^alice\| shell: ready$", seconds=240)
+    line.type(NEXT_CONSOLE)
+    line.wait(r"^\[alice: ")
+    line.type("echo n$((1+1))\r")
+    line.wait(r"^n2$")                          # what came before is a replay
+    line.type("reboot -f\r")
+    line.wait(r"^shell: ready$", seconds=240)
+    check(True, "alice reboots")
+    line.type("poweroff -f\r")
+    line.wait(r"reboot: Power down$", seconds=120)
+    line.type(NEXT_CONSOLE * 2)
+    line.wait(r"^\[log and shell: ")
+    line.wait(r"^lasthop> ")
+    answer = line.command("vm list")
+    for _ in range(100):
+        if re.search(r"^alice +off ", answer, re.M):
+            break
+        time.sleep(0.1)
+        answer = line.command("vm list")
+    check(re.search(r"^alice +off ", answer, re.M), "alice is off")
+    answer = line.command("vm stop bob")
+    check(answer == "vm stop: bob: done\n", "bob has lived through it")
+
+
+LIFE = [linux("alice", ROOM), linux("bob", ROOM)]
+
 MATRIX = ("ping@1500", "ping@9000", "ping6@9000", "tcp@1500", "tcp-reverse@1500", "tcp@9000",
           "tcp6@9000", "tcp6-reverse@9000", "udp@1500", "udp-reverse@1500", "udp6@9000",
           "udp-small@1500", "copy@1500", "copy-reverse@1500", "copy6@9000", "copy6-reverse@9000")
 CASES_LINUX = [
     boots("tcg"), boots("bochs"),
     talks("tcg", "traffic", MATRIX),
-    talks("bochs", "traffic", ("ping", "tcp", "udp6-reverse", "copy6"), more=SMALL),
     handled("tcg", (*HANDLED, "link"), talk=pull, must_not=[]),
     stormy("tcg"),
+    reborn("tcg"),
+    linux_case("tcg", "life", LIFE, talk=at_shell, limit=900,
+               ends=ends(LIFE, alice="off", bob="stopped")),
     # the guest tells that it failed, and why
     ends_as("tcg", "fails", f"{QUICK} lasthop.role=nobody", "failed",
             must=[r"vm alice: ended: failed: the guest told: no role nobody$"]),
@@ -225,7 +305,8 @@ LONG = tuple(f"{test}@{mtu}" for mtu in (1500, 9000) for test in (
 GIBIBYTE = ("copy", "copy-reverse", "copy6", "copy6-reverse") * 56     # of 4.7 MB
 SOAK_LINUX = [
     talks("tcg", "matrix", LONG, seconds=25), talks("tcg", "gibibyte", GIBIBYTE),
-    talks("bochs", "matrix", MATRIX), handled("bochs"), stormy("bochs"),
+    talks("bochs", "traffic", ("ping", "tcp", "udp6-reverse", "copy6"), more=SMALL),
+    talks("bochs", "matrix", MATRIX), handled("bochs"), stormy("bochs"), reborn("bochs"),
 ]
 for _case in SOAK_LINUX:
     _case.limit = 3600
