@@ -16,9 +16,9 @@ def example(on, name, checks=(), **more):
 CASES_EXAMPLES = [
     example("tcg", "linux-smp", [no_complaints], limit=900,
             must=[r"^client\| cpus: one time on all", r"^client\| cpus: cpu1 package 0 core 1 "]),
-    example("bochs", "isolated", [hooks.measured(*SIDES)], must=[r"^both\| hello"],
+    example("tcg", "isolated", [hooks.measured(*SIDES)], must=[r"^both\| hello"],
             results={"stream": 1, "rr": 1}),
-    example("bochs", "overcommit", [hooks.measured(*PAIRS)], limit=900,
+    example("tcg", "overcommit", [hooks.measured(*PAIRS)], limit=900,
             results={"stream": 1, "rr": 1}),
 ]
 SOAK_EXAMPLES = [example("tcg", "linux", [no_complaints], limit=900)]
