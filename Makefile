@@ -8,6 +8,9 @@ CC      := gcc
 WARN    := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wundef -Wvla
 INCLUDE := -Iinclude -I.
 DEPS     = -MMD -MP -MF $(basename $@).d
+# $(call compile,variable with the compiler,sources,libraries): a program of several sources at once,
+# of which -MF would keep the dependencies of the last only
+compile  = $($1) -MM -MP -MT $@ $2 > $@.d && $($1) $2 $3 -o $@
 mkdir    = @mkdir -p $(@D)
 
 .PHONY: all guests host run test bench soak verify lint unit boot-test setup clean help
@@ -87,12 +90,13 @@ include guest/guest.mk tests/tests.mk
 
 # --- the host tools ---
 HOST_CFLAGS := -std=c17 -O2 -g $(WARN) $(INCLUDE)
+HOST_CC     := $(CC) $(HOST_CFLAGS)
 
 host: $(B)/host/lasthop-check
 
 $(B)/host/lasthop-check: scripts/check.c $(CONFIG_SRC)
 	$(mkdir)
-	$(CC) $(HOST_CFLAGS) $(DEPS) scripts/check.c $(CONFIG_SRC) -lfdt -o $@
+	$(call compile,HOST_CC,scripts/check.c $(CONFIG_SRC),-lfdt)
 
 # --- what there is to call ---
 setup: ## install what is missing; make the Bochs test bed

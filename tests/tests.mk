@@ -2,6 +2,7 @@
 HOSTCC    := $(CC)
 SAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 UNIT_CC   := $(CC) -std=gnu17 -D_GNU_SOURCE -O1 -g $(WARN) $(INCLUDE)
+UNIT_SAN  := $(UNIT_CC) $(SAN)
 VMX       := hv/cpu/vmx
 SVM       := hv/cpu/svm
 
@@ -16,7 +17,7 @@ UNIT_core_clock        :=
 UNIT_core_config       := $(CONFIG_SRC)
 UNIT_core_config_image := $(CONFIG_SRC)
 UNIT_core_console      := $(addprefix hv/core/,console.c console_input.c log.c)
-UNIT_core_shell        := $(addprefix hv/core/,shell.c shell_switch.c)
+UNIT_core_shell        := $(addprefix hv/core/,shell.c shell_switch.c config_policy.c) vswitch/policy.c
 UNIT_core_emulate      := hv/core/decode.c hv/core/emulate.c hv/core/alu.c
 UNIT_core_emulate_native := $(UNIT_core_emulate)
 UNIT_core_gva          := hv/core/gva.c
@@ -27,16 +28,17 @@ UNIT_cpu_vmx_check     := $(VMX)/check.c
 UNIT_cpu_vmx_ept       := $(VMX)/ept.c
 UNIT_cpu_svm_check     := $(SVM)/check.c
 UNIT_cpu_svm_exit      := $(addprefix $(SVM)/,exit.c inject.c vmcb.c check.c strict.c) hv/core/decode.c
+UNIT_cpu_svm_moves     := $(UNIT_cpu_svm_exit)
 UNIT_cpu_svm_npt       := $(SVM)/npt.c
 UNIT_TESTS := core/acpi core/console core/shell core/clock core/pmm core/print core/report core/string core/config \
 	core/config_image core/emulate core/emulate_native core/gva core/sched cpu/entropy cpu/vmx_detect cpu/vmx_check cpu/vmx_ept \
-	cpu/svm_check cpu/svm_exit cpu/svm_npt
+	cpu/svm_check cpu/svm_exit cpu/svm_moves cpu/svm_npt
 
 define unit_test
 UNIT_PROGRAMS += $(B)/unit/$(subst /,_,$1)_test
 $(B)/unit/$(subst /,_,$1)_test: tests/unit/$1_test.c $(call unit_links,$1)
 	$$(mkdir)
-	$(UNIT_CC) $(SAN) $$(DEPS) -MT $$@ tests/unit/$1_test.c $(call unit_links,$1) -lcmocka -lfdt -o $$@
+	$$(call compile,UNIT_SAN,tests/unit/$1_test.c $(call unit_links,$1),-lcmocka -lfdt)
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$t)))
 

@@ -7,6 +7,7 @@
 #include "vswitch/switch_impl.h"
 
 #include "vswitch/copy.h"
+#include "vswitch/policy.h"
 
 #define DEST_FLOOD (-1)
 
@@ -197,19 +198,30 @@ void batch_add(struct vs_cpu *cpu, struct seg *seg, uint64_t chain_bytes, uint16
 	b->count++;
 }
 
+/* How much of the set goes first: from a receiver that sleeps, one packet, so that it wakes up while
+ * the others are copied. */
+static uint64_t first_of(const struct port *to, unsigned queue, uint64_t set)
+{
+	if ((set & (set - 1)) != 0 && policy_get(POLICY_immediate_notification) &&
+	    env_peer_state(to, queue) == PEER_BLOCKED)
+		return set & (~set + 1);
+	return set;
+}
+
 /* Delivers the set of packets to one receive queue of a port. */
 static void forward_to_queue(struct vs_cpu *cpu, struct batch *b, struct port *to, unsigned queue,
 			     uint64_t set)
 {
 	struct stat_slot *slot = stats_slot(to, cpu->cpu);
 	struct rx_take *take = &cpu->rx;
+	uint64_t now = first_of(to, queue, set), rest = set & ~now;
 	unsigned unicast_drops = 0;
 
 	take->segment = 0;
 	take->queue = queue;
 	take->spent = take->descs = 0;
-	while (set != 0) {
-		rx_reserve(to, b, set, take);
+	while (now != 0) {
+		rx_reserve(to, b, now, take);
 		if (take->fault != VQ_OK)
 			queue_break(to, queue, take->fault, cpu->cpu);
 		if (take->npkts > 0) {
@@ -219,7 +231,11 @@ static void forward_to_queue(struct vs_cpu *cpu, struct batch *b, struct port *t
 		if (take->dropped)
 			stat_add_drops(slot, take->drops, true);
 		unicast_drops += take->unicast_drops;
-		set = take->left;
+		now = take->left;
+		if (now == 0) {
+			now = rest;
+			rest = 0;
+		}
 	}
 	if (unicast_drops != 0)
 		stat_add(stats_slot(b->from, cpu->cpu), STAT_tx_drop_receiver, unicast_drops);

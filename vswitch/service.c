@@ -8,6 +8,8 @@
  */
 #include "vswitch/switch_impl.h"
 
+#include "vswitch/policy.h"
+
 /* queue.service */
 #define SERVICE_BUSY  1u
 #define SERVICE_AGAIN 2u
@@ -75,11 +77,12 @@ static enum vq_fault read_chains(struct vs_cpu *cpu, struct queue *q, struct bat
 				 uint16_t avail, unsigned most)
 {
 	struct reading r = { .start = q->next, .avail = avail };
+	uint32_t most_bytes = policy_get(POLICY_batch_bytes);
 	enum vq_fault fault = VQ_OK;
 	bool more = true;
 
 	while (fault == VQ_OK && more && b->count < most && r.nsegs + VQ_MAX_CHAIN <= TX_SEGS &&
-	       r.descs < READ_DESCS && b->tx_bytes < BATCH_BYTES && b->segments < BATCH_SEGMENTS) {
+	       r.descs < READ_DESCS && b->tx_bytes < most_bytes && b->segments < BATCH_SEGMENTS) {
 		struct seg *seg = cpu->tx_seg + r.nsegs;
 		uint16_t id;
 
@@ -120,6 +123,7 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 {
 	struct queue *q = &port->queue[queue];
 	struct stat_slot *slot = stats_slot(port, cpu->cpu);
+	unsigned limit = policy_get(POLICY_batch_packets);
 	uint16_t before = q->next, avail;
 	enum vq_fault fault = read_avail(q, &avail);
 	struct batch *b;
@@ -130,7 +134,7 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 	}
 	b = batch_open(cpu, port);
 	b->offloads = atomic_load_explicit(&q->offloads, memory_order_relaxed);
-	fault = read_chains(cpu, q, b, avail, most < VS_BATCH ? most : VS_BATCH);
+	fault = read_chains(cpu, q, b, avail, most < limit ? most : limit);
 	if (fault != VQ_OK) {
 		stat_add(slot, STAT_tx_packets, 1);
 		stat_add(slot, STAT_tx_drop_broken, 1);

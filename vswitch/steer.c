@@ -10,6 +10,7 @@
 
 #include "vswitch/bytes.h"
 #include "vswitch/copy.h"
+#include "vswitch/policy.h"
 
 /* From the frame's first byte */
 enum { TYPE_AT = 12, TYPE_IPV4 = 0x0800, TYPE_IPV6 = 0x86dd, TYPE_VLAN = 0x8100 };
@@ -121,7 +122,7 @@ unsigned steer_pair(const struct port *to, const struct packet *p, unsigned pair
 	uint32_t hash = steer_hash(p);
 	unsigned known = atomic_load_explicit(&to->flow[hash % STEER_FLOWS], memory_order_relaxed);
 
-	if (known != 0 && known <= pairs)
+	if (known != 0 && known <= pairs && policy_get(POLICY_steering))
 		return known - 1;
 	return (hash >> 8) % pairs;
 }

@@ -31,9 +31,7 @@
 #define TX_SEGS		(2 * VQ_MAX_CHAIN)
 /* A batch or reservation also ends when it has read this many descriptors. */
 #define READ_DESCS	2048u
-/* A batch also ends when it has this many bytes, since who sends large frames waits for their
- * buffers (29 frames of MTU 9000, four of 64 KiB), or when its frames may become so many segments. */
-#define BATCH_BYTES	(256u * 1024)
+/* ... or when its frames may become so many segments. */
 #define BATCH_SEGMENTS	1024u
 /* Pieces, and chains, that one received packet may be spread over. */
 #define RX_PACKET_SEGS	256u

@@ -27,7 +27,7 @@ struct walk {
 const char *vq_fault_text(enum vq_fault fault)
 {
 	static const char *const text[] = { [VQ_OK] = "no fault",
-#define VQ_FAULT_TEXT(name, words) [VQ_BAD_##name] = words,
+#define VQ_FAULT_TEXT(name, words) [VQ_BAD_##name] = (words),
 					    VQ_FAULT_TABLE(VQ_FAULT_TEXT)
 #undef VQ_FAULT_TEXT
 	};

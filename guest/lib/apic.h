@@ -23,6 +23,7 @@ enum {
 	LAPIC_TPR = 0x08,
 	LAPIC_EOI = 0x0b,
 	LAPIC_SVR = 0x0f,
+	LAPIC_ISR = 0x10,
 	LAPIC_ICR = 0x30,      /* x2APIC: 64 bits */
 	LAPIC_ICR_HIGH = 0x31, /* the window only */
 	LAPIC_LVT_TIMER = 0x32,

@@ -8,6 +8,7 @@
 #include <libfdt.h>
 
 #include "hv/core/config_impl.h"
+#include "hv/core/config_policy.h"
 
 enum { DTB_HEADER_BYTES = 40 }; /* of version 17, which dtc writes since 2007 */
 
@@ -43,7 +44,7 @@ static void take_name(struct config_parser *p, int node, char out[CONFIG_MAX_NAM
 	const char *name = fdt_get_name(p->dtb, node, &length);
 
 	config_format(out, CONFIG_MAX_NAME + 1, "%s", name ? name : "");
-	if (length <= 0) {
+	if (!name || length <= 0) {
 		config_fail(&p->reporter, "", "the node has no name");
 		return;
 	}
@@ -204,27 +205,37 @@ static void switch_node(struct config_parser *p, int node, unsigned index)
 static const char *root_candidate(const void *context, unsigned index)
 {
 	(void)context;
-	return index ? NULL : "vms";
+	return index == 0 ? "vms" : index == 1 ? "policy" : NULL;
 }
 
 static void unknown_root_child(struct config_parser *p, int node, const char *name)
 {
-	if (!strcmp(name, "policy"))
-		config_fail(&p->reporter, "", "not supported by this version: leave the node out");
-	else if (config_nearest(name, root_candidate, NULL))
-		config_fail(&p->reporter, "", "unknown node: did you mean vms?");
+	const char *near = config_nearest(name, root_candidate, NULL);
+
+	if (near)
+		config_fail(&p->reporter, "", "unknown node: did you mean %s?", near);
 	else if (!strcmp(config_compatible(p->dtb, node), CONFIG_VM_COMPATIBLE))
 		config_fail(&p->reporter, "", "a VM belongs into the node vms");
 	else
 		config_fail(&p->reporter, "",
-			    "unknown node: here are vms, and switches with "
+			    "unknown node: here are vms, policy, and switches with "
 			    "compatible = \"" CONFIG_SWITCH_COMPATIBLE "\"");
+}
+
+static void policy_node(struct config_parser *p, int node)
+{
+	int child = fdt_first_subnode(p->dtb, node);
+
+	config_properties(p, node, NODE_POLICY);
+	if (child >= 0)
+		config_fail(&p->reporter, "", "unknown node %.40s: the policy node has none inside",
+			    fdt_get_name(p->dtb, child, NULL));
 }
 
 static void root_node(struct config_parser *p)
 {
 	unsigned switches = 0;
-	bool vms = false;
+	bool vms = false, policy = false;
 	int child;
 
 	config_format(p->reporter.node, sizeof(p->reporter.node), "/");
@@ -238,9 +249,12 @@ static void root_node(struct config_parser *p)
 		if (!strcmp(name, "vms") && !vms) {
 			vms = true;
 			vms_node(p, child);
+		} else if (!strcmp(name, "policy") && !policy) {
+			policy = true;
+			policy_node(p, child);
 		} else if (is_switch(p, child)) {
 			switch_node(p, child, switches++);
-		} else if (!strcmp(name, "vms")) {
+		} else if (!strcmp(name, "vms") || !strcmp(name, "policy")) {
 			config_fail(&p->reporter, "", "given twice: once is enough");
 		} else {
 			unknown_root_child(p, child, name);
@@ -311,6 +325,8 @@ unsigned config_parse(const void *dtb, size_t bytes, struct config *config, conf
 	};
 
 	memset(config, 0, sizeof(*config));
+	for (unsigned id = 0; id < POLICY_COUNT; id++)
+		config->policy[id] = policies[id].initial;
 	if (!good_blob(&p, bytes))
 		return p.reporter.errors;
 	collect_switches(&p);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "lasthop/config.h"
+#include "lasthop/policy.h"
 
 struct config_net {
 	char name[CONFIG_MAX_NAME + 1]; /* node name: the port is "vm/name" */
@@ -45,6 +46,7 @@ struct config {
 	struct config_switch switches[CONFIG_MAX_SWITCHES];
 	unsigned vm_count;
 	struct config_vm vms[CONFIG_MAX_VMS];
+	uint32_t policy[POLICY_COUNT];
 };
 
 /*
@@ -107,7 +109,7 @@ enum config_kind {
 };
 
 struct config_property {
-	const char *node; /* root, switch, vm or net */
+	const char *node; /* root, policy, switch, vm or net */
 	const char *name;
 	enum config_kind kind;
 	bool required;

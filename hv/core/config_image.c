@@ -225,7 +225,7 @@ unsigned config_check_image(const struct config_vm *vm, const char *property, co
 		config_fail(&r, property, "%s has %lu MiB, the limit is %lu", file,
 			    (unsigned long)(bytes / MIB),
 			    (unsigned long)(CONFIG_MAX_IMAGE_BYTES / MIB));
-	else if (is_kernel)
+	else if (is_kernel && data)
 		check_kernel(
 			&(struct kernel){ .reporter = &r, .vm = vm, .data = data, .bytes = bytes });
 	else if (vm->memory_mib && bytes >= vm->memory_mib * MIB)

@@ -40,13 +40,14 @@ size_t config_vformat(char *out, size_t room, const char *fmt, va_list args)
 const char *config_nearest(const char *word, const char *(*next)(const void *context, unsigned i),
 			   const void *context);
 
-enum config_node { NODE_ROOT, NODE_VMS, NODE_SWITCH, NODE_VM, NODE_NET };
+enum config_node { NODE_ROOT, NODE_VMS, NODE_SWITCH, NODE_VM, NODE_NET, NODE_POLICY };
 
 struct config_parser {
 	struct config_reporter reporter;
 	const void *dtb;
 	struct config *config;
 	enum config_node type; /* of the node whose properties are being checked */
+	const char *property;  /* the one whose value is being set */
 	struct config_vm *vm;  /* that it is, or that it is in */
 	struct config_net *net;
 	uint32_t switch_phandle[CONFIG_MAX_SWITCHES]; /* 0: nobody refers to it */

@@ -7,6 +7,7 @@
 #include <libfdt.h>
 
 #include "hv/core/config_impl.h"
+#include "hv/core/config_policy.h"
 
 struct value {
 	const uint8_t *data;
@@ -24,6 +25,7 @@ struct property {
 static set_fn set_compatible, set_cpus, set_affinity, set_memory, set_kernel, set_initrd,
 	set_bootargs;
 static set_fn set_no_fast_strings, set_status, set_switch, set_mac, set_mtu, set_queue_pairs;
+static set_fn set_policy_word, set_policy_number;
 
 #define ROW(type, name, kind, required, min, max, set, example)                                    \
 	{                                                                                          \
@@ -37,6 +39,12 @@ static set_fn set_no_fast_strings, set_status, set_switch, set_mac, set_mtu, set
 static const struct property table[] = {
 	ROW(ROOT,   "compatible", STRING, true, 1, 63, set_compatible,
 	    "compatible = \"" CONFIG_COMPATIBLE "\""),
+#define WORD(id, name, words, initial, example, help) \
+	ROW(POLICY, name, STRING, false, 1, 15, set_policy_word, name " = \"" example "\""),
+	POLICY_WORDS(WORD)
+#define NUMBER(id, name, least, most, initial, help) \
+	ROW(POLICY, name, CELL, false, least, most, set_policy_number, name " = <" #initial ">"),
+	POLICY_NUMBERS(NUMBER)
 	ROW(SWITCH, "compatible", STRING, true, 1, 63, set_compatible,
 	    "compatible = \"" CONFIG_SWITCH_COMPATIBLE "\""),
 	ROW(VM,     "compatible", STRING, true, 1, 63, set_compatible,
@@ -75,7 +83,7 @@ enum { ROWS = sizeof(table) / sizeof(table[0]), LATER = sizeof(later) / sizeof(l
 
 static const char *node_name(enum config_node type)
 {
-	static const char names[][8] = { "root", "vms", "switch", "vm", "net" };
+	static const char names[][8] = { "root", "vms", "switch", "vm", "net", "policy" };
 
 	return names[type];
 }
@@ -281,6 +289,7 @@ void config_properties(struct config_parser *p, int node, enum config_node type)
 		}
 		struct value v = { data, (uint32_t)length };
 		uint32_t bit = 1u << (row - table);
+		p->property = name;
 		if (seen & bit)
 			config_fail(&p->reporter, name, "given twice: once is enough");
 		else if (good_value(p, row, &v))
@@ -456,4 +465,19 @@ static void set_mtu(struct config_parser *p, const struct value *v)
 static void set_queue_pairs(struct config_parser *p, const struct value *v)
 {
 	p->net->queue_pairs = cell(v, 0);
+}
+
+static void set_policy_word(struct config_parser *p, const struct value *v)
+{
+	const struct policy *policy = policy_by_name(p->property);
+	uint32_t *value = &p->config->policy[policy - policies];
+
+	if (!policy_parse(policy, (const char *)v->data, value))
+		config_fail(&p->reporter, p->property, "\"%.20s\" is not known: \"%s\" or \"%s\"",
+			    (const char *)v->data, policy_word(policy, 0), policy_word(policy, 1));
+}
+
+static void set_policy_number(struct config_parser *p, const struct value *v)
+{
+	p->config->policy[policy_by_name(p->property) - policies] = cell(v, 0);
 }

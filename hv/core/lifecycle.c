@@ -116,21 +116,26 @@ void vm_flush_posted(void)
 	hvm->flush_vm(flushing);
 }
 
-/* Waits until every other CPU has passed its run loop and dropped its translations of the VM: none
- * holds a pointer into it then. */
+/*
+ * Waits until every other CPU has passed its run loop and dropped its translations of the VM: none
+ * holds a pointer into it then. A CPU counts the flushes that it has done, after each; one quiesce()
+ * goes on at a time and leaves no MB_FLUSH behind, so the next step of the counter is the answer
+ * to this one's bit. Model: tests/model/quiesce.pml.
+ */
 static void quiesce(struct vm *vm)
 {
+	const unsigned count = cpu_count;
 	uint64_t seen[MAX_CPUS];
 
 	flushing = vm;
-	for (unsigned i = 0; i < cpu_count; i++) {
-		seen[i] = atomic_load(&cpus[i]->epoch);
+	for (unsigned i = 0; i < count; i++) {
+		seen[i] = atomic_load(&cpus[i]->flushes);
 		if (cpus[i] != this_cpu())
 			cpu_post(cpus[i], MB_FLUSH);
 	}
 	hvm->flush_vm(vm);
-	for (unsigned i = 0; i < cpu_count; i++)
-		while (cpus[i] != this_cpu() && atomic_load(&cpus[i]->epoch) == seen[i])
+	for (unsigned i = 0; i < count; i++)
+		while (cpus[i] != this_cpu() && atomic_load(&cpus[i]->flushes) == seen[i])
 			__builtin_ia32_pause();
 }
 

@@ -17,7 +17,7 @@ struct vcpu;
 
 enum mailbox {
 	MB_RESCHED = 1u << 0,	  /* look at the run queue */
-	MB_FLUSH = 1u << 1,	  /* drop nested translations of all VMs (answered by epoch) */
+	MB_FLUSH = 1u << 1,	  /* drop nested translations of all VMs (answered in ->flushes) */
 	MB_SWITCH_WORK = 1u << 2, /* a transmit queue waits for service */
 	MB_STOP = 1u << 3,	  /* the hypervisor is going down */
 	MB_KICK = 1u << 4,	  /* leave the guest: it has an interrupt, or is to end */
@@ -33,7 +33,7 @@ struct cpu {
 	_Atomic bool online;	  /* (a) */
 	_Atomic bool idle;	  /* (a) halted or about to */
 	_Atomic uint32_t mailbox; /* (a) enum mailbox */
-	_Atomic uint64_t epoch;	  /* (a) grows each time the run loop is passed */
+	_Atomic uint64_t flushes; /* (a) how often MB_FLUSH was answered */
 	struct vcpu *current;	  /* (o) the vCPU it runs, NULL if none */
 	struct vcpu *loaded;	  /* (o) whose FPU and backend state is in this CPU */
 
@@ -46,7 +46,6 @@ struct cpu {
 	struct list timers; /* [t] by deadline */
 	uint64_t armed_tsc; /* (o) what the local APIC's timer is set to */
 
-	uint64_t busy_tsc;	/* (o) time spent with a vCPU */
 	_Atomic uint64_t exits; /* (a) VM exits taken; only this CPU writes */
 	void *hvm_area;		/* (o) of the backend: VMXON region, host save area */
 	void *arch;		/* (c) GDT, TSS, IST stacks (hv/core/trap.c) */

@@ -12,7 +12,8 @@
 #include "hv/core/vm.h"
 
 struct platform_ops {
-	/* Devices of the VM, from its config; ACPI tables written at vm->acpi_gpa, RSDP first.
+	/* Devices of the VM, from its config; ACPI tables written at vm->acpi_gpa, RSDP first. After
+	 * an error vm_destroy() takes away what was made: under vm_table_lock, always.
 	 * vcpu_create: its local APIC, in RESET state. */
 	int (*vm_create)(struct vm *vm);
 	void (*vm_destroy)(struct vm *vm);

@@ -149,7 +149,7 @@ int pvh_load(struct vm *vm, const struct handover_image *kernel,
 	gpa_t at = { vm->acpi_gpa.v + BOOT_DATA_OFFSET };
 	struct boot_data *d = gmem_ptr(&vm->mem, at.v, sizeof(*d)); /* nobody runs there yet */
 	uint64_t kernel_end = GUEST_HIGH_RAM;
-	uint32_t entry;
+	uint32_t entry = 0;
 	int err;
 
 	assert(d);

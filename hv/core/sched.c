@@ -90,9 +90,10 @@ uint32_t sched_mail(void)
 
 	if (bits & MB_STOP)
 		cpu_halt();
-	if (bits & MB_FLUSH)
+	if (bits & MB_FLUSH) {
 		vm_flush_posted();
-	atomic_fetch_add(&self->epoch, 1);
+		atomic_fetch_add(&self->flushes, 1); /* partner: quiesce() in lifecycle.c */
+	}
 	if (bits & MB_SWITCH_WORK && platform->switch_work())
 		cpu_post(self, MB_SWITCH_WORK);
 	if (bits & MB_CONSOLE)

@@ -146,6 +146,10 @@ static void run_help(char **args, unsigned count)
 		stat_help();
 		return;
 	}
+	if (count && strcmp(args[0], "set") == 0) {
+		set_help();
+		return;
+	}
 	for (const struct command *c = commands; c->name; c++)
 		console_printf("%-22s %s\n", c->usage, c->help);
 	console_printf("Ctrl-] shows the next console: of each VM, then the log again\n");
@@ -153,7 +157,7 @@ static void run_help(char **args, unsigned count)
 
 /* Usage of one command in several rows: only the first is found. */
 static const struct command commands[] = {
-	{ "help", "help [stat]", "this list, or what the counters mean", 0, 1, run_help },
+	{ "help", "help [stat|set]", "this list, or what counters or policies mean", 0, 1, run_help },
 	{ "vm", "vm list", "the VMs and their states, and the free memory", 1, 2, run_vm },
 	{ "vm", "vm start VM", "make and start it, from the same images", 1, 2, run_vm },
 	{ "vm", "vm stop VM", "end it at once, as if its power were cut", 1, 2, run_vm },

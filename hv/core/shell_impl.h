@@ -7,3 +7,4 @@ void run_fdb(char **args, unsigned count);
 void run_stat(char **args, unsigned count);
 void run_set(char **args, unsigned count);
 void stat_help(void);
+void set_help(void);

@@ -9,11 +9,14 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "hv/core/config_policy.h"
 #include "hv/core/console.h"
 #include "hv/core/lifecycle.h"
+#include "hv/core/percpu.h"
 #include "hv/core/platform.h"
 #include "hv/core/shell_impl.h"
 #include "lasthop/stats.h"
+#include "vswitch/policy.h"
 #include "vswitch/switch.h"
 
 #define COUNT_TEXT 16
@@ -181,29 +184,47 @@ void stat_help(void)
 		console_printf("%-22s %s\n", stats[id].name, stats[id].help);
 }
 
-/* What can be changed while packets pass. */
-struct policy {
-	const char *name, *values, *help;
-	const char *(*get)(void);
-	bool (*set)(const char *value); /* false: not one of the values */
-};
-
-static const struct policy policies[] = {
-	{ NULL, NULL, NULL, NULL, NULL }, /* the switch has none yet */
-};
-
-static void set_policy(const char *name, const char *value)
+/* The values that a policy takes, for people. */
+static void values_text(const struct policy *p, char *out, size_t room)
 {
-	for (const struct policy *p = policies; p->name; p++) {
-		if (strcmp(p->name, name) != 0)
-			continue;
-		if (!value || !p->set(value))
-			console_printf("set: %s takes %s\n", name, p->values);
-		else
-			console_printf("set: %s is %s\n", name, p->get());
-		return;
+	size_t fill = 0;
+	const char *word;
+
+	if (!p->words)
+		snprintf(out, room, "%u to %u", p->least, p->most);
+	for (uint32_t i = 0; (word = policy_word(p, i)) != NULL && fill < room; i++)
+		fill += (size_t)snprintf(out + fill, room - fill, "%s%s", i ? ", " : "", word);
+}
+
+static void value_text(const struct policy *p, char out[16])
+{
+	uint32_t value = policy_get((enum policy_id)(p - policies));
+	const char *word = policy_word(p, value);
+
+	if (word)
+		snprintf(out, 16, "%s", word);
+	else
+		snprintf(out, 16, "%u", value);
+}
+
+static void set_policy(const char *name, const char *text)
+{
+	const struct policy *p = policy_by_name(name);
+	char values[32];
+	uint32_t value;
+
+	if (!p) {
+		console_printf("set: no policy \"%s\": \"set\" lists them\n", name);
+	} else if (!text || !policy_parse(p, text, &value)) {
+		values_text(p, values, sizeof(values));
+		console_printf("set: %s takes %s\n", name, values);
+	} else {
+		policy_set((enum policy_id)(p - policies), value);
+		/* who is in a guest looks at its queues again, by the new rules */
+		for (unsigned i = 0; i < cpu_count; i++)
+			cpu_post(cpus[i], MB_KICK);
+		console_printf("set: %s is %s\n", name, text);
 	}
-	console_printf("set: no policy \"%s\": \"set\" lists them\n", name);
 }
 
 void run_set(char **args, unsigned count)
@@ -212,8 +233,17 @@ void run_set(char **args, unsigned count)
 		set_policy(args[0], count > 1 ? args[1] : NULL);
 		return;
 	}
-	if (!policies[0].name)
-		console_printf("the switches of this version have no policies to set\n");
-	for (const struct policy *p = policies; p->name; p++)
-		console_printf("%-20s %-12s %s: %s\n", p->name, p->get(), p->values, p->help);
+	for (unsigned id = 0; id < POLICY_COUNT; id++) {
+		char value[16], values[32];
+
+		value_text(&policies[id], value);
+		values_text(&policies[id], values, sizeof(values));
+		console_printf("%-24s %-10s of %s\n", policies[id].name, value, values);
+	}
+}
+
+void set_help(void)
+{
+	for (unsigned id = 0; id < POLICY_COUNT; id++)
+		console_printf("%s:\n  %s\n", policies[id].name, policies[id].help);
 }

@@ -10,12 +10,6 @@
 
 #include "hv/core/handover.h"
 
-enum host_vector {
-	VECTOR_TIMER = 0xf0,
-	VECTOR_IPI = 0xf1,	/* mailbox: nothing to do but to have left the guest or HLT */
-	VECTOR_SPURIOUS = 0xff, /* no EOI */
-};
-
 enum selector { SEL_CODE = 0x08, SEL_DATA = 0x10, SEL_TSS = 0x18 };
 
 /* Once, first of all: IDT, symbols. From here on an exception is told. */

@@ -286,9 +286,8 @@ static uint64_t deadline(struct vcpu *v)
 void vcpu_run(struct vcpu *v)
 {
 	struct cpu *cpu = this_cpu();
-	uint64_t start = rdtsc();
 
-	sched_begin(v, start);
+	sched_begin(v, rdtsc());
 	load(v);
 	sched_offer(); /* of the one unloaded: it may be in our queue, and could not move until now */
 	timer_cancel(&v->wake);
@@ -319,7 +318,6 @@ void vcpu_run(struct vcpu *v)
 		atomic_store_explicit(&cpu->exits, cpu->exits + 1, memory_order_relaxed);
 		exit_handle(v, &exit);
 	}
-	cpu->busy_tsc += rdtsc() - start;
 }
 
 void vcpu_dump(struct vcpu *v)

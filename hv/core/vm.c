@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "hv/core/guest_map.h"
+#include "hv/core/lifecycle.h"
 #include "hv/core/platform.h"
 #include "hv/core/pmm.h"
 #include "hv/core/fpu.h"
@@ -181,8 +182,12 @@ int vm_create(const struct config_vm *config, unsigned id, const struct handover
 	vm->tsc_offset = 0 - rdtsc();
 	err = vm_build(vm, h);
 	if (err < 0) {
+		/* The shell may be looking at its ports. No vCPU has run, so that nothing else of
+		 * it is known to anybody. */
+		spin_lock(&vm_table_lock);
 		if (vm->platform)
 			platform->vm_destroy(vm);
+		spin_unlock(&vm_table_lock);
 		vm_destroy(vm);
 		return err;
 	}

@@ -40,14 +40,12 @@ enum lapic_register { /* SDM 3A, table "Local APIC Register Address Map", offset
 #define ICR_SIPI	 0x600u
 #define ICR_PENDING	 0x1000u
 #define ICR_ASSERT	 0x4000u
+#define ICR_SELF	 0x40000u
 
 #define ICR_WAIT_READS 1000000u
 #define CALIBRATE_MS   10
 
-/* As VECTOR_TIMER and VECTOR_SPURIOUS of hv/core/trap.h, which this layer does not include. */
-#define TIMER_VECTOR	0xf0u
-#define SPURIOUS_VECTOR 0xffu
-#define NEVER		(~0ull)
+#define NEVER (~0ull)
 
 static volatile uint32_t *xapic; /* constant after lapic_probe() */
 static bool x2apic;
@@ -96,7 +94,7 @@ static void mask_local_vectors(void)
 	lapic_write(LAPIC_LVT_TIMER, LVT_MASKED);
 	lapic_write(LAPIC_LVT_LINT0, LVT_MASKED);
 	lapic_write(LAPIC_LVT_LINT1, LVT_MASKED);
-	lapic_write(LAPIC_LVT_ERROR, LVT_MASKED | SPURIOUS_VECTOR);
+	lapic_write(LAPIC_LVT_ERROR, LVT_MASKED | VECTOR_SPURIOUS);
 	if (max_lvt >= 4)
 		lapic_write(LAPIC_LVT_PERF, LVT_MASKED);
 	if (max_lvt >= 5)
@@ -110,13 +108,13 @@ void lapic_init_cpu(void)
 	wrmsr(MSR_APIC_BASE, base); /* x2APIC is entered from xAPIC mode only */
 	if (x2apic)
 		wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
-	lapic_write(LAPIC_SVR, SVR_ENABLE | SPURIOUS_VECTOR);
+	lapic_write(LAPIC_SVR, SVR_ENABLE | VECTOR_SPURIOUS);
 	lapic_write(LAPIC_TPR, 0);
 	mask_local_vectors();
 	end_all_in_service();
 	lapic_write(LAPIC_TIMER_INITIAL, 0);
 	lapic_write(LAPIC_TIMER_DIVIDE, DIVIDE_BY_1);
-	lapic_write(LAPIC_LVT_TIMER, TIMER_VECTOR | (tsc_deadline ? LVT_TSC_DEADLINE : 0));
+	lapic_write(LAPIC_LVT_TIMER, VECTOR_TIMER | (tsc_deadline ? LVT_TSC_DEADLINE : 0));
 	/* SDM 3A, "TSC-Deadline Mode": the LVT write must be seen before the first deadline. */
 	__asm__ volatile("mfence" : : : "memory");
 }
@@ -161,6 +159,11 @@ void lapic_send_ipi(uint32_t apic_id, uint8_t vector)
 	send(apic_id, ICR_FIXED | ICR_ASSERT | vector);
 }
 
+void lapic_interrupt_self(uint8_t vector)
+{
+	send(0, ICR_FIXED | ICR_ASSERT | ICR_SELF | vector);
+}
+
 void lapic_send_nmi(uint32_t apic_id)
 {
 	send(apic_id, ICR_NMI | ICR_ASSERT);
@@ -184,15 +187,15 @@ void lapic_timer_calibrate(uint64_t tsc_khz)
 
 	if (tsc_deadline)
 		return;
-	lapic_write(LAPIC_LVT_TIMER, LVT_MASKED | TIMER_VECTOR);
+	lapic_write(LAPIC_LVT_TIMER, LVT_MASKED | VECTOR_TIMER);
 	start = rdtsc();
 	lapic_write(LAPIC_TIMER_INITIAL, ~0u);
-	while ((elapsed = rdtsc() - start) < ticks)
+	while (rdtsc() - start < ticks)
 		__builtin_ia32_pause();
 	counts = ~0u - lapic_read(LAPIC_TIMER_CURRENT);
 	elapsed = rdtsc() - start;
 	lapic_write(LAPIC_TIMER_INITIAL, 0);
-	lapic_write(LAPIC_LVT_TIMER, TIMER_VECTOR);
+	lapic_write(LAPIC_LVT_TIMER, VECTOR_TIMER);
 	counts_per_tick = ((uint64_t)counts << 32) / elapsed;
 }
 

@@ -5,12 +5,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum host_vector {
+	VECTOR_TIMER = 0xf0,
+	VECTOR_IPI = 0xf1,	/* mailbox: nothing to do but to have left the guest or HLT */
+	VECTOR_SPURIOUS = 0xff, /* no EOI */
+};
+
 /* mmio: the mapped xAPIC page; not touched where x2APIC is present. Once, on the boot CPU. */
 void lapic_probe(void *mmio);
 void lapic_init_cpu(void);
 uint32_t lapic_id(void);
 void lapic_eoi(void);
 void lapic_send_ipi(uint32_t apic_id, uint8_t vector);
+void lapic_interrupt_self(uint8_t vector);
 void lapic_send_nmi(uint32_t apic_id);
 void lapic_send_init(uint32_t apic_id);
 void lapic_send_sipi(uint32_t apic_id, uint8_t page);

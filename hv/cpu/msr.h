@@ -54,10 +54,13 @@
 #define CR0_CD BIT(30)
 #define CR0_PG BIT(31)
 
+#define CR4_TSD	       BIT(2)
+#define CR4_DE	       BIT(3)
 #define CR4_PSE	       BIT(4)
 #define CR4_PAE	       BIT(5)
 #define CR4_MCE	       BIT(6)
 #define CR4_PGE	       BIT(7)
+#define CR4_PCE	       BIT(8)
 #define CR4_OSFXSR     BIT(9)
 #define CR4_OSXMMEXCPT BIT(10)
 #define CR4_LA57       BIT(12)
@@ -67,6 +70,13 @@
 #define CR4_OSXSAVE    BIT(18)
 #define CR4_SMEP       BIT(20)
 #define CR4_SMAP       BIT(21)
+
+/* What a guest may set in CR4, as far as the CPU has it: what CPUID shows it (guest_cpuid.c) and the
+ * core's page walker knows. Each of the others switches something on that nobody switches between
+ * guests (PKRU, CET's MSRs), or that CPUID denies: a guest's #GP. */
+#define CR4_GUEST                                                                                  \
+	(CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR |         \
+	 CR4_OSXMMEXCPT | CR4_FSGSBASE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP)
 
 #define RFLAGS_FIXED 0x2u
 #define RFLAGS_IF    BIT(9)

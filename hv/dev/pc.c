@@ -117,8 +117,6 @@ static int pc_vm_create(struct vm *vm)
 		err = virtio_rng_init(&p->rng, vm, &p->pcie);
 	if (!err)
 		err = make_tables(vm);
-	if (err)
-		pc_vm_destroy(vm);
 	return err;
 }
 

@@ -17,6 +17,7 @@
 #include "hv/core/vcpu.h"
 #include "hv/core/vm.h"
 #include "vswitch/env.h"
+#include "vswitch/policy.h"
 
 #define VIRTIO_ID_NET	     1
 #define CLASS_ETHERNET	     0x020000u
@@ -323,6 +324,8 @@ struct vswitch *virtio_net_switch(unsigned i)
 
 int virtio_net_switches(const struct config *config)
 {
+	for (unsigned id = 0; id < POLICY_COUNT; id++)
+		policy_set((enum policy_id)id, config->policy[id]);
 	for (unsigned i = 0; i < config->switch_count; i++) {
 		switches[i].sw = switch_create(config->switches[i].name);
 		if (!switches[i].sw)

@@ -94,7 +94,8 @@ class Watcher:
 
     def event(self, event):
         self.doing = "running"
-        self.say(describe(event))
+        if event["event"] != "port":    # it comes with its VM's end
+            self.say(describe(event))
 
     def wait(self):
         if self.progress.elapsed() - self.last > HEARTBEAT_SECONDS:

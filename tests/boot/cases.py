@@ -16,7 +16,8 @@ from configs import Vm, config, ends, pair, pairs
 class Case:
     name: str
     on: str                                  # test bed: bochs or tcg
-    config: str | bytes                      # file below the source tree, source text, or a blob
+    config: str | bytes | None               # file below the source tree, source text, or a blob;
+                                             # None: the disk has none
     cpus: int = 4
     limit: int = 900                         # seconds of the host, generous: ends a hung run
     ended: str = "end"                       # how: end, until, panic, refused, died, timeout
@@ -34,7 +35,7 @@ class Case:
     bochs: dict = field(default_factory=dict)      # options of its cpu: line
     qemu: list = field(default_factory=list)       # further arguments
     efi: str = ""                            # boot this file of the build output instead
-    files: dict = field(default_factory=dict)      # {image name: bytes} beside the config's own
+    files: dict = field(default_factory=dict)      # {image name: bytes, or size of a file of zeros}
     unchecked: bool = False                  # boot although the host's checker finds errors
     xfail: str = ""                          # why the case is known to fail
     skip: str = ""                           # why it is not run
@@ -154,7 +155,7 @@ HELLO = config(Vm("hello", "hello.elf"))
 # an x86-64 ELF executable whose program headers lie far behind its end
 DAMAGED = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHIQQQIHHH", 2, 62, 1, 0, 1 << 40, 0, 0, 64,
                                                       56, 1) + bytes(4096)
-FIRMWARE = r"^BdsDxe: failed to start .*: (Unsupported|Load Error)"     # it is back
+FIRMWARE = r"^BdsDxe: failed to start .*: (Unsupported|Load Error|Not Found)"     # it is back
 
 
 def refused(name, on, source, *must, **more):
@@ -180,6 +181,10 @@ REFUSED = [
             r": /vms/lost: kernel: absent\.elf is missing"),
     at_boot("damaged-kernel", config(Vm("broken", "damaged.elf")),
             r": /vms/broken: kernel: damaged\.elf is damaged: ", files={"damaged.elf": DAMAGED}),
+    at_boot("large-kernel", config(Vm("large", "large.elf")),
+            r": /vms/large: kernel: large\.elf has 513 MiB, the limit is 512$",
+            files={"large.elf": 513 << 20}),
+    at_boot("missing-dtb", None, r" is missing: scripts/lasthop image writes it$"),
     at_boot("random-dtb", bytes((i * i >> 3) & 255 for i in range(4000)),
             r": /: this is no device tree blob"),
     at_boot("absurd-dtb", b"\xd0\r\xfe\xed" + b"\xff\xff\xff\xf0" * 9 + bytes(1000),

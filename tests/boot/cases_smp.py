@@ -67,9 +67,3 @@ CASES_SMP = [
     *both("acpi-8vcpus", [Vm("acpi", "acpi.elf", cpus=8)], cpus=1, must_not=FAILED,
           hooks=[hooks.acpi_tables("acpi", ("FACP", "APIC", "MCFG", "DSDT", "SSDT"))]),
 ]
-
-# On an oversubscribed host the IPI checks of the guest `smp` failed once in a while under TCG; until
-# that is understood they are run in Bochs's time only.
-for _case in CASES_SMP:
-    if _case.name.startswith("tcg-smp-"):
-        _case.skip = "IPI checks fail now and then under TCG on a busy host: open"

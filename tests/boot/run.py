@@ -6,6 +6,7 @@ Cases run side by side: TCG has a thread a CPU and weighs 2, Bochs has one threa
 the machine carries as much as it has CPUs. One line a check, a summary last.
 """
 import argparse
+import os
 import re
 import signal
 import sys
@@ -90,17 +91,21 @@ class Capacity:
 
 def load(case, scratch):
     """the case's config, compiled, with its images"""
-    if isinstance(case.config, bytes):
+    if not isinstance(case.config, str):
         path = scratch / "case.dtb"
-        path.write_bytes(case.config)
+        path.write_bytes(case.config or b"")
     elif case.config.lstrip().startswith("/dts-v1/"):
         path = scratch / "case.dts"
         path.write_text(case.config)
     else:
         path = paths.SOURCE / case.config
     for name, content in case.files.items():
-        (scratch / name).write_bytes(content)
+        (scratch / name).write_bytes(content if isinstance(content, bytes) else b"")
+        if isinstance(content, int):
+            os.truncate(scratch / name, content)
     config = dts.Config(path)
+    if case.config is None:
+        config.blob = None
     for name in case.files:
         config.images[name] = scratch / name
     if not case.unchecked:
@@ -187,7 +192,7 @@ def boot_case(case, report):
                             talk=case.talk and (lambda line: talk(case, report, line)))
     report.seconds = outcome.seconds
     report.document = results.document(outcome.stream.events, bed, machine, config.vms,
-                                       config.blob)
+                                       config.blob or b"")
     judge(report, case, config, outcome)
     if report.failed:                           # what failed last, and what explains it below
         report.lines.sort(key=lambda line: line.startswith("FAIL"))

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Events into the guest, through EVENTINJ only (APM 2, "Event Injection"). V_IRQ with its
- * intercept is the interrupt window: an exit as soon as the guest could take an interrupt. NMIs
+ * Events into the guest, through EVENTINJ only (APM 2, "Event Injection"). V_IRQ, which is always
+ * intercepted, is the interrupt window: an exit as soon as the guest could take an interrupt. NMIs
  * are blocked from one's delivery to its IRET, which is intercepted meanwhile.
  */
+#include "hv/core/decode.h"
 #include "hv/core/fail.h"
 #include "hv/cpu/svm/svm_impl.h"
 
 #define VECTOR_BP      3
 #define VECTOR_OF      4
 #define FIRST_EXTERNAL 32
+#define INSN_HLT       0xf4
 #define WINDOW	       (VINTR_IRQ | VINTR_PRIO_MAX | VINTR_IGN_TPR)
 
 static bool occupied(const struct svm_vcpu *v)
@@ -103,27 +105,49 @@ static bool nmi_waits(const struct svm_vcpu *v)
 }
 
 /*
- * QEMU's VMRUN does not load the shadow: with the window open the exit would come within the
- * shadow, between the STI and the HLT of an idle guest, and the interrupt would be handled before
- * a HLT that waits for it. So inside a shadow the window stays shut, and the guest is left a
- * moment later.
+ * QEMU's VMRUN does not load the shadow: with the window open the exit would come within it. Between
+ * the STI and the HLT of an idle guest the interrupt would be handled before a HLT that waits for
+ * it; between MOV SS and the new stack pointer it would use half a stack, but not in 64-bit mode,
+ * where the segment has no base. There the window must stay shut, and the guest is left a moment
+ * later. Everywhere else it opens at once, since what follows may shut interrupts out again.
  */
+static bool shadow_counts(struct svm_vcpu *v)
+{
+	uint8_t code[INSN_MAX_BYTES];
+	struct vcpu_sregs s;
+
+	if (!svm.strict || !in_shadow(v))
+		return false;
+	svm_get_sregs(&v->vcpu, &s);
+	return insn_mode(&s) != 8 || guest_fetch(&v->vcpu, code) == 0 || code[0] == INSN_HLT;
+}
+
 bool svm_inject_before_entry(struct svm_vcpu *v)
 {
 	struct vmcb_control *c = &v->vmcb->ctl;
-	const bool open = v->window && !in_shadow(v);
+	const bool open = v->window && !shadow_counts(v);
 
 	nmi_before_entry(v);
-	v->entry_shadow = in_shadow(v) && !occupied(v);
+	v->entry_shadow = in_shadow(v) && !occupied(v) && !open;
 	v->entry_rip = v->vmcb->save.rip;
-	if (open) {
+	if (open)
 		c->vintr |= WINDOW;
-		c->ctl3 |= (uint32_t)CTL3_VINTR;
-	} else {
+	else
 		c->vintr &= ~WINDOW;
-		c->ctl3 &= (uint32_t)~CTL3_VINTR;
-	}
 	return (v->window && !open) || nmi_waits(v);
+}
+
+/*
+ * QEMU's VMRUN forgets to forget an interrupt that it has injected: should its main loop be entered
+ * before the next exit (for another CPU's sake, so most often on a busy host), the guest gets it
+ * again, even with IF = 0. An exit before the first instruction, for a host interrupt that waits
+ * already, ends that.
+ */
+bool svm_must_leave_at_once(const struct svm_vcpu *v)
+{
+	const uint64_t event = v->vmcb->ctl.event_inj;
+
+	return svm.strict && event & EVENT_VALID && (event & EVENT_TYPE) == EVENT_INTR;
 }
 
 /*

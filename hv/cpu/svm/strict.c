@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * QEMU's TCG lets a guest move values into CR0, CR4, DR6 and DR7 that a processor answers with #GP,
- * and refuses them at the next VMRUN. There, and only there, these moves exit: a value that a
- * processor would refuse becomes the guest's #GP (APM 2, "Control Registers", "Debug Registers"),
- * any other one is moved by the guest itself, with the intercepts off until the next exit.
+ * Moves to control and debug registers that exit. CR4 always does: a guest gets CR4_GUEST, not what
+ * the processor has. QEMU's TCG moreover lets a guest move values into CR0, DR6 and DR7 that a
+ * processor answers with #GP, and refuses them at the next VMRUN. There, and only there, these
+ * moves exit, too: a value that a processor would refuse becomes the guest's #GP (APM 2, "Control
+ * Registers", "Debug Registers"), any other one is moved by the guest itself, with the intercepts
+ * off until the next exit.
  */
 #include "hv/core/decode.h"
 #include "hv/cpu/svm/svm_impl.h"
@@ -13,7 +15,7 @@
 #define VECTOR_GP	13
 #define HIGH_HALF	0xffffffff00000000ull
 
-#define WRITES_CR04 ((uint16_t)(BIT(0) | BIT(4)))
+#define WRITES_CR0  ((uint16_t)BIT(0))
 #define WRITES_DR67 ((uint16_t)(BIT(6) | BIT(7)))
 
 bool svm_moves_unchecked(void)
@@ -31,10 +33,10 @@ void svm_strict_before_entry(struct svm_vcpu *v)
 	if (!svm.strict)
 		return;
 	if (v->move_allowed) {
-		c->cr_write &= (uint16_t)~WRITES_CR04;
+		c->cr_write &= (uint16_t)~WRITES_CR0;
 		c->dr_write = 0;
 	} else {
-		c->cr_write |= WRITES_CR04;
+		c->cr_write |= WRITES_CR0;
 		c->dr_write = WRITES_DR67;
 	}
 	v->move_allowed = false;
@@ -55,9 +57,9 @@ static bool cr0_valid(const struct vmcb_save *s, uint64_t value)
 
 static bool cr4_valid(const struct vmcb_save *s, uint64_t value)
 {
-	if (value & ~svm.limits.cr4)
+	if (value & ~(svm.limits.cr4 & CR4_GUEST))
 		return false;
-	return !(s->efer & EFER_LMA) || (value & CR4_PAE && !((value ^ s->cr4) & CR4_LA57));
+	return !(s->efer & EFER_LMA) || value & CR4_PAE;
 }
 
 static bool valid(const struct vmcb_save *s, uint32_t code, uint64_t value)
@@ -72,20 +74,27 @@ static bool valid(const struct vmcb_save *s, uint32_t code, uint64_t value)
 	}
 }
 
-/* LMSW and CLTS cannot do wrong; nor is it decided here if the code is another one by now. */
+static void cr4_write(struct svm_vcpu *v, uint64_t value)
+{
+	v->vmcb->save.cr4 = value;
+	v->asid = (struct asid){ 0 }; /* as most changes of it drop all translations */
+	svm_skip(&v->vcpu);
+}
+
+/* LMSW and CLTS cannot do wrong; nor is it decided here if the code is another one by now: then it
+ * exits again, or was none of these. */
 void svm_strict_exit(struct svm_vcpu *v, uint32_t code, const struct insn *insn)
 {
 	const bool wide = v->vmcb->save.efer & EFER_LMA && v->vmcb->save.cs.attrib & ATTRIB_L;
-	uint64_t value;
+	const bool move = insn && (insn->op == OP_MOV_CR || insn->op == OP_MOV_DR);
+	uint64_t value = move ? v->vcpu.gpr[insn->base] : 0;
 
-	if (insn && (insn->op == OP_MOV_CR || insn->op == OP_MOV_DR)) {
-		value = v->vcpu.gpr[insn->base];
-		if (!wide)
-			value = (uint32_t)value;
-		if (!valid(&v->vmcb->save, code, value)) {
-			svm_inject_exception(&v->vcpu, VECTOR_GP, 0);
-			return;
-		}
-	}
-	v->move_allowed = true;
+	if (!wide)
+		value = (uint32_t)value;
+	if (move && !valid(&v->vmcb->save, code, value))
+		svm_inject_exception(&v->vcpu, VECTOR_GP, 0);
+	else if (code != EXIT_CR4_WRITE)
+		v->move_allowed = true;
+	else if (move && insn->op == OP_MOV_CR && insn->reg == 4)
+		cr4_write(v, value);
 }

@@ -13,6 +13,7 @@
 #include "hv/core/pmm.h"
 #include "hv/core/timer.h"
 #include "hv/cpu/detect.h"
+#include "hv/cpu/lapic.h"
 #include "hv/cpu/msr.h"
 #include "hv/cpu/svm/features.h"
 
@@ -96,7 +97,7 @@ static int svm_cpu_enable(void)
 	if (err < 0)
 		return err;
 	err = area_create(&area);
-	if (err < 0)
+	if (err < 0 || !area)
 		return err;
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
 	wrmsr(MSR_VM_HSAVE_PA, ptr_to_hpa(area->host_save).v);
@@ -274,6 +275,8 @@ static void svm_enter(struct vcpu *vcpu, uint64_t deadline_tsc, struct vmexit *e
 	if (!acceptable(v, exit))
 		return;
 	timer_interrupt_by(deadline_tsc);
+	if (svm_must_leave_at_once(v))
+		lapic_interrupt_self(VECTOR_IPI);
 	run_guest(v, cpu);
 	svm_exit(v, exit);
 }

@@ -36,7 +36,7 @@ struct svm_vcpu {
 	uint64_t tsc_aux;
 	struct asid asid;
 	bool window;	   /* an exit is wanted when the guest can take an interrupt */
-	bool move_allowed; /* a move to CR0, CR4, DR6, DR7 has been checked: strict.c */
+	bool move_allowed; /* a move to CR0, DR6, DR7 has been checked: strict.c */
 	bool entry_shadow; /* the last entry was into an STI or MOV-SS shadow, at entry_rip */
 	uint64_t entry_rip;
 };
@@ -45,7 +45,7 @@ struct svm_vcpu {
 struct svm_machine {
 	uint32_t asids, edx; /* CPUID 8000_000Ah: number of ASIDs, features */
 	bool rdtscp, page_1g;
-	bool strict; /* the processor checks too little: strict.c */
+	bool strict; /* the processor is QEMU's TCG: strict.c, inject.c */
 	struct svm_limits limits;
 	void *iopm, *msrpm; /* every VM's: all ports and all but the MSRs in the VMCB are ours */
 };
@@ -83,7 +83,7 @@ void svm_unmap(struct vm *vm, gpa_t gpa, uint64_t bytes);
 void svm_exit(struct svm_vcpu *v, struct vmexit *exit);
 void svm_skip(struct vcpu *vcpu);
 
-/* strict.c: moves to control and debug registers where the processor lets anything pass. insn: what
+/* strict.c: moves to control and debug registers that exit. insn: what
  * stands at RIP, NULL if that is unknown. */
 bool svm_moves_unchecked(void);
 void svm_strict_before_entry(struct svm_vcpu *v);
@@ -100,5 +100,7 @@ void svm_iret_exit(struct svm_vcpu *v);
 /* Before an entry: a waiting NMI and the interrupt window. True: leave the guest again very
  * soon. */
 bool svm_inject_before_entry(struct svm_vcpu *v);
+/* The guest must be left before its first instruction. */
+bool svm_must_leave_at_once(const struct svm_vcpu *v);
 /* After an exit: what it cut off is injected again at the next entry. True if something was. */
 bool svm_reinject(struct svm_vcpu *v);

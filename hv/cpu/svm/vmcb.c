@@ -13,8 +13,8 @@
 #include "hv/cpu/svm/svm_impl.h"
 
 #define CTL3_ALWAYS                                                                                \
-	(CTL3_INTR | CTL3_NMI | CTL3_RDPMC | CTL3_CPUID | CTL3_INVD | CTL3_HLT | CTL3_INVLPGA |    \
-	 CTL3_IOIO | CTL3_MSR | CTL3_SHUTDOWN)
+	(CTL3_INTR | CTL3_NMI | CTL3_VINTR | CTL3_RDPMC | CTL3_CPUID | CTL3_INVD | CTL3_HLT |      \
+	 CTL3_INVLPGA | CTL3_IOIO | CTL3_MSR | CTL3_SHUTDOWN)
 #define CTL4_ALWAYS                                                                                \
 	(CTL4_VMRUN | CTL4_VMMCALL | CTL4_VMLOAD | CTL4_VMSAVE | CTL4_STGI | CTL4_CLGI |           \
 	 CTL4_SKINIT | CTL4_WBINVD | CTL4_MONITOR | CTL4_MWAIT | CTL4_XSETBV)
@@ -78,7 +78,8 @@ void svm_vmcb_reset(struct svm_vcpu *v)
 	struct vmcb_save *s = &v->vmcb->save;
 
 	memset(v->vmcb, 0, sizeof(*v->vmcb));
-	c->cr_read = c->cr_write = CR8_BIT;
+	c->cr_read = CR8_BIT;
+	c->cr_write = CR8_BIT | CR4_BIT;
 	c->exceptions = EXCEPTIONS;
 	c->ctl3 = (uint32_t)CTL3_ALWAYS;
 	c->ctl4 = (uint32_t)CTL4_ALWAYS;

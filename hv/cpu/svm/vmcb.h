@@ -67,7 +67,8 @@
 #define EVENT_VALID	BIT(31)
 #define EVENT_ERROR(e)	((uint64_t)(uint32_t)(e) << 32)
 
-#define CR8_BIT BIT(8) /* 000h and 002h: intercept of CR8 */
+#define CR4_BIT BIT(4) /* 000h and 002h: intercepts of reads and writes */
+#define CR8_BIT BIT(8)
 
 enum svm_exit_code {
 	EXIT_CR8_READ = 0x08,

@@ -13,17 +13,6 @@
 #define CR0_GUEST   (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_WP | CR0_AM)
 #define CR0_DEFINED (CR0_GUEST | CR0_NE | CR0_NW | CR0_CD | CR0_PG)
 
-#define CR4_VME	 BIT(0)
-#define CR4_PVI	 BIT(1)
-#define CR4_TSD	 BIT(2)
-#define CR4_DE	 BIT(3)
-#define CR4_PCE	 BIT(8)
-#define CR4_UMIP BIT(11)
-/* Those that this backend and the core's page walker know; as far as the CPU has them. */
-#define CR4_KNOWN                                                                                  \
-	(CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCE |            \
-	 CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_PCIDE | CR4_OSXSAVE |         \
-	 CR4_SMEP | CR4_SMAP)
 /* A change of these reloads the PDPTEs (SDM 3A, "PDPTE Registers"). */
 #define CR4_PDPTE (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)
 
@@ -35,7 +24,7 @@
 
 static uint64_t cr4_guest(void)
 {
-	return CR4_KNOWN & vmx_caps.cr4_fixed1;
+	return CR4_GUEST & ~CR4_MCE & vmx_caps.cr4_fixed1;
 }
 
 uint64_t cr0_read(void)
@@ -142,7 +131,7 @@ static bool cr0_allowed(uint64_t old, uint64_t value)
 	if (!(old & CR0_PG) && (value & CR0_PG) && (vmcs_read(VMCS_GUEST_EFER) & EFER_LME))
 		return (cr4 & CR4_PAE) && !cs_l;
 	if ((old & CR0_PG) && !(value & CR0_PG))
-		return !(cr4 & CR4_PCIDE) && !(long_mode() && cs_l);
+		return !(long_mode() && cs_l);
 	return true;
 }
 
@@ -163,22 +152,18 @@ static bool cr0_write(struct vmx_vcpu *v, uint64_t value)
 }
 
 /* What MOV to CR4 raises #GP for. */
-static bool cr4_allowed(uint64_t old, uint64_t value)
+static bool cr4_allowed(uint64_t value)
 {
 	if (value & ~(cr4_guest() | CR4_MCE))
 		return false;
-	if (long_mode() && !(value & CR4_PAE))
-		return false;
-	if ((value & ~old) & CR4_PCIDE)
-		return long_mode() && !(vmcs_read(VMCS_GUEST_CR3) & 0xfff);
-	return true;
+	return !long_mode() || value & CR4_PAE;
 }
 
 static bool cr4_write(struct vmx_vcpu *v, uint64_t value)
 {
 	uint64_t old = cr4_read();
 
-	if (!cr4_allowed(old, value))
+	if (!cr4_allowed(value))
 		return false;
 	cr4_set(value);
 	if (((old ^ value) & CR4_PDPTE) && !pdptes_load(v->vcpu.vm)) {

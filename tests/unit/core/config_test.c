@@ -402,6 +402,21 @@ static void documented(void **state)
 	assert_false(config_property_at(row, &p));
 }
 
+/* What the config says of policies counts, the others are as the table has them. */
+static void policies_set(void **state)
+{
+	static uint8_t blob[65536];
+	char path[512];
+
+	(void)state;
+	path_of(path, sizeof(path), "tests/unit/core", "policy.dts");
+	assert_int_equal(parse(blob, compile(path, blob, sizeof(blob))), 0);
+	assert_int_equal(config.policy[POLICY_steering], 0);
+	assert_int_equal(config.policy[POLICY_batch_packets], 8);
+	assert_int_equal(config.policy[POLICY_batch_bytes], 65536);
+	assert_int_equal(config.policy[POLICY_immediate_notification], 1);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -410,7 +425,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(truncated),	  cmocka_unit_test(absurd_headers),
 		cmocka_unit_test(mutated),	  cmocka_unit_test(random_bytes),
 		cmocka_unit_test(machines),	  cmocka_unit_test(one_line),
-		cmocka_unit_test(documented),
+		cmocka_unit_test(documented),	  cmocka_unit_test(policies_set),
 	};
 
 	if (argc > 1)

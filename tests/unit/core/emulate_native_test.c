@@ -19,138 +19,59 @@ enum kind { ARITH, LOGIC, KEEP, BITS, STRING };
 #define CASE_KEEP(text)	  CASE("2", text)
 #define CASE_BITS(text)	  CASE("3", text)
 #define CASE_STRING(text) CASE("4", text)
+/* clang-format off */
 #define CASE_ALU(kind, op)                                                                         \
-	kind(op "b %al, (%rbx)") kind(op "b %ah, 5(%rbx)") kind(op "b %r9b, -7(%rbx,%rcx)") kind(  \
-		op "w %dx, 0x100(%rbx,%rcx,2)") kind(op "l %edx, (%rbx,%rcx,4)")                   \
-		kind(op "q %r8, -0x80(%rbx,%rcx,8)") kind(op "b (%rbx), %sil") kind(               \
-			op                                                                         \
-			"w (%rbx), %ax") kind(op "l (%rbx), %r15d") kind(op "q (%rbx,%rcx), %rbp") \
-			kind(op "b $0x9c, 3(%rbx)") kind(op "w $0x8123, (%rbx)")                   \
-				kind(op "w $-3, (%rbx)") kind(op "l $0x87654321, (%rbx)")          \
-					kind(op "q $-0x12345678, (%rbx)") kind(op "q $-1, (%rbx)") \
-						kind(op "l %edx, (%ebx,%ecx,4)")
+	kind(op "b %al, (%rbx)") kind(op "b %ah, 5(%rbx)") kind(op "b %r9b, -7(%rbx,%rcx)")        \
+	kind(op "w %dx, 0x100(%rbx,%rcx,2)") kind(op "l %edx, (%rbx,%rcx,4)")                      \
+	kind(op "q %r8, -0x80(%rbx,%rcx,8)") kind(op "b (%rbx), %sil") kind(op "w (%rbx), %ax")    \
+	kind(op "l (%rbx), %r15d") kind(op "q (%rbx,%rcx), %rbp") kind(op "b $0x9c, 3(%rbx)")      \
+	kind(op "w $0x8123, (%rbx)") kind(op "w $-3, (%rbx)") kind(op "l $0x87654321, (%rbx)")     \
+	kind(op "q $-0x12345678, (%rbx)") kind(op "q $-1, (%rbx)") kind(op "l %edx, (%ebx,%ecx,4)")
 
 __asm__(".pushsection .rodata\n"
-	"cases:\n" CASE_ALU(CASE_ARITH, "add") CASE_ALU(CASE_ARITH, "adc") CASE_ALU(CASE_ARITH, "su"
-												"b") CASE_ALU(
-		CASE_ARITH,
-		"sbb") CASE_ALU(CASE_ARITH,
-				"cmp") CASE_ALU(CASE_LOGIC,
-						"and") CASE_ALU(CASE_LOGIC,
-								"or") CASE_ALU(CASE_LOGIC,
-									       "xor") CASE_ARITH("l"
-												 "o"
-												 "c"
-												 "k"
-												 " "
-												 "a"
-												 "d"
-												 "d"
-												 "l"
-												 " "
-												 "%"
-												 "e"
-												 "d"
-												 "x"
-												 ","
-												 " "
-												 "("
-												 "%"
-												 "r"
-												 "b"
-												 "x"
-												 ")") CASE_LOGIC("lock orb $0x40, (%rbx)")
-		CASE_ARITH("incb (%rbx)") CASE_ARITH("incw (%rbx)") CASE_ARITH("incl 4(%rbx)") CASE_ARITH(
-			"incq (%rbx)") CASE_ARITH("decb (%rbx)") CASE_ARITH("decq (%rbx,%rcx)") CASE_ARITH("negb (%rbx)")
-			CASE_ARITH("negw (%rbx)") CASE_ARITH("negl (%rbx)") CASE_ARITH("negq "
-										       "(%rbx)") CASE_KEEP("notb (%rbx)") CASE_KEEP(
-				"notl (%rbx)") CASE_KEEP("notq (%rbx)") CASE_LOGIC("testb %al, "
-										   "(%rbx)") CASE_LOGIC("testw %dx, (%rbx)")
-				CASE_LOGIC("testl %edx, (%rbx)") CASE_LOGIC("testq %r8, (%rbx)") CASE_LOGIC("testb $0x81, (%rbx)") CASE_LOGIC(
-					"testw $0x8001, (%rbx)") CASE_LOGIC("testl $0x80000001, "
-									    "(%rbx)") CASE_LOGIC("t"
-												 "e"
-												 "s"
-												 "t"
-												 "q"
-												 " "
-												 "$"
-												 "-"
-												 "2"
-												 ","
-												 " "
-												 "("
-												 "%"
-												 "r"
-												 "b"
-												 "x"
-												 ")")
-					CASE_KEEP("movb %al, (%rbx)") CASE_KEEP("movb %bh, (%rbx)") CASE_KEEP(
-						"movb %dil, (%rbx)") CASE_KEEP("movw %dx, (%rbx)")
-						CASE_KEEP("movl %edx, (%rbx)") CASE_KEEP("movq "
-											 "%r14, "
-											 "(%rbx)") CASE_KEEP(
-							"movb (%rbx), %dh") CASE_KEEP("movb "
-										      "(%rbx), "
-										      "%r10b") CASE_KEEP("movw (%rbx), %r9w") CASE_KEEP("movl (%rbx,%rcx,8), %eax")
-							CASE_KEEP("movq (%rbx), %rax") CASE_KEEP("m"
-												 "o"
-												 "v"
-												 "q"
-												 " "
-												 "%"
-												 "g"
-												 "s"
-												 ":"
-												 "("
-												 "%"
-												 "r"
-												 "b"
-												 "x"
-												 ")"
-												 ","
-												 " "
-												 "%"
-												 "r"
-												 "a"
-												 "x") CASE_KEEP("movl %ds:(%rbx), %edx") CASE_KEEP(
-								"movb $0x12, (%rbx)") CASE_KEEP("mo"
-												"vw"
-												" $"
-												"0x"
-												"12"
-												"34"
-												", "
-												"2("
-												"%r"
-												"bx"
-												")")
-								CASE_KEEP("movl $0x12345678, "
-									  "(%rbx)") CASE_KEEP("movq"
-											      " $-"
-											      "2, "
-											      "(%"
-											      "rbx"
-											      ")") CASE_KEEP(
-									"movnti %edx, (%rbx)")
-									CASE_KEEP("movnti %r8, "
-										  "(%rbx)") CASE_KEEP("movzbw (%rbx), %dx") CASE_KEEP("movzbl (%rbx), %edx") CASE_KEEP("movzbq (%rbx), %r8") CASE_KEEP("movzwl (%rbx), %edx") CASE_KEEP("movzwq (%rbx), %rdx") CASE_KEEP("movsbw (%rbx), %dx") CASE_KEEP("movsbl (%rbx), %edx") CASE_KEEP("movsbq (%rbx), %r8") CASE_KEEP("movswl (%rbx), %edx") CASE_KEEP("movswq (%rbx), %rdx") CASE_KEEP("movslq (%rbx), %rdx") CASE_KEEP("xchgb %al, (%rbx)") CASE_KEEP("xchgb %ch, (%rbx)") CASE_KEEP("xchgw %dx, (%rbx)") CASE_KEEP("xchgl %edx, (%rbx)") CASE_KEEP("xchgq %r12, (%rbx)") CASE_BITS("btw %ax, (%rbx)") CASE_BITS("btl %eax, (%rbx)") CASE_BITS("btq %rax, (%rbx)") CASE_BITS("btsw %ax, (%rbx)") CASE_BITS("btsl %eax, 8(%rbx)") CASE_BITS("btsq %rax, (%rbx)") CASE_BITS("lock btrl %eax, (%rbx)") CASE_BITS("btcq %rax, (%rbx)") CASE_BITS("btl $35, (%rbx)") CASE_BITS("btsq $63, (%rbx)") CASE_BITS("btrw $17, (%rbx)") CASE_BITS("btcl $31, (%rbx)") CASE_STRING("movsb") CASE_STRING("movsw") CASE_STRING("movsl") CASE_STRING("movsq") CASE_STRING(
-										"stosb") CASE_STRING("stosw") CASE_STRING("stosl")
-										CASE_STRING("stosq") CASE_STRING("lodsb") CASE_STRING(
-											"lodsw") CASE_STRING("lodsl")
-											CASE_STRING("lodsq") CASE_STRING(
-												"ad"
-												"dr"
-												"32"
-												" m"
-												"ov"
-												"s"
-												"l") CASE_STRING("rep movsl")
-												CASE_STRING("rep stosb") CASE_STRING(
-													"rep stosq")
-													CASE_STRING(
-														"addr32 rep stosb") "cases_end:\n"
-																    ".popsection");
+	"cases:\n"
+	CASE_ALU(CASE_ARITH, "add") CASE_ALU(CASE_ARITH, "adc") CASE_ALU(CASE_ARITH, "sub")
+	CASE_ALU(CASE_ARITH, "sbb") CASE_ALU(CASE_ARITH, "cmp") CASE_ALU(CASE_LOGIC, "and")
+	CASE_ALU(CASE_LOGIC, "or") CASE_ALU(CASE_LOGIC, "xor")
+	CASE_ARITH("lock addl %edx, (%rbx)") CASE_LOGIC("lock orb $0x40, (%rbx)")
+	CASE_ARITH("incb (%rbx)") CASE_ARITH("incw (%rbx)") CASE_ARITH("incl 4(%rbx)")
+	CASE_ARITH("incq (%rbx)") CASE_ARITH("decb (%rbx)") CASE_ARITH("decq (%rbx,%rcx)")
+	CASE_ARITH("negb (%rbx)") CASE_ARITH("negw (%rbx)") CASE_ARITH("negl (%rbx)")
+	CASE_ARITH("negq (%rbx)") CASE_KEEP("notb (%rbx)") CASE_KEEP("notl (%rbx)")
+	CASE_KEEP("notq (%rbx)")
+	CASE_LOGIC("testb %al, (%rbx)") CASE_LOGIC("testw %dx, (%rbx)")
+	CASE_LOGIC("testl %edx, (%rbx)") CASE_LOGIC("testq %r8, (%rbx)")
+	CASE_LOGIC("testb $0x81, (%rbx)") CASE_LOGIC("testw $0x8001, (%rbx)")
+	CASE_LOGIC("testl $0x80000001, (%rbx)") CASE_LOGIC("testq $-2, (%rbx)")
+	CASE_KEEP("movb %al, (%rbx)") CASE_KEEP("movb %bh, (%rbx)") CASE_KEEP("movb %dil, (%rbx)")
+	CASE_KEEP("movw %dx, (%rbx)") CASE_KEEP("movl %edx, (%rbx)") CASE_KEEP("movq %r14, (%rbx)")
+	CASE_KEEP("movb (%rbx), %dh") CASE_KEEP("movb (%rbx), %r10b") CASE_KEEP("movw (%rbx), %r9w")
+	CASE_KEEP("movl (%rbx,%rcx,8), %eax") CASE_KEEP("movq (%rbx), %rax")
+	CASE_KEEP("movq %gs:(%rbx), %rax") CASE_KEEP("movl %ds:(%rbx), %edx")
+	CASE_KEEP("movb $0x12, (%rbx)") CASE_KEEP("movw $0x1234, 2(%rbx)")
+	CASE_KEEP("movl $0x12345678, (%rbx)") CASE_KEEP("movq $-2, (%rbx)")
+	CASE_KEEP("movnti %edx, (%rbx)") CASE_KEEP("movnti %r8, (%rbx)")
+	CASE_KEEP("movzbw (%rbx), %dx") CASE_KEEP("movzbl (%rbx), %edx")
+	CASE_KEEP("movzbq (%rbx), %r8") CASE_KEEP("movzwl (%rbx), %edx")
+	CASE_KEEP("movzwq (%rbx), %rdx") CASE_KEEP("movsbw (%rbx), %dx")
+	CASE_KEEP("movsbl (%rbx), %edx") CASE_KEEP("movsbq (%rbx), %r8")
+	CASE_KEEP("movswl (%rbx), %edx") CASE_KEEP("movswq (%rbx), %rdx")
+	CASE_KEEP("movslq (%rbx), %rdx")
+	CASE_KEEP("xchgb %al, (%rbx)") CASE_KEEP("xchgb %ch, (%rbx)") CASE_KEEP("xchgw %dx, (%rbx)")
+	CASE_KEEP("xchgl %edx, (%rbx)") CASE_KEEP("xchgq %r12, (%rbx)")
+	CASE_BITS("btw %ax, (%rbx)") CASE_BITS("btl %eax, (%rbx)") CASE_BITS("btq %rax, (%rbx)")
+	CASE_BITS("btsw %ax, (%rbx)") CASE_BITS("btsl %eax, 8(%rbx)") CASE_BITS("btsq %rax, (%rbx)")
+	CASE_BITS("lock btrl %eax, (%rbx)") CASE_BITS("btcq %rax, (%rbx)")
+	CASE_BITS("btl $35, (%rbx)") CASE_BITS("btsq $63, (%rbx)") CASE_BITS("btrw $17, (%rbx)")
+	CASE_BITS("btcl $31, (%rbx)")
+	CASE_STRING("movsb") CASE_STRING("movsw") CASE_STRING("movsl") CASE_STRING("movsq")
+	CASE_STRING("stosb") CASE_STRING("stosw") CASE_STRING("stosl") CASE_STRING("stosq")
+	CASE_STRING("lodsb") CASE_STRING("lodsw") CASE_STRING("lodsl") CASE_STRING("lodsq")
+	CASE_STRING("addr32 movsl") CASE_STRING("rep movsl") CASE_STRING("rep stosb")
+	CASE_STRING("rep stosq") CASE_STRING("addr32 rep stosb")
+	"cases_end:\n"
+	".popsection");
+/* clang-format on */
 extern const uint8_t cases[], cases_end[];
 
 /* ---- native execution ---- */

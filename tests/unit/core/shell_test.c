@@ -15,9 +15,11 @@
 #include "hv/core/console.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
+#include "hv/core/percpu.h"
 #include "hv/core/platform.h"
 #include "hv/core/pmm.h"
 #include "hv/core/shell.h"
+#include "vswitch/policy.h"
 #include "vswitch/switch.h"
 
 #include <cmocka.h>
@@ -48,9 +50,20 @@ static const char *refusal;
 static enum vcpu_signal signalled;
 static unsigned signals, fdb_entries;
 
+static struct cpu cpu0, cpu1;
+static unsigned posts;
+
+struct cpu *cpus[MAX_CPUS] = { &cpu0, &cpu1 };
+unsigned cpu_count = 2;
 struct spinlock vm_table_lock;
 struct vm *vm_table[CONFIG_MAX_VMS];
 const struct config *vm_config = &config;
+
+void cpu_post(struct cpu *cpu, uint32_t bits)
+{
+	(void)cpu;
+	posts += bits == MB_KICK;
+}
 
 void console_write(const char *text, size_t bytes)
 {
@@ -221,7 +234,20 @@ static void answers_fit_and_name_things(void **state)
 		  "\ntx_packets                                  7 packets  traffic\n" },
 		{ "stat", "all: 2 ports\n" },
 		{ "stat", "\ntx_packets                                  6 packets  traffic\n" },
-		{ "set", "no policies to set" },
+		{ "set", "immediate-notification   on         of off, on\n" },
+		{ "set", "batch-packets            64         of 1 to 64\n" },
+		{ "help set", "steering:\n  a flow" },
+		{ "set batch-packets", "batch-packets takes 1 to 64" },
+		{ "set batch-packets 0", "batch-packets takes 1 to 64" },
+		{ "set batch-packets 65", "batch-packets takes 1 to 64" },
+		{ "set batch-packets 4294967297", "batch-packets takes 1 to 64" },
+		{ "set batch-packets 8x", "batch-packets takes 1 to 64" },
+		{ "set batch-packets 8", "batch-packets is 8" },
+		{ "set", "batch-packets            8          of 1 to 64" },
+		{ "set batch-packets 64", "batch-packets is 64" },
+		{ "set steering maybe", "steering takes off, on" },
+		{ "set steering off", "steering is off" },
+		{ "set steering on", "steering is on" },
 		{ "log", "20 lines of the log" },
 		{ "log 7", "7 lines of the log" },
 		{ "  log   8 ", "8 lines of the log" },
@@ -269,6 +295,22 @@ static void wrong_lines_are_answered(void **state)
 	assert_string_equal(run(""), "");
 	assert_string_equal(run("   "), "");
 	assert_null(said_name);
+}
+
+/* A policy counts at once: each CPU is told. */
+static void policies_change(void **state)
+{
+	(void)state;
+	posts = 0;
+	run("set steering on");
+	assert_int_equal(posts, 2);
+	run("set steering");
+	run("set steering maybe");
+	assert_int_equal(posts, 2);
+	run("set batch-packets 8");
+	assert_int_equal(policy_get(POLICY_batch_packets), 8);
+	run("set batch-packets 64");
+	assert_int_equal(policy_get(POLICY_batch_packets), 64);
 }
 
 static void changes_reach_the_vm(void **state)
@@ -355,6 +397,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(answers_fit_and_name_things, set_up),
 		cmocka_unit_test_setup(wrong_lines_are_answered, set_up),
+		cmocka_unit_test_setup(policies_change, set_up),
 		cmocka_unit_test_setup(changes_reach_the_vm, set_up),
 		cmocka_unit_test_setup(a_port_is_unplugged, set_up),
 		cmocka_unit_test_setup(dump_asks_the_vcpus_that_are_on, set_up),

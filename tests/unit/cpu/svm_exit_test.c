@@ -6,70 +6,7 @@
  *
  * Linked with hv/cpu/svm/{exit,inject,vmcb,check,strict}.c, hv/core/decode.c.
  */
-#include "hv/core/pmm.h"
-#include "hv/cpu/svm/svm_impl.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-struct svm_machine svm;
-static struct vmcb vmcb, entered;
-static struct vm vm;
-static struct svm_vcpu vcpu;
-static uint8_t code[16];
-static unsigned code_bytes;
-static uint8_t maps[IOPM_BYTES + MSRPM_BYTES];
-
-/* The addresses of entry.S that tell a refused entry from an exit. */
-__asm__(".text; .globl svm_run, svm_run_end; svm_run: .skip 16; svm_run_end: ret");
-
-unsigned guest_fetch(struct vcpu *v, uint8_t out[15])
-{
-	(void)v;
-	memcpy(out, code, code_bytes);
-	return code_bytes;
-}
-
-void panic(const char *fmt, ...)
-{
-	fail_msg("panic: %s", fmt);
-	abort();
-}
-
-static void begin(void)
-{
-	svm = (struct svm_machine){ .asids = 16,
-				    .rdtscp = true,
-				    .iopm = maps,
-				    .msrpm = maps + IOPM_BYTES,
-				    .limits = { 0x7ff, EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE,
-						BIT(40) - 1 } };
-	memset(&vcpu, 0, sizeof(vcpu));
-	vcpu.vcpu.vm = &vm;
-	vcpu.vmcb = &vmcb;
-	vcpu.entered = &entered;
-	svm_vmcb_reset(&vcpu);
-	vmcb.save.rip = 0x1000;
-	vmcb.save.efer |= EFER_LME | EFER_LMA;
-	vmcb.save.cs.attrib = 0xa9b;
-	memset(code, 0x90, sizeof(code));
-	code_bytes = 15;
-}
-
-static struct vmexit exit_of(uint64_t exit_code, uint64_t info1, uint64_t info2)
-{
-	struct vmexit exit = { .kind = VMEXIT_FAILED };
-
-	vmcb.ctl.exit_code = exit_code;
-	vmcb.ctl.exit_info1 = info1;
-	vmcb.ctl.exit_info2 = info2;
-	svm_exit(&vcpu, &exit);
-	return exit;
-}
+#include "tests/unit/cpu/svm_env.h"
 
 static void test_kinds(void **state)
 {
@@ -156,73 +93,6 @@ static void test_skip(void **state)
 	assert_int_equal(vmcb.save.rip, 0x2000);
 }
 
-/* QEMU: a guest's MOV to CR4 with a reserved bit is VMEXIT_INVALID; it must be the guest's #GP. */
-static void test_invalid_mov_cr(void **state)
-{
-	struct vmexit exit;
-
-	(void)state;
-	begin();
-	memcpy(code, "\x0f\x22\xe0", 3);
-	exit = exit_of(EXIT_INVALID_32, 0, 0);
-	assert_int_equal(exit.kind, VMEXIT_NONE);
-	assert_int_equal(vmcb.ctl.event_inj, EVENT_VALID | EVENT_EXCEPTION | EVENT_HAS_ERROR | 13);
-	/* The same code, but the entry was refused: RIP is ours, and the copy is shown. */
-	entered = vmcb;
-	entered.save.rip = 0x4711;
-	entered.save.rax = 0x99;
-	entered.save.efer = 0;
-	vmcb.save.rip = (uint64_t)svm_run + 8;
-	exit = exit_of(EXIT_INVALID_32, 0, 0);
-	assert_int_equal(exit.kind, VMEXIT_FAILED);
-	assert_string_equal(exit.reason, "VM entry refused: EFER.SVME is 0");
-	assert_int_equal(vmcb.save.rip, 0x4711);
-	assert_int_equal(vcpu.vcpu.gpr[GPR_RAX], 0x99);
-}
-
-/* Where the processor lets any value pass: what is wrong is #GP, the rest is moved by the guest. */
-static void test_strict(void **state)
-{
-	static const struct {
-		const char *code;
-		uint64_t exit, value;
-		bool allowed;
-	} table[] = {
-		{ "\x0f\x22\xc0", EXIT_CR0_WRITE, CR0_PE | CR0_PG | CR0_TS, true },
-		{ "\x0f\x22\xc0", EXIT_CR0_WRITE, CR0_PG, false },
-		{ "\x0f\x22\xc0", EXIT_CR0_WRITE, CR0_PE, false }, /* 64-bit code */
-		{ "\x0f\x22\xc0", EXIT_CR0_WRITE, CR0_PE | CR0_PG | CR0_NW, false },
-		{ "\x0f\x22\xc0", EXIT_CR0_WRITE, CR0_PE | CR0_PG | BIT(40), false },
-		{ "\x0f\x01\xf0", EXIT_CR0_WRITE, 0, true }, /* LMSW */
-		{ "\x0f\x22\xe0", EXIT_CR4_WRITE, CR4_PAE | CR4_PGE, true },
-		{ "\x0f\x22\xe0", EXIT_CR4_WRITE, CR4_PGE, false },
-		{ "\x0f\x22\xe0", EXIT_CR4_WRITE, CR4_PAE | BIT(30), false },
-		{ "\x0f\x23\xf8", EXIT_DR7_WRITE, 0x401, true },
-		{ "\x0f\x23\xf8", EXIT_DR7_WRITE, BIT(32), false },
-		{ "\x0f\x23\xf0", EXIT_DR6_WRITE, BIT(63), false },
-	};
-
-	(void)state;
-	for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		begin();
-		svm.strict = true;
-		vmcb.save.cr0 = CR0_PE | CR0_PG;
-		vmcb.save.cr4 = CR4_PAE;
-		memcpy(code, table[i].code, 3);
-		svm_strict_before_entry(&vcpu);
-		assert_int_equal(vmcb.ctl.cr_write, CR8_BIT | BIT(0) | BIT(4));
-		assert_int_equal(vmcb.ctl.dr_write, BIT(6) | BIT(7));
-		vmcb.save.rax = table[i].value;
-		assert_int_equal(exit_of(table[i].exit, 0, 0).kind, VMEXIT_NONE);
-		assert_int_equal(vmcb.ctl.event_inj != 0, !table[i].allowed);
-		svm_strict_before_entry(&vcpu);
-		assert_int_equal(vmcb.ctl.cr_write == CR8_BIT, table[i].allowed);
-		assert_int_equal(vmcb.ctl.dr_write == 0, table[i].allowed);
-		svm_strict_before_entry(&vcpu); /* for one entry only */
-		assert_int_equal(vmcb.ctl.dr_write, BIT(6) | BIT(7));
-	}
-}
-
 /* A single step across an instruction that exits traps behind it. */
 static void test_single_step(void **state)
 {
@@ -235,21 +105,6 @@ static void test_single_step(void **state)
 	assert_int_equal(vmcb.ctl.event_inj, EVENT_VALID | EVENT_EXCEPTION | 1);
 	assert_true(vmcb.save.dr6 & BIT(14));
 	assert_int_equal(vmcb.save.rip, 0x1002);
-}
-
-static void test_cr8(void **state)
-{
-	struct vmexit exit;
-
-	(void)state;
-	begin();
-	memcpy(code, "\x45\x0f\x22\xc3", 4); /* mov %r11, %cr8 */
-	exit = exit_of(EXIT_CR8_WRITE, 0, 0);
-	assert_int_equal(exit.kind, VMEXIT_CR8);
-	assert_true(exit.cr8.write);
-	assert_int_equal(exit.cr8.gpr, GPR_R11);
-	exit = exit_of(EXIT_CR8_READ, 0, 0); /* the code says otherwise by now */
-	assert_int_equal(exit.kind, VMEXIT_NONE);
 }
 
 /* What an exit cut off comes again, in a form that VMRUN takes; software events are re-executed. */
@@ -298,9 +153,16 @@ static void test_interrupts(void **state)
 	svm_irq_window(v, true);
 	assert_false(svm_inject_before_entry(&vcpu));
 	assert_true(vmcb.ctl.vintr & VINTR_IRQ && vmcb.ctl.ctl3 & CTL3_VINTR);
+	assert_false(svm_must_leave_at_once(&vcpu));
+	svm.strict = true; /* QEMU would inject it once more */
+	assert_true(svm_must_leave_at_once(&vcpu));
 	(void)exit_of(EXIT_VINTR, 0, 0);
 	assert_false(svm_inject_before_entry(&vcpu));
-	assert_false(vmcb.ctl.vintr & VINTR_IRQ || vmcb.ctl.ctl3 & CTL3_VINTR);
+	assert_false(vmcb.ctl.vintr & VINTR_IRQ);
+	assert_true(vmcb.ctl.ctl3 & CTL3_VINTR); /* QEMU may remember one of before */
+	assert_false(svm_must_leave_at_once(&vcpu));
+	svm_inject_exception(v, 14, 0);
+	assert_false(svm_must_leave_at_once(&vcpu));
 }
 
 /* STI; HLT: within the shadow neither window nor interrupt, though QEMU forgets the shadow. */
@@ -310,6 +172,8 @@ static void test_shadow(void **state)
 
 	(void)state;
 	begin();
+	svm.strict = true;
+	code[0] = 0xf4;
 	vmcb.save.rflags |= RFLAGS_IF;
 	vmcb.ctl.int_state = INT_SHADOW;
 	assert_false(svm_irq_ready(v));
@@ -324,6 +188,33 @@ static void test_shadow(void **state)
 	vmcb.save.rip += 1;
 	(void)exit_of(EXIT_INTR, 0, 0);
 	assert_true(svm_irq_ready(v));
+}
+
+/* STI; NOP; CLI: QEMU opens the window a moment too early, rather than not at all. */
+static void test_shadow_without_hlt(void **state)
+{
+	struct vcpu *v = &vcpu.vcpu;
+
+	(void)state;
+	begin();
+	svm.strict = true;
+	vmcb.save.rflags |= RFLAGS_IF;
+	vmcb.ctl.int_state = INT_SHADOW;
+	svm_irq_window(v, true);
+	assert_false(svm_inject_before_entry(&vcpu));
+	assert_true(vmcb.ctl.vintr & VINTR_IRQ);
+	vmcb.ctl.int_state = 0;
+	assert_int_equal(exit_of(EXIT_VINTR, 0, 0).kind, VMEXIT_IRQ_WINDOW);
+	assert_true(svm_irq_ready(v));
+
+	svm_irq_window(v, true); /* MOV SS; MOV ESP: not there */
+	vmcb.ctl.int_state = INT_SHADOW;
+	vmcb.save.cs.attrib = 0xc9b;
+	assert_true(svm_inject_before_entry(&vcpu));
+	assert_false(vmcb.ctl.vintr & VINTR_IRQ);
+	svm.strict = false; /* a processor knows the shadow */
+	assert_false(svm_inject_before_entry(&vcpu));
+	assert_true(vmcb.ctl.vintr & VINTR_IRQ);
 }
 
 /* One NMI at a time, the next behind the first one's IRET, which the exit finds still to be done. */
@@ -457,14 +348,13 @@ static void test_asid_epoch(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kinds),	    cmocka_unit_test(test_io),
-		cmocka_unit_test(test_skip),	    cmocka_unit_test(test_invalid_mov_cr),
-		cmocka_unit_test(test_cr8),	    cmocka_unit_test(test_strict),
-		cmocka_unit_test(test_single_step), cmocka_unit_test(test_reinject),
-		cmocka_unit_test(test_interrupts),  cmocka_unit_test(test_shadow),
-		cmocka_unit_test(test_nmi),	    cmocka_unit_test(test_sregs),
-		cmocka_unit_test(test_msrs),	    cmocka_unit_test(test_msr_map),
-		cmocka_unit_test(test_asids),	    cmocka_unit_test(test_asid_epoch),
+		cmocka_unit_test(test_kinds),	 cmocka_unit_test(test_io),
+		cmocka_unit_test(test_skip),	 cmocka_unit_test(test_single_step),
+		cmocka_unit_test(test_reinject), cmocka_unit_test(test_interrupts),
+		cmocka_unit_test(test_shadow),	 cmocka_unit_test(test_shadow_without_hlt),
+		cmocka_unit_test(test_nmi),	 cmocka_unit_test(test_sregs),
+		cmocka_unit_test(test_msrs),	 cmocka_unit_test(test_msr_map),
+		cmocka_unit_test(test_asids),	 cmocka_unit_test(test_asid_epoch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The one list of policies: what the switch does when, which can be changed while packets pass. The
+ * config's node `policy` and the shell's `set` take the same names and values; docs/config.md is
+ * compared with it. Some take one of a list of words, each ended by a NUL, whose place in the list is
+ * the value; others a number.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#define POLICY_OFF_ON "off\0on\0"
+
+/* X(id, name, words, initial value, example, help) */
+#define POLICY_WORDS(X)                                                                            \
+	X(immediate_notification, "immediate-notification", POLICY_OFF_ON, 1, "off",               \
+	  "wake a blocked receiver after the first packet of a batch, not the last")               \
+	X(steering, "steering", POLICY_OFF_ON, 1, "off",                                           \
+	  "a flow comes in by the queue pair it goes out by, not by its hash alone")
+
+/* X(id, name, least, most, initial value, help) */
+#define POLICY_NUMBERS(X)                                                                          \
+	X(batch_packets, "batch-packets", 1, 64, 64, "packets taken at a time, at most")           \
+	X(batch_bytes, "batch-bytes", 1514, 1048576, 65536,                                        \
+	  "a batch ends when it has this many bytes")
+
+enum policy_id {
+#define POLICY_ENUM(id, ...) POLICY_##id,
+	POLICY_WORDS(POLICY_ENUM) POLICY_NUMBERS(POLICY_ENUM)
+#undef POLICY_ENUM
+		POLICY_COUNT
+};
+
+struct policy {
+	const char *name;
+	const char *words; /* NULL: a number, least to most */
+	uint32_t least, most, initial;
+	const char *help;
+};
