@@ -157,7 +157,8 @@ static void run_help(char **args, unsigned count)
 
 /* Usage of one command in several rows: only the first is found. */
 static const struct command commands[] = {
-	{ "help", "help [stat|set]", "this list, or what counters or policies mean", 0, 1, run_help },
+	{ "help", "help [stat|set]", "this list, or what counters or policies mean", 0, 1,
+	  run_help },
 	{ "vm", "vm list", "the VMs and their states, and the free memory", 1, 2, run_vm },
 	{ "vm", "vm start VM", "make and start it, from the same images", 1, 2, run_vm },
 	{ "vm", "vm stop VM", "end it at once, as if its power were cut", 1, 2, run_vm },
