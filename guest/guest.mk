@@ -32,5 +32,5 @@ $(B)/guest/%.elf: $(B)/guest/o/tests/boot/guests/%.c.o $(GUEST_START) $(B)/guest
 # the Linux guest, from Debian's packages: only what needs it asks for it
 .PHONY: linux-guest
 linux-guest: $(B)/guest/linux/linux.cpio
-$(B)/guest/linux/linux.cpio: guest/linux/build guest/linux/init guest/linux/iperf.awk
+$(B)/guest/linux/linux.cpio: $(addprefix guest/linux/,build init tests remote iperf.awk)
 	guest/linux/build $(@D)

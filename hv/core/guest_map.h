@@ -4,6 +4,7 @@
 #pragma once
 
 #define GUEST_LOW_RAM_END    0x9f000ull	   /* RAM from 0 */
+#define GUEST_RESET_VECTOR   0xffff0ull	   /* of a PC's firmware */
 #define GUEST_HIGH_RAM	     0x100000ull   /* RAM again from 1 MiB … */
 #define GUEST_HIGH_RAM_END   0xC0000000ull /* … to 3 GiB at most, the rest from 4 GiB on */
 #define GUEST_UPPER_RAM	     0x100000000ull

@@ -8,15 +8,19 @@
 #include "hv/core/vcpu.h"
 #include "hv/cpu/msr.h"
 
-#define MSR_PLATFORM_ID	    0x17
-#define MSR_AMD_NODE_CONFIG 0xc001001d
-#define MSR_AMD_PERF_SELECT 0xc0010000
-#define MSR_AMD_NB_CONFIG   0xc001001f
-#define MSR_AMD_LS_CONFIG   0xc0011020
-#define MSR_AMD_FP_CONFIG   0xc0011028
-#define MSR_AMD_DE_CONFIG   0xc0011029
-#define NB_CF8_EXTENDED	    BIT(46) /* Linux sets it unless it is set, and may not fail to */
-#define HWCR_TSC_FREQ_SEL   BIT(24) /* the TSC counts at constant rate */
+#define MSR_PLATFORM_ID		 0x17
+#define MSR_SMI_COUNT		 0x34
+#define MSR_PPIN_CTL		 0x4e
+#define MSR_MISC_FEATURE_ENABLES 0x140
+#define MSR_PPERF		 0x64e
+#define MSR_AMD_NODE_CONFIG	 0xc001001d
+#define MSR_AMD_PERF_SELECT	 0xc0010000
+#define MSR_AMD_NB_CONFIG	 0xc001001f
+#define MSR_AMD_LS_CONFIG	 0xc0011020
+#define MSR_AMD_FP_CONFIG	 0xc0011028
+#define MSR_AMD_DE_CONFIG	 0xc0011029
+#define NB_CF8_EXTENDED		 BIT(46) /* Linux sets it unless it is set, and may not fail to */
+#define HWCR_TSC_FREQ_SEL	 BIT(24) /* the TSC counts at constant rate */
 
 /* Read-only ones, and those whose writes are harmless to ignore. */
 static bool fixed(const struct vcpu *v, uint32_t msr, uint64_t *value)
@@ -48,8 +52,20 @@ static bool fixed(const struct vcpu *v, uint32_t msr, uint64_t *value)
  * around faults of certain parts, or count; ignoring writes would feign that. */
 static bool tried_by_all(uint32_t msr)
 {
-	return msr == MSR_AMD_PERF_SELECT || msr == MSR_AMD_LS_CONFIG || msr == MSR_AMD_FP_CONFIG ||
-	       msr == MSR_AMD_DE_CONFIG;
+	switch (msr) {
+	case MSR_SMI_COUNT:
+	case MSR_FEATURE_CONTROL:
+	case MSR_PPIN_CTL:
+	case MSR_MISC_FEATURE_ENABLES:
+	case MSR_PPERF:
+	case MSR_AMD_PERF_SELECT:
+	case MSR_AMD_LS_CONFIG:
+	case MSR_AMD_FP_CONFIG:
+	case MSR_AMD_DE_CONFIG:
+		return true;
+	default:
+		return false;
+	}
 }
 
 bool guest_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *value)

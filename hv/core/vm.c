@@ -55,9 +55,26 @@ static int ram_map(struct vm *vm, uint64_t gpa, hpa_t hpa, uint64_t bytes)
 }
 
 /*
+ * What firmware has at its reset vector, as far as anybody jumps there: in real mode, to reset the
+ * machine. Linux does on hardware-reduced ACPI, since it takes EFI to be there then, and the BIOS
+ * where EFI is not, before it thinks of the FADT's reset register.
+ *     mov $GUEST_RESET_PORT, %dx; mov $GUEST_RESET_VALUE, %al; out %al, (%dx); 1: hlt; jmp 1b
+ */
+static const uint8_t reset_code[] = { 0xba,
+				      GUEST_RESET_PORT & 0xff,
+				      GUEST_RESET_PORT >> 8,
+				      0xb0,
+				      GUEST_RESET_VALUE,
+				      0xee,
+				      0xf4,
+				      0xeb,
+				      0xfd };
+_Static_assert(GUEST_RESET_VECTOR + sizeof(reset_code) <= GUEST_HIGH_RAM, "fits");
+
+/*
  * RAM as hv/core/guest_map.h has it: below 3 GiB with the hole under 1 MiB, the rest from 4 GiB.
  * The hole is zeroed memory to the vCPUs, as a PC's is there without finding anything (Linux looks
- * for BIOS tables), but no RAM to devices and loaders.
+ * for BIOS tables) but the reset vector; it is no RAM to devices and loaders.
  */
 static int memory_create(struct vm *vm)
 {
@@ -76,6 +93,7 @@ static int memory_create(struct vm *vm)
 		    0 ||
 	    (upper && ram_map(vm, GUEST_UPPER_RAM, vm->extent[1].hpa, upper) < 0))
 		return fail(LH_NOMEM, "vm %s: no memory for nested page tables", vm->config->name);
+	memcpy(hpa_to_ptr((hpa_t){ base.v + GUEST_RESET_VECTOR }), reset_code, sizeof(reset_code));
 	vm->acpi_gpa = (gpa_t){ low - GUEST_ACPI_BYTES };
 	return 0;
 }

@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from . import boot, dts, guest_results, image, paths, results, table, testbed
+from . import boot, dts, guest_results, image, paths, peer, results, table, testbed
 from .console import Failure, Progress, error
 
 DEFAULT_TIMEOUT = {"bochs": 900, "tcg": 300, "kvm": 120}
@@ -117,28 +117,53 @@ def explain(outcome, timeout):
         print("  | " + line, file=sys.stderr)
 
 
-def run(args):
-    config = checked(args)
-    bed = testbed.pick(args.on)
-    machine = testbed.Machine(args.cpus, boot.memory_for(config.vms), args.exit_cost)
-    timeout = args.timeout or DEFAULT_TIMEOUT[bed.name]
-    progress = Progress(sys.stderr if args.json == "-" else sys.stdout)
-    watcher = Watcher(progress)
-    watcher.say(f"starting {bed.emulator()} ({bed.name}), {args.cpus} CPUs, "
+def boot_config(config, bed, machine, timeout, watcher):
+    """boots a config; its result document, and whether all went well: else why is said"""
+    watcher.say(f"starting {bed.emulator()} ({bed.name}), {machine.cpus} CPUs, "
                 f"{Path(config.file).name}")
     outcome = boot.boot(bed, machine, config.blob, config.images, timeout,
                         on_event=watcher.event, on_wait=watcher.wait)
     made = results.document(outcome.stream.events, bed, machine, config.vms, config.blob)
-    write_json(args.json, made)
-    print("\n" + table.render(made) + "\n", file=progress.stream, flush=True)
     said = results.complaints(made)
     if outcome.ended == "end" and not said:
         outcome.discard()
-        return 0
+        return made, True
     explain(outcome, timeout)
     for complaint in said:
         error(complaint)
-    return 1
+    return made, False
+
+
+def run(args):
+    config = checked(args)
+    bed = testbed.pick(args.on)
+    machine = testbed.Machine(args.cpus, boot.memory_for(config.vms), args.exit_cost)
+    progress = Progress(sys.stderr if args.json == "-" else sys.stdout)
+    made, good = boot_config(config, bed, machine, args.timeout or DEFAULT_TIMEOUT[bed.name],
+                             Watcher(progress))
+    write_json(args.json, made)
+    print("\n" + table.render(made) + "\n", file=progress.stream, flush=True)
+    return 0 if good else 1
+
+
+def bench_peer(args):
+    config = peer.config(args.on)
+    errors = config.check()
+    if errors:
+        raise Failure("bench peer: " + " ".join(errors[0].headline()))
+    bed = testbed.pick(args.on)
+    machine = testbed.Machine(args.cpus, boot.memory_for(config.vms), args.exit_cost)
+    progress = Progress(sys.stderr if args.json == "-" else sys.stdout)
+    progress.say("the peer's disk images: made if there are none")
+    peer.prepare(machine)
+    made, good = boot_config(config, bed, machine, peer.LIMIT[args.on], Watcher(progress))
+    if not good:
+        return 1
+    progress.say("the same guests under Linux with KVM, in the same machine")
+    made["compared"] = peer.compared(peer.of_ours(made["results"]), peer.measure(args.on, machine))
+    write_json(args.json, made)
+    print("\n" + peer.render(made) + "\n", file=progress.stream, flush=True)
+    return 0
 
 
 def positive(text):
@@ -172,6 +197,13 @@ def parser():
                     help="seconds after which the run has failed (%s)"
                     % ", ".join(f"{k} {v}" for k, v in DEFAULT_TIMEOUT.items()))
     optional_config(at)
+    at = verb("bench", bench_peer, "Compare: `bench peer` runs two Linux guests under lasthop, then "
+              "the same under KVM with vhost-net, in the same emulated machine.")
+    at.add_argument("what", choices=("peer",))
+    at.add_argument("--on", choices=("tcg", "bochs"), default="tcg", help="test bed (tcg)")
+    at.add_argument("--cpus", type=positive, default=4, metavar="N", help="of the machine (4)")
+    at.add_argument("--exit-cost", type=int, choices=(0, 1000), default=0,
+                    help="instructions that a VM exit costs, on Bochs (0)")
     at = verb("image", make_image, "Write a bootable disk image, for an emulator or a USB stick.")
     at.add_argument("--out", required=True, metavar="FILE")
     optional_config(at)

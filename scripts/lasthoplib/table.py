@@ -35,7 +35,9 @@ IPERF = [
     ("packets", lambda r: str(r.get("packets", "-"))),
     ("lost", lambda r: str(r.get("lost", "-"))),
     ("retransmits", lambda r: str(r.get("retransmits", "-"))),
+    ("exits/MiB", lambda r: str(r.get("exits_per_mib", "-"))),
 ]
+COPY = IPERF[:5]
 PING = [
     ("test", lambda r: r["test"]),
     ("sent", lambda r: str(r["sent"])),
@@ -47,7 +49,8 @@ PING = [
 TITLES = {"stream": ("stream, VM to VM, UDP", STREAM),
           "rr": ("request/response, VM to VM", RR),
           "ping": ("ping between Linux VMs", PING),
-          "iperf3": ("iperf3 between Linux VMs, as received", IPERF)}
+          "iperf3": ("iperf3 between Linux VMs, as received", IPERF),
+          "copy": ("files between Linux VMs, equal by SHA-256", COPY)}
 
 
 def columns(rows):

@@ -54,6 +54,18 @@ class Lines(unittest.TestCase):
         self.assertIn("1000.0 Mbit/s", guest_results.describe(event(
             "test=tcp mtu=1500 us=2000000 bytes=250000000")))
 
+    def test_exits(self):
+        events = [event("test=ping sent=1 received=1 min_us=1 avg_us=1 max_us=1"),
+                  event("test=tcp mtu=1500 us=1000000 bytes=2097152"),
+                  event("test=udp mtu=1500 us=1000000 bytes=1048576") | {"vm": "other"},
+                  event("test=copy mtu=1500 us=1000000 bytes=1048576 verified=1")]
+        for number, e in enumerate(events):
+            e["exits"] = 100 * number
+        made = guest_results.entries(events)
+        self.assertEqual(made[1]["exits_per_mib"], 50)
+        self.assertNotIn("exits_per_mib", made[2])      # its first result
+        self.assertEqual((made[3]["name"], made[3]["exits_per_mib"]), ("copy", 200))
+
     def test_ping(self):
         made = guest_results.entry(event("test=ping sent=20 received=19 min_us=1 avg_us=2 max_us=3"))
         self.assertEqual((made["name"], made["received"], made["avg_us"]), ("ping", 19, 2))
