@@ -413,8 +413,8 @@ static void set_switch(struct config_parser *p, const struct value *v)
 		}
 	}
 	int node = phandle ? fdt_node_offset_by_phandle(p->dtb, phandle) : -1;
-	if (node >= 0)
-		fdt_get_path(p->dtb, node, path, sizeof(path));
+	if (node >= 0 && fdt_get_path(p->dtb, node, path, sizeof(path)) != 0)
+		memcpy(path, "a node", sizeof("a node")); /* its path is too long to tell */
 	if (path[0])
 		config_fail(&p->reporter, "switch",
 			    "refers to %s, which is no switch: wanted is <&LABEL> "

@@ -42,11 +42,18 @@ def plain(name):
     return bool(name) and "/" not in name and "\\" not in name and name not in (".", "..")
 
 
+def is_file(path):
+    try:
+        return path.is_file()
+    except OSError:             # a name that no file can have
+        return False
+
+
 def find_images(vms, folders):
     """{name: path} of the images of the VMs that exist, in the first folder that has one"""
     found = {}
     for name in (n for vm in vms for n in vm.images if plain(n)):
-        path = next((f / name for f in folders if (f / name).is_file()), None)
+        path = next((f / name for f in folders if is_file(f / name)), None)
         if path:
             found[name] = path
     return found
