@@ -52,7 +52,8 @@ enum madt_offset { MADT_LAPIC_ADDRESS = 36, MADT_FLAGS = 40, MADT_ENTRIES = 44 }
 #define MADT_PCAT_COMPAT 1u
 
 enum madt_type { MADT_LAPIC = 0, MADT_LAPIC_OVERRIDE = 5, MADT_X2APIC = 9 };
-#define MADT_CPU_ENABLED 1u
+#define MADT_CPU_ENABLED  1u
+#define APIC_ID_BROADCAST 0xffffffffu /* x2APIC: no CPU has it */
 
 enum mcfg_offset { MCFG_ENTRIES = 44, MCFG_ENTRY_BYTES = 16 };
 
@@ -103,7 +104,7 @@ static const struct table *open_table(uint64_t hpa)
 
 static void add_cpu(uint32_t apic_id, uint32_t flags)
 {
-	if (!(flags & MADT_CPU_ENABLED))
+	if (!(flags & MADT_CPU_ENABLED) || apic_id == APIC_ID_BROADCAST)
 		return;
 	for (unsigned i = 0; i < acpi.cpu_count; i++)
 		if (acpi.apic_ids[i] == apic_id) /* some list a CPU as both types */
