@@ -23,7 +23,7 @@
 #include "vswitch/switch.h"
 #include "vswitch/vq.h"
 
-#define VS_NAME_BYTES 32
+#define VS_NAME_BYTES 64 /* "VM/NODE", each of CONFIG_MAX_NAME */
 #define CACHE_LINE    64
 
 /* Room for the pieces of a transmit batch: a chain may have VQ_MAX_CHAIN, and a batch ends
