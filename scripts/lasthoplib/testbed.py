@@ -53,6 +53,18 @@ def spawn(argv, folder, stdout):
                                 stdin=subprocess.DEVNULL, stdout=out, stderr=log, cwd=folder)
 
 
+def listens(pid):
+    """does a process have a listening TCP socket?"""
+    held = set()
+    for fd in Path(f"/proc/{pid}/fd").glob("*"):
+        try:
+            held.add(str(fd.readlink()))
+        except OSError:
+            pass                                 # closed meanwhile
+    tcp = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(line[3] == "0A" and f"socket:[{line[9]}]" in held for line in tcp)
+
+
 class Bochs:
     """Bochs, repaired, in the root that scripts/setup made: VT-x in virtual time."""
     name, clock, weight = "bochs", "virtual", 1
@@ -80,6 +92,7 @@ error: action=ignore
 info: action=ignore
 clock: sync=none, time0=1767225600
 """
+    STARTS = 10                                 # tries to get a port for its screen
     MOST_CPUS = 14                              # Bochs runs out of timers above it
 
     def __init__(self, root=None):
@@ -112,7 +125,20 @@ clock: sync=none, time0=1767225600
         (folder / "bochsrc").write_text(self.CONFIG.format(
             cpus=machine.cpus, cpu=cpu, memory=max(1024, machine.memory_mib), folder=inside))
         command = ["/usr/bin/" + self.binary(machine).name, "-q", "-f", inside + "/bochsrc"]
-        return spawn(chroot(self.root) + command, folder, folder / "e9.log")
+        for _ in range(self.STARTS):
+            process = spawn(chroot(self.root) + command, folder, folder / "e9.log")
+            while process.poll() is None and not listens(process.pid):
+                time.sleep(0.02)
+            if process.poll() is None or not self.lost_port(folder):
+                break
+            for name in ("bochs.log", "e9.log", "serial.log"):
+                (folder / name).unlink(missing_ok=True)
+        return process
+
+    def lost_port(self, folder):
+        """Bochs's screen is a server: of two that start at once both can bind the same port, then
+        one may listen and the other fails"""
+        return any("could not bind any port" in line for line in self.last_words(folder))
 
     def watch(self, folder):
         """a function that tells the fatal lines of Bochs's log, none while all is well"""
