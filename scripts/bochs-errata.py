@@ -22,7 +22,8 @@ Emulated time with several CPUs:
    `quantum` instructions, and the clock advances by the mean: a polling CPU slows
    the clock, a halted one speeds it up, by a factor of up to 3. Now every CPU gets
    `quantum` instructions a round, and the clock advances by just that: each CPU runs
-   at `ips`, whatever the others do. An exception is counted for the CPU that had it.
+   at `ips`, whatever the others do, and one that was halted starts with nothing saved
+   up. An exception is counted for the CPU that had it.
 6. --exit-cost N: a VM exit, with the entry after it, costs N instructions of its
    CPU's time (0 in Bochs; about 1000 cycles on real parts).
 7. Random numbers. RDRAND's generator is seeded with the host's clock: what firmware
