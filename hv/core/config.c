@@ -12,6 +12,16 @@
 
 enum { DTB_HEADER_BYTES = 40 }; /* of version 17, which dtc writes since 2007 */
 
+static bool too_deep(const void *dtb)
+{
+	int depth = 0;
+
+	for (int node = 0; node >= 0; node = fdt_next_node(dtb, node, &depth))
+		if (depth > CONFIG_MAX_DEPTH)
+			return true;
+	return false;
+}
+
 static bool good_blob(struct config_parser *p, size_t bytes)
 {
 	struct config_reporter *r = &p->reporter;
@@ -32,6 +42,10 @@ static bool good_blob(struct config_parser *p, size_t bytes)
 			    fdt_version(p->dtb));
 	else if (fdt_check_full(p->dtb, bytes))
 		config_fail(r, "", "the blob is damaged: compile it again with dtc");
+	else if (too_deep(p->dtb))
+		config_fail(r, "",
+			    "has nodes nested more than %u deep: a config has no more than 3",
+			    CONFIG_MAX_DEPTH);
 	else
 		return true;
 	return false;

@@ -10,6 +10,7 @@
 #define CONFIG_NET_COMPATIBLE	 "lasthop,net"
 
 #define CONFIG_MAX_DTB_BYTES   (1u << 20)
+#define CONFIG_MAX_DEPTH       8	      /* of nodes in nodes, the root not counted */
 #define CONFIG_MAX_IMAGE_BYTES (512ull << 20) /* a kernel or an initrd */
 #define CONFIG_MAX_SWITCHES    16
 #define CONFIG_MAX_VMS	       64

@@ -4,9 +4,10 @@
 A blob has no line numbers, but `dtc -T -T` annotates the source with the file, line and column of
 each node and property; so an error of lasthop-check, which names node and property, finds its line.
 """
+import functools
 import json
-import os
 import re
+import resource
 import subprocess
 import tempfile
 from dataclasses import asdict, dataclass
@@ -16,6 +17,8 @@ from . import fdt, image, paths
 from .console import Failure, red
 
 WIDEST = 160            # of a source line that is shown
+LARGEST = 16 << 20      # bytes of a config: far more than one needs
+DTC_LIMITS = {resource.RLIMIT_AS: 1 << 30, resource.RLIMIT_CPU: 60}    # it may include anything
 PLACE = r"(?P<file>[^\s:,][^:,]*):(?P<line>\d+):(?P<column>\d+)-"
 SYNTAX = re.compile(r"^(?:Error: |Warning: )?(?P<file>.+?):(?P<line>\d+)\.(?P<column>\d+)"
                     r"(?:-[\d.]+)?:? (?P<text>.+)$")
@@ -45,14 +48,29 @@ class Error:
             print(f"  {cut}\n  {pad}{red('^', stream)}", file=stream)
 
 
-def source_line(file, line):
-    if not line:
-        return None
+def read(file):
+    """a config's bytes, or one more than it may have: the file may have no end"""
     try:
-        lines = Path(file).read_text(errors="replace").split("\n")
-    except OSError:
-        return None
-    return lines[line - 1] if line <= len(lines) else None
+        with open(file, "rb") as stream:
+            return stream.read(LARGEST + 1)
+    except (OSError, ValueError) as problem:        # ValueError: no file can have that name
+        raise Failure(f"{file}: {getattr(problem, 'strerror', None) or problem}",
+                      status=2) from None
+
+
+@functools.lru_cache(maxsize=4)
+def source_lines(file):
+    """those of a source: what cannot be read, or has no end, has none"""
+    try:
+        content = read(file) if Path(file).is_file() else b""
+    except Failure:
+        return []
+    return content.decode("utf-8", "replace").split("\n") if len(content) <= LARGEST else []
+
+
+def source_line(file, line):
+    lines = source_lines(file)
+    return lines[line - 1] if 0 < line <= len(lines) else None
 
 
 class Config:
@@ -62,12 +80,12 @@ class Config:
         self.file = str(file)
         self.blob = None
         self.errors = []
-        try:
-            content = Path(file).read_bytes()
-        except OSError as problem:
-            raise Failure(f"{file}: {os.strerror(problem.errno)}", status=2) from None
+        content = read(file)
         self.is_source = Path(file).suffix == ".dts" or content.lstrip()[:8] == b"/dts-v1/"
-        if self.is_source:
+        if len(content) > LARGEST:
+            self.errors.append(Error(self.file, 0, 0, "", "", "is too large for a config: at most "
+                                     f"{LARGEST >> 20} MiB are read"))
+        elif self.is_source:
             self._compile()
         else:
             self.blob = content
@@ -87,6 +105,8 @@ class Config:
                                      "", "", text))
         if not self.errors:
             last = re.sub(r"^(FATAL )?ERROR: ", "", said[-1]) if said else "dtc failed"
+            if "alloc() failed" in last or done.returncode < 0:
+                last = "is too large: dtc wants more memory or time than a config needs"
             self.errors.append(Error(self.file, 0, 0, "", "", last))
 
     def check(self):
@@ -102,10 +122,15 @@ class Config:
         return self.errors
 
 
+def _bound_dtc():
+    for limit, most in DTC_LIMITS.items():
+        resource.setrlimit(limit, (most, most))
+
+
 def dtc(file, form, *options):
     try:
         return subprocess.run(["dtc", "-q", "-I", "dts", "-O", form, *options, file],
-                              capture_output=True)
+                              capture_output=True, preexec_fn=_bound_dtc)
     except FileNotFoundError:
         raise Failure("no dtc here: call scripts/setup, or install device-tree-compiler",
                       status=2) from None

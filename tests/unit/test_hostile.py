@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Does `lasthop` stay small, and say in one sentence what is wrong, whatever it is given?
+
+Odd configs, files, names and command lines, with the real checker of the build; no emulator runs.
+"""
+import os
+import resource
+import struct
+import sys
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from test_lasthop import WithFolder    # noqa: E402
+
+from lasthoplib import fdt, paths    # noqa: E402
+
+CHECKER = paths.checker()       # before WithFolder puts the build elsewhere
+
+
+def blob(structure, strings=b""):
+    """a device tree blob around a structure block"""
+    at = 40 + 16
+    sizes = at, at + len(structure)
+    return struct.pack(">10I", fdt.MAGIC, sizes[1] + len(strings), at, sizes[1], 40, 17, 16, 0,
+                       len(strings), len(structure)) + bytes(16) + structure + strings
+
+
+def begin(name):
+    return struct.pack(">I", fdt.BEGIN_NODE) + name + bytes(4 - len(name) % 4)
+
+
+def end(count=1):
+    return struct.pack(">I", fdt.END_NODE) * count
+
+
+END = struct.pack(">I", fdt.END)
+
+
+class Hostile(WithFolder):
+    def setUp(self):
+        super().setUp()
+        (self.folder / "build/host").mkdir(parents=True)
+        (self.folder / "build/host/lasthop-check").symlink_to(CHECKER.absolute())
+        here = os.getcwd()
+        self.addCleanup(os.chdir, here)
+        os.chdir(self.folder)
+
+    def refused(self, status, pattern, *argv):
+        """the call ends with that status and says that; what it said"""
+        got, out, err = self.call(*argv)
+        self.assertEqual(got, status, out + err)
+        self.assertRegex(err, pattern)
+        self.assertNotIn("Traceback", err)
+        return err
+
+
+class Sizes(Hostile):
+    def test_nesting_costs_no_memory(self):
+        for depth in (9, 50000):
+            deep = blob(begin(b"") + begin(b"a") * depth + end(depth + 1) + END)
+            with self.assertRaisesRegex(ValueError, "nested more than 8"):
+                fdt.vm_nodes(deep)
+            Path("deep.dtb").write_bytes(deep)
+            self.refused(1, r"deep\.dtb: error: /: has nodes nested more than 8 deep",
+                         "check", "deep.dtb")
+        shallow = blob(begin(b"") + begin(b"a") * 8 + end(9) + END)
+        self.assertEqual(fdt.vm_nodes(shallow), [])
+
+    def test_long_names_are_not_kept_for_each_node(self):
+        name = b"a" * 100000
+        wide = blob(begin(b"") + begin(name) + (begin(b"b") + end()) * 10000 + end(2) + END)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self.assertEqual(fdt.vms(wide), [])
+        self.assertLess(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, 200000)
+
+    def test_a_file_without_end_is_not_read_to_its_end(self):
+        for file in ("/dev/zero", "zeros.dts", "zeros.dtb"):
+            if not file.startswith("/"):
+                with open(file, "wb") as sparse:
+                    sparse.truncate(1 << 40)
+            self.refused(1, f"^{file}: error: is too large for a config: at most 16 MiB are read\n"
+                         f"error: {file}: 1 error\n$", "check", file)
+
+    def test_an_include_without_end_is_not_read_to_its_end(self):
+        self.write("incbin.dts", '/dts-v1/;\n/ { a = /incbin/("/dev/zero"); };\n')
+        self.refused(1, "incbin.dts: error: is too large: dtc wants more memory", "check",
+                     "incbin.dts")
+        self.write("include.dts", '/dts-v1/;\n/include/ "/dev/zero"\n')
+        self.refused(1, "/dev/zero:1:1: error: syntax error\n", "check", "include.dts")
+        self.write("loop.dts", '/dts-v1/;\n/include/ "loop.dts"\n')
+        self.refused(1, "loop.dts: error: Includes nested too deeply\n", "check", "loop.dts")
+
+
+if __name__ == "__main__":
+    unittest.main()
