@@ -39,6 +39,7 @@ struct config_vm {
 
 struct config_switch {
 	char name[CONFIG_MAX_NAME + 1];
+	unsigned ports; /* net devices on it, those of disabled VMs included */
 };
 
 struct config {

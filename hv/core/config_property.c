@@ -407,10 +407,17 @@ static void set_switch(struct config_parser *p, const struct value *v)
 	char path[64] = "";
 
 	for (unsigned i = 0; phandle && i < p->config->switch_count; i++) {
-		if (p->switch_phandle[i] == phandle) {
-			p->net->switch_index = i;
-			return;
-		}
+		struct config_switch *link = &p->config->switches[i];
+
+		if (p->switch_phandle[i] != phandle)
+			continue;
+		p->net->switch_index = i;
+		if (link->ports++ == CONFIG_MAX_PORTS)
+			config_fail(&p->reporter, "switch",
+				    "is one port too many on %s: a switch has at most %u, use "
+				    "another for the others",
+				    link->name, CONFIG_MAX_PORTS);
+		return;
 	}
 	int node = phandle ? fdt_node_offset_by_phandle(p->dtb, phandle) : -1;
 	if (node >= 0 && fdt_get_path(p->dtb, node, path, sizeof(path)) != 0)
