@@ -6,6 +6,7 @@ each node and property; so an error of lasthop-check, which names node and prope
 """
 import functools
 import json
+import os
 import re
 import resource
 import subprocess
@@ -19,9 +20,15 @@ from .console import Failure, red
 WIDEST = 160            # of a source line that is shown
 LARGEST = 16 << 20      # bytes of a config: far more than one needs
 DTC_LIMITS = {resource.RLIMIT_AS: 1 << 30, resource.RLIMIT_CPU: 60}    # it may include anything
-PLACE = r"(?P<file>[^\s:,][^:,]*):(?P<line>\d+):(?P<column>\d+)-"
-SYNTAX = re.compile(r"^(?:Error: |Warning: )?(?P<file>.+?):(?P<line>\d+)\.(?P<column>\d+)"
-                    r"(?:-[\d.]+)?:? (?P<text>.+)$")
+CUT = 31                # the checker may cut longer names off (CONFIG_MAX_NAME)
+# What dtc writes; %s: the config's own name, which may look like anything.
+SYNTAX = (r"(?:Error: |Warning: )?(?P<file>%s|.+?):(?P<line>\d+)\.(?P<column>\d+)"
+          r"(?:-[\d.]+)?:? (?P<text>.+)$")
+PLACE = r"(?P<file>%s|.+?):(?P<line>\d+):(?P<column>\d+)-[\d:]+(?:, |$)"
+LABELS = r"\s*(?:\w+: )*"
+NODE = re.compile(LABELS + r"(?P<name>[^\s={;\"]+) \{(?: /\* (?P<note>.*) \*/)?$")
+VALUE = r'(?:"(?:[^"\\]|\\.)*"|[^";])*'
+PROPERTY = re.compile(LABELS + rf"(?P<name>[^\s={{}};]+)(?: = {VALUE})?; /\* (?P<note>.*) \*/$")
 
 
 @dataclass
@@ -80,6 +87,7 @@ class Config:
         self.file = str(file)
         self.blob = None
         self.errors = []
+        source_lines.cache_clear()
         content = read(file)
         self.is_source = Path(file).suffix == ".dts" or content.lstrip()[:8] == b"/dts-v1/"
         if len(content) > LARGEST:
@@ -98,28 +106,45 @@ class Config:
         if done.returncode == 0:
             self.blob = done.stdout
             return
-        said = done.stderr.decode("utf-8", "replace").splitlines()
-        for found in filter(None, map(SYNTAX.match, said)):
+        said = os.fsdecode(done.stderr).splitlines()
+        syntax = re.compile(SYNTAX % re.escape(as_argument(self.file)))
+        for found in filter(None, map(syntax.match, said)):
             text = re.sub(r"^ERROR \(\w+\): ", "", found["text"])
-            self.errors.append(Error(found["file"], int(found["line"]), int(found["column"]),
-                                     "", "", text))
+            self.errors.append(Error(*self._place(found), "", "", text))
         if not self.errors:
             last = re.sub(r"^(FATAL )?ERROR: ", "", said[-1]) if said else "dtc failed"
             if "alloc() failed" in last or done.returncode < 0:
                 last = "is too large: dtc wants more memory or time than a config needs"
             self.errors.append(Error(self.file, 0, 0, "", "", last))
 
+    def _place(self, found):
+        """(file, line, column) of a match, with the config's name as it was given"""
+        own = found["file"] == as_argument(self.file)
+        return self.file if own else found["file"], int(found["line"]), int(found["column"])
+
+    def _places(self):
+        """{(node path, property or ""): its place} of a source that dtc accepts"""
+        place = re.compile(PLACE % re.escape(as_argument(self.file)))
+        annotated = os.fsdecode(dtc(self.file, "dts", "-T", "-T").stdout)
+        told = ((key, place.match(note)) for key, note in notes(annotated))
+        return {key: self._place(found) for key, found in reversed(list(told)) if found}
+
     def check(self):
         """all errors, with their places; the parser runs only if dtc had none"""
         if self.blob is None:
             return self.errors
-        places = locations(self.file) if self.is_source else {}
+        places = self._places() if self.is_source else {}
         for found in run_checker(self.blob, self.images):
             node, prop = found.get("node", ""), found.get("property", "")
-            at = places.get((node, prop)) if prop else None
+            at = place_of(places, node, prop) if prop else None
             at = at or node_place(places, node) or (self.file, 0, 0)
             self.errors.append(Error(*at, node, prop, found.get("text", "")))
         return self.errors
+
+
+def as_argument(file):
+    """the name of a file that no program takes for an option"""
+    return "./" + file if file.startswith("-") else file
 
 
 def _bound_dtc():
@@ -129,7 +154,7 @@ def _bound_dtc():
 
 def dtc(file, form, *options):
     try:
-        return subprocess.run(["dtc", "-q", "-I", "dts", "-O", form, *options, file],
+        return subprocess.run(["dtc", "-q", "-I", "dts", "-O", form, *options, as_argument(file)],
                               capture_output=True, preexec_fn=_bound_dtc)
     except FileNotFoundError:
         raise Failure("no dtc here: call scripts/setup, or install device-tree-compiler",
@@ -155,41 +180,45 @@ def run_checker(blob, images):
     return [json.loads(line) for line in lines]
 
 
-def locations(file):
-    """{(node path, property or ""): (file, line, column)} of a source that dtc accepts"""
-    annotated = dtc(file, "dts", "-T", "-T").stdout.decode("utf-8", "replace")
-    return parse_annotated(annotated)
+def same_path(told, path):
+    """is this path what the checker told, which may have cut names off?"""
+    told, path = told.split("/"), path.split("/")
+    return len(told) == len(path) and all(
+        a == b or len(a) >= CUT and b.startswith(a) for a, b in zip(told, path))
+
+
+def place_of(places, node, prop):
+    """where a property is, or with "" a node's brace; None: not there, or two that look alike"""
+    if max(map(len, [prop, *node.split("/")])) < CUT:
+        return places.get((node, prop))
+    found = [at for (path, name), at in places.items()
+             if same_path(prop, name) and same_path(node, path)]
+    return found[0] if len(found) == 1 else None
 
 
 def node_place(places, node):
     """where a node is named; dtc tells where its brace is"""
-    if (node, "") not in places:
+    at = place_of(places, node, "")
+    if not at:
         return None
-    file, line, column = places[node, ""]
+    file, line, column = at
     before = (source_line(file, line) or "")[:column - 1]
     at = before.rfind(node.rsplit("/", 1)[1] or "/")
     return file, line, at + 1 if at >= 0 else column
 
 
-def parse_annotated(text):
-    found, path = {}, []
-    for line in text.split("\n"):
-        code, _, note = line.strip().rpartition("/*")
-        place = re.match(r"\s*" + PLACE, note)
-        at = (place["file"], int(place["line"]), int(place["column"])) if place else None
-        opened = re.match(r"(?:[\w]+: )*([^\s={;\"]+) \{", code)
+def notes(annotated):
+    """((node path, property or ""), dtc's note of its place) of each line that has one"""
+    path = []
+    for line in annotated.split("\n"):
+        opened = NODE.match(line)
         if opened:
-            path.append(opened[1].strip("/"))
-        key = "/" + "/".join(path[1:])
-        if code.startswith("}") and path:
+            path.append(opened["name"].strip("/"))
+        found = opened or PROPERTY.match(line)
+        if found and found["note"]:
+            yield ("/" + "/".join(path[1:]), "" if opened else found["name"]), found["note"]
+        elif line.lstrip().startswith("}") and path:
             path.pop()
-        elif opened and at:
-            found.setdefault((key, ""), at)
-        elif at:
-            named = re.match(r"(?:[\w]+: )*([^\s=;]+)(?: = |;)", code)
-            if named:
-                found.setdefault((key, named[1]), at)
-    return found
 
 
 def as_json(file, errors):

@@ -14,7 +14,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from test_lasthop import WithFolder    # noqa: E402
+from test_lasthop import SOURCE, WithFolder    # noqa: E402
 
 from lasthoplib import fdt, paths    # noqa: E402
 
@@ -93,6 +93,31 @@ class Sizes(Hostile):
         self.refused(1, "/dev/zero:1:1: error: syntax error\n", "check", "include.dts")
         self.write("loop.dts", '/dts-v1/;\n/include/ "loop.dts"\n')
         self.refused(1, "loop.dts: error: Includes nested too deeply\n", "check", "loop.dts")
+
+
+class Places(Hostile):
+    def test_whatever_the_name_of_the_file(self):
+        source = SOURCE.replace("cpus", "cpsu")
+        for name in ("-dash.dts", "-", "a:b,c.dts", "x:1:2-3:4, y.dts", "a b/* c */.dts",
+                     "e\udcff.dts", "d:1.2-3: x/-d.dts", "--json=x"):
+            self.write(name, source)
+            err = self.refused(1, r"/vms/alice: cpsu: .*did you mean cpus\?\n", "check", "--", name)
+            self.assertIn(f"{name}:7:31: error: /vms/alice: cpsu: ", err)
+            self.write(name, "/dts-v1/;\n/ { a = <1>\n b; };\n")
+            err = self.refused(1, "error: syntax error\n   b; };\n   \\^", "check", "--", name)
+            self.assertTrue(err.startswith(f"{name}:3:2: error: "), err)
+
+    def test_long_names_have_lines_too(self):
+        node, prop = "n" * 200, "p" * 200
+        self.write("long.dts", SOURCE.replace("net0", node).replace("uplink", prop)
+                   .replace("bob", "b" * 41))
+        err = self.refused(1, "unknown property", "check", "long.dts")
+        self.assertRegex(err, r"long.dts:9:\d+: error: /vms/alice/n+: p+: unknown property")
+        self.assertRegex(err, r"long.dts:9:\d+: error: /vms/alice/n+: the name is 200 characters")
+        self.assertIn("long.dts:11:3: error: /vms/b", err)
+        self.write("long.dts", SOURCE.replace("bob", "b" * 40).replace("carol", "b" * 41))
+        self.assertNotRegex(self.refused(1, "", "check", "long.dts"),
+                            r"long.dts:\d+:\d+: error: /vms/b")    # which of the two?
 
 
 if __name__ == "__main__":
