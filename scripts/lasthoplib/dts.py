@@ -187,13 +187,18 @@ def same_path(told, path):
         a == b or len(a) >= CUT and b.startswith(a) for a, b in zip(told, path))
 
 
-def place_of(places, node, prop):
-    """where a property is, or with "" a node's brace; None: not there, or two that look alike"""
-    if max(map(len, [prop, *node.split("/")])) < CUT:
-        return places.get((node, prop))
-    found = [at for (path, name), at in places.items()
-             if same_path(prop, name) and same_path(node, path)]
+def whole(told, names):
+    """the one of these that the checker told; None: none, or two that look alike"""
+    if max(map(len, told.split("/"))) < CUT:
+        return told
+    found = [name for name in names if same_path(told, name)]
     return found[0] if len(found) == 1 else None
+
+
+def place_of(places, node, prop):
+    """where a property is, or with "" a node's brace; None: not known"""
+    node = whole(node, (path for path, name in places if not name))
+    return places.get((node, whole(prop, (name for path, name in places if path == node))))
 
 
 def node_place(places, node):
@@ -204,6 +209,8 @@ def node_place(places, node):
     file, line, column = at
     before = (source_line(file, line) or "")[:column - 1]
     at = before.rfind(node.rsplit("/", 1)[1] or "/")
+    while at > 0 and (before[at - 1].isalnum() or before[at - 1] in ",._+-@"):
+        at -= 1         # it was cut off
     return file, line, at + 1 if at >= 0 else column
 
 
