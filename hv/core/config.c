@@ -222,14 +222,24 @@ static const char *root_candidate(const void *context, unsigned index)
 	return index == 0 ? "vms" : index == 1 ? "policy" : NULL;
 }
 
+static const char *switch_candidate(const void *context, unsigned index)
+{
+	(void)context;
+	return index == 0 ? CONFIG_SWITCH_COMPATIBLE : NULL;
+}
+
 static void unknown_root_child(struct config_parser *p, int node, const char *name)
 {
 	const char *near = config_nearest(name, root_candidate, NULL);
+	const char *compatible = config_compatible(p->dtb, node);
 
-	if (near)
-		config_fail(&p->reporter, "", "unknown node: did you mean %s?", near);
-	else if (!strcmp(config_compatible(p->dtb, node), CONFIG_VM_COMPATIBLE))
+	if (!strcmp(compatible, CONFIG_VM_COMPATIBLE))
 		config_fail(&p->reporter, "", "a VM belongs into the node vms");
+	else if (config_nearest(compatible, switch_candidate, NULL))
+		config_unknown_word(&p->reporter, "compatible", compatible,
+				    CONFIG_SWITCH_COMPATIBLE, NULL);
+	else if (near)
+		config_fail(&p->reporter, "", "unknown node: did you mean %s?", near);
 	else
 		config_fail(&p->reporter, "",
 			    "unknown node: here are vms, policy, and switches with "

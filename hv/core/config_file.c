@@ -8,14 +8,9 @@
 
 static const char config_name[] = "lasthop.dtb"; /* the config itself, in the same folder */
 
-static char lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-
 static bool same_on_fat(const char *a, const char *b)
 {
-	for (; *a && lower(*a) == lower(*b); a++, b++)
+	for (; *a && config_lower(*a) == config_lower(*b); a++, b++)
 		;
 	return *a == *b;
 }

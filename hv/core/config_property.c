@@ -330,8 +330,7 @@ static void set_compatible(struct config_parser *p, const struct value *v)
 			    "\"%.40s\" is another version of the binding: this one reads \"%s\"",
 			    given, want);
 	else
-		config_fail(&p->reporter, "compatible",
-			    "\"%.40s\" is not known here: wanted is \"%s\"", given, want);
+		config_unknown_word(&p->reporter, "compatible", given, want, NULL);
 }
 
 static void set_cpus(struct config_parser *p, const struct value *v)
@@ -397,8 +396,7 @@ static void set_status(struct config_parser *p, const struct value *v)
 
 	p->vm->disabled = !strcmp(status, "disabled");
 	if (!p->vm->disabled && strcmp(status, "okay"))
-		config_fail(&p->reporter, "status", "\"%s\" is not known: \"okay\" or \"disabled\"",
-			    status);
+		config_unknown_word(&p->reporter, "status", status, "okay", "disabled");
 }
 
 static void set_switch(struct config_parser *p, const struct value *v)
@@ -480,8 +478,8 @@ static void set_policy_word(struct config_parser *p, const struct value *v)
 	uint32_t *value = &p->config->policy[policy - policies];
 
 	if (!policy_parse(policy, (const char *)v->data, value))
-		config_fail(&p->reporter, p->property, "\"%.20s\" is not known: \"%s\" or \"%s\"",
-			    (const char *)v->data, policy_word(policy, 0), policy_word(policy, 1));
+		config_unknown_word(&p->reporter, p->property, (const char *)v->data,
+				    policy_word(policy, 0), policy_word(policy, 1));
 }
 
 static void set_policy_number(struct config_parser *p, const struct value *v)
