@@ -4,6 +4,7 @@ import argparse
 import json
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 from . import boot, dts, guest_results, image, paths, peer, results, table, testbed
@@ -14,12 +15,35 @@ HEARTBEAT_SECONDS = 15
 LAST_LINES = 12
 
 
-def write_json(where, made):
-    text = json.dumps(made, indent=1) + "\n"
+def cannot_write(where, problem):
+    return Failure(f"--json {where}: {problem.strerror}: name a file in a folder that is there and "
+                   "can be written", status=2)
+
+
+def check_json(where):
+    """before the work: can the result be written there?"""
+    if not where or where == "-":
+        return
+    path = Path(where)
+    try:
+        if path.is_file() or path.is_dir():
+            open(path, "ab").close()
+        elif not path.exists():
+            tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as problem:
+        raise cannot_write(where, problem) from None
+
+
+def write_json(args, made):
+    text, where = json.dumps(made, indent=1) + "\n", args.json
+    args.json_due = False
     if where == "-":
         sys.stdout.write(text)
     elif where:
-        Path(where).write_text(text)
+        try:
+            Path(where).write_text(text)
+        except OSError as problem:
+            raise cannot_write(where, problem) from None
 
 
 def checked(args, status=1):
@@ -27,7 +51,7 @@ def checked(args, status=1):
     config = dts.Config(args.config)
     errors = config.check()
     if errors:
-        write_json(args.json, dts.as_json(config.file, errors))
+        write_json(args, dts.as_json(config.file, errors))
         for e in errors:
             e.show(sys.stderr)
         raise Failure(f"{config.file}: {len(errors)} error{'s' if len(errors) > 1 else ''}", status)
@@ -36,16 +60,17 @@ def checked(args, status=1):
 
 def check(args):
     config = checked(args)
-    write_json(args.json, dts.as_json(config.file, []))
+    write_json(args, dts.as_json(config.file, []))
     if args.json != "-":
         print(f"{config.file}: {len(config.vms)} VMs, no errors")
     return 0
 
 
 def make_image(args):
+    image.check_out(args.out)
     config = checked(args)
     size = image.build(args.out, paths.efi_file(), config.blob, config.images)
-    write_json(args.json, {"schema": 1, "image": args.out, "bytes": size,
+    write_json(args, {"schema": 1, "image": args.out, "bytes": size,
                            "files": sorted(config.images)})
     if args.json != "-":
         print(f"{args.out}: {size >> 20} MiB, bootable by UEFI; holds {config.file} and "
@@ -141,7 +166,7 @@ def run(args):
     progress = Progress(sys.stderr if args.json == "-" else sys.stdout)
     made, good = boot_config(config, bed, machine, args.timeout or DEFAULT_TIMEOUT[bed.name],
                              Watcher(progress))
-    write_json(args.json, made)
+    write_json(args, made)
     print("\n" + table.render(made) + "\n", file=progress.stream, flush=True)
     return 0 if good else 1
 
@@ -161,7 +186,7 @@ def bench_peer(args):
         return 1
     progress.say("the same guests under Linux with KVM, in the same machine")
     made["compared"] = peer.compared(peer.of_ours(made["results"]), peer.measure(args.on, machine))
-    write_json(args.json, made)
+    write_json(args, made)
     print("\n" + peer.render(made) + "\n", file=progress.stream, flush=True)
     return 0
 
@@ -212,19 +237,50 @@ def parser():
     return top
 
 
+def failed(args, text, status):
+    """says why in one sentence, to --json as well unless it has a result already; the status"""
+    error(text)
+    if args.json_due:
+        file = str(getattr(args, "config", ""))
+        try:
+            write_json(args, dts.as_json(file, [dts.Error(file, 0, 0, "", "", text)]))
+        except Failure as failure:
+            error(str(failure))
+    return status
+
+
+def perform(args):
+    """does what the command line says; the exit status"""
+    try:
+        check_json(args.json)
+        args.json_due = bool(args.json)
+        return args.function(args)
+    except Failure as failure:
+        return failed(args, str(failure), failure.status)
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        place = problem.filename or "writing output"
+        return failed(args, f"{place}: {problem.strerror or problem}", 2)
+
+
 def main():
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):      # a file may have any bytes in its name
+            stream.reconfigure(errors="backslashreplace")
     args = parser().parse_args()
+    args.json_due = False
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))    # so that the emulator is ended
     try:
-        sys.exit(args.function(args))
-    except Failure as failure:
-        error(str(failure))
-        sys.exit(failure.status)
+        status = perform(args)
+        sys.stdout.flush()
+        sys.exit(status)
     except BrokenPipeError:
         sys.stderr.close()      # the reader has gone: nobody to tell
         sys.exit(141)
     except OSError as problem:
-        error(str(problem))
-        sys.exit(1)
+        error(f"standard output: {problem.strerror}")
+        sys.stderr.close()
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

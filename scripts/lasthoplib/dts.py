@@ -60,9 +60,8 @@ def read(file):
     try:
         with open(file, "rb") as stream:
             return stream.read(LARGEST + 1)
-    except (OSError, ValueError) as problem:        # ValueError: no file can have that name
-        raise Failure(f"{file}: {getattr(problem, 'strerror', None) or problem}",
-                      status=2) from None
+    except OSError as problem:
+        raise Failure(f"{file or '(no name)'}: {problem.strerror}", status=2) from None
 
 
 @functools.lru_cache(maxsize=4)

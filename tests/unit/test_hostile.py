@@ -4,19 +4,23 @@
 
 Odd configs, files, names and command lines, with the real checker of the build; no emulator runs.
 """
+import json
 import os
 import resource
 import struct
+import subprocess
 import sys
 import unittest
 from pathlib import Path
+from unittest import mock
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from test_lasthop import SOURCE, WithFolder    # noqa: E402
 
-from lasthoplib import fdt, paths    # noqa: E402
+from lasthoplib import fdt, image, paths    # noqa: E402
+from lasthoplib.console import Failure    # noqa: E402
 
 CHECKER = paths.checker()       # before WithFolder puts the build elsewhere
 
@@ -118,6 +122,63 @@ class Places(Hostile):
         self.write("long.dts", SOURCE.replace("bob", "b" * 40).replace("carol", "b" * 41))
         self.assertNotRegex(self.refused(1, "errors", "check", "long.dts"),
                             r"long.dts:\d+:\d+: error: /vms/b")    # which of the two?
+
+
+class Outputs(Hostile):
+    def setUp(self):
+        super().setUp()
+        self.write("build/BOOTX64.EFI", "loader")
+        self.good = self.write("good.dts", SOURCE.replace("a/* }.elf", "a.elf")
+                               .replace("mem-mib = <1>;", "").replace(" uplink;", "")
+                               .replace('carol { ', 'carol { compatible = "lasthop,vm"; ')
+                               .replace("../x", "a.elf"))
+        (self.folder / "a.elf").symlink_to(CHECKER.parent.absolute().parent / "guest/bench.elf")
+        self.write("b.cpio", "initrd")
+
+    def test_json_that_cannot_be_written(self):
+        for file in ("no/x.json", str(self.folder), "good.dts/x", "n" * 300, "/dev/full"):
+            for verb in (["check"], ["image", "--out", "x.img"], ["run", "--on", "tcg"]):
+                if file == "/dev/full" and verb != ["check"]:
+                    continue        # it takes all but the end
+                err = self.refused(2, "^error: --json .*: name a file in a folder that is there and "
+                                   "can be written\n$", *verb, "--json", file, self.good)
+                self.assertIn(f"--json {file}: ", err)
+        self.assertFalse(Path("x.img").exists())
+
+    def test_json_tells_also_what_ended_the_verb(self):
+        self.write("x.json", "old")
+        for argv in (["check", "absent.dts"], ["image", "--out", "no/x.img", str(self.good)],
+                     ["run", "--on", "bochs", "--cpus", "99", str(self.good)]):
+            said = self.refused(2 if argv[0] != "run" else 1, "^error: ", *argv, "--json", "x.json")
+            told = json.loads(Path("x.json").read_text())
+            self.assertEqual((told["schema"], told["file"]), (1, argv[-1]))
+            self.assertEqual([f"error: {e['text']}\n" for e in told["errors"]], [said])
+            self.assertEqual(list(told["errors"][0]),
+                             ["file", "line", "column", "node", "property", "text"])
+
+    def test_images_that_cannot_be_written(self):
+        for out in ("no/x.img", "good.dts/x.img", "n" * 300):
+            err = self.refused(2, "^error: --out .*: name a file in a folder that is there and can "
+                               "be written\n$", "image", "--out", out, self.good)
+            self.assertIn(f"--out {out}: ", err)
+        self.refused(2, "is no regular file", "image", "--out", "build", self.good)
+
+    def test_names_that_tools_could_misread(self):
+        for name in ("-x.img", "@@1", "x@@1048576", "a:b", "c:", "d,e", "%s", "-", "e\udcff"):
+            status, _, err = self.call("image", f"--out={name}", self.good)
+            self.assertEqual(status, 0, err)
+            self.assertEqual(list(Path().glob("lasthop-*")), [])
+            Path(name).rename("read.img")
+            read = subprocess.run(["mtype", "-i", "read.img@@1M", "::/lasthop/b.cpio"],
+                                  capture_output=True)
+            self.assertEqual(read.stdout, b"initrd")
+
+    def test_a_failed_image_leaves_the_old_one(self):
+        self.write("x.img", "old")
+        with mock.patch.object(image, "fill", side_effect=Failure("mcopy: no")):
+            self.refused(1, "^error: mcopy: no\n$", "image", "--out", "x.img", self.good)
+        self.assertEqual(Path("x.img").read_text(), "old")
+        self.assertEqual(list(Path().glob("lasthop-*")), [])
 
 
 if __name__ == "__main__":
