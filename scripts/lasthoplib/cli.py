@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from . import boot, dts, guest_results, image, paths, peer, results, table, testbed
-from .console import Failure, Progress, error
+from .console import Failure, Progress, count, error
 
 DEFAULT_TIMEOUT = {"bochs": 900, "tcg": 300, "kvm": 120}
 HEARTBEAT_SECONDS = 15
@@ -54,7 +54,7 @@ def checked(args, status=1):
         write_json(args, dts.as_json(config.file, errors))
         for e in errors:
             e.show(sys.stderr)
-        raise Failure(f"{config.file}: {len(errors)} error{'s' if len(errors) > 1 else ''}", status)
+        raise Failure(f"{config.file}: {count(len(errors), 'error')}", status)
     return config
 
 
@@ -62,7 +62,7 @@ def check(args):
     config = checked(args)
     write_json(args, dts.as_json(config.file, []))
     if args.json != "-":
-        print(f"{config.file}: {len(config.vms)} VMs, no errors")
+        print(f"{config.file}: {count(len(config.vms), 'VM')}, no errors")
     return 0
 
 
@@ -82,7 +82,7 @@ def describe(event):
     """one event as a progress line"""
     kind = event["event"]
     if kind == "boot":
-        return (f"booted: {event.get('backend')}, {event.get('cpus')} CPUs, "
+        return (f"booted: {event.get('backend')}, {count(event.get('cpus'), 'CPU')}, "
                 f"TSC {event.get('tsc_khz', 0) / 1000:.1f} MHz")
     if kind == "vm-start":
         return f"{event.get('vm')}: started"
@@ -142,9 +142,17 @@ def explain(outcome, timeout):
         print("  | " + line, file=sys.stderr)
 
 
+def bed_for(args, vms):
+    """the test bed and the machine of the command line; refused before anything is announced"""
+    bed = testbed.pick(args.on)
+    machine = testbed.Machine(args.cpus, boot.memory_for(vms), args.exit_cost)
+    bed.check(machine)
+    return bed, machine
+
+
 def boot_config(config, bed, machine, timeout, watcher):
     """boots a config; its result document, and whether all went well: else why is said"""
-    watcher.say(f"starting {bed.emulator()} ({bed.name}), {machine.cpus} CPUs, "
+    watcher.say(f"starting {bed.emulator()} ({bed.name}), {count(machine.cpus, 'CPU')}, "
                 f"{Path(config.file).name}")
     outcome = boot.boot(bed, machine, config.blob, config.images, timeout,
                         on_event=watcher.event, on_wait=watcher.wait)
@@ -161,8 +169,7 @@ def boot_config(config, bed, machine, timeout, watcher):
 
 def run(args):
     config = checked(args)
-    bed = testbed.pick(args.on)
-    machine = testbed.Machine(args.cpus, boot.memory_for(config.vms), args.exit_cost)
+    bed, machine = bed_for(args, config.vms)
     progress = Progress(sys.stderr if args.json == "-" else sys.stdout)
     made, good = boot_config(config, bed, machine, args.timeout or DEFAULT_TIMEOUT[bed.name],
                              Watcher(progress))
@@ -176,8 +183,7 @@ def bench_peer(args):
     errors = config.check()
     if errors:
         raise Failure("bench peer: " + " ".join(errors[0].headline()))
-    bed = testbed.pick(args.on)
-    machine = testbed.Machine(args.cpus, boot.memory_for(config.vms), args.exit_cost)
+    bed, machine = bed_for(args, config.vms)
     progress = Progress(sys.stderr if args.json == "-" else sys.stdout)
     progress.say("the peer's disk images: made if there are none")
     peer.prepare(machine)
