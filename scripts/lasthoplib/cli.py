@@ -2,6 +2,7 @@
 """The verbs of scripts/lasthop."""
 import argparse
 import json
+import re
 import signal
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from .console import Failure, Progress, count, error
 DEFAULT_TIMEOUT = {"bochs": 900, "tcg": 300, "kvm": 120}
 HEARTBEAT_SECONDS = 15
 LAST_LINES = 12
+LONGEST_WORDS = 256             # of a guest, which may write anything
 
 
 def cannot_write(where, problem):
@@ -142,6 +144,12 @@ def explain(outcome, timeout):
         print("  | " + line, file=sys.stderr)
 
 
+def guest_words(serial):
+    """[(VM, sentence)] of the bundled guests that said why they fail (guest_fail())"""
+    found = re.findall(r"^([^\s|]+)\| guest: (.+)$", serial, re.M)
+    return [(vm, re.sub(r"[^ -~]", "?", text)[:LONGEST_WORDS]) for vm, text in found[-LAST_LINES:]]
+
+
 def bed_for(args, vms):
     """the test bed and the machine of the command line; refused before anything is announced"""
     bed = testbed.pick(args.on)
@@ -164,6 +172,8 @@ def boot_config(config, bed, machine, timeout, watcher):
     explain(outcome, timeout)
     for complaint in said:
         error(complaint)
+    for vm, text in guest_words(outcome.serial()):
+        error(f"VM {vm}: {text}")
     return made, False
 
 

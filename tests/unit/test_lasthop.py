@@ -422,6 +422,12 @@ class TestBeds(WithFolder):
             process.kill()
             process.wait()
 
+    def test_what_a_guest_says_of_its_failure_is_shown(self):
+        serial = ("vm| guest: no\nsource| guest: raise max\033[31m\n[ 1.0] x| guest: not it\n"
+                  "sink| said guest: nothing\n")
+        self.assertEqual(cli.guest_words(serial), [("vm", "no"), ("source", "raise max?[31m")])
+        self.assertEqual(len(cli.guest_words("a| guest: b\n" * 1000)), cli.LAST_LINES)
+
     def test_how_a_run_ends(self):
         end = """echo '{"lasthop":1,"event":"%s"}' >> e9.log; """
         for script, wanted in ((end % "end" + "exec sleep 60", "end"), (end % "panic", "panic"),
