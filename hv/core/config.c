@@ -235,6 +235,8 @@ static void unknown_root_child(struct config_parser *p, int node, const char *na
 
 	if (!strcmp(compatible, CONFIG_VM_COMPATIBLE))
 		config_fail(&p->reporter, "", "a VM belongs into the node vms");
+	else if (!strcmp(compatible, CONFIG_NET_COMPATIBLE))
+		config_fail(&p->reporter, "", "a net device belongs into a VM");
 	else if (config_nearest(compatible, switch_candidate, NULL))
 		config_unknown_word(&p->reporter, "compatible", compatible,
 				    CONFIG_SWITCH_COMPATIBLE, NULL);

@@ -82,5 +82,10 @@ struct bzimage;
 void config_check_bzimage(struct config_reporter *reporter, const struct config_vm *vm,
 			  const struct bzimage *image, size_t bytes);
 
+const char *config_node_name(enum config_node type); /* root, vms, switch, … */
+
+/* Reports a compatible string that is not the one of parser->type. */
+void config_check_compatible(struct config_parser *parser, const char *given);
+
 /* The first string of a node's compatible property, "" if there is none. */
 const char *config_compatible(const void *dtb, int node);

@@ -22,8 +22,10 @@ LARGEST = 16 << 20      # bytes of a config: far more than one needs
 DTC_LIMITS = {resource.RLIMIT_AS: 1 << 30, resource.RLIMIT_CPU: 60}    # it may include anything
 CUT = 31                # the checker may cut longer names off (CONFIG_MAX_NAME)
 # What dtc writes; %s: the config's own name, which may look like anything.
-SYNTAX = (r"(?:Error: |Warning: )?(?P<file>%s|.+?):(?P<line>\d+)\.(?P<column>\d+)"
+SYNTAX = (r"(?:Error: |Lexical error: |Warning: )?(?P<file>%s|.+?):(?P<line>\d+)\.(?P<column>\d+)"
           r"(?:-[\d.]+)?:? (?P<text>.+)$")
+DTC_TEXT = re.compile(r"(?:ERROR \(\w+\): |error: )?(?:(?P<node>/[^\s:]*):(?:(?P<property>[^\s:]+):)? )?"
+                      r"(?P<text>.*)$")
 PLACE = r"(?P<file>%s|.+?):(?P<line>\d+):(?P<column>\d+)-[\d:]+(?:, |$)"
 LABELS = r"\s*(?:\w+: )*"
 NODE = re.compile(LABELS + r"(?P<name>[^\s={;\"]+) \{(?: /\* (?P<note>.*) \*/)?$")
@@ -93,14 +95,14 @@ class Config:
             self.errors.append(Error(self.file, 0, 0, "", "", "is too large for a config: at most "
                                      f"{LARGEST >> 20} MiB are read"))
         elif self.is_source:
-            self._compile()
+            self._compile(content)
         else:
             self.blob = content
         self.vms = fdt.vms(self.blob or b"")
         self.images = image.find_images(self.vms, [
             Path(file).absolute().parent, paths.guests(), paths.guests() / "linux"])
 
-    def _compile(self):
+    def _compile(self, content):
         done = dtc(self.file, "dtb")
         if done.returncode == 0:
             self.blob = done.stdout
@@ -108,13 +110,14 @@ class Config:
         said = os.fsdecode(done.stderr).splitlines()
         syntax = re.compile(SYNTAX % re.escape(as_argument(self.file)))
         for found in filter(None, map(syntax.match, said)):
-            text = re.sub(r"^ERROR \(\w+\): ", "", found["text"])
-            self.errors.append(Error(*self._place(found), "", "", text))
+            told = DTC_TEXT.match(found["text"])
+            self.errors.append(Error(*self._place(found), told["node"] or "", told["property"] or "",
+                                     told["text"] + hint(told["text"], content)))
         if not self.errors:
             last = re.sub(r"^(FATAL )?ERROR: ", "", said[-1]) if said else "dtc failed"
             if "alloc() failed" in last or done.returncode < 0:
                 last = "is too large: dtc wants more memory or time than a config needs"
-            self.errors.append(Error(self.file, 0, 0, "", "", last))
+            self.errors.append(Error(self.file, 0, 0, "", "", last + hint(last, content)))
 
     def _place(self, found):
         """(file, line, column) of a match, with the config's name as it was given"""
@@ -139,6 +142,19 @@ class Config:
             at = at or node_place(places, node) or (self.file, 0, 0)
             self.errors.append(Error(*at, node, prop, found.get("text", "")))
         return self.errors
+
+
+def hint(text, content):
+    """the mend, where dtc says only what is wrong"""
+    if "flex scanner failed" in text:
+        return ": an /include/ is no file that can be read"
+    if "syntax error" not in text:
+        return ""
+    if content.startswith(b"\xef\xbb\xbf"):
+        return ": the file begins with a byte order mark, save it without"
+    if b"/dts-v1/;" not in content:
+        return ": a config begins with /dts-v1/;"
+    return ": properties and nodes end with ; and numbers stand in < >"
 
 
 def as_argument(file):
