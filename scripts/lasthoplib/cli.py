@@ -208,10 +208,9 @@ def bench_peer(args):
 
 
 def positive(text):
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return value
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", text, re.ASCII):
+        raise argparse.ArgumentTypeError("wanted is a number, 1 or more")
+    return int(text)
 
 
 def parser():

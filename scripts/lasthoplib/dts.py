@@ -90,7 +90,11 @@ class Config:
         self.errors = []
         source_lines.cache_clear()
         content = read(file)
-        self.is_source = Path(file).suffix == ".dts" or content.lstrip()[:8] == b"/dts-v1/"
+        self.is_source = content[:4] != fdt.MAGIC_BYTES and (
+            Path(file).suffix == ".dts" or b"/dts-v1/" in content)
+        self.source = as_argument(self.file)    # what dtc reads
+        if self.is_source and len(content) <= LARGEST and not Path(file).is_file():
+            self._keep(content)
         if len(content) > LARGEST:
             self.errors.append(Error(self.file, 0, 0, "", "", "is too large for a config: at most "
                                      f"{LARGEST >> 20} MiB are read"))
@@ -102,13 +106,20 @@ class Config:
         self.images = image.find_images(self.vms, [
             Path(file).absolute().parent, paths.guests(), paths.guests() / "linux"])
 
+    def _keep(self, content):
+        """a source that comes from a pipe can be read once only"""
+        self.kept = tempfile.NamedTemporaryFile(suffix=".dts")
+        self.kept.write(content)
+        self.kept.flush()
+        self.source = self.kept.name
+
     def _compile(self, content):
-        done = dtc(self.file, "dtb")
+        done = dtc(self.source, "dtb")
         if done.returncode == 0:
             self.blob = done.stdout
             return
         said = os.fsdecode(done.stderr).splitlines()
-        syntax = re.compile(SYNTAX % re.escape(as_argument(self.file)))
+        syntax = re.compile(SYNTAX % re.escape(self.source))
         for found in filter(None, map(syntax.match, said)):
             told = DTC_TEXT.match(found["text"])
             self.errors.append(Error(*self._place(found), told["node"] or "", told["property"] or "",
@@ -121,13 +132,13 @@ class Config:
 
     def _place(self, found):
         """(file, line, column) of a match, with the config's name as it was given"""
-        own = found["file"] == as_argument(self.file)
+        own = found["file"] == self.source
         return self.file if own else found["file"], int(found["line"]), int(found["column"])
 
     def _places(self):
         """{(node path, property or ""): its place} of a source that dtc accepts"""
-        place = re.compile(PLACE % re.escape(as_argument(self.file)))
-        annotated = os.fsdecode(dtc(self.file, "dts", "-T", "-T").stdout)
+        place = re.compile(PLACE % re.escape(self.source))
+        annotated = os.fsdecode(dtc(self.source, "dts", "-T", "-T").stdout)
         told = ((key, place.match(note)) for key, note in notes(annotated))
         return {key: self._place(found) for key, found in reversed(list(told)) if found}
 
@@ -169,7 +180,7 @@ def _bound_dtc():
 
 def dtc(file, form, *options):
     try:
-        return subprocess.run(["dtc", "-q", "-I", "dts", "-O", form, *options, as_argument(file)],
+        return subprocess.run(["dtc", "-q", "-I", "dts", "-O", form, *options, file],
                               capture_output=True, preexec_fn=_bound_dtc)
     except FileNotFoundError:
         raise Failure("no dtc here: call scripts/setup, or install device-tree-compiler",

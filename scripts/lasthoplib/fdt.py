@@ -8,6 +8,7 @@ import struct
 from dataclasses import dataclass
 
 MAGIC = 0xD00DFEED
+MAGIC_BYTES = struct.pack(">I", MAGIC)
 BEGIN_NODE, END_NODE, PROP, NOP, END = 1, 2, 3, 4, 9
 LONGEST_NAME = 64               # more than any that means something
 DEEPEST = 8                     # CONFIG_MAX_DEPTH

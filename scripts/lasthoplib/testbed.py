@@ -163,10 +163,14 @@ class Qemu:
     SERIAL = {False: ["-serial", "file:serial.log"],
               True: ["-chardev", f"pipe,id=com1,path={PIPE}", "-serial", "chardev:com1"]}
 
+    MOST_CPUS = 255                             # of the machine q35 without x2APIC identifiers
+
     def __init__(self, accel):
         self.name = accel
 
     def check(self, machine):
+        if machine.cpus > self.MOST_CPUS:
+            raise Failure(f"QEMU runs at most {self.MOST_CPUS} CPUs here: lower --cpus")
         if machine.exit_cost:
             raise Failure("--exit-cost needs --on bochs: only there time is counted")
         if not shutil.which("qemu-system-x86_64") or not Path(self.CODE).is_file():

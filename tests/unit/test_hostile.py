@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from test_lasthop import SOURCE, WithFolder    # noqa: E402
 
-from lasthoplib import fdt, image, paths    # noqa: E402
+from lasthoplib import dts, fdt, image, paths    # noqa: E402
 from lasthoplib.console import Failure    # noqa: E402
 
 CHECKER = paths.checker()       # before WithFolder puts the build elsewhere
@@ -122,6 +122,21 @@ class Places(Hostile):
         self.write("long.dts", SOURCE.replace("bob", "b" * 40).replace("carol", "b" * 41))
         self.assertNotRegex(self.refused(1, "errors", "check", "long.dts"),
                             r"long.dts:\d+:\d+: error: /vms/b")    # which of the two?
+
+
+class Kinds(Hostile):
+    def test_a_source_is_known_by_its_content(self):
+        self.write("noext", "// a comment first\n" + SOURCE)
+        self.refused(1, r"noext:9:45: error: /vms/alice: mem-mib: ", "check", "noext")
+        Path("blob.dts").write_bytes(dts.Config(self.write("a.dts", SOURCE)).blob)
+        self.refused(1, r"blob.dts: error: /vms/alice: mem-mib: ", "check", "blob.dts")
+
+    def test_a_pipe_is_read_once(self):
+        os.mkfifo("pipe")
+        with subprocess.Popen(["sh", "-c", "cat > pipe"], stdin=subprocess.PIPE, text=True) as cat:
+            cat.stdin.write(SOURCE)
+            cat.stdin.close()
+            self.refused(1, r"pipe:8:45: error: /vms/alice: mem-mib: ", "check", "pipe")
 
 
 class Syntax(Hostile):

@@ -359,6 +359,8 @@ class TestBeds(WithFolder):
     def test_limits_of_a_test_bed_are_said_before_it_starts(self):
         with self.assertRaisesRegex(Failure, "at most 14"):
             testbed.Bochs(self.folder).check(testbed.Machine(cpus=15))
+        with self.assertRaisesRegex(Failure, "at most 255 .*lower --cpus"):
+            testbed.Qemu("tcg").check(testbed.Machine(cpus=256))
         with self.assertRaisesRegex(Failure, "bochs"):
             testbed.Qemu("tcg").check(testbed.Machine(exit_cost=1000))
 
