@@ -56,9 +56,20 @@ void env_free(void *p, size_t bytes)
 		page_free(p, bytes);
 }
 
-void switch_work_init(struct switch_work *work, struct port *port, unsigned queue)
+void switch_work_init(struct switch_work *work, switch_work_fn *serve)
 {
 	list_init(&work->node);
+	work->serve = serve;
+}
+
+static void serve_queue(struct switch_work *work)
+{
+	port_service(work->port, work->queue, VS_BATCH);
+}
+
+void switch_work_init_queue(struct switch_work *work, struct port *port, unsigned queue)
+{
+	switch_work_init(work, serve_queue);
 	work->port = port;
 	work->queue = queue;
 }
@@ -188,7 +199,7 @@ bool switch_work_run(void)
 	bool more;
 
 	for (unsigned i = 0; i < SLICE_QUEUES && (work = take(cpu, false)) != NULL; i++) {
-		port_service(work->port, work->queue, VS_BATCH);
+		work->serve(work);
 		atomic_fetch_sub(&work->busy, 1);
 	}
 	list = lock_list(cpu);

@@ -398,6 +398,42 @@ static void wrap_around(void **state)
 	}
 }
 
+/* Commands given back so far, split ring. */
+static unsigned answered(void)
+{
+	return ((uint16_t *)ram(DEVICE))[1];
+}
+
+/* A kick is good for a few commands; the others are served at later turns, without another kick, and
+ * none after the queue has been stopped. */
+static void a_turn_is_bounded(void **state)
+{
+	struct piece p[] = { { DATA, 2, 0 }, { DATA + 16, 1, 0 }, { DATA + 32, 1, WRITE } };
+	unsigned turns = 0;
+
+	(void)state;
+	for (unsigned stop = 0; stop < 2; stop++) {
+		start(ALL, false);
+		memset(ram(DATA), 0, 64);
+		for (unsigned i = 0; i < SIZE; i++)
+			put(p, 3);
+		kick(control);
+		assert_in_range(answered(), 1, SIZE - 1);
+		assert_int_equal(fake_posted & MB_SWITCH_WORK, MB_SWITCH_WORK);
+		if (stop)
+			break;
+		while (switch_work_run() && turns < SIZE)
+			turns++;
+		assert_int_equal(answered(), SIZE);
+		kick(control); /* nothing is left */
+		assert_false(switch_work_run());
+	}
+	turns = answered();
+	reg(STATUS, 1, true, 0);
+	assert_false(switch_work_run());
+	assert_int_equal(answered(), turns);
+}
+
 static void broken_chains(void **state)
 {
 	static const struct {
@@ -462,8 +498,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(commands),	T(a_reset_undoes_it), T(features_count),  T(the_link_is_told),
-		T(wrap_around), T(broken_chains),     T(garbage_by_seed),
+		T(commands),	T(a_reset_undoes_it), T(features_count), T(the_link_is_told),
+		T(wrap_around), T(a_turn_is_bounded), T(broken_chains),	 T(garbage_by_seed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Question: does virtio-rng fill buffers with random bytes over both kinds of ring, at most a block
- * for each and a queue of them for each kick, and does it stop for a driver that breaks the rules? */
+ * for each and sooner or later all of them, and does it stop for a driver that breaks the rules? */
 #include "tests/unit/dev/fakes.h"
 
 #include "hv/core/guest_map.h"
@@ -105,7 +105,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	virtio_rng_finish(&rng);
-	return rng.running || fake_allocs != 0;
+	return rng.queue.running || fake_allocs != 0;
 }
 
 /* Makes one buffer available, in the ring's entry `at`. */
@@ -182,6 +182,8 @@ static void all_of_a_queue(void **state)
 			for (unsigned n = 0; n < SIZE; n++)
 				put(DATA + 0x100 * n, ENTROPY_BLOCK, WRITE);
 			kick();
+			while (switch_work_run()) /* a few buffers a turn */
+				;
 			for (unsigned n = 0; n < SIZE; n++)
 				assert_int_equal(given(n), ENTROPY_BLOCK);
 			assert_memory_not_equal(ram(DATA + 0x100 * (SIZE - 1)), last, sizeof(last));
@@ -190,7 +192,6 @@ static void all_of_a_queue(void **state)
 	}
 }
 
-/* The largest queue is small: it bounds what a kick costs. */
 static void the_queue_is_small(void **state)
 {
 	(void)state;
