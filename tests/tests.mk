@@ -76,7 +76,7 @@ include tests/unit/dev/dev.mk tests/unit/guest/guest.mk
 
 # cores that fault on purpose, for tests/boot: everything but main.c
 FAULT_CORE := $(filter-out $(B)/core/hv/core/main.c.o,$(CORE_OBJ))
-FAULTS     := 0 1 2 3 4 5 6 7 8 9
+FAULTS     := 0 1 2 3 4 5 6 7 8 9 10
 
 $(B)/test/fault.a: $(FAULT_CORE)
 	$(mkdir)

@@ -105,7 +105,8 @@ _Noreturn void core_main(const struct handover *h)
 	trap_init_cpu();
 	if (acpi_init(h->rsdp) < 0)
 		refuse("the firmware's ACPI tables are missing or damaged");
-	lapic_probe(map_device(acpi.lapic_base, PAGE_SIZE));
+	if (!lapic_probe(map_device(acpi.lapic_base, PAGE_SIZE)))
+		refuse("the MADT puts the local APIC where no memory can be");
 	lapic_init_cpu();
 	timer_calibrate();
 	timer_init_cpu();

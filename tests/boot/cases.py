@@ -214,8 +214,9 @@ REFUSED = [
 
 # --- the hypervisor's own death: tests/boot/core_fault, in the order of its table ---
 FAULTS = ["null-write", "stack-overflow", "execute-data", "write-text", "write-rodata",
-          "image-alias", "trampoline-alias", "direct-map-execute", "assertion", "divide"]
-FAULTS_ON_TCG = ("null-write", "stack-overflow", "assertion")
+          "image-alias", "trampoline-alias", "direct-map-execute", "assertion", "divide",
+          "absurd-device"]
+FAULTS_ON_TCG = ("null-write", "stack-overflow", "assertion", "absurd-device")
 
 
 def fault(on, name):

@@ -390,7 +390,8 @@ _Noreturn void core_main(const struct handover *h)
 	trap_init_cpu();
 	if (acpi_init(h->rsdp) < 0)
 		panic("no ACPI tables");
-	lapic_probe(map_device(acpi.lapic_base, PAGE_SIZE));
+	if (!lapic_probe(map_device(acpi.lapic_base, PAGE_SIZE)))
+		panic("no local APIC");
 	lapic_init_cpu();
 	timer_calibrate();
 	timer_init_cpu();
