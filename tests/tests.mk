@@ -12,6 +12,7 @@ UNIT_core_acpi         :=
 UNIT_core_pmm          :=
 UNIT_core_print        :=
 UNIT_core_report       :=
+UNIT_core_smp          :=
 UNIT_core_string       :=
 UNIT_core_clock        :=
 UNIT_core_config       := $(CONFIG_SRC)
@@ -32,7 +33,7 @@ UNIT_cpu_svm_exit      := $(addprefix $(SVM)/,exit.c inject.c vmcb.c check.c str
 UNIT_cpu_svm_moves     := $(UNIT_cpu_svm_exit)
 UNIT_cpu_svm_npt       := $(SVM)/npt.c
 UNIT_TESTS := core/acpi core/console core/shell core/clock core/pmm core/print core/report core/string core/config \
-	core/config_image core/emulate core/emulate_native core/gva core/nearest core/sched cpu/entropy cpu/vmx_detect cpu/vmx_check cpu/vmx_ept \
+	core/config_image core/emulate core/emulate_native core/gva core/nearest core/sched core/smp cpu/entropy cpu/vmx_detect cpu/vmx_check cpu/vmx_ept \
 	cpu/svm_check cpu/svm_exit cpu/svm_moves cpu/svm_npt
 
 define unit_test
