@@ -8,6 +8,7 @@
 #include "hv/core/nearest.h"
 #include "hv/core/percpu.h"
 #include "hv/core/pmm.h"
+#include "hv/core/smp.h"
 #include "hv/core/timer.h"
 #include "hv/cpu/x86.h"
 #include "vswitch/env.h"
@@ -43,6 +44,11 @@ unsigned env_cpu(void)
 uint64_t env_now_us(void)
 {
 	return tsc_to_ns(rdtsc()) / 1000;
+}
+
+void env_await(unsigned cpu, uint64_t since_us)
+{
+	cpu_await(tsc_from_us(since_us), cpu, "its batch of packets was to end");
 }
 
 void *env_alloc(size_t bytes)
