@@ -34,6 +34,7 @@ enum verdict { GO, AGAIN, CANNOT };
 struct emulation {
 	struct vcpu *vcpu;
 	struct vcpu_sregs s;
+	uint64_t old_rflags;
 	struct insn insn;
 	unsigned mode;
 	mmio_access_fn *access;
@@ -273,7 +274,8 @@ static bool repeat_over(const struct emulation *e)
 	return e->insn.rep && address_reg(e, GPR_RCX) == 0;
 }
 
-/* After an element: the index registers move on; GO if the instruction is over. */
+/* After an element: the index registers move on; GO if the instruction is over. If not, the guest
+ * comes back to it, but may be interrupted before, or single-step. */
 static enum verdict string_step(struct emulation *e, bool rsi, bool rdi)
 {
 	const int64_t delta = e->s.rflags & RFLAGS_DF ? -(int64_t)e->insn.bytes : e->insn.bytes;
@@ -285,7 +287,10 @@ static enum verdict string_step(struct emulation *e, bool rsi, bool rdi)
 	if (!e->insn.rep)
 		return GO;
 	address_reg_add(e, GPR_RCX, -1);
-	return repeat_over(e) ? GO : AGAIN;
+	if (repeat_over(e))
+		return GO;
+	hvm->skip(e->vcpu, 0);
+	return AGAIN;
 }
 
 static enum verdict find_source(struct emulation *e, struct place *p)
@@ -340,17 +345,16 @@ static bool emulation_start(struct emulation *e, struct vcpu *vcpu)
 
 	e->vcpu = vcpu;
 	hvm->get_sregs(vcpu, &e->s);
+	e->old_rflags = e->s.rflags;
 	e->mode = insn_mode(&e->s);
 	return insn_decode(bytes, n, e->mode, &e->insn);
 }
 
-/* Flags and the RIP after the instruction; moving RIP ends STI and MOV-SS blocking. */
 static void finish(struct emulation *e)
 {
-	e->s.rip += e->insn.length;
-	if (e->mode != 8)
-		e->s.rip &= 0xffffffff;
-	hvm->set_sregs(e->vcpu, &e->s);
+	if (e->s.rflags != e->old_rflags)
+		hvm->set_sregs(e->vcpu, &e->s);
+	hvm->skip(e->vcpu, e->insn.length);
 }
 
 bool emulate_mmio(struct vcpu *vcpu, const struct vmexit *exit, mmio_access_fn *access)

@@ -101,6 +101,8 @@ struct vmexit {
 	char reason[160]; /* VMEXIT_FAILED */
 };
 
+#define SKIP_WHOLE (~0u)
+
 struct hvm_ops {
 	const char *name; /* "vmx", "svm" */
 
@@ -126,8 +128,10 @@ struct hvm_ops {
 
 	void (*get_sregs)(struct vcpu *vcpu, struct vcpu_sregs *out);
 	void (*set_sregs)(struct vcpu *vcpu, const struct vcpu_sregs *in);
-	/* Moves RIP past the instruction that caused the last exit; ends STI/MOV-SS blocking. */
-	void (*skip)(struct vcpu *vcpu);
+	/* The instruction that caused the last exit has been carried out: RIP moves past it, by
+	 * `bytes` or, SKIP_WHOLE, by what the exit says; 0 after one round of a repeated one. RF and
+	 * STI/MOV-SS blocking end, and a single step traps (SDM 3B, "Debug Exceptions"). */
+	void (*skip)(struct vcpu *vcpu, unsigned bytes);
 
 	/*
 	 * Runs the guest until the next exit, at the latest (about) at deadline_tsc. Loads the

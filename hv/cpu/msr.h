@@ -79,4 +79,9 @@
 	 CR4_OSXMMEXCPT | CR4_FSGSBASE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP)
 
 #define RFLAGS_FIXED 0x2u
+#define RFLAGS_TF    BIT(8)
 #define RFLAGS_IF    BIT(9)
+#define RFLAGS_RF    BIT(16)
+
+#define DR6_BS BIT(14) /* a single step */
+#define DR7_GD BIT(13)

@@ -51,6 +51,7 @@ struct svm_machine {
 };
 extern struct svm_machine svm;
 
+#define ATTRIB_L    BIT(9)	 /* of a code segment in struct vmcb_segment */
 #define IOPM_BYTES  (12u * 1024) /* 64 Ki ports and what a 16-bit access at 0xffff touches */
 #define MSRPM_BYTES (8u * 1024)
 
@@ -80,7 +81,7 @@ int svm_map(struct vm *vm, gpa_t gpa, hpa_t hpa, uint64_t bytes);
 
 /* exit.c: the exit that the VMCB holds, in neutral words. */
 void svm_exit(struct svm_vcpu *v, struct vmexit *exit);
-void svm_skip(struct vcpu *vcpu);
+void svm_skip(struct vcpu *vcpu, unsigned bytes);
 
 /* strict.c: moves to control and debug registers that exit. insn: what
  * stands at RIP, NULL if that is unknown. */

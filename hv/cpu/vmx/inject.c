@@ -56,6 +56,23 @@ void vmx_inject_nmi(struct vcpu *vcpu)
 	vmx_of(vcpu)->nmi_wanted = true;
 }
 
+void vmx_debug_causes(uint64_t causes)
+{
+	uint64_t dr6;
+
+	__asm__ volatile("mov %%dr6, %0" : "=r"(dr6));
+	dr6 = (dr6 & ~0xfull) | (causes & DEBUG_CAUSES);
+	__asm__ volatile("mov %0, %%dr6" : : "r"(dr6));
+	vmcs_write(VMCS_GUEST_DR7, vmcs_read(VMCS_GUEST_DR7) & ~DR7_GD);
+}
+
+void vmx_inject_debug(struct vmx_vcpu *v, uint64_t causes)
+{
+	vmx_debug_causes(causes);
+	vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
+	vmx_inject_exception(&v->vcpu, X_DB, -1);
+}
+
 void vmx_vcpu_init(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *v = vmx_of(vcpu);

@@ -49,11 +49,14 @@ enum event_type {
 #define BLOCKED_ONE_INSTRUCTION (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS)
 
 /* Bits of RFLAGS and DR7 that hv/cpu/msr.h does not have. */
-#define RFLAGS_TF	 BIT(8)
-#define RFLAGS_VM	 BIT(17)
-#define DR7_RESET	 0x400u
-#define DR6_RESET	 0xffff0ff0u
-#define PENDING_DEBUG_BS BIT(14)
+#define RFLAGS_VM BIT(17)
+#define DR7_RESET 0x400u
+#define DR6_RESET 0xffff0ff0u
+
+/* Pending debug exceptions (SDM 3C, "Guest Non-Register State"); causes as in DR6 */
+#define DEBUG_CAUSES	      0x600fu /* B0-3, BD, BS */
+#define PENDING_DEBUG_ENABLED BIT(12) /* one of B0-3 is switched on in DR7 */
+#define PENDING_DEBUG_BS      BIT(14)
 
 enum exception { X_DB = 1, X_NMI = 2, X_GP = 13, X_AC = 17, X_MC = 18 };
 
@@ -108,7 +111,7 @@ void vmcs_set_proc(struct vmx_vcpu *v, uint32_t proc);
 /* state.c */
 void vmx_get_sregs(struct vcpu *vcpu, struct vcpu_sregs *out);
 void vmx_set_sregs(struct vcpu *vcpu, const struct vcpu_sregs *in);
-void vmx_skip(struct vcpu *vcpu);
+void vmx_skip(struct vcpu *vcpu, unsigned bytes);
 void vmx_reset_state(struct vmx_vcpu *v);
 
 /* msr.c */
@@ -140,6 +143,10 @@ void vmx_inject_irq(struct vcpu *vcpu, uint8_t vector);
 void vmx_irq_window(struct vcpu *vcpu, bool wanted);
 void vmx_inject_exception(struct vcpu *vcpu, uint8_t vector, int64_t error_code);
 void vmx_inject_nmi(struct vcpu *vcpu);
+/* #DB with its causes into DR6; the VMCS is current. Before interrupts, as a processor has it (SDM 3A,
+ * "Priority Among Concurrent Events"), hence not through the pending debug exceptions. */
+void vmx_inject_debug(struct vmx_vcpu *v, uint64_t causes);
+void vmx_debug_causes(uint64_t causes);
 void vmx_vcpu_init(struct vcpu *vcpu);
 void events_before_entry(struct vmx_vcpu *v);
 void events_after_exit(struct vmx_vcpu *v); /* what the exit cut off is pending again */

@@ -27,7 +27,7 @@ static uint8_t fetch_bytes[15];
 static unsigned fetch_count = 15;
 static uint64_t fault_page = ~0ull; /* GVAs here are not mapped */
 static struct {
-	unsigned accesses, exceptions, faults;
+	unsigned accesses, exceptions, faults, skips;
 	uint64_t gpa, cr2;
 	unsigned bytes;
 	uint32_t pf_error;
@@ -46,6 +46,15 @@ static void fake_set_sregs(struct vcpu *v, const struct vcpu_sregs *in)
 	sregs = *in;
 }
 
+static void fake_skip(struct vcpu *v, unsigned bytes)
+{
+	(void)v;
+	seen.skips++;
+	sregs.rip += bytes;
+	if (insn_mode(&sregs) != 8)
+		sregs.rip &= 0xffffffff;
+}
+
 static void fake_inject(struct vcpu *v, uint8_t vector, int64_t error_code)
 {
 	(void)v;
@@ -56,6 +65,7 @@ static void fake_inject(struct vcpu *v, uint8_t vector, int64_t error_code)
 
 static const struct hvm_ops fake_ops = { .get_sregs = fake_get_sregs,
 					 .set_sregs = fake_set_sregs,
+					 .skip = fake_skip,
 					 .inject_exception = fake_inject };
 const struct hvm_ops *hvm = &fake_ops;
 

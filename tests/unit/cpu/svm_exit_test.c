@@ -64,7 +64,7 @@ static void test_io(void **state)
 	assert_int_equal(exit.io.port, 0x3f8);
 	assert_int_equal(exit.io.bytes, 1);
 	assert_false(exit.io.write || exit.io.string || exit.io.rep);
-	svm_skip(&vcpu.vcpu);
+	svm_skip(&vcpu.vcpu, SKIP_WHOLE);
 	assert_int_equal(vmcb.save.rip, 0x1001);
 	exit = exit_of(EXIT_IOIO, 0xcfcull << 16 | BIT(6) | IOIO_STRING | IOIO_REP | BIT(9),
 		       0x1001);
@@ -81,30 +81,40 @@ static void test_skip(void **state)
 	vmcb.ctl.int_state = INT_SHADOW;
 	memcpy(code, "\x66\x0f\xa2", 3);
 	(void)exit_of(EXIT_CPUID, 0, 0);
-	svm_skip(&vcpu.vcpu);
+	svm_skip(&vcpu.vcpu, SKIP_WHOLE);
 	assert_int_equal(vmcb.save.rip, 0x1003);
 	assert_int_equal(vmcb.ctl.int_state, 0);
 	code_bytes = 0;
-	svm_skip(&vcpu.vcpu);
+	svm_skip(&vcpu.vcpu, SKIP_WHOLE);
 	assert_int_equal(vmcb.save.rip, 0x1005);
 	svm.edx = SVM_EDX_NRIP;
 	vmcb.ctl.next_rip = 0x2000;
-	svm_skip(&vcpu.vcpu);
+	svm_skip(&vcpu.vcpu, SKIP_WHOLE);
 	assert_int_equal(vmcb.save.rip, 0x2000);
 }
 
-/* A single step across an instruction that exits traps behind it. */
+/* A single step across an instruction that exits traps behind it; RF and the shadow end there. */
 static void test_single_step(void **state)
 {
 	(void)state;
 	begin();
-	vmcb.save.rflags |= BIT(8);
+	vmcb.save.rflags |= RFLAGS_TF | RFLAGS_RF;
+	vmcb.save.dr7 |= DR7_GD;
+	vmcb.ctl.int_state = INT_SHADOW;
 	memcpy(code, "\x0f\xa2", 2);
 	(void)exit_of(EXIT_CPUID, 0, 0);
-	svm_skip(&vcpu.vcpu);
+	svm_skip(&vcpu.vcpu, SKIP_WHOLE);
 	assert_int_equal(vmcb.ctl.event_inj, EVENT_VALID | EVENT_EXCEPTION | 1);
-	assert_true(vmcb.save.dr6 & BIT(14));
+	assert_true(vmcb.save.dr6 & DR6_BS);
+	assert_false(vmcb.save.rflags & RFLAGS_RF || vmcb.save.dr7 & DR7_GD);
+	assert_int_equal(vmcb.ctl.int_state, 0);
 	assert_int_equal(vmcb.save.rip, 0x1002);
+	vmcb.ctl.event_inj = 0;
+	svm_skip(&vcpu.vcpu, 0); /* one round of a repeated one */
+	assert_int_equal(vmcb.save.rip, 0x1002);
+	assert_int_equal(vmcb.ctl.event_inj, EVENT_VALID | EVENT_EXCEPTION | 1);
+	svm_skip(&vcpu.vcpu, 7);
+	assert_int_equal(vmcb.save.rip, 0x1009);
 }
 
 /* What an exit cut off comes again, in a form that VMRUN takes; software events are re-executed. */
