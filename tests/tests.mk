@@ -91,6 +91,15 @@ $(B)/test/fault-%.elf: tests/boot/core_fault/main.c $(B)/test/fault.a hv/core/co
 $(B)/test/fault-%.EFI: $(B)/test/fault-%.elf $(EFI_OBJ) hv/boot/core_blob.S
 	$(call efi_link,$<)
 
+# a loader whose firmware does not let go
+STUCK := $(filter-out $(B)/efi/hv/boot/efi.c.o,$(EFI_OBJ))
+
+$(B)/test/stuck.EFI: hv/boot/efi.c tests/boot/boot_stuck/main.c $(STUCK) $(B)/core.elf
+	$(mkdir)
+	$(CC) $(EFI_CFLAGS) -Defi_main=loader_main -c hv/boot/efi.c -o $@.loader.o
+	$(CC) $(EFI_CFLAGS) -c tests/boot/boot_stuck/main.c -o $@.main.o
+	$(call efi_link,$(B)/core.elf,$@.loader.o $@.main.o $(STUCK))
+
 # a core that uses APIC virtualisation
 APICV := $(addprefix tests/boot/core_apicv/,main.c guest.S guest.h)
 
@@ -103,4 +112,4 @@ $(B)/test/apicv.EFI: $(B)/test/apicv.elf $(EFI_OBJ) hv/boot/core_blob.S
 	$(call efi_link,$<)
 
 tests-built: $(UNIT_PROGRAMS) $(DEV_PROGRAMS) $(GUEST_TEST_PROGRAMS) $(FUZZERS) \
-	$(FAULTS:%=$(B)/test/fault-%.EFI) $(B)/test/apicv.EFI
+	$(FAULTS:%=$(B)/test/fault-%.EFI) $(B)/test/apicv.EFI $(B)/test/stuck.EFI

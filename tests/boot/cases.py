@@ -213,6 +213,12 @@ REFUSED = [
             FIRMWARE, qemu=["-cpu", "EPYC,-npt"]),
 ]
 
+# --- a firmware that does not end its boot services: told, and given back ---
+REFUSED += [refused("no-exit", on, HELLO,
+                    r"lasthop cannot start: the firmware does not end its boot services: ",
+                    r"^BdsDxe: failed to start .*: Aborted", efi="test/stuck.EFI")
+            for on in BACKEND]
+
 # --- the hypervisor's own death: tests/boot/core_fault, in the order of its table ---
 FAULTS = ["null-write", "stack-overflow", "execute-data", "write-text", "write-rodata",
           "image-alias", "trampoline-alias", "direct-map-execute", "assertion", "divide",
