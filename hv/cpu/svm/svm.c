@@ -64,7 +64,7 @@ static int same_as_boot_cpu(const struct svm_machine *here)
 	    here->page_1g != svm.page_1g || here->limits.cr4 != svm.limits.cr4)
 		return fail(LH_UNSUPP,
 			    "svm: CPU %u differs from the boot CPU in its SVM features: "
-			    "update the firmware, or leave that CPU out",
+			    "update the firmware, or switch that CPU off there",
 			    this_cpu()->index);
 	return 0;
 }

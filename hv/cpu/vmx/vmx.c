@@ -69,8 +69,8 @@ static int caps_compare(void)
 	}
 	if (memcmp(&mine, &vmx_caps, sizeof(mine)) != 0)
 		return fail(LH_UNSUPP,
-			    "cpu %u: its VT-x differs from the boot CPU's; it is left out: "
-			    "microcode and firmware set-up should be the same for all",
+			    "cpu %u: its VT-x differs from the boot CPU's: microcode and firmware "
+			    "set-up must be the same for all",
 			    this_cpu()->index);
 	return 0;
 }
