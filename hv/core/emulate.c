@@ -119,19 +119,12 @@ static uint64_t operand_address(const struct emulation *e)
 	return linear(e, insn->seg, at + (uint64_t)bit_displacement(e));
 }
 
-static bool canonical(const struct emulation *e, uint64_t at)
-{
-	const unsigned unused = e->s.cr4 & CR4_LA57 ? 7 : 16;
-
-	return e->mode != 8 || (uint64_t)((int64_t)(at << unused) >> unused) == at;
-}
-
 /* One page's worth of an operand; a fault goes to the guest. */
 static enum verdict translate(struct emulation *e, uint64_t at, bool write, gpa_t *out)
 {
 	uint32_t access = write ? ACCESS_W : 0, pf_error;
 
-	if (!canonical(e, at)) {
+	if (e->mode == 8 && !canonical_in(at, e->s.cr4 & CR4_LA57 ? 57 : 48)) {
 		if (e->insn.seg == SEG_SS)
 			hvm->inject_exception(e->vcpu, VECTOR_SS, 0);
 		else

@@ -219,18 +219,6 @@ static bool efer_write(struct svm_vcpu *v, uint64_t value)
 	return true;
 }
 
-/* Memory types 2 and 3 and all above 7 are reserved (APM 2, "Page-Attribute Table Mechanism"). */
-static bool pat_valid(uint64_t value)
-{
-	for (unsigned i = 0; i < 64; i += 8) {
-		const unsigned type = value >> i & 0xff;
-
-		if (type > 7 || type == 2 || type == 3)
-			return false;
-	}
-	return true;
-}
-
 static bool tsc_aux_write(struct svm_vcpu *v, uint64_t value)
 {
 	if (!svm.rdtscp || value >> 32)
@@ -249,7 +237,7 @@ bool svm_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 	for (unsigned i = 0; i < DIRECT_MSRS; i++) {
 		if (direct_msrs[i].msr != msr)
 			continue;
-		if (direct_msrs[i].address && (uint64_t)((int64_t)(value << 16) >> 16) != value)
+		if (direct_msrs[i].address && !canonical(value))
 			return false;
 		*direct_msr(s, i) = value;
 		return true;

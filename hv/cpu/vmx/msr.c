@@ -123,20 +123,6 @@ static bool is_unswitched(uint32_t msr)
 	return false;
 }
 
-static bool canonical(uint64_t address)
-{
-	return (uint64_t)((int64_t)(address << 16) >> 16) == address;
-}
-
-/* SDM 3A, table "Memory Types That Can Be Encoded With PAT": each byte 0, 1, 4, 5, 6 or 7. */
-static bool pat_valid(uint64_t pat)
-{
-	for (unsigned i = 0; i < 8; i++, pat >>= 8)
-		if ((pat & 0xff) > 7 || (pat & 0xff) == 2 || (pat & 0xff) == 3)
-			return false;
-	return true;
-}
-
 /* What WRMSR would raise #GP for. */
 static bool allowed(uint32_t msr, uint64_t value)
 {
