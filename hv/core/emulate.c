@@ -125,10 +125,7 @@ static enum verdict translate(struct emulation *e, uint64_t at, bool write, gpa_
 	uint32_t access = write ? ACCESS_W : 0, pf_error;
 
 	if (e->mode == 8 && !canonical_in(at, e->s.cr4 & CR4_LA57 ? 57 : 48)) {
-		if (e->insn.seg == SEG_SS)
-			hvm->inject_exception(e->vcpu, VECTOR_SS, 0);
-		else
-			hvm->inject_exception(e->vcpu, VECTOR_GP, 0);
+		vcpu_inject(e->vcpu, e->insn.seg == SEG_SS ? VECTOR_SS : VECTOR_GP, 0);
 		return AGAIN;
 	}
 	if ((e->s.seg[SEG_SS].access >> 5 & 3) == 3)

@@ -100,7 +100,8 @@ bool guest_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value);
  * ending. */
 int64_t hypercall(struct vcpu *vcpu, uint64_t number, uint64_t arg);
 
-/* #GP(0), #UD, #PF into the guest. */
+/* An exception into the guest; error_code < 0: none. #GP(0), #UD, #PF. */
+void vcpu_inject(struct vcpu *vcpu, uint8_t vector, int64_t error_code);
 void vcpu_inject_gp(struct vcpu *vcpu);
 void vcpu_inject_ud(struct vcpu *vcpu);
 void vcpu_inject_pf(struct vcpu *vcpu, uint64_t cr2, uint32_t error_code);

@@ -165,7 +165,6 @@ static void other_exit(struct svm_vcpu *v, uint32_t code, bool cut, struct vmexi
 
 	switch (code) {
 	case EXIT_VINTR:
-		v->window = false;
 		exit->kind = VMEXIT_IRQ_WINDOW;
 		break;
 	case EXIT_NPF:

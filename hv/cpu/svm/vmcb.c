@@ -179,9 +179,8 @@ static uint64_t *direct_msr(struct vmcb_save *s, unsigned i)
 	return (uint64_t *)((uint8_t *)s + direct_msrs[i].at);
 }
 
-bool svm_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+static bool msr_read(struct svm_vcpu *v, uint32_t msr, uint64_t *value)
 {
-	struct svm_vcpu *v = to_svm(vcpu);
 	struct vmcb_save *s = &v->vmcb->save;
 
 	for (unsigned i = 0; i < DIRECT_MSRS; i++) {
@@ -229,9 +228,8 @@ static bool tsc_aux_write(struct svm_vcpu *v, uint64_t value)
 	return true;
 }
 
-bool svm_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+static bool msr_write(struct svm_vcpu *v, uint32_t msr, uint64_t value)
 {
-	struct svm_vcpu *v = to_svm(vcpu);
 	struct vmcb_save *s = &v->vmcb->save;
 
 	for (unsigned i = 0; i < DIRECT_MSRS; i++) {
@@ -255,6 +253,11 @@ bool svm_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 	default:
 		return false;
 	}
+}
+
+bool svm_msr(struct vcpu *vcpu, uint32_t msr, bool write, uint64_t *value)
+{
+	return write ? msr_write(to_svm(vcpu), msr, *value) : msr_read(to_svm(vcpu), msr, value);
 }
 
 /* APM 2, "MSR Intercepts": two bits an MSR, read and write, in vectors of 2 KiB for each range. */

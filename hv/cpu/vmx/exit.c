@@ -211,7 +211,6 @@ static void decode_other(struct vmx_vcpu *v, uint32_t reason, struct vmexit *exi
 		exit->kind = VMEXIT_NONE;
 		break;
 	case EXIT_IRQ_WINDOW:
-		v->irq_window = false;
 		exit->kind = VMEXIT_IRQ_WINDOW;
 		break;
 	case EXIT_RDPMC: /* CPUID shows no counters */

@@ -80,7 +80,6 @@ struct vmx_vcpu {
 	/* (o) The event for the next entry; event is 0 if there is none. */
 	uint32_t event, event_error, event_length;
 	bool nmi_wanted; /* (o) an NMI waits for its window */
-	bool irq_window; /* (o) VMEXIT_IRQ_WINDOW is wanted */
 };
 
 _Static_assert(offsetof(struct vmx_vcpu, vcpu) == 0, "vmx_of() and page_free() rely on it");
@@ -115,8 +114,7 @@ void vmx_skip(struct vcpu *vcpu, unsigned bytes);
 void vmx_reset_state(struct vmx_vcpu *v);
 
 /* msr.c */
-bool vmx_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
-bool vmx_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value);
+bool vmx_msr(struct vcpu *vcpu, uint32_t msr, bool write, uint64_t *value);
 void unswitched_save(struct unswitched *regs);
 void unswitched_load(const struct unswitched *regs);
 bool msr_passes(uint32_t msr); /* whether the guest reaches it without an exit */
@@ -139,16 +137,13 @@ const char *vmcs_explain(const struct vmx_caps *caps, vmcs_reader *read, const v
 
 /* inject.c */
 bool vmx_irq_ready(struct vcpu *vcpu);
-void vmx_inject_irq(struct vcpu *vcpu, uint8_t vector);
-void vmx_irq_window(struct vcpu *vcpu, bool wanted);
+void vmx_inject(struct vcpu *vcpu, const struct injection *what);
 void vmx_inject_exception(struct vcpu *vcpu, uint8_t vector, int64_t error_code);
-void vmx_inject_nmi(struct vcpu *vcpu);
 /* #DB with its causes into DR6; the VMCS is current. Before interrupts, as a processor has it (SDM 3A,
  * "Priority Among Concurrent Events"), hence not through the pending debug exceptions. */
 void vmx_inject_debug(struct vmx_vcpu *v, uint64_t causes);
 void vmx_debug_causes(uint64_t causes);
-void vmx_vcpu_init(struct vcpu *vcpu);
-void events_before_entry(struct vmx_vcpu *v);
+void events_before_entry(struct vmx_vcpu *v, bool irq_waits);
 void events_after_exit(struct vmx_vcpu *v); /* what the exit cut off is pending again */
 
 /* exit.c */

@@ -55,7 +55,7 @@ static void fake_skip(struct vcpu *v, unsigned bytes)
 		sregs.rip &= 0xffffffff;
 }
 
-static void fake_inject(struct vcpu *v, uint8_t vector, int64_t error_code)
+void vcpu_inject(struct vcpu *v, uint8_t vector, int64_t error_code)
 {
 	(void)v;
 	(void)error_code;
@@ -65,8 +65,7 @@ static void fake_inject(struct vcpu *v, uint8_t vector, int64_t error_code)
 
 static const struct hvm_ops fake_ops = { .get_sregs = fake_get_sregs,
 					 .set_sregs = fake_set_sregs,
-					 .skip = fake_skip,
-					 .inject_exception = fake_inject };
+					 .skip = fake_skip };
 const struct hvm_ops *hvm = &fake_ops;
 
 void vcpu_inject_pf(struct vcpu *v, uint64_t cr2, uint32_t error_code)
