@@ -22,7 +22,6 @@ static void handle_mmio(struct vcpu *v, const struct vmexit *exit)
 {
 	unsigned long long at = exit->mmio.gpa.v;
 
-	v->mmio_refused = false;
 	if (emulate_mmio(v, exit, mmio_access))
 		return;
 	if (v->mmio_refused)
@@ -51,7 +50,7 @@ static void handle_io(struct vcpu *v, const struct vmexit *exit)
 	uint32_t value = (uint32_t)v->gpr[GPR_RAX];
 
 	if (exit->io.string) {
-		if (!emulate_string_io(v, exit, io_access))
+		if (!emulate_string_io(v, exit, io_access, mmio_access))
 			vm_crash(v, "string I/O at port 0x%x cannot be carried out", exit->io.port);
 		return;
 	}

@@ -154,6 +154,8 @@ static bool emulate(const void *code, unsigned length)
 {
 	const struct vmexit exit = { .kind = VMEXIT_MMIO };
 
+	vcpu.mmio_tries = ~0u - 1; /* no second try */
+	vcpu.mmio_rip = sregs.rip;
 	memset(fetch_bytes, 0x90, sizeof(fetch_bytes));
 	memcpy(fetch_bytes, code, length < 15 ? length : 15);
 	return emulate_mmio(&vcpu, &exit, device);
