@@ -6,11 +6,27 @@
 
 #include "hv/core/list.h"
 #include "hv/core/log.h"
+#include "hv/core/percpu.h"
+#include "hv/core/timer.h"
+#include "hv/core/vcpu.h"
 #include "hv/core/vm.h"
+#include "hv/cpu/x86.h"
 
+#define GAP_US 1000u /* between two turns in another VM's time */
+
+/* At an exit of whoever runs on this CPU. */
 static void turn(struct switch_work *work)
 {
-	device_queue_kick(container_of(work, struct device_queue, more));
+	struct device_queue *q = container_of(work, struct device_queue, more);
+	const struct vcpu *vcpu = this_cpu()->current;
+	bool foreign = vcpu && vcpu->vm != q->virtio->vm;
+
+	if (foreign && rdtsc() < atomic_load(&q->next_tsc)) {
+		switch_work_queue(work);
+		return;
+	}
+	device_queue_kick(q);
+	atomic_store(&q->next_tsc, rdtsc() + tsc_from_us(GAP_US));
 }
 
 void device_queue_init(struct device_queue *q, const struct device_queue_kind *kind,

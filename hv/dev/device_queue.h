@@ -3,6 +3,7 @@
  * A virtqueue that is served by the device itself, not by the switch: the control queue of
  * virtio-net, the queue of virtio-rng. In the time of the vCPU that kicks, a few buffers at once;
  * what is left waits in the CPU's list of work (switch_env.h), so that a guest cannot hold a CPU.
+ * Nor does it get much of another VM's time there, however fast it adds buffers.
  */
 #pragma once
 
@@ -37,6 +38,7 @@ struct device_queue {
 	struct virtio_pci *virtio;	      /* (c) */
 	char name[DEVICE_QUEUE_NAME];	      /* (c) for the log */
 	struct switch_work more;	      /* a turn of it, when there was more than the quota */
+	_Atomic uint64_t next_tsc;	      /* no turn before then in another VM's time */
 	struct spinlock lock;
 	bool running;
 	unsigned number;
