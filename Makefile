@@ -74,11 +74,11 @@ $(B)/efi/%.S.o: %.S
 	$(mkdir)
 	$(CC) $(EFI_CFLAGS) $(DEPS) -c $< -o $@
 
-# $(call efi_link,core ELF): the loader with that core inside
+# $(call efi_link,core ELF,objects): the loader, or these objects, with that core inside
 define efi_link
 	$(CC) -c -DCORE_ELF='"$1"' hv/boot/core_blob.S -o $@.blob.o
 	ld -nostdlib -znocombreloc -shared -Bsymbolic --no-undefined --fatal-warnings \
-		-T /usr/lib/elf_x86_64_efi.lds /usr/lib/crt0-efi-x86_64.o $(EFI_OBJ) $@.blob.o \
+		-T /usr/lib/elf_x86_64_efi.lds /usr/lib/crt0-efi-x86_64.o $(or $2,$(EFI_OBJ)) $@.blob.o \
 		$(LIBFDT) /usr/lib/libgnuefi.a -o $@.so
 	objcopy $(EFI_COPY:%=-j '%') --target=efi-app-x86_64 $@.so $@
 endef

@@ -12,6 +12,7 @@ UNIT_core_acpi         :=
 UNIT_core_pmm          :=
 UNIT_core_print        :=
 UNIT_core_report       :=
+UNIT_core_smp          :=
 UNIT_core_string       :=
 UNIT_core_clock        :=
 UNIT_core_config       := $(CONFIG_SRC)
@@ -32,7 +33,7 @@ UNIT_cpu_svm_exit      := $(addprefix $(SVM)/,exit.c inject.c vmcb.c check.c str
 UNIT_cpu_svm_moves     := $(UNIT_cpu_svm_exit)
 UNIT_cpu_svm_npt       := $(SVM)/npt.c
 UNIT_TESTS := core/acpi core/console core/shell core/clock core/pmm core/print core/report core/string core/config \
-	core/config_image core/emulate core/emulate_native core/gva core/nearest core/sched cpu/entropy cpu/vmx_detect cpu/vmx_check cpu/vmx_ept \
+	core/config_image core/emulate core/emulate_native core/gva core/nearest core/sched core/smp cpu/entropy cpu/vmx_detect cpu/vmx_check cpu/vmx_ept \
 	cpu/svm_check cpu/svm_exit cpu/svm_moves cpu/svm_npt
 
 define unit_test
@@ -76,7 +77,7 @@ include tests/unit/dev/dev.mk tests/unit/guest/guest.mk
 
 # cores that fault on purpose, for tests/boot: everything but main.c
 FAULT_CORE := $(filter-out $(B)/core/hv/core/main.c.o,$(CORE_OBJ))
-FAULTS     := 0 1 2 3 4 5 6 7 8 9
+FAULTS     := 0 1 2 3 4 5 6 7 8 9 10
 
 $(B)/test/fault.a: $(FAULT_CORE)
 	$(mkdir)
@@ -90,6 +91,15 @@ $(B)/test/fault-%.elf: tests/boot/core_fault/main.c $(B)/test/fault.a hv/core/co
 $(B)/test/fault-%.EFI: $(B)/test/fault-%.elf $(EFI_OBJ) hv/boot/core_blob.S
 	$(call efi_link,$<)
 
+# a loader whose firmware does not let go
+STUCK := $(filter-out $(B)/efi/hv/boot/efi.c.o,$(EFI_OBJ))
+
+$(B)/test/stuck.EFI: hv/boot/efi.c tests/boot/boot_stuck/main.c $(STUCK) $(B)/core.elf
+	$(mkdir)
+	$(CC) $(EFI_CFLAGS) -Defi_main=loader_main -c hv/boot/efi.c -o $@.loader.o
+	$(CC) $(EFI_CFLAGS) -c tests/boot/boot_stuck/main.c -o $@.main.o
+	$(call efi_link,$(B)/core.elf,$@.loader.o $@.main.o $(STUCK))
+
 # a core that uses APIC virtualisation
 APICV := $(addprefix tests/boot/core_apicv/,main.c guest.S guest.h)
 
@@ -102,4 +112,4 @@ $(B)/test/apicv.EFI: $(B)/test/apicv.elf $(EFI_OBJ) hv/boot/core_blob.S
 	$(call efi_link,$<)
 
 tests-built: $(UNIT_PROGRAMS) $(DEV_PROGRAMS) $(GUEST_TEST_PROGRAMS) $(FUZZERS) \
-	$(FAULTS:%=$(B)/test/fault-%.EFI) $(B)/test/apicv.EFI
+	$(FAULTS:%=$(B)/test/fault-%.EFI) $(B)/test/apicv.EFI $(B)/test/stuck.EFI

@@ -38,7 +38,10 @@ bool env_offload(struct port *port, unsigned queue);
 
 /* CPUs whose scratch memory a new switch sets aside; others get theirs at their first batch. */
 unsigned env_cpus(void);
-unsigned env_cpu(void);	       /* this CPU's number, below VS_MAX_CPUS; the caller stays on it */
-uint64_t env_now_us(void);     /* monotonic */
+unsigned env_cpu(void);	   /* this CPU's number, below VS_MAX_CPUS; the caller stays on it */
+uint64_t env_now_us(void); /* monotonic */
+/* A moment of a wait for the end of a CPU's batch, which began at since_us. Does not come back if that
+ * takes far too long. */
+void env_await(unsigned cpu, uint64_t since_us);
 void *env_alloc(size_t bytes); /* zeroed, 64-byte aligned at least; NULL if there is none */
 void env_free(void *p, size_t bytes);

@@ -133,6 +133,8 @@ void batch_end(struct vs_cpu *cpu)
 
 void switch_quiesce(struct vswitch *sw)
 {
+	uint64_t since = env_now_us();
+
 	for (unsigned i = 0; i < VS_MAX_CPUS; i++) {
 		struct vs_cpu *cpu = atomic_load_explicit(&sw->cpu[i], memory_order_seq_cst);
 		uint32_t seq;
@@ -143,6 +145,6 @@ void switch_quiesce(struct vswitch *sw)
 		if (!(seq & 1))
 			continue;
 		while (atomic_load_explicit(&cpu->seq, memory_order_acquire) == seq)
-			__builtin_ia32_pause();
+			env_await(i, since);
 	}
 }

@@ -37,8 +37,8 @@ void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void say_progress(const char *name, unsigned percent);
 /* One sentence that says why nothing is started, also as event line. Returns false. */
 bool refuse(EFI_STATUS status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Nothing may be printed any more: the firmware is about to go. */
-void text_end(void);
+/* The firmware may have gone in part: from here on COM1 is written by us, too. */
+void text_alone(void);
 
 /* memory.c: whole pages from the firmware. */
 enum page_use {
@@ -53,7 +53,7 @@ void pages_free_all(void);
 /* The end of RAM, at least 4 GiB. */
 bool memory_top(uint64_t *top);
 /* Ends the firmware's boot services. On success nothing of them may be called any more, and
- * handover->ranges is complete. */
+ * handover->ranges is complete; on failure it is told why. */
 bool leave_firmware(void);
 
 /* load.c: the config and the images that it names, into handover->dtb and ->images. */

@@ -20,11 +20,6 @@ static bool damaged(void)
 	return refuse(EFI_LOAD_ERROR, "BOOTX64.EFI is damaged: the core inside it is no image");
 }
 
-static bool inside(uint64_t offset, uint64_t length, uint64_t bytes)
-{
-	return offset <= bytes && length <= bytes - offset;
-}
-
 /* Checks every PT_LOAD, finds the end of all, and copies them if there is memory already. */
 static bool segments(const struct elf64_ehdr *ehdr, uint8_t *memory, uint64_t *end)
 {

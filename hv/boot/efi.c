@@ -59,7 +59,6 @@ static bool start_core(void)
 	if (!memory_top(&top) || !build_page_tables(top, &cr3))
 		return false;
 	say("leaving the firmware\n");
-	text_end();
 	if (!leave_firmware())
 		return false;
 	jump(cr3, (uintptr_t)stack + JUMP_STACK_BYTES, DIRECT_MAP_BASE + (uintptr_t)boot.handover,

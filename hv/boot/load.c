@@ -44,7 +44,7 @@ static bool open_volume(void)
 	return true;
 }
 
-/* \lasthop\NAME in UCS-2; names are ASCII (config_property.c). */
+/* \lasthop\NAME in UCS-2; names are ASCII (config_file.c). */
 static EFI_FILE_HANDLE open_file(const char *name)
 {
 	static const char folder[] = "\\lasthop\\";

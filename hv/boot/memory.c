@@ -239,7 +239,8 @@ static void convert_map(void)
 
 /*
  * UEFI, "EFI_BOOT_SERVICES.ExitBootServices()": the key is stale if anything was allocated since
- * the map was read; after a first failure only the map may be read again.
+ * the map was read; after a first failure only the map may be read again. If all fails, the firmware
+ * may have lost its timer and some devices already, but it is asked to show why, after COM1 has.
  */
 bool leave_firmware(void)
 {
@@ -252,5 +253,7 @@ bool leave_firmware(void)
 			return true;
 		}
 	}
-	return refuse(EFI_ABORTED, "the firmware does not end its boot services");
+	text_alone();
+	return refuse(EFI_ABORTED, "the firmware does not end its boot services: update it, or "
+				   "take away USB devices and network boot");
 }

@@ -19,7 +19,7 @@ enum { /* 16550, as on every PC */
 };
 
 static char *log_text; /* LOG_ROOM bytes */
-static bool serial, ended;
+static bool serial;
 
 /* Is a UART among the devices of this multi-instance device path? */
 static bool path_has_uart(const uint8_t *path, size_t bytes)
@@ -70,9 +70,9 @@ void text_init(void)
 	serial = !firmware_writes_serial() && serial_init();
 }
 
-void text_end(void)
+void text_alone(void)
 {
-	ended = true;
+	serial = serial || serial_init();
 }
 
 static void serial_char(char c)
@@ -83,22 +83,35 @@ static void serial_char(char c)
 	outb(COM1, (uint8_t)c);
 }
 
-static void show(const char *text)
+static void show_serial(const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '\n')
+			serial_char('\r');
+		serial_char(*text);
+	}
+}
+
+static void show_console(const char *text)
 {
 	CHAR16 wide[2] = { 0, 0 };
 
-	for (; *text && !ended; text++) {
+	for (; *text; text++) {
 		if (*text == '\n') {
 			boot.system->ConOut->OutputString(boot.system->ConOut, (CHAR16 *)L"\r\n");
 		} else {
 			wide[0] = (CHAR16)*text;
 			boot.system->ConOut->OutputString(boot.system->ConOut, wide);
 		}
-		if (serial && *text == '\n')
-			serial_char('\r');
-		if (serial)
-			serial_char(*text);
 	}
+}
+
+/* What we do ourselves first: the firmware may be in a bad way (text_alone). */
+static void show(const char *text)
+{
+	if (serial)
+		show_serial(text);
+	show_console(text);
 }
 
 static void put(const char *text)

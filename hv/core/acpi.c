@@ -12,6 +12,7 @@
 #include "hv/core/paging.h"
 
 #define TABLE_MAX_BYTES (1u << 20) /* beyond any MADT; a wild length must not map the world */
+#define MAX_TABLES	256u	   /* looked at; firmware has a few dozen */
 #define RSDP_V1_BYTES	20
 
 struct rsdp { /* 5.2.5.3 */
@@ -56,6 +57,7 @@ enum madt_type { MADT_LAPIC = 0, MADT_LAPIC_OVERRIDE = 5, MADT_X2APIC = 9 };
 #define APIC_ID_BROADCAST 0xffffffffu /* x2APIC: no CPU has it */
 
 enum mcfg_offset { MCFG_ENTRIES = 44, MCFG_ENTRY_BYTES = 16 };
+#define ECAM_LIMIT (1ull << 52) /* of any x86 */
 
 struct acpi_info acpi;
 
@@ -82,24 +84,28 @@ static bool sums_to_zero(const void *p, size_t bytes)
 /* The table at hpa if it can be believed; NULL with a log line if not. */
 static const struct table *open_table(uint64_t hpa)
 {
-	const struct table *t;
+	const struct table *t, *whole;
 	uint32_t length;
 
 	if (hpa == 0)
 		return NULL;
 	t = map_firmware(hpa, sizeof(*t));
+	if (!t) {
+		log_printf("acpi: a table at 0x%lx, where no memory can be, left out", hpa);
+		return NULL;
+	}
 	length = t->length;
-	if (length < sizeof(*t) || length > TABLE_MAX_BYTES) {
+	whole = length < sizeof(*t) || length > TABLE_MAX_BYTES ? NULL : map_firmware(hpa, length);
+	if (!whole) {
 		log_printf("acpi: %.4s at 0x%lx: length %u is impossible, left out", t->signature,
 			   hpa, length);
 		return NULL;
 	}
-	t = map_firmware(hpa, length);
-	if (!sums_to_zero(t, length)) {
+	if (!sums_to_zero(whole, length)) {
 		log_printf("acpi: %.4s at 0x%lx: wrong checksum, left out", t->signature, hpa);
 		return NULL;
 	}
-	return t;
+	return whole;
 }
 
 static void add_cpu(uint32_t apic_id, uint32_t flags)
@@ -147,15 +153,20 @@ static void read_madt(const struct table *t)
 	}
 }
 
-/* Segment group 0 only: no machine that we know puts a NIC elsewhere. */
+/* Segment group 0 only: no machine that we know puts a NIC elsewhere. Buses that run backwards, or
+ * lie where no memory can be, are left out. */
 static void read_mcfg(const struct table *t)
 {
 	for (size_t at = MCFG_ENTRIES; at + MCFG_ENTRY_BYTES <= t->length; at += MCFG_ENTRY_BYTES) {
-		if (field(t, t->length, at + 8, 2) != 0)
+		uint64_t base = field(t, t->length, at, 8);
+		unsigned last = (unsigned)field(t, t->length, at + 11, 1);
+
+		if (field(t, t->length, at + 8, 2) != 0 || last < field(t, t->length, at + 10, 1) ||
+		    base > ECAM_LIMIT)
 			continue;
-		acpi.ecam_base = field(t, t->length, at, 8);
+		acpi.ecam_base = base;
 		acpi.ecam_start_bus = (uint8_t)field(t, t->length, at + 10, 1);
-		acpi.ecam_end_bus = (uint8_t)field(t, t->length, at + 11, 1);
+		acpi.ecam_end_bus = (uint8_t)last;
 		return;
 	}
 }
@@ -199,22 +210,27 @@ static const struct table *open_root(const struct rsdp *r, size_t *entry_bytes)
 static const struct rsdp *open_rsdp(uint64_t hpa)
 {
 	const struct rsdp *r;
+	uint32_t length;
 
 	if (hpa == 0)
 		return NULL;
 	r = map_firmware(hpa, sizeof(*r));
-	if (memcmp(r->signature, "RSD PTR ", 8) != 0 || !sums_to_zero(r, RSDP_V1_BYTES))
+	if (!r || memcmp(r->signature, "RSD PTR ", 8) != 0 || !sums_to_zero(r, RSDP_V1_BYTES))
 		return NULL;
-	if (r->revision >= 2 && (r->length != sizeof(*r) || !sums_to_zero(r, sizeof(*r))))
+	if (r->revision < 2)
+		return r;
+	length = r->length; /* may be more than we know of */
+	if (length < sizeof(*r) || length > TABLE_MAX_BYTES)
 		return NULL;
-	return r;
+	r = map_firmware(hpa, length);
+	return r && sums_to_zero(r, length) ? r : NULL;
 }
 
 int acpi_init(uint64_t rsdp)
 {
 	const struct rsdp *r = open_rsdp(rsdp);
 	const struct table *root;
-	size_t entry_bytes;
+	size_t entry_bytes, end;
 
 	memset(&acpi, 0, sizeof(acpi));
 	if (!r)
@@ -223,16 +239,21 @@ int acpi_init(uint64_t rsdp)
 	root = open_root(r, &entry_bytes);
 	if (!root)
 		return fail(LH_INVAL, "acpi: the RSDP names neither a valid XSDT nor an RSDT");
-	for (size_t at = sizeof(*root); at + entry_bytes <= root->length; at += entry_bytes) {
-		const struct table *t = open_table(field(root, root->length, at, entry_bytes));
+	end = root->length;
+	if (end > sizeof(*root) + MAX_TABLES * entry_bytes)
+		end = sizeof(*root) + MAX_TABLES * entry_bytes;
+	for (size_t at = sizeof(*root); at + entry_bytes <= end; at += entry_bytes) {
+		const struct table *t = open_table(field(root, end, at, entry_bytes));
 
 		if (t)
 			read_table(t);
 	}
 	if (acpi.cpu_count == 0)
 		return fail(LH_NOENT, "acpi: no MADT with an enabled CPU");
-	log_printf("acpi: %u CPUs, local APIC at 0x%lx, ECAM %s, PM timer %s", acpi.cpu_count,
-		   acpi.lapic_base, acpi.ecam_base ? "yes" : "no",
-		   acpi.pm_timer_port ? "yes" : "no");
+	log_printf("acpi: %u CPUs, local APIC at 0x%lx, PM timer %s", acpi.cpu_count,
+		   acpi.lapic_base, acpi.pm_timer_port ? "yes" : "no");
+	if (acpi.ecam_base)
+		log_printf("acpi: ECAM at 0x%lx, buses %u to %u", acpi.ecam_base,
+			   acpi.ecam_start_bus, acpi.ecam_end_bus);
 	return 0;
 }

@@ -22,5 +22,5 @@ struct acpi_info {
 
 extern struct acpi_info acpi;
 
-/* Fills `acpi`. Without an RSDP or a MADT: an error that says so. */
+/* Fills `acpi`; a table that lies is left out, with a log line. Without an RSDP or a MADT: an error that says so. */
 int acpi_init(uint64_t rsdp) __must_check;

@@ -17,11 +17,6 @@ enum { /* more than any kernel has */
 
 #define MIB (1ull << 20)
 
-static bool inside(uint64_t offset, uint64_t length, uint64_t bytes)
-{
-	return offset <= bytes && length <= bytes - offset;
-}
-
 bool elf64_header(const void *data, size_t bytes, struct elf64_ehdr *ehdr)
 {
 	if (bytes < sizeof(*ehdr))

@@ -87,6 +87,12 @@ _Static_assert(sizeof(struct elf64_shdr) == 64, "ELF64 section header");
 _Static_assert(sizeof(struct elf64_sym) == 24, "ELF64 symbol");
 _Static_assert(sizeof(struct elf64_note) == 12, "ELF64 note");
 
+/* offset and length of a part of so many bytes; no sum that could overflow. */
+static inline bool inside(uint64_t offset, uint64_t length, uint64_t bytes)
+{
+	return offset <= bytes && length <= bytes - offset;
+}
+
 /*
  * Reads of a file that may hold anything: false if the header or the table does not lie inside
  * data[0..bytes). Nothing else is checked by elf64_phdr_at(). data needs no alignment.

@@ -3,7 +3,8 @@
  * Carries out the instructions that access device memory, and string I/O (SDM 2, "Instruction Set
  * Reference"). The address comes from the instruction and the guest's registers, not from the
  * exit: what stands at RIP now is what the guest would execute. Another vCPU may have changed it
- * since the exit; if it then touches RAM only, nothing is done and the guest executes it itself. A
+ * since the exit; if it then touches RAM only, nothing is done and the guest executes it itself, and
+ * what is not known here is left to it a few times, too, since it may not be what made the exit. A
  * repeated string instruction is done one element at a time: RIP stays, and the guest comes back.
  *
  * Segment limits are not checked: they bind 32-bit guests' own programs, and those reach device
@@ -24,8 +25,10 @@
 struct place {
 	gpa_t at[2];
 	unsigned bytes, first; /* first: those in at[0] */
-	bool ram;
+	bool ram;	       /* all of it */
 };
+
+#define MMIO_TRIES 8u /* until what cannot be carried out stops the VM */
 
 /* GO: on with it; AGAIN: a fault was injected or the guest shall re-execute; CANNOT: stop the
  * VM. */
@@ -34,6 +37,7 @@ enum verdict { GO, AGAIN, CANNOT };
 struct emulation {
 	struct vcpu *vcpu;
 	struct vcpu_sregs s;
+	uint64_t old_rflags;
 	struct insn insn;
 	unsigned mode;
 	mmio_access_fn *access;
@@ -118,23 +122,15 @@ static uint64_t operand_address(const struct emulation *e)
 	return linear(e, insn->seg, at + (uint64_t)bit_displacement(e));
 }
 
-static bool canonical(const struct emulation *e, uint64_t at)
-{
-	const unsigned unused = e->s.cr4 & CR4_LA57 ? 7 : 16;
-
-	return e->mode != 8 || (uint64_t)((int64_t)(at << unused) >> unused) == at;
-}
-
 /* One page's worth of an operand; a fault goes to the guest. */
 static enum verdict translate(struct emulation *e, uint64_t at, bool write, gpa_t *out)
 {
 	uint32_t access = write ? ACCESS_W : 0, pf_error;
 
-	if (!canonical(e, at)) {
-		if (e->insn.seg == SEG_SS)
-			hvm->inject_exception(e->vcpu, VECTOR_SS, 0);
-		else
-			hvm->inject_exception(e->vcpu, VECTOR_GP, 0);
+	if (e->mode != 8)
+		at &= 0xffffffff;
+	if (e->mode == 8 && !canonical_in(at, e->s.cr4 & CR4_LA57 ? 57 : 48)) {
+		vcpu_inject(e->vcpu, e->insn.seg == SEG_SS ? VECTOR_SS : VECTOR_GP, 0);
 		return AGAIN;
 	}
 	if ((e->s.seg[SEG_SS].access >> 5 & 3) == 3)
@@ -161,36 +157,44 @@ static enum verdict place_find(struct emulation *e, uint64_t at, unsigned bytes,
 	if (out->first == bytes)
 		return GO;
 	v = translate(e, at + out->first, write, &out->at[1]);
-	if (v != GO)
-		return v;
-	/* Half in RAM, or device memory across pages: nothing a device driver does. */
-	return out->ram && gmem_ptr(mem, out->at[1].v, bytes - out->first) ? GO : CANNOT;
+	out->ram = out->ram && gmem_ptr(mem, out->at[1].v, bytes - out->first);
+	return v;
 }
 
-static enum verdict place_read(struct emulation *e, const struct place *p, uint64_t *value)
+/* Within a page: RAM, or a device's, at once if a bus knows such a width, else byte by byte. */
+static bool piece_access(struct emulation *e, gpa_t at, unsigned bytes, bool write, uint8_t *data)
 {
-	uint8_t buffer[8] = { 0 };
+	const unsigned step = bytes & (bytes - 1) ? 1 : bytes;
 
-	*value = 0;
-	if (!p->ram)
-		return e->access(e->vcpu, p->at[0], p->bytes, false, value) ? GO : CANNOT;
-	if (!vm_read(e->vcpu->vm, p->at[0], buffer, p->first) ||
-	    (p->first < p->bytes &&
-	     !vm_read(e->vcpu->vm, p->at[1], buffer + p->first, p->bytes - p->first)))
-		return CANNOT;
-	memcpy(value, buffer, sizeof(buffer));
-	return GO;
+	if (gmem_ptr(&e->vcpu->vm->mem, at.v, bytes))
+		return write ? vm_write(e->vcpu->vm, at, data, bytes)
+			     : vm_read(e->vcpu->vm, at, data, bytes);
+	for (unsigned done = 0; done < bytes; done += step) {
+		uint64_t value = 0;
+
+		if (write)
+			memcpy(&value, data + done, step);
+		if (!e->access(e->vcpu, (gpa_t){ at.v + done }, step, write, &value))
+			return false;
+		if (!write)
+			memcpy(data + done, &value, step);
+	}
+	return true;
 }
 
-static enum verdict place_write(struct emulation *e, const struct place *p, uint64_t value)
+static enum verdict place_access(struct emulation *e, const struct place *p, bool write,
+				 uint64_t *value)
 {
-	value &= size_mask(p->bytes);
-	if (!p->ram)
-		return e->access(e->vcpu, p->at[0], p->bytes, true, &value) ? GO : CANNOT;
-	if (!vm_write(e->vcpu->vm, p->at[0], &value, p->first) ||
-	    (p->first < p->bytes &&
-	     !vm_write(e->vcpu->vm, p->at[1], (uint8_t *)&value + p->first, p->bytes - p->first)))
+	const unsigned rest = p->bytes - p->first;
+	uint8_t data[8] = { 0 };
+
+	if (write)
+		memcpy(data, value, p->bytes);
+	if (!piece_access(e, p->at[0], p->first, write, data) ||
+	    (rest && !piece_access(e, p->at[1], rest, write, data + p->first)))
 		return CANNOT;
+	if (!write)
+		memcpy(value, data, sizeof(data));
 	return GO;
 }
 
@@ -228,7 +232,7 @@ static enum verdict memory_carry_out(struct emulation *e, const struct place *p)
 	enum verdict v;
 
 	if (op_reads(insn)) {
-		v = place_read(e, p, &memory);
+		v = place_access(e, p, false, &memory);
 		if (v != GO)
 			return v;
 		memory &= size_mask(insn->mem_bytes);
@@ -242,7 +246,7 @@ static enum verdict memory_carry_out(struct emulation *e, const struct place *p)
 	else
 		result = alu(insn->op, insn->bytes, memory, reg, &e->s.rflags);
 	if (op_writes(insn)) {
-		v = place_write(e, p, result);
+		v = place_access(e, p, true, &result);
 		if (v != GO)
 			return v;
 	}
@@ -273,7 +277,8 @@ static bool repeat_over(const struct emulation *e)
 	return e->insn.rep && address_reg(e, GPR_RCX) == 0;
 }
 
-/* After an element: the index registers move on; GO if the instruction is over. */
+/* After an element: the index registers move on; GO if the instruction is over. If not, the guest
+ * comes back to it, but may be interrupted before, or single-step. */
 static enum verdict string_step(struct emulation *e, bool rsi, bool rdi)
 {
 	const int64_t delta = e->s.rflags & RFLAGS_DF ? -(int64_t)e->insn.bytes : e->insn.bytes;
@@ -285,7 +290,10 @@ static enum verdict string_step(struct emulation *e, bool rsi, bool rdi)
 	if (!e->insn.rep)
 		return GO;
 	address_reg_add(e, GPR_RCX, -1);
-	return repeat_over(e) ? GO : AGAIN;
+	if (repeat_over(e))
+		return GO;
+	hvm->skip(e->vcpu, 0);
+	return AGAIN;
 }
 
 static enum verdict find_source(struct emulation *e, struct place *p)
@@ -321,9 +329,9 @@ static enum verdict string_op(struct emulation *e)
 	}
 	if (from.ram && to.ram)
 		return AGAIN;
-	v = reads ? place_read(e, &from, &value) : GO;
+	v = reads ? place_access(e, &from, false, &value) : GO;
 	if (v == GO && writes)
-		v = place_write(e, &to, value);
+		v = place_access(e, &to, true, &value);
 	if (v != GO)
 		return v;
 	if (!writes)
@@ -340,39 +348,52 @@ static bool emulation_start(struct emulation *e, struct vcpu *vcpu)
 
 	e->vcpu = vcpu;
 	hvm->get_sregs(vcpu, &e->s);
+	e->old_rflags = e->s.rflags;
 	e->mode = insn_mode(&e->s);
 	return insn_decode(bytes, n, e->mode, &e->insn);
 }
 
-/* Flags and the RIP after the instruction; moving RIP ends STI and MOV-SS blocking. */
 static void finish(struct emulation *e)
 {
-	e->s.rip += e->insn.length;
-	if (e->mode != 8)
-		e->s.rip &= 0xffffffff;
-	hvm->set_sregs(e->vcpu, &e->s);
+	if (e->s.rflags != e->old_rflags)
+		hvm->set_sregs(e->vcpu, &e->s);
+	hvm->skip(e->vcpu, e->insn.length);
+}
+
+/* Whether the guest may try again what cannot be carried out. */
+static bool may_try_again(struct vcpu *vcpu, uint64_t rip)
+{
+	if (vcpu->mmio_rip != rip)
+		vcpu->mmio_tries = 0;
+	vcpu->mmio_rip = rip;
+	return ++vcpu->mmio_tries < MMIO_TRIES;
 }
 
 bool emulate_mmio(struct vcpu *vcpu, const struct vmexit *exit, mmio_access_fn *access)
 {
 	struct emulation e = { .access = access };
-	enum verdict v;
+	enum verdict v = CANNOT;
 
 	(void)exit; /* see above: the address is taken from the instruction */
-	if (!emulation_start(&e, vcpu))
-		return false;
-	if (e.insn.op == OP_MOVS || e.insn.op == OP_STOS || e.insn.op == OP_LODS)
-		v = string_op(&e);
-	else
-		v = memory_op(&e);
+	vcpu->mmio_refused = false;
+	if (emulation_start(&e, vcpu)) {
+		if (e.insn.op == OP_MOVS || e.insn.op == OP_STOS || e.insn.op == OP_LODS)
+			v = string_op(&e);
+		else
+			v = memory_op(&e);
+	}
+	if (v == CANNOT)
+		return !vcpu->mmio_refused && may_try_again(vcpu, e.s.rip);
+	vcpu->mmio_tries = 0;
 	if (v == GO)
 		finish(&e);
-	return v != CANNOT;
+	return true;
 }
 
-bool emulate_string_io(struct vcpu *vcpu, const struct vmexit *exit, io_access_fn *access)
+bool emulate_string_io(struct vcpu *vcpu, const struct vmexit *exit, io_access_fn *access,
+		       mmio_access_fn *memory)
 {
-	struct emulation e = { 0 };
+	struct emulation e = { .access = memory };
 	const bool out = exit->io.write;
 	struct place p;
 	uint64_t value = 0;
@@ -392,11 +413,13 @@ bool emulate_string_io(struct vcpu *vcpu, const struct vmexit *exit, io_access_f
 	v = out ? find_source(&e, &p) : find_destination(&e, &p);
 	if (v != GO)
 		return v == AGAIN;
-	if (!p.ram || (out && place_read(&e, &p, &value) != GO))
+	if (out && place_access(&e, &p, false, &value) != GO)
 		return false;
 	data = (uint32_t)value;
-	if (!access(vcpu, exit->io.port, exit->io.bytes, out, &data) ||
-	    (!out && place_write(&e, &p, data) != GO))
+	if (!access(vcpu, exit->io.port, exit->io.bytes, out, &data))
+		return false;
+	value = data;
+	if (!out && place_access(&e, &p, true, &value) != GO)
 		return false;
 	if (string_step(&e, out, !out) == GO)
 		finish(&e);

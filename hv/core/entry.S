@@ -9,6 +9,12 @@
 #define MSR_GS_BASE 0xc0000101
 #define BOOT_STACK_BYTES (32 * 1024)
 
+/* struct cpu and enum cpu_start; smp.c checks them */
+#define CPU_STACK_TOP_AT 16
+#define CPU_START_AT	 24
+#define CPU_OFFERED	 0
+#define CPU_TAKEN	 1
+
 /* The address in %rax goes to an MSR; uses rcx, rdx. */
 .macro	write_base msr
 	mov	%rax, %rdx
@@ -48,14 +54,15 @@ core_entry: /* RDI: struct handover, in the direct map */
 	.type	ap_entry, @function
 ap_entry: /* 64-bit mode, the core's page tables, no stack yet */
 	cld
-	xor	%eax, %eax
-	xchg	%eax, ap_ticket(%rip) /* the one who takes it gets the stack */
-	test	%eax, %eax
-	jz	ap_too_late
+	mov	ap_place(%rip), %rdi
+	mov	$CPU_OFFERED, %eax
+	mov	$CPU_TAKEN, %edx
+	lock cmpxchg %edx, CPU_START_AT(%rdi) /* the one who takes the place gets its stack */
+	jne	ap_too_late
 	clear_segments
-	mov	ap_stack_top(%rip), %rsp
+	mov	CPU_STACK_TOP_AT(%rdi), %rsp
 	xor	%ebp, %ebp
-	mov	ap_cpu(%rip), %rax
+	mov	%rdi, %rax
 	write_base MSR_GS_BASE
 	mov	$stack_guard_area, %rax
 	write_base MSR_FS_BASE

@@ -22,7 +22,6 @@ static void handle_mmio(struct vcpu *v, const struct vmexit *exit)
 {
 	unsigned long long at = exit->mmio.gpa.v;
 
-	v->mmio_refused = false;
 	if (emulate_mmio(v, exit, mmio_access))
 		return;
 	if (v->mmio_refused)
@@ -51,13 +50,13 @@ static void handle_io(struct vcpu *v, const struct vmexit *exit)
 	uint32_t value = (uint32_t)v->gpr[GPR_RAX];
 
 	if (exit->io.string) {
-		if (!emulate_string_io(v, exit, io_access))
+		if (!emulate_string_io(v, exit, io_access, mmio_access))
 			vm_crash(v, "string I/O at port 0x%x cannot be carried out", exit->io.port);
 		return;
 	}
 	if (exit->io.bytes < 4)
 		value &= (1u << exit->io.bytes * 8) - 1;
-	hvm->skip(v);
+	hvm->skip(v, SKIP_WHOLE);
 	platform->io(v, exit->io.port, exit->io.bytes, exit->io.write, &value);
 	if (!exit->io.write)
 		set_rax(v, value, exit->io.bytes);
@@ -71,7 +70,7 @@ static void handle_cpuid(struct vcpu *v)
 	v->gpr[GPR_RBX] = r.ebx;
 	v->gpr[GPR_RCX] = r.ecx;
 	v->gpr[GPR_RDX] = r.edx;
-	hvm->skip(v);
+	hvm->skip(v, SKIP_WHOLE);
 }
 
 static void handle_rdmsr(struct vcpu *v)
@@ -84,7 +83,7 @@ static void handle_rdmsr(struct vcpu *v)
 	}
 	v->gpr[GPR_RAX] = (uint32_t)value;
 	v->gpr[GPR_RDX] = value >> 32;
-	hvm->skip(v);
+	hvm->skip(v, SKIP_WHOLE);
 }
 
 static void handle_wrmsr(struct vcpu *v)
@@ -92,7 +91,7 @@ static void handle_wrmsr(struct vcpu *v)
 	uint64_t value = (uint64_t)(uint32_t)v->gpr[GPR_RDX] << 32 | (uint32_t)v->gpr[GPR_RAX];
 
 	if (guest_wrmsr(v, (uint32_t)v->gpr[GPR_RCX], value))
-		hvm->skip(v);
+		hvm->skip(v, SKIP_WHOLE);
 	else
 		vcpu_inject_gp(v);
 }
@@ -117,7 +116,7 @@ static void handle_xsetbv(struct vcpu *v)
 		return;
 	}
 	v->xcr0 = value;
-	hvm->skip(v);
+	hvm->skip(v, SKIP_WHOLE);
 }
 
 static void handle_hypercall(struct vcpu *v)
@@ -126,7 +125,7 @@ static void handle_hypercall(struct vcpu *v)
 		vcpu_inject_ud(v);
 		return;
 	}
-	hvm->skip(v);
+	hvm->skip(v, SKIP_WHOLE);
 	v->gpr[GPR_RAX] = (uint64_t)hypercall(v, v->gpr[GPR_RAX], v->gpr[GPR_RDI]);
 }
 
@@ -142,15 +141,17 @@ static void handle_cr8(struct vcpu *v, const struct vmexit *exit)
 	platform->tpr(v, exit->cr8.write, &tpr);
 	if (!exit->cr8.write)
 		v->gpr[exit->cr8.gpr] = tpr >> 4;
-	hvm->skip(v);
+	hvm->skip(v, SKIP_WHOLE);
 }
 
 static void handle_hlt(struct vcpu *v)
 {
 	struct vcpu_sregs s;
 
-	hvm->skip(v);
+	hvm->skip(v, SKIP_WHOLE);
 	hvm->get_sregs(v, &s);
+	if (s.rflags & RFLAGS_TF) /* the trap behind it ends it */
+		return;
 	if (s.rflags & RFLAGS_IF || v->vm->vcpu_count > 1)
 		v->halted = true;
 	else
@@ -196,7 +197,7 @@ void exit_handle(struct vcpu *v, const struct vmexit *exit)
 		break;
 	case VMEXIT_PAUSE:
 	case VMEXIT_CACHE: /* memory is coherent, and no device of ours bypasses the caches */
-		hvm->skip(v);
+		hvm->skip(v, SKIP_WHOLE);
 		break;
 	case VMEXIT_UNDEFINED:
 		vcpu_inject_ud(v);

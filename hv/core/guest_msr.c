@@ -80,7 +80,7 @@ bool guest_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *value)
 		*value = rdtsc() + v->vm->tsc_offset;
 		return true;
 	}
-	if (hvm->msr_read(v, msr, value) || fixed(v, msr, value))
+	if (hvm->msr(v, msr, false, value) || fixed(v, msr, value))
 		return true;
 	if (tried_by_all(msr))
 		return false;
@@ -95,7 +95,7 @@ bool guest_wrmsr(struct vcpu *v, uint32_t msr, uint64_t value)
 
 	if (platform->msr_owned(msr))
 		return platform->msr_write(v, msr, value);
-	if (pvclock_msr_owned(msr) ? pvclock_write(v, msr, value) : hvm->msr_write(v, msr, value))
+	if (pvclock_msr_owned(msr) ? pvclock_write(v, msr, value) : hvm->msr(v, msr, true, &value))
 		return true;
 	if (fixed(v, msr, &now) && msr != MSR_MTRRCAP && msr != MSR_PLATFORM_ID)
 		return true;

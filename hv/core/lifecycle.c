@@ -13,6 +13,7 @@
 #include "hv/core/platform.h"
 #include "hv/core/pmm.h"
 #include "hv/core/sched.h"
+#include "hv/core/smp.h"
 
 /* Bytes of console text that go out before the line about a VM's end, and with it: we wait for the
  * serial line. */
@@ -126,7 +127,7 @@ void vm_flush_posted(void)
 static void quiesce(struct vm *vm)
 {
 	const unsigned count = cpu_count;
-	uint64_t seen[MAX_CPUS];
+	uint64_t seen[MAX_CPUS], begin = rdtsc();
 
 	flushing = vm;
 	for (unsigned i = 0; i < count; i++) {
@@ -137,7 +138,7 @@ static void quiesce(struct vm *vm)
 	hvm->flush_vm(vm);
 	for (unsigned i = 0; i < count; i++)
 		while (cpus[i] != this_cpu() && atomic_load(&cpus[i]->flushes) == seen[i])
-			__builtin_ia32_pause();
+			cpu_await(begin, i, "it was to forget a VM that has ended");
 }
 
 /* Takes one ended VM out of the table, its devices and ports destroyed. Its place stays taken. */

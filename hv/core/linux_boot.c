@@ -101,13 +101,9 @@ static int load_initrd(struct vm *vm, const struct bzimage *b, const struct hand
 {
 	uint64_t at = bzimage_initrd_at(b, initrd->bytes, vm->acpi_gpa.v);
 
-	if (!at || !vm_write(vm, (gpa_t){ at }, hpa_to_ptr((hpa_t){ initrd->addr }), initrd->bytes))
-		return fail(LH_INVAL,
-			    "vm %s: initrd %s does not fit behind the kernel: raise memory-mib",
-			    vm->config->name, vm->config->initrd);
 	z->ramdisk_image = (uint32_t)at; /* below 3 GiB, as all that is loaded */
 	z->ramdisk_size = (uint32_t)initrd->bytes;
-	return 0;
+	return vm_load_initrd(vm, initrd, at);
 }
 
 static void fill_e820(const struct vm *vm, struct zero_page *z)

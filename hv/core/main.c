@@ -27,7 +27,7 @@ const struct hvm_ops *hvm;
 const struct platform_ops *platform = &pc_platform;
 
 static struct config config; /* for as long as the core runs: VMs point into it */
-static _Atomic unsigned cpus_ready, cpus_failed;
+static _Atomic unsigned cpus_failed;
 
 /* Says why nothing can start, and stops. */
 static _Noreturn void refuse(const char *why)
@@ -63,18 +63,22 @@ static void cpu_main(void)
 	fpu_init_cpu();
 	if (hvm->cpu_enable() < 0)
 		atomic_fetch_add(&cpus_failed, 1);
-	atomic_fetch_add(&cpus_ready, 1);
+	atomic_store(&this_cpu()->start, CPU_READY);
 	sched_loop();
 }
 
 static void start_cpus(const struct handover *h)
 {
+	uint64_t begin;
+
 	fpu_init_cpu();
 	if (hvm->cpu_enable() < 0)
 		refuse("the boot CPU cannot switch virtualisation on");
 	smp_start(h->trampoline, cpu_main);
-	while (atomic_load(&cpus_ready) < cpu_count - 1)
-		__builtin_ia32_pause(); /* they are online: only cpu_enable() is between */
+	begin = rdtsc();
+	for (unsigned i = 0; i < cpu_count; i++)
+		while (atomic_load(&cpus[i]->start) < CPU_READY)
+			cpu_await(begin, i, "it was to switch virtualisation on");
 	if (atomic_load(&cpus_failed))
 		refuse("a CPU cannot switch virtualisation on, or differs from the boot CPU");
 }
@@ -104,7 +108,8 @@ _Noreturn void core_main(const struct handover *h)
 	trap_init_cpu();
 	if (acpi_init(h->rsdp) < 0)
 		refuse("the firmware's ACPI tables are missing or damaged");
-	lapic_probe(map_device(acpi.lapic_base, PAGE_SIZE));
+	if (!lapic_probe(map_device(acpi.lapic_base, PAGE_SIZE)))
+		refuse("the MADT puts the local APIC where no memory can be");
 	lapic_init_cpu();
 	timer_calibrate();
 	timer_init_cpu();

@@ -47,6 +47,7 @@ static struct spinlock paging_lock;
 static uint64_t *top;			 /* [paging_lock] and all tables below it */
 static uint64_t next_stack = STACK_BASE; /* [paging_lock] */
 static bool has_huge_pages;		 /* constant after paging_init() */
+static uint64_t physical_end;		 /* constant after paging_init() */
 
 struct hole { /* physical, page-aligned, left out of the direct map */
 	uint64_t start, end;
@@ -147,12 +148,28 @@ static void map_section(const struct handover *h, const char *start, const char 
 			*entry_at((uint64_t)start + i, 1) = (h->core_addr + offset + i) | rights;
 }
 
+/* Where the processor's addresses end (SDM 3A, "Physical-Address Size"), or our room for them. */
+static uint64_t find_physical_end(void)
+{
+	uint64_t room = STACK_BASE - DEVICE_BASE, end = BIT(36);
+
+	if (cpuid(0x80000000, 0).eax >= 0x80000008)
+		end = BIT(cpuid(0x80000008, 0).eax & 63);
+	return end < room ? end : room;
+}
+
+static bool addressable(uint64_t hpa, size_t bytes)
+{
+	return bytes <= physical_end && hpa <= physical_end - bytes;
+}
+
 void paging_init(const struct handover *h)
 {
 	uint64_t image_end = h->core_addr + (uint64_t)(__data_end - __text_start);
 
 	has_huge_pages =
 		cpuid(0x80000000, 0).eax >= 0x80000001 && (cpuid(0x80000001, 0).edx & BIT(26));
+	physical_end = find_physical_end();
 	holes[0] = (struct hole){ h->trampoline, h->trampoline + PAGE_SIZE };
 	holes[1] = (struct hole){ h->core_addr, image_end };
 	top = new_table();
@@ -197,6 +214,8 @@ void *map_device(uint64_t hpa, size_t bytes)
 	uint64_t start = hpa & ~(uint64_t)(PAGE_SIZE - 1);
 	uint64_t end = (hpa + bytes + PAGE_SIZE - 1) & ~(uint64_t)(PAGE_SIZE - 1);
 
+	if (!addressable(hpa, bytes))
+		return NULL;
 	spin_lock(&paging_lock);
 	for (uint64_t at = start; at < end; at += PAGE_SIZE)
 		*entry_at(DEVICE_BASE + at, 1) = at | RIGHTS_DEVICE;
@@ -224,6 +243,8 @@ const void *map_firmware(uint64_t hpa, size_t bytes)
 {
 	uint64_t at = hpa & ~(uint64_t)(PAGE_SIZE - 1);
 
+	if (!addressable(hpa, bytes))
+		return NULL;
 	for (; at < hpa + bytes; at += PAGE_SIZE)
 		if (!direct_mapped(at))
 			return map_device(hpa, bytes);

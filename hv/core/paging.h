@@ -17,10 +17,12 @@ void paging_init(const struct handover *h);
 void paging_load(void);
 uint64_t paging_cr3(void);
 
-/* Device memory at hpa, mapped uncached, RW, NX; the same range may be asked for again. */
+/* Device memory at hpa, mapped uncached, RW, NX; the same range may be asked for again. NULL: the
+ * processor has no such address. */
 void *map_device(uint64_t hpa, size_t bytes);
 
-/* Firmware's tables, for reading: through the direct map where that has them, else as a device. */
+/* Firmware's tables, for reading: through the direct map where that has them, else as a device.
+ * NULL as above. */
 const void *map_firmware(uint64_t hpa, size_t bytes);
 
 /* A stack of `bytes` with a guard page below; returns its top, 16-byte aligned. */

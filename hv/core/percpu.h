@@ -24,13 +24,22 @@ enum mailbox {
 	MB_CONSOLE = 1u << 5,	  /* look at the serial line */
 };
 
+/* How far a CPU's start-up is. A CPU that comes late finds it abandoned, and parks. */
+enum cpu_start {
+	CPU_OFFERED,   /* a CPU may take this place */
+	CPU_TAKEN,     /* one has: it runs on the place's stack */
+	CPU_ONLINE,    /* and is the one that was meant: its index counts */
+	CPU_READY,     /* virtualisation is on, or known to fail */
+	CPU_ABANDONED, /* it did not get there in time */
+};
+
 /* (c) constant after start (o) this CPU only (a) atomic [q] under runq_lock [t] under timer_lock */
 struct cpu {
 	struct cpu *self;	  /* (c) at GS:0 */
 	uint32_t index;		  /* (c) place in cpus[]; the order of enabled MADT entries */
 	uint32_t apic_id;	  /* (c) */
 	void *stack_top;	  /* (c) */
-	_Atomic bool online;	  /* (a) */
+	_Atomic uint32_t start;	  /* (a) enum cpu_start */
 	_Atomic bool idle;	  /* (a) halted or about to */
 	_Atomic uint32_t mailbox; /* (a) enum mailbox */
 	_Atomic uint64_t flushes; /* (a) how often MB_FLUSH was answered */

@@ -86,13 +86,9 @@ static int load_initrd(struct vm *vm, const struct handover_image *kernel,
 	uint64_t kernel_end = elf64_end(hpa_to_ptr((hpa_t){ kernel->addr }), kernel->bytes);
 	uint64_t at = elf64_initrd_at(kernel_end, initrd->bytes, vm->acpi_gpa.v);
 
-	if (!at || !vm_write(vm, (gpa_t){ at }, hpa_to_ptr((hpa_t){ initrd->addr }), initrd->bytes))
-		return fail(LH_INVAL,
-			    "vm %s: initrd %s does not fit behind the kernel: raise memory-mib",
-			    vm->config->name, vm->config->initrd);
 	data->module = (struct start_module){ .paddr = at, .bytes = initrd->bytes };
 	data->info.module_count = 1;
-	return 0;
+	return vm_load_initrd(vm, initrd, at);
 }
 
 static void fill_memmap(const struct vm *vm, struct boot_data *d)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Starts the other CPUs (SDM 3A, "MP Initialization Protocol"): INIT to all, then each by SIPI, one
- * after the other. The trampoline is written once and then read-only; what differs by CPU lies in
- * the core's data and is taken with a ticket, so that a CPU that comes too late, or twice, gets
- * nothing and halts. Messages between CPUs are mailbox bits with an IPI.
+ * after the other. The trampoline is written once and then read-only; what differs by CPU is its
+ * place, a struct cpu, which it takes by compare-and-swap (entry.S) and shows to be its own by its
+ * APIC ID. So a CPU that comes too late, or twice, or into another one's time, parks: no two ever
+ * share an index or a stack. Messages between CPUs are mailbox bits with an IPI.
  */
 #include "hv/core/smp.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "hv/core/acpi.h"
@@ -23,8 +25,9 @@
 #define STACK_BYTES	 (32 * 1024)
 #define INIT_WAIT_US	 10000	 /* SDM: 10 ms between INIT and SIPI */
 #define SIPI_WAIT_US	 2000	 /* before the second SIPI */
-#define START_TIMEOUT_US 1000000 /* emulators run CPUs one after the other */
+#define START_TIMEOUT_US 5000000 /* emulators run CPUs one after the other, if the host lets them */
 #define STOP_TIMEOUT_US	 200000
+#define ANSWER_US	 60000000ull /* a CPU of an emulator on a busy machine may be away for long */
 
 #define XAPIC_BROADCAST 0xff
 
@@ -41,10 +44,10 @@ struct cpu boot_cpu = { .self = &boot_cpu }; /* entry.S loads it into GS */
 struct cpu *cpus[MAX_CPUS] = { &boot_cpu };
 unsigned cpu_count = 1;
 
-/* For the CPU that is being started; entry.S reads them. */
-_Atomic uint32_t ap_ticket;
-void *ap_stack_top;
-struct cpu *ap_cpu;
+struct cpu *_Atomic ap_place; /* of the CPU that is being started; entry.S reads it */
+_Static_assert(offsetof(struct cpu, stack_top) == 16 && offsetof(struct cpu, start) == 24 &&
+		       CPU_OFFERED == 0 && CPU_TAKEN == 1,
+	       "entry.S");
 
 static void (*ap_run)(void); /* constant while CPUs start */
 static _Atomic bool stopping;
@@ -64,7 +67,16 @@ void smp_init_boot_cpu(void)
 {
 	stack_guard_canary ^= rdtsc() << 8; /* no function that checks it is running */
 	init_cpu(&boot_cpu, cpuid(1, 0).ebx >> 24, boot_stack_top);
-	atomic_store(&boot_cpu.online, true);
+	atomic_store(&boot_cpu.start, CPU_READY);
+}
+
+/* The CPU that has taken this place: it may keep it if it is the one that was meant, in time. */
+static bool come_online(struct cpu *cpu)
+{
+	uint32_t taken = CPU_TAKEN;
+
+	return lapic_id() == cpu->apic_id &&
+	       atomic_compare_exchange_strong(&cpu->start, &taken, CPU_ONLINE);
 }
 
 /* A started CPU, from ap_entry: its stack, GS and FS are set. */
@@ -77,7 +89,8 @@ void ap_main(void)
 	lapic_init_cpu();
 	fpu_init_cpu();
 	timer_init_cpu();
-	atomic_store(&cpu->online, true);
+	while (!come_online(cpu))
+		__asm__ volatile("cli; hlt"); /* for good: nobody knows of this CPU */
 	ap_run();
 	panic("smp: CPU %u came back from its run loop", cpu->index);
 }
@@ -107,7 +120,7 @@ static bool wait_online(const struct cpu *cpu, uint64_t timeout_us)
 {
 	uint64_t start = rdtsc(), ticks = tsc_from_us(timeout_us);
 
-	while (!atomic_load(&cpu->online)) {
+	while (atomic_load(&cpu->start) < CPU_ONLINE) {
 		if (rdtsc() - start > ticks)
 			return false;
 		__builtin_ia32_pause();
@@ -115,18 +128,24 @@ static bool wait_online(const struct cpu *cpu, uint64_t timeout_us)
 	return true;
 }
 
-/* With the ticket taken back, a CPU that is late halts; one that has it already gets time. */
+/* From `from` to abandoned; false: it was not there any more. */
+static bool abandon(struct cpu *cpu, uint32_t from)
+{
+	return atomic_compare_exchange_strong(&cpu->start, &from, CPU_ABANDONED);
+}
+
+/* One that has taken its place already gets as much time again. */
 static bool start_cpu(struct cpu *cpu, uint8_t page)
 {
-	ap_cpu = cpu;
-	ap_stack_top = cpu->stack_top;
-	atomic_store(&ap_ticket, 1);
+	atomic_store(&ap_place, cpu);
 	lapic_send_sipi(cpu->apic_id, page);
 	if (!wait_online(cpu, SIPI_WAIT_US))
 		lapic_send_sipi(cpu->apic_id, page);
 	if (wait_online(cpu, START_TIMEOUT_US))
 		return true;
-	return !atomic_exchange(&ap_ticket, 0) && wait_online(cpu, START_TIMEOUT_US);
+	if (abandon(cpu, CPU_OFFERED))
+		return false;
+	return wait_online(cpu, START_TIMEOUT_US) || !abandon(cpu, CPU_TAKEN);
 }
 
 /* Another CPU that an IPI can name. An INIT to a CPU that runs would end it. */
@@ -212,6 +231,15 @@ void smp_start(uint64_t trampoline, void (*entry)(void))
 		   lapic_is_x2apic() ? "x2APIC" : "xAPIC", tsc_to_ns(rdtsc() - begin) / 1000000);
 }
 
+void cpu_await(uint64_t start_tsc, unsigned cpu, const char *what)
+{
+	uint64_t now = rdtsc();
+
+	if (now > start_tsc && now - start_tsc > tsc_from_us(ANSWER_US))
+		panic("CPU %u does not answer: %s", cpu, what);
+	__builtin_ia32_pause();
+}
+
 /* For bits that are there already an IPI is on its way. Pairs with cpu_wait(), mailbox_take(). */
 void cpu_post(struct cpu *cpu, uint32_t bits)
 {
@@ -242,7 +270,7 @@ void smp_stop_others(void)
 
 	atomic_store(&stopping, true);
 	for (unsigned i = 0; i < cpu_count; i++) {
-		if (!cpus[i] || cpus[i] == this_cpu() || !atomic_load(&cpus[i]->online))
+		if (!cpus[i] || cpus[i] == this_cpu() || atomic_load(&cpus[i]->start) < CPU_ONLINE)
 			continue;
 		others++;
 		atomic_fetch_or(&cpus[i]->mailbox, MB_STOP);

@@ -13,6 +13,10 @@ void smp_init_boot_cpu(void);
  * APIC and timer ready, interrupts off. Returns when all are online. */
 void smp_start(uint64_t trampoline, void (*entry)(void));
 
+/* A moment of a wait for another CPU, which began at start_tsc and may take a minute: an emulator on
+ * a busy machine takes its time. Then a panic names that CPU, and what was waited for. */
+void cpu_await(uint64_t start_tsc, unsigned cpu, const char *what);
+
 /* Stops all other CPUs (for a panic): NMI or mailbox, bounded. */
 void smp_stop_others(void);
 

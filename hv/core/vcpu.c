@@ -213,7 +213,7 @@ static bool block(struct vcpu *v)
 
 static void init(struct vcpu *v)
 {
-	hvm->vcpu_init(v);
+	hvm->inject(v, &(struct injection){ .kind = INJECT_INIT });
 	platform->vcpu_init(v);
 	v->halted = false;
 }
@@ -255,25 +255,23 @@ static void take_signals(struct vcpu *v)
 	if (old & SIGNAL_SIPI)
 		start_at(v, old >> SIPI_VECTOR_SHIFT);
 	if (old & SIGNAL_NMI) {
-		hvm->inject_nmi(v);
+		hvm->inject(v, &(struct injection){ .kind = INJECT_NMI });
 		v->halted = false;
 	}
 }
 
-static void offer_interrupt(struct vcpu *v)
+/* True: an interrupt waits that the guest cannot take yet. */
+static bool offer_interrupt(struct vcpu *v)
 {
 	int vector = platform->irq_pending(v);
 
 	if (vector < 0)
-		return;
-	if (!hvm->irq_ready(v)) {
-		hvm->irq_window(v, true);
-		return;
-	}
-	hvm->inject_irq(v, (uint8_t)vector);
+		return false;
+	if (!hvm->irq_ready(v))
+		return true;
+	hvm->inject(v, &(struct injection){ INJECT_IRQ, (uint8_t)vector, -1 });
 	platform->irq_taken(v, (uint8_t)vector);
-	if (platform->irq_pending(v) >= 0)
-		hvm->irq_window(v, true);
+	return platform->irq_pending(v) >= 0;
 }
 
 /* True if the slice is over and somebody else is to run: the vCPU is in a queue then. */
@@ -315,6 +313,7 @@ void vcpu_run(struct vcpu *v)
 	timer_cancel(&v->wake);
 	for (;;) {
 		struct vmexit exit;
+		bool irq_waits;
 
 		if (rdtsc() >= cpu->armed_tsc)
 			timer_poll();
@@ -334,8 +333,8 @@ void vcpu_run(struct vcpu *v)
 		v->halted = false;
 		if (preempted(v))
 			break;
-		offer_interrupt(v);
-		hvm->enter(v, deadline(v), &exit);
+		irq_waits = offer_interrupt(v);
+		hvm->enter(v, deadline(v), irq_waits, &exit);
 		atomic_store_explicit(&v->exits, v->exits + 1, memory_order_relaxed);
 		atomic_store_explicit(&cpu->exits, cpu->exits + 1, memory_order_relaxed);
 		exit_handle(v, &exit);
@@ -389,14 +388,19 @@ void vcpu_dump(struct vcpu *v)
 			   s.seg[i].access);
 }
 
+void vcpu_inject(struct vcpu *v, uint8_t vector, int64_t error_code)
+{
+	hvm->inject(v, &(struct injection){ INJECT_EXCEPTION, vector, error_code });
+}
+
 void vcpu_inject_gp(struct vcpu *v)
 {
-	hvm->inject_exception(v, 13, 0);
+	vcpu_inject(v, 13, 0);
 }
 
 void vcpu_inject_ud(struct vcpu *v)
 {
-	hvm->inject_exception(v, 6, -1);
+	vcpu_inject(v, 6, -1);
 }
 
 void vcpu_inject_pf(struct vcpu *v, uint64_t cr2, uint32_t error_code)
@@ -406,5 +410,5 @@ void vcpu_inject_pf(struct vcpu *v, uint64_t cr2, uint32_t error_code)
 	hvm->get_sregs(v, &s);
 	s.cr2 = cr2;
 	hvm->set_sregs(v, &s);
-	hvm->inject_exception(v, 14, error_code);
+	vcpu_inject(v, 14, error_code);
 }

@@ -26,6 +26,8 @@ struct vcpu {
 	bool halted;		  /* (o) executed HLT and waits for an interrupt */
 	_Atomic uint32_t signals; /* (a) enum vcpu_signal that arrived, and hv/core/vcpu.c's own */
 	bool mmio_refused;	  /* (o) the access being emulated is claimed by no device */
+	unsigned mmio_tries;	  /* (o) of what stands at mmio_rip, which could not be emulated */
+	uint64_t mmio_rip;	  /* (o) */
 	uint64_t gpr[GPR_COUNT];  /* (o) between exits */
 	uint64_t xcr0;		  /* (o) the guest's; the backend loads it */
 	uint64_t pvclock;	  /* (o) paravirtual clock: its MSR (hv/core/pvclock.c) */
@@ -100,7 +102,8 @@ bool guest_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value);
  * ending. */
 int64_t hypercall(struct vcpu *vcpu, uint64_t number, uint64_t arg);
 
-/* #GP(0), #UD, #PF into the guest. */
+/* An exception into the guest; error_code < 0: none. #GP(0), #UD, #PF. */
+void vcpu_inject(struct vcpu *vcpu, uint8_t vector, int64_t error_code);
 void vcpu_inject_gp(struct vcpu *vcpu);
 void vcpu_inject_ud(struct vcpu *vcpu);
 void vcpu_inject_pf(struct vcpu *vcpu, uint64_t cr2, uint32_t error_code);
@@ -118,6 +121,7 @@ unsigned guest_fetch(struct vcpu *vcpu, uint8_t out[15]);
  * access() standing for the memory: MOV, MOVZX, MOVSX, MOVSXD, STOS, MOVS, AND, OR, XOR, ADD,
  * SUB, CMP, TEST, BT*, XCHG in their memory forms; operand and address sizes and REX honoured
  * (hv/core/emulate.c). Updates GPRs and RFLAGS and skips. false: cannot; the caller stops the VM.
+ * access() says so in ->mmio_refused if nobody claims the address.
  */
 typedef bool mmio_access_fn(struct vcpu *vcpu, gpa_t gpa, unsigned bytes, bool write,
 			    uint64_t *value);
@@ -126,4 +130,5 @@ bool emulate_mmio(struct vcpu *vcpu, const struct vmexit *exit, mmio_access_fn *
 /* INS/OUTS with REP: one element (or a bounded number) through the port; moves RIP when done. */
 typedef bool io_access_fn(struct vcpu *vcpu, uint16_t port, unsigned bytes, bool write,
 			  uint32_t *value);
-bool emulate_string_io(struct vcpu *vcpu, const struct vmexit *exit, io_access_fn *access);
+bool emulate_string_io(struct vcpu *vcpu, const struct vmexit *exit, io_access_fn *access,
+		       mmio_access_fn *memory);

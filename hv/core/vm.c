@@ -248,3 +248,12 @@ bool vm_write(const struct vm *vm, gpa_t at, const void *from, size_t bytes)
 {
 	return vm_copy(vm, at, NULL, from, bytes);
 }
+
+int vm_load_initrd(struct vm *vm, const struct handover_image *initrd, uint64_t at)
+{
+	if (!at || !vm_write(vm, (gpa_t){ at }, hpa_to_ptr((hpa_t){ initrd->addr }), initrd->bytes))
+		return fail(LH_INVAL,
+			    "vm %s: initrd %s does not fit behind the kernel: raise memory-mib",
+			    vm->config->name, vm->config->initrd);
+	return 0;
+}

@@ -80,6 +80,9 @@ struct vm_range {
 };
 unsigned vm_ranges(const struct vm *vm, struct vm_range out[VM_RANGES]);
 
+/* Copies the initrd to where a kernel wants it; at = 0: it has no place for one. */
+int vm_load_initrd(struct vm *vm, const struct handover_image *initrd, uint64_t at) __must_check;
+
 /* PVH: loads the ELF kernel, start_info, memory map, command line; sets vCPU 0's state
  * (hv/core/pvh.c). */
 int pvh_load(struct vm *vm, const struct handover_image *kernel,

@@ -101,6 +101,22 @@ struct vmexit {
 	char reason[160]; /* VMEXIT_FAILED */
 };
 
+#define SKIP_WHOLE (~0u)
+
+enum injection_kind {
+	INJECT_IRQ,	  /* only if irq_ready() */
+	INJECT_EXCEPTION, /* replaces what an exit cut off */
+	INJECT_NMI,	  /* as soon as NMIs are not blocked */
+	INJECT_INIT, /* no event waits, nothing is blocked, the debug registers are as after RESET;
+		      * the rest is the caller's (set_sregs) */
+};
+
+struct injection {
+	enum injection_kind kind;
+	uint8_t vector;	    /* IRQ, exception */
+	int64_t error_code; /* exception; negative: none */
+};
+
 struct hvm_ops {
 	const char *name; /* "vmx", "svm" */
 
@@ -120,22 +136,22 @@ struct hvm_ops {
 	 * struct vcpu in its own. NULL: no memory. vcpu->vm, index and tsc_offset are set. */
 	struct vcpu *(*vcpu_create)(struct vm *vm, unsigned index);
 	void (*vcpu_destroy)(struct vcpu *vcpu);
-	/* INIT: no event waits, nothing is blocked, the debug registers are as after RESET. The
-	 * rest is the caller's (set_sregs). */
-	void (*vcpu_init)(struct vcpu *vcpu);
 
 	void (*get_sregs)(struct vcpu *vcpu, struct vcpu_sregs *out);
 	void (*set_sregs)(struct vcpu *vcpu, const struct vcpu_sregs *in);
-	/* Moves RIP past the instruction that caused the last exit; ends STI/MOV-SS blocking. */
-	void (*skip)(struct vcpu *vcpu);
+	/* The instruction that caused the last exit has been carried out: RIP moves past it, by
+	 * `bytes` or, SKIP_WHOLE, by what the exit says; 0 after one round of a repeated one. RF and
+	 * STI/MOV-SS blocking end, and a single step traps (SDM 3B, "Debug Exceptions"). */
+	void (*skip)(struct vcpu *vcpu, unsigned bytes);
 
 	/*
-	 * Runs the guest until the next exit, at the latest (about) at deadline_tsc. Loads the
-	 * vCPU's control block, GPRs, XCR0. Re-injects what an exit cut off. On VMX the deadline is
-	 * the preemption timer; on SVM the backend calls timer_interrupt_by() and the
-	 * exit is VMEXIT_INTERRUPT.
+	 * Runs the guest until the next exit, at the latest (about) at deadline_tsc; with irq_waits
+	 * also until it can take an interrupt (VMEXIT_IRQ_WINDOW). Loads the vCPU's control block,
+	 * GPRs, XCR0. Re-injects what an exit cut off. On VMX the deadline is the preemption timer;
+	 * on SVM the backend calls timer_interrupt_by() and the exit is VMEXIT_INTERRUPT.
 	 */
-	void (*enter)(struct vcpu *vcpu, uint64_t deadline_tsc, struct vmexit *exit);
+	void (*enter)(struct vcpu *vcpu, uint64_t deadline_tsc, bool irq_waits,
+		      struct vmexit *exit);
 
 	/*
 	 * Takes the vCPU out of this CPU: called on the CPU that entered it last, before another vCPU
@@ -144,20 +160,15 @@ struct hvm_ops {
 	 */
 	void (*release)(struct vcpu *vcpu);
 
-	/* External interrupts, by the entry field: irq_ready() says whether one can be injected at
-	 * the next entry (IF, blocking, nothing else pending); irq_window() asks for
-	 * VMEXIT_IRQ_WINDOW as soon as it can. */
+	/* Whether an external interrupt can be injected at the next entry (IF, blocking, nothing
+	 * else pending). */
 	bool (*irq_ready)(struct vcpu *vcpu);
-	void (*inject_irq)(struct vcpu *vcpu, uint8_t vector);
-	void (*irq_window)(struct vcpu *vcpu, bool wanted);
-	/* Exception at the next entry; error_code < 0: none. For #PF set CR2 first (set_sregs). */
-	void (*inject_exception)(struct vcpu *vcpu, uint8_t vector, int64_t error_code);
-	void (*inject_nmi)(struct vcpu *vcpu);
+	/* Something for the next entry, by the entry field. For #PF set CR2 first (set_sregs). */
+	void (*inject)(struct vcpu *vcpu, const struct injection *what);
 
 	/* MSRs that live in the control block: STAR … GS_BASE, SYSENTER_*, PAT, EFER, TSC_AUX.
 	 * false: not one of them, or the value is not allowed (#GP). Most never exit. */
-	bool (*msr_read)(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
-	bool (*msr_write)(struct vcpu *vcpu, uint32_t msr, uint64_t value);
+	bool (*msr)(struct vcpu *vcpu, uint32_t msr, bool write, uint64_t *value);
 };
 
 extern const struct hvm_ops vmx_ops, svm_ops;

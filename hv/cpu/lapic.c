@@ -65,13 +65,14 @@ static void lapic_write(enum lapic_register reg, uint32_t value)
 		xapic[reg * 4] = value;
 }
 
-void lapic_probe(void *mmio)
+bool lapic_probe(void *mmio)
 {
 	uint32_t features = cpuid(1, 0).ecx;
 
 	xapic = mmio;
 	x2apic = features & BIT(21);
 	tsc_deadline = features & BIT(24);
+	return x2apic || xapic;
 }
 
 bool lapic_is_x2apic(void)

@@ -11,8 +11,9 @@ enum host_vector {
 	VECTOR_SPURIOUS = 0xff, /* no EOI */
 };
 
-/* mmio: the mapped xAPIC page; not touched where x2APIC is present. Once, on the boot CPU. */
-void lapic_probe(void *mmio);
+/* mmio: the mapped xAPIC page; not touched where x2APIC is present. Once, on the boot CPU. false:
+ * there is neither. */
+bool lapic_probe(void *mmio);
 void lapic_init_cpu(void);
 uint32_t lapic_id(void);
 void lapic_eoi(void);

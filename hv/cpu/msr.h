@@ -2,6 +2,8 @@
 /* MSR numbers and bits (SDM 4, APM 2 appendix A). Backends add their own beside their code. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "hv/cpu/x86.h"
 
 #define MSR_TSC			0x10
@@ -78,5 +80,30 @@
 	(CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR |         \
 	 CR4_OSXMMEXCPT | CR4_FSGSBASE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP)
 
+/* The upper bits are all as the highest that is used: with 48 bits of address, or so many. */
+static inline bool canonical_in(uint64_t address, unsigned bits)
+{
+	return (uint64_t)((int64_t)(address << (64 - bits)) >> (64 - bits)) == address;
+}
+
+static inline bool canonical(uint64_t address)
+{
+	return canonical_in(address, 48);
+}
+
+/* SDM 3A, table "Memory Types That Can Be Encoded With PAT": each byte 0, 1, 4, 5, 6 or 7. */
+static inline bool pat_valid(uint64_t pat)
+{
+	for (unsigned i = 0; i < 8; i++, pat >>= 8)
+		if ((pat & 0xff) > 7 || (pat & 0xfe) == 2)
+			return false;
+	return true;
+}
+
 #define RFLAGS_FIXED 0x2u
+#define RFLAGS_TF    BIT(8)
 #define RFLAGS_IF    BIT(9)
+#define RFLAGS_RF    BIT(16)
+
+#define DR6_BS BIT(14) /* a single step */
+#define DR7_GD BIT(13)

@@ -8,6 +8,7 @@
 #include "hv/core/nearest.h"
 #include "hv/core/percpu.h"
 #include "hv/core/pmm.h"
+#include "hv/core/smp.h"
 #include "hv/core/timer.h"
 #include "hv/cpu/x86.h"
 #include "vswitch/env.h"
@@ -45,6 +46,11 @@ uint64_t env_now_us(void)
 	return tsc_to_ns(rdtsc()) / 1000;
 }
 
+void env_await(unsigned cpu, uint64_t since_us)
+{
+	cpu_await(tsc_from_us(since_us), cpu, "its batch of packets was to end");
+}
+
 void *env_alloc(size_t bytes)
 {
 	return page_alloc(bytes);
@@ -56,9 +62,20 @@ void env_free(void *p, size_t bytes)
 		page_free(p, bytes);
 }
 
-void switch_work_init(struct switch_work *work, struct port *port, unsigned queue)
+void switch_work_init(struct switch_work *work, switch_work_fn *serve)
 {
 	list_init(&work->node);
+	work->serve = serve;
+}
+
+static void serve_queue(struct switch_work *work)
+{
+	port_service(work->port, work->queue, VS_BATCH);
+}
+
+void switch_work_init_queue(struct switch_work *work, struct port *port, unsigned queue)
+{
+	switch_work_init(work, serve_queue);
 	work->port = port;
 	work->queue = queue;
 }
@@ -188,7 +205,7 @@ bool switch_work_run(void)
 	bool more;
 
 	for (unsigned i = 0; i < SLICE_QUEUES && (work = take(cpu, false)) != NULL; i++) {
-		port_service(work->port, work->queue, VS_BATCH);
+		work->serve(work);
 		atomic_fetch_sub(&work->busy, 1);
 	}
 	list = lock_list(cpu);

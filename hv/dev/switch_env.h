@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Transmit queues that have more work than one service may do: a list per CPU, served a slice at a
- * time from the run loop (MB_SWITCH_WORK). And busy ones that are handed to an idle CPU, which polls
+ * Queues that have more work than one service may do: a list per CPU, served a slice at a time from
+ * the run loop (MB_SWITCH_WORK). And busy transmit queues that are handed to an idle CPU, which polls
  * them while it has nothing else to do.
  */
 #pragma once
@@ -14,17 +14,26 @@
 
 struct port;
 
+struct switch_work;
+
+/* A turn, bounded; it may queue itself again. */
+typedef void switch_work_fn(struct switch_work *work);
+
 /* (c) constant (a) atomic [w] under the lock of the list it is in */
 struct switch_work {
 	struct list node;	/* [w] */
-	struct port *port;	/* (c) */
+	switch_work_fn *serve;	/* (c) */
+	struct port *port;	/* (c) for those that are polled */
 	unsigned queue;		/* (c) */
 	_Atomic uint32_t home;	/* (a) whose list it is in, or about to be: CPU + 1; 0: none */
 	_Atomic uint32_t busy;	/* (a) CPUs that serve it now */
 	_Atomic bool cancelled; /* (a) */
 };
 
-void switch_work_init(struct switch_work *work, struct port *port, unsigned queue);
+void switch_work_init(struct switch_work *work, switch_work_fn *serve);
+
+/* A transmit queue of a port, which can be polled, too. */
+void switch_work_init_queue(struct switch_work *work, struct port *port, unsigned queue);
 
 /* Puts it into this CPU's list, unless it is in one. */
 void switch_work_queue(struct switch_work *work);

@@ -92,7 +92,7 @@ static bool queue_start(struct virtio_pci *v, unsigned queue)
 	int err;
 
 	if (queue == control_queue(net))
-		return virtio_net_ctrl_start(net, queue, &setup);
+		return virtio_net_ctrl_start(net, queue);
 	if (queue < 2 * net->config->queue_pairs) {
 		virtio_net_lock_switch(net);
 		err = port_start_queue(net->port, queue, &setup, &why);
@@ -127,7 +127,7 @@ static void notify(struct virtio_pci *v, unsigned queue)
 	struct virtio_net *net = net_of(v);
 
 	if (queue == control_queue(net))
-		virtio_net_ctrl_kick(net);
+		device_queue_kick(&net->ctrl.queue);
 	else if (queue < 2 * net->config->queue_pairs)
 		port_kick(net->port, queue, VS_BATCH);
 }
@@ -142,9 +142,9 @@ static uint64_t config_read(struct virtio_pci *v, unsigned at, unsigned bytes)
 	};
 	uint64_t value = 0;
 
-	spin_lock(&net->ctrl.lock);
+	spin_lock(&net->ctrl.queue.lock);
 	memcpy(c.mac, net->ctrl.mac, sizeof(c.mac));
-	spin_unlock(&net->ctrl.lock);
+	spin_unlock(&net->ctrl.queue.lock);
 	for (unsigned i = 0; i < bytes && at + i < sizeof(c); i++)
 		value |= (uint64_t)((uint8_t *)&c)[at + i] << (8 * i);
 	return value;
@@ -252,7 +252,7 @@ static int port_make(struct virtio_net *net, struct vm *vm)
 		return fail(LH_NOMEM, "%s: no memory for a port on switch %s", name,
 			    switch_name(slot->sw));
 	for (unsigned i = 0; i < 2 * net->config->queue_pairs; i++)
-		switch_work_init(&net->work[i], net->port, i);
+		switch_work_init_queue(&net->work[i], net->port, i);
 	return 0;
 }
 
@@ -278,8 +278,8 @@ struct virtio_net *virtio_net_create(struct vm *vm, struct pcie *pcie,
 	}
 	net->config = config;
 	list_init(&net->all);
-	virtio_net_ctrl_init(net);
 	virtio_pci_init(&net->virtio, &setup);
+	virtio_net_ctrl_init(net);
 	if (port_make(net, vm) < 0 || pcie_attach(pcie, &net->virtio.pci) < 0) {
 		virtio_net_destroy(net);
 		return NULL;
@@ -304,6 +304,7 @@ void virtio_net_destroy(struct virtio_net *net)
 	list_drop(net);
 	if (net->port) {
 		virtio_pci_reset(&net->virtio);
+		device_queue_finish(&net->ctrl.queue);
 		for (unsigned i = 0; i < 2 * net->config->queue_pairs; i++)
 			switch_work_cancel(&net->work[i]);
 		spin_lock(&slot->control);

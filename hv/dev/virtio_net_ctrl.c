@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The control queue of virtio-net (virtio 1.2, 5.1.6.5): receive modes, address and VLAN filters, the
- * number of queue pairs, receive offloads. Served where it is kicked. The guest's wishes become one struct filter,
- * which the switch gets as a whole after each command, so that its effect is there before the
- * driver sees the answer. A queue that breaks a rule is stopped, as the switch does it with its own.
- *
- * One kick is good for as many commands as the queue has entries: a second vCPU that goes on adding
- * some cannot keep this CPU here.
+ * number of queue pairs, receive offloads. The guest's wishes become one struct filter, which the
+ * switch gets as a whole after each command, so that its effect is there before the driver sees the
+ * answer. A queue that breaks a rule is stopped, as the switch does it with its own. A command may
+ * wait for other CPUs (switch_quiesce), hence the small quota of device_queue.h.
  */
 #include "hv/dev/virtio_net_ctrl.h"
 
@@ -215,72 +213,18 @@ static bool execute(struct virtio_net *net, struct reader *r)
 	return ok;
 }
 
-static void stop_broken(struct virtio_net *net, const char *why)
+static const char *serve(struct device_queue *q, const struct vq_chain *chain, uint32_t *written)
 {
-	net->ctrl.running = false;
-	log_limited(&net->virtio.vm->log_limit, "%s: control queue stopped: %s",
-		    port_name(net->port), why);
-	virtio_pci_broken(&net->virtio);
-}
+	struct virtio_net *net = container_of(q, struct virtio_net, ctrl.queue);
+	struct reader r = { .seg = q->seg, .left = chain->readable };
 
-/* One command, if there is one. */
-static bool serve_one(struct virtio_net *net)
-{
-	struct net_ctrl *c = &net->ctrl;
-	uint16_t avail = c->vq.packed ? 0 : vq_avail_idx(&c->vq), start = c->next;
-	struct vq_chain chain;
-	enum vq_fault fault;
-	struct reader r;
-
-	if (!c->vq.packed && (uint16_t)(avail - c->next) > c->vq.size) {
-		stop_broken(net, vq_fault_text(VQ_BAD_AVAIL_IDX));
-		return false;
-	}
-	fault = vq_read(&c->vq, c->next, avail, VQ_BOTH, UINT64_MAX, c->seg, NET_CTRL_SEGS, &chain);
-	if (fault != VQ_OK) {
-		stop_broken(net, vq_fault_text(fault));
-		return false;
-	}
-	if (chain.slots == 0)
-		return false;
-	if (!chain.whole || chain.readable >= chain.nsegs) {
-		stop_broken(net, chain.whole ? "command has no room for the answer"
-					     : "command is in too many pieces");
-		return false;
-	}
-	r = (struct reader){ .seg = c->seg, .left = chain.readable };
-	*c->seg[chain.readable].ptr = execute(net, &r) ? ANSWER_OK : ANSWER_ERR;
-	c->next = vq_advance(&c->vq, c->next, chain.slots);
-	vq_put_used(&c->vq, start, chain.id, 1, VQ_WRITE, true);
-	vq_publish(&c->vq, start, c->next, VQ_WRITE);
-	if (vq_wants_interrupt(&c->vq, start, c->next))
-		virtio_pci_queue_interrupt(&net->virtio, c->queue);
-	return true;
-}
-
-static void serve(struct virtio_net *net)
-{
-	struct net_ctrl *c = &net->ctrl;
-
-	for (unsigned i = 0; i < c->vq.size && c->running; i++) {
-		if (serve_one(net))
-			continue;
-		if (!c->running)
-			return;
-		vq_arm_kick(&c->vq, c->next);
-		if (!vq_has(&c->vq, c->next))
-			return;
-	}
-	if (c->running)
-		vq_arm_kick(&c->vq, c->next);
-}
-
-void virtio_net_ctrl_kick(struct virtio_net *net)
-{
-	spin_lock(&net->ctrl.lock);
-	if (net->ctrl.running)
-		serve(net);
-	spin_unlock(&net->ctrl.lock);
+	if (!chain->whole)
+		return "command is in too many pieces";
+	if (chain->readable >= chain->nsegs)
+		return "command has no room for the answer";
+	*q->seg[chain->readable].ptr = execute(net, &r) ? ANSWER_OK : ANSWER_ERR;
+	*written = 1;
+	return NULL;
 }
 
 /* As after a reset, but for the queue itself. */
@@ -294,42 +238,41 @@ static void forget(struct virtio_net *net)
 	memcpy(c->mac, net->config->mac, sizeof(c->mac));
 }
 
-bool virtio_net_ctrl_start(struct virtio_net *net, unsigned queue, const struct queue_setup *setup)
+bool virtio_net_ctrl_start(struct virtio_net *net, unsigned number)
 {
-	struct net_ctrl *c = &net->ctrl;
-	const char *why = "";
+	struct device_queue *q = &net->ctrl.queue;
 	bool ok;
 
-	spin_lock(&c->lock);
-	ok = vq_init(&c->vq, setup, &net->virtio.vm->mem, &why) == 0;
+	spin_lock(&q->lock);
+	ok = device_queue_start(q, number);
 	if (ok) {
-		c->queue = queue;
-		c->next = vq_start(&c->vq);
-		c->running = true;
 		forget(net);
 		apply(net);
-		serve(net); /* what is there already, and asks for kicks */
-	} else {
-		log_limited(&net->virtio.vm->log_limit, "%s: control queue cannot be used: %s",
-			    port_name(net->port), why);
+		device_queue_serve(q);
 	}
-	spin_unlock(&c->lock);
+	spin_unlock(&q->lock);
 	return ok;
 }
 
 void virtio_net_ctrl_stop(struct virtio_net *net)
 {
-	spin_lock(&net->ctrl.lock);
-	net->ctrl.running = false;
+	spin_lock(&net->ctrl.queue.lock);
+	net->ctrl.queue.running = false;
 	forget(net);
 	virtio_net_lock_switch(net);
 	port_set_filter(net->port, NULL);
 	port_set_pairs(net->port, 1);
 	virtio_net_unlock_switch(net);
-	spin_unlock(&net->ctrl.lock);
+	spin_unlock(&net->ctrl.queue.lock);
 }
 
 void virtio_net_ctrl_init(struct virtio_net *net)
 {
+	static const struct device_queue_kind kind = { VQ_BOTH, UINT64_MAX, serve };
+	char name[DEVICE_QUEUE_NAME];
+
+	snprintf(name, sizeof(name), "%s/%s: control queue", net->virtio.vm->config->name,
+		 net->config->name);
+	device_queue_init(&net->ctrl.queue, &kind, &net->virtio, name);
 	forget(net);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The control queue of a virtio-net device. Lock order: the transport's, ctrl.lock, the switch's
+ * The control queue of a virtio-net device. Lock order: the transport's, the queue's, the switch's
  * control lock. It starts with the queue and ends, all it has set undone, with it.
  */
 #pragma once
@@ -8,11 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "hv/core/lock.h"
+#include "hv/dev/device_queue.h"
 #include "vswitch/filter.h"
-#include "vswitch/vq.h"
-
-#define NET_CTRL_SEGS 64u /* pieces of a command */
 
 /* virtio 1.2, 5.1.3 */
 #define VIRTIO_NET_F_CTRL_GUEST_OFFLOADS (1ull << 2)
@@ -31,25 +28,17 @@
 
 struct virtio_net;
 
-/* All under lock. */
+/* All under the queue's lock. */
 struct net_ctrl {
-	struct spinlock lock;
-	bool running;
-	unsigned queue; /* its number */
-	struct vq vq;
-	uint16_t next; /* position */
-	uint8_t mode;  /* a bit for each of the receive modes */
+	struct device_queue queue;
+	uint8_t mode; /* a bit for each of the receive modes */
 	bool too_many_unis, too_many_multis;
 	uint8_t mac[6]; /* the guest's choice, at first the config's */
 	struct filter filter, draft;
-	struct seg seg[NET_CTRL_SEGS];
 };
 
 void virtio_net_ctrl_init(struct virtio_net *net);
 
 /* false, and logged: the rings cannot be used. */
-bool virtio_net_ctrl_start(struct virtio_net *net, unsigned queue, const struct queue_setup *setup);
+bool virtio_net_ctrl_start(struct virtio_net *net, unsigned number);
 void virtio_net_ctrl_stop(struct virtio_net *net);
-
-/* Any CPU, without a lock. */
-void virtio_net_ctrl_kick(struct virtio_net *net);

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * virtio-rng (virtio 1.2, 5.4): the guest makes buffers available, the device fills them with random
- * bytes, as many as it likes: here one block of the generator for a buffer. Served where it is kicked,
- * in the time of the vCPU that kicks.
+ * bytes, as many as it likes: here one block of the generator for a buffer.
  *
- * What a guest can get is bounded twice. A kick is good for as many buffers as the queue has
- * entries, RNG_QUEUE. And what the CPUs share, the source behind RDSEED, is asked for 32 bytes by
- * each VM once in STIR_MS at most, however much the guest reads: the rest is computed.
+ * What a guest can get is bounded twice: a few buffers a turn (device_queue.h); and what the CPUs
+ * share, the source behind RDSEED, is asked for 32 bytes by each VM once in STIR_MS at most, however
+ * much the guest reads: the rest is computed.
  */
 #include "hv/dev/virtio_rng.h"
 
@@ -20,21 +19,11 @@
 #define VIRTIO_ID_ENTROPY 4
 #define CLASS_OTHER	  0x00ff00u
 #define RNG_QUEUE	  64u
-#define RNG_SEGS	  4u /* pieces of a buffer that are filled */
 #define STIR_MS		  100u
 
 static struct virtio_rng *rng_of(struct virtio_pci *v)
 {
 	return container_of(v, struct virtio_rng, virtio);
-}
-
-static void stop_broken(struct virtio_rng *rng, const char *why)
-{
-	struct vm *vm = rng->virtio.vm;
-
-	rng->running = false;
-	log_limited(&vm->log_limit, "vm %s: virtio-rng stopped: %s", vm->config->name, why);
-	virtio_pci_broken(&rng->virtio);
 }
 
 static void next_block(struct virtio_rng *rng, uint8_t block[ENTROPY_BLOCK])
@@ -65,94 +54,41 @@ static uint32_t fill(struct virtio_rng *rng, const struct seg *seg, unsigned nse
 	return done;
 }
 
-/* One buffer, if there is one. */
-static bool serve_one(struct virtio_rng *rng)
+static const char *serve(struct device_queue *q, const struct vq_chain *chain, uint32_t *written)
 {
-	uint16_t avail = rng->vq.packed ? 0 : vq_avail_idx(&rng->vq), start = rng->next;
-	struct seg seg[RNG_SEGS];
-	struct vq_chain chain;
-	enum vq_fault fault;
-
-	if (!rng->vq.packed && (uint16_t)(avail - rng->next) > rng->vq.size) {
-		stop_broken(rng, vq_fault_text(VQ_BAD_AVAIL_IDX));
-		return false;
-	}
-	fault = vq_read(&rng->vq, rng->next, avail, VQ_WRITE, ENTROPY_BLOCK, seg, RNG_SEGS, &chain);
-	if (fault != VQ_OK) {
-		stop_broken(rng, vq_fault_text(fault));
-		return false;
-	}
-	if (chain.slots == 0)
-		return false;
-	rng->next = vq_advance(&rng->vq, rng->next, chain.slots);
-	vq_put_used(&rng->vq, start, chain.id, fill(rng, seg, chain.nsegs), VQ_WRITE, true);
-	vq_publish(&rng->vq, start, rng->next, VQ_WRITE);
-	if (vq_wants_interrupt(&rng->vq, start, rng->next))
-		virtio_pci_queue_interrupt(&rng->virtio, 0);
-	return true;
+	*written = fill(container_of(q, struct virtio_rng, queue), q->seg, chain->nsegs);
+	return NULL;
 }
 
-static void serve(struct virtio_rng *rng)
-{
-	for (unsigned i = 0; i < rng->vq.size && rng->running; i++) {
-		if (serve_one(rng))
-			continue;
-		if (!rng->running)
-			return;
-		vq_arm_kick(&rng->vq, rng->next);
-		if (!vq_has(&rng->vq, rng->next))
-			return;
-	}
-	if (rng->running)
-		vq_arm_kick(&rng->vq, rng->next);
-}
+static const struct device_queue_kind rng_queue = { VQ_WRITE, ENTROPY_BLOCK, serve };
 
 static void notify(struct virtio_pci *v, unsigned queue)
 {
-	struct virtio_rng *rng = rng_of(v);
-
 	(void)queue;
-	spin_lock(&rng->lock);
-	if (rng->running)
-		serve(rng);
-	spin_unlock(&rng->lock);
+	device_queue_kick(&rng_of(v)->queue);
 }
 
 static bool queue_start(struct virtio_pci *v, unsigned queue)
 {
-	struct virtio_rng *rng = rng_of(v);
-	struct queue_setup setup = {
-		.size = v->queue[queue].size,
-		.desc = v->queue[queue].desc,
-		.driver = v->queue[queue].driver,
-		.device = v->queue[queue].device,
-		.features = v->accepted,
-	};
-	const char *why = "";
+	struct device_queue *q = &rng_of(v)->queue;
 	bool ok;
 
-	spin_lock(&rng->lock);
-	ok = vq_init(&rng->vq, &setup, &v->vm->mem, &why) == 0;
-	if (ok) {
-		rng->running = true;
-		rng->next = vq_start(&rng->vq);
-		serve(rng); /* what is there already, and asks for kicks */
-	} else {
-		log_limited(&v->vm->log_limit, "vm %s: virtio-rng's queue cannot be used: %s",
-			    v->vm->config->name, why);
-	}
-	spin_unlock(&rng->lock);
+	spin_lock(&q->lock);
+	ok = device_queue_start(q, queue);
+	if (ok)
+		device_queue_serve(q);
+	spin_unlock(&q->lock);
 	return ok;
 }
 
 static void queue_stop(struct virtio_pci *v, unsigned queue)
 {
-	struct virtio_rng *rng = rng_of(v);
+	struct device_queue *q = &rng_of(v)->queue;
 
 	(void)queue;
-	spin_lock(&rng->lock);
-	rng->running = false;
-	spin_unlock(&rng->lock);
+	spin_lock(&q->lock);
+	q->running = false;
+	spin_unlock(&q->lock);
 }
 
 /* 5.4.4: it has none. */
@@ -183,6 +119,7 @@ int virtio_rng_init(struct virtio_rng *rng, struct vm *vm, struct pcie *pcie)
 			    VIRTIO_F_INDIRECT_DESC,
 		.ops = &rng_ops,
 	};
+	char name[DEVICE_QUEUE_NAME];
 
 	rng->entropy.key[0] = vm->id; /* apart from the others, if the CPU offers nothing else */
 	if (!entropy_stir(&rng->entropy))
@@ -191,11 +128,15 @@ int virtio_rng_init(struct virtio_rng *rng, struct vm *vm, struct pcie *pcie)
 			   vm->config->name);
 	rng->stirred_tsc = rdtsc();
 	virtio_pci_init(&rng->virtio, &setup);
+	snprintf(name, sizeof(name), "vm %s: virtio-rng", vm->config->name);
+	device_queue_init(&rng->queue, &rng_queue, &rng->virtio, name);
 	return pcie_attach(pcie, &rng->virtio.pci);
 }
 
 void virtio_rng_finish(struct virtio_rng *rng)
 {
-	if (rng->virtio.vm)
-		virtio_pci_reset(&rng->virtio);
+	if (!rng->virtio.vm)
+		return;
+	virtio_pci_reset(&rng->virtio);
+	device_queue_finish(&rng->queue);
 }

@@ -4,18 +4,13 @@
  */
 #pragma once
 
-#include "hv/core/lock.h"
 #include "hv/cpu/entropy.h"
-#include "hv/dev/virtio_pci.h"
-#include "vswitch/vq.h"
+#include "hv/dev/device_queue.h"
 
 struct virtio_rng {
 	struct virtio_pci virtio;
-	struct spinlock lock; /* inside the transport's */
-	bool running;	      /* under lock, as all below */
-	struct vq vq;
-	uint16_t next; /* position */
-	struct entropy entropy;
+	struct device_queue queue;
+	struct entropy entropy; /* under the queue's lock, as the next */
 	uint64_t stirred_tsc;
 };
 

@@ -71,6 +71,7 @@ CHECKERS = [
     Vm("badmsr", "badmsr.elf"), Vm("hcall", "hcall.elf"), Vm("ud", "ud.elf"),
     Vm("pci", "pci.elf", nets=("lan",)), Vm("acpi", "acpi.elf"),
     Vm("control1", "control.elf", "seed=1"), Vm("control2", "control.elf", "seed=2"),
+    Vm("step", "step.elf"), Vm("insn", "insn.elf"),
 ]
 CHECKED = [r"^hello\| hello from tester$"]
 
@@ -212,10 +213,17 @@ REFUSED = [
             FIRMWARE, qemu=["-cpu", "EPYC,-npt"]),
 ]
 
+# --- a firmware that does not end its boot services: told, and given back ---
+REFUSED += [refused("no-exit", on, HELLO,
+                    r"lasthop cannot start: the firmware does not end its boot services: ",
+                    r"^BdsDxe: failed to start .*: Aborted", efi="test/stuck.EFI")
+            for on in BACKEND]
+
 # --- the hypervisor's own death: tests/boot/core_fault, in the order of its table ---
 FAULTS = ["null-write", "stack-overflow", "execute-data", "write-text", "write-rodata",
-          "image-alias", "trampoline-alias", "direct-map-execute", "assertion", "divide"]
-FAULTS_ON_TCG = ("null-write", "stack-overflow", "assertion")
+          "image-alias", "trampoline-alias", "direct-map-execute", "assertion", "divide",
+          "absurd-device"]
+FAULTS_ON_TCG = ("null-write", "stack-overflow", "assertion", "absurd-device")
 
 
 def fault(on, name):

@@ -9,8 +9,6 @@
 
 #include <string.h>
 
-#define RFLAGS_TF BIT(8)
-#define DR6_BS	  BIT(14)
 #define VECTOR_DB 1
 #define VECTOR_GP 13
 #define VECTOR_AC 17
@@ -167,7 +165,6 @@ static void other_exit(struct svm_vcpu *v, uint32_t code, bool cut, struct vmexi
 
 	switch (code) {
 	case EXIT_VINTR:
-		v->window = false;
 		exit->kind = VMEXIT_IRQ_WINDOW;
 		break;
 	case EXIT_NPF:
@@ -236,24 +233,32 @@ static unsigned instruction_length(struct svm_vcpu *v)
 	return 0;
 }
 
-void svm_skip(struct vcpu *vcpu)
+/* Behind the instruction that caused the exit. */
+static uint64_t next_rip(struct svm_vcpu *v)
+{
+	const struct vmcb_control *c = &v->vmcb->ctl;
+
+	if (c->exit_code == EXIT_IOIO)
+		return c->exit_info2;
+	if (svm.edx & SVM_EDX_NRIP && c->next_rip)
+		return c->next_rip;
+	return v->vmcb->save.rip + instruction_length(v);
+}
+
+void svm_skip(struct vcpu *vcpu, unsigned bytes)
 {
 	struct svm_vcpu *v = to_svm(vcpu);
 	struct vmcb_control *c = &v->vmcb->ctl;
-	uint64_t next;
+	struct vmcb_save *s = &v->vmcb->save;
+	const uint64_t next = bytes == SKIP_WHOLE ? next_rip(v) : s->rip + bytes;
+	const bool code_64 = s->efer & EFER_LMA && s->cs.attrib & ATTRIB_L;
 
-	if (c->exit_code == EXIT_IOIO)
-		next = c->exit_info2;
-	else if (svm.edx & SVM_EDX_NRIP && c->next_rip)
-		next = c->next_rip;
-	else
-		next = v->vmcb->save.rip + instruction_length(v);
-	if (!(v->vmcb->save.efer & EFER_LMA))
-		next &= 0xffffffff;
-	v->vmcb->save.rip = next;
+	s->rip = code_64 ? next : next & 0xffffffff;
+	s->rflags &= ~RFLAGS_RF;
 	c->int_state &= ~INT_SHADOW;
-	if (v->vmcb->save.rflags & RFLAGS_TF && !(c->event_inj & EVENT_VALID)) {
-		v->vmcb->save.dr6 |= DR6_BS; /* a single step ends behind the instruction */
+	if (s->rflags & RFLAGS_TF && !(c->event_inj & EVENT_VALID)) {
+		s->dr6 |= DR6_BS;
+		s->dr7 &= ~DR7_GD;
 		svm_inject_exception(vcpu, VECTOR_DB, -1);
 	}
 }

@@ -31,16 +31,6 @@ bool svm_irq_ready(struct vcpu *vcpu)
 	return v->vmcb->save.rflags & RFLAGS_IF && !in_shadow(v) && !occupied(v);
 }
 
-void svm_inject_irq(struct vcpu *vcpu, uint8_t vector)
-{
-	to_svm(vcpu)->vmcb->ctl.event_inj = EVENT_VALID | EVENT_INTR | vector;
-}
-
-void svm_irq_window(struct vcpu *vcpu, bool wanted)
-{
-	to_svm(vcpu)->window = wanted;
-}
-
 /* Replaces what an exit cut off: the exception is newer. */
 void svm_inject_exception(struct vcpu *vcpu, uint8_t vector, int64_t error_code)
 {
@@ -52,20 +42,14 @@ void svm_inject_exception(struct vcpu *vcpu, uint8_t vector, int64_t error_code)
 	to_svm(vcpu)->vmcb->ctl.event_inj = event;
 }
 
-void svm_inject_nmi(struct vcpu *vcpu)
+static void init(struct svm_vcpu *v)
 {
-	to_svm(vcpu)->nmi_pending = true;
-}
-
-void svm_vcpu_init(struct vcpu *vcpu)
-{
-	struct svm_vcpu *v = to_svm(vcpu);
 	struct vmcb *vmcb = v->vmcb;
 
 	vmcb->ctl.event_inj = 0;
 	vmcb->ctl.int_state = 0;
 	vmcb->ctl.ctl3 &= (uint32_t)~CTL3_IRET;
-	v->window = v->nmi_pending = v->nmi_blocked = v->entry_shadow = false;
+	v->nmi_pending = v->nmi_blocked = v->entry_shadow = false;
 	v->iret_left = v->move_allowed = false;
 	vmcb->save.dr6 = DR6_RESET;
 	vmcb->save.dr7 = DR7_RESET;
@@ -74,6 +58,26 @@ void svm_vcpu_init(struct vcpu *vcpu)
 	v->loaded = false;	      /* the next entry loads them */
 	v->asid = (struct asid){ 0 }; /* no translation of before is used again */
 	v->changed = true;
+}
+
+void svm_inject(struct vcpu *vcpu, const struct injection *what)
+{
+	struct svm_vcpu *v = to_svm(vcpu);
+
+	switch (what->kind) {
+	case INJECT_IRQ:
+		v->vmcb->ctl.event_inj = EVENT_VALID | EVENT_INTR | what->vector;
+		break;
+	case INJECT_EXCEPTION:
+		svm_inject_exception(vcpu, what->vector, what->error_code);
+		break;
+	case INJECT_NMI:
+		v->nmi_pending = true;
+		break;
+	case INJECT_INIT:
+		init(v);
+		break;
+	}
 }
 
 static void nmi_before_entry(struct svm_vcpu *v)
@@ -122,10 +126,10 @@ static bool shadow_counts(struct svm_vcpu *v)
 	return insn_mode(&s) != 8 || guest_fetch(&v->vcpu, code) == 0 || code[0] == INSN_HLT;
 }
 
-bool svm_inject_before_entry(struct svm_vcpu *v)
+bool svm_inject_before_entry(struct svm_vcpu *v, bool irq_waits)
 {
 	struct vmcb_control *c = &v->vmcb->ctl;
-	const bool open = v->window && !shadow_counts(v);
+	const bool open = irq_waits && !shadow_counts(v);
 
 	nmi_before_entry(v);
 	v->entry_shadow = in_shadow(v) && !occupied(v) && !open;
@@ -134,7 +138,7 @@ bool svm_inject_before_entry(struct svm_vcpu *v)
 		c->vintr |= WINDOW;
 	else
 		c->vintr &= ~WINDOW;
-	return (v->window && !open) || nmi_waits(v);
+	return (irq_waits && !open) || nmi_waits(v);
 }
 
 /*

@@ -11,7 +11,6 @@
 #include "hv/cpu/svm/svm_impl.h"
 
 #define HYPERVISOR_LEAF 0x40000000u
-#define ATTRIB_L	BIT(9)
 #define VECTOR_GP	13
 #define HIGH_HALF	0xffffffff00000000ull
 
@@ -78,7 +77,7 @@ static void cr4_write(struct svm_vcpu *v, uint64_t value)
 {
 	v->vmcb->save.cr4 = value;
 	v->asid = (struct asid){ 0 }; /* as most changes of it drop all translations */
-	svm_skip(&v->vcpu);
+	svm_skip(&v->vcpu, SKIP_WHOLE);
 }
 
 /* LMSW and CLTS cannot do wrong; nor is it decided here if the code is another one by now: then it

@@ -64,7 +64,7 @@ static int same_as_boot_cpu(const struct svm_machine *here)
 	    here->page_1g != svm.page_1g || here->limits.cr4 != svm.limits.cr4)
 		return fail(LH_UNSUPP,
 			    "svm: CPU %u differs from the boot CPU in its SVM features: "
-			    "update the firmware, or leave that CPU out",
+			    "update the firmware, or switch that CPU off there",
 			    this_cpu()->index);
 	return 0;
 }
@@ -236,7 +236,7 @@ static bool acceptable(struct svm_vcpu *v, struct vmexit *exit)
 	return true;
 }
 
-static void svm_enter(struct vcpu *vcpu, uint64_t deadline_tsc, struct vmexit *exit)
+static void svm_enter(struct vcpu *vcpu, uint64_t deadline_tsc, bool irq_waits, struct vmexit *exit)
 {
 	struct svm_vcpu *v = to_svm(vcpu);
 	struct svm_cpu *cpu = my_area();
@@ -247,7 +247,7 @@ static void svm_enter(struct vcpu *vcpu, uint64_t deadline_tsc, struct vmexit *e
 	vmcb->ctl.asid = v->asid.number;
 	vmcb->save.rax = vcpu->gpr[GPR_RAX];
 	vmcb->save.rsp = vcpu->gpr[GPR_RSP];
-	if (svm_inject_before_entry(v)) {
+	if (svm_inject_before_entry(v, irq_waits)) {
 		const uint64_t soon = rdtsc() + tsc_from_us(SHADOW_US);
 
 		deadline_tsc = soon < deadline_tsc ? soon : deadline_tsc;
@@ -271,17 +271,12 @@ const struct hvm_ops svm_ops = {
 	.flush_vm = svm_flush_vm,
 	.vcpu_create = svm_vcpu_create,
 	.vcpu_destroy = svm_vcpu_destroy,
-	.vcpu_init = svm_vcpu_init,
 	.get_sregs = svm_get_sregs,
 	.set_sregs = svm_set_sregs,
 	.skip = svm_skip,
 	.enter = svm_enter,
 	.release = svm_release,
 	.irq_ready = svm_irq_ready,
-	.inject_irq = svm_inject_irq,
-	.irq_window = svm_irq_window,
-	.inject_exception = svm_inject_exception,
-	.inject_nmi = svm_inject_nmi,
-	.msr_read = svm_msr_read,
-	.msr_write = svm_msr_write,
+	.inject = svm_inject,
+	.msr = svm_msr,
 };

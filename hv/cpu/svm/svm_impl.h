@@ -35,7 +35,6 @@ struct svm_vcpu {
 	uint64_t dr[4];
 	uint64_t tsc_aux;
 	struct asid asid;
-	bool window;	   /* an exit is wanted when the guest can take an interrupt */
 	bool move_allowed; /* a move to CR0, DR6, DR7 has been checked: strict.c */
 	bool entry_shadow; /* the last entry was into an STI or MOV-SS shadow, at entry_rip */
 	uint64_t entry_rip;
@@ -51,6 +50,7 @@ struct svm_machine {
 };
 extern struct svm_machine svm;
 
+#define ATTRIB_L    BIT(9)	 /* of a code segment in struct vmcb_segment */
 #define IOPM_BYTES  (12u * 1024) /* 64 Ki ports and what a 16-bit access at 0xffff touches */
 #define MSRPM_BYTES (8u * 1024)
 
@@ -69,8 +69,7 @@ extern const char svm_run_end[];
 void svm_vmcb_reset(struct svm_vcpu *v);
 void svm_get_sregs(struct vcpu *vcpu, struct vcpu_sregs *out);
 void svm_set_sregs(struct vcpu *vcpu, const struct vcpu_sregs *in);
-bool svm_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
-bool svm_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value);
+bool svm_msr(struct vcpu *vcpu, uint32_t msr, bool write, uint64_t *value);
 void svm_msrpm_fill(uint8_t *map);
 
 /* npt.c */
@@ -80,7 +79,7 @@ int svm_map(struct vm *vm, gpa_t gpa, hpa_t hpa, uint64_t bytes);
 
 /* exit.c: the exit that the VMCB holds, in neutral words. */
 void svm_exit(struct svm_vcpu *v, struct vmexit *exit);
-void svm_skip(struct vcpu *vcpu);
+void svm_skip(struct vcpu *vcpu, unsigned bytes);
 
 /* strict.c: moves to control and debug registers that exit. insn: what
  * stands at RIP, NULL if that is unknown. */
@@ -90,15 +89,12 @@ void svm_strict_exit(struct svm_vcpu *v, uint32_t code, const struct insn *insn)
 
 /* inject.c */
 bool svm_irq_ready(struct vcpu *vcpu);
-void svm_inject_irq(struct vcpu *vcpu, uint8_t vector);
-void svm_irq_window(struct vcpu *vcpu, bool wanted);
+void svm_inject(struct vcpu *vcpu, const struct injection *what);
 void svm_inject_exception(struct vcpu *vcpu, uint8_t vector, int64_t error_code);
-void svm_inject_nmi(struct vcpu *vcpu);
-void svm_vcpu_init(struct vcpu *vcpu);
 void svm_iret_exit(struct svm_vcpu *v);
 /* Before an entry: a waiting NMI and the interrupt window. True: leave the guest again very
  * soon. */
-bool svm_inject_before_entry(struct svm_vcpu *v);
+bool svm_inject_before_entry(struct svm_vcpu *v, bool irq_waits);
 /* The guest must be left before its first instruction. */
 bool svm_must_leave_at_once(const struct svm_vcpu *v);
 /* After an exit: what it cut off is injected again at the next entry. True if something was. */

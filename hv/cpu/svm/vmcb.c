@@ -179,9 +179,8 @@ static uint64_t *direct_msr(struct vmcb_save *s, unsigned i)
 	return (uint64_t *)((uint8_t *)s + direct_msrs[i].at);
 }
 
-bool svm_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+static bool msr_read(struct svm_vcpu *v, uint32_t msr, uint64_t *value)
 {
-	struct svm_vcpu *v = to_svm(vcpu);
 	struct vmcb_save *s = &v->vmcb->save;
 
 	for (unsigned i = 0; i < DIRECT_MSRS; i++) {
@@ -219,18 +218,6 @@ static bool efer_write(struct svm_vcpu *v, uint64_t value)
 	return true;
 }
 
-/* Memory types 2 and 3 and all above 7 are reserved (APM 2, "Page-Attribute Table Mechanism"). */
-static bool pat_valid(uint64_t value)
-{
-	for (unsigned i = 0; i < 64; i += 8) {
-		const unsigned type = value >> i & 0xff;
-
-		if (type > 7 || type == 2 || type == 3)
-			return false;
-	}
-	return true;
-}
-
 static bool tsc_aux_write(struct svm_vcpu *v, uint64_t value)
 {
 	if (!svm.rdtscp || value >> 32)
@@ -241,15 +228,14 @@ static bool tsc_aux_write(struct svm_vcpu *v, uint64_t value)
 	return true;
 }
 
-bool svm_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+static bool msr_write(struct svm_vcpu *v, uint32_t msr, uint64_t value)
 {
-	struct svm_vcpu *v = to_svm(vcpu);
 	struct vmcb_save *s = &v->vmcb->save;
 
 	for (unsigned i = 0; i < DIRECT_MSRS; i++) {
 		if (direct_msrs[i].msr != msr)
 			continue;
-		if (direct_msrs[i].address && (uint64_t)((int64_t)(value << 16) >> 16) != value)
+		if (direct_msrs[i].address && !canonical(value))
 			return false;
 		*direct_msr(s, i) = value;
 		return true;
@@ -267,6 +253,11 @@ bool svm_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 	default:
 		return false;
 	}
+}
+
+bool svm_msr(struct vcpu *vcpu, uint32_t msr, bool write, uint64_t *value)
+{
+	return write ? msr_write(to_svm(vcpu), msr, *value) : msr_read(to_svm(vcpu), msr, value);
 }
 
 /* APM 2, "MSR Intercepts": two bits an MSR, read and write, in vectors of 2 KiB for each range. */

@@ -94,11 +94,6 @@ static void gather(struct state *s, vmcs_reader *read, const void *context)
 
 /* Words of the manual, so that the table below reads like its text. */
 
-static bool canonical(uint64_t address)
-{
-	return (uint64_t)((int64_t)(address << 16) >> 16) == address;
-}
-
 static bool control_bad(const struct state *s, enum ctl_word word)
 {
 	uint32_t must = (uint32_t)s->caps->controls[word];
@@ -221,14 +216,6 @@ static bool cs_dpl_bad(const struct state *s)
 	}
 }
 
-static bool pat_bad(uint64_t pat)
-{
-	for (unsigned i = 0; i < 8; i++, pat >>= 8)
-		if ((pat & 0xff) > 7 || (pat & 0xfe) == 2)
-			return true;
-	return false;
-}
-
 static bool wants_error_code(const struct state *s)
 {
 	uint8_t vector = EVENT_VECTOR(s->event);
@@ -310,7 +297,7 @@ static bool pdptes_bad(const struct state *s)
 	X(dr7, s->dr7 >> 32, "DR7: upper half is not 0")                                           \
 	X(sysenter, !canonical(s->sysenter_esp) || !canonical(s->sysenter_eip),                    \
 	  "SYSENTER_ESP or _EIP: not canonical")                                                   \
-	X(pat, pat_bad(s->pat), "PAT: reserved memory type")                                       \
+	X(pat, !pat_valid(s->pat), "PAT: reserved memory type")                                    \
 	X(efer, s->efer & ~(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE), "EFER: reserved bits")     \
 	X(efer_lma, long_mode(s) != !!(s->efer & EFER_LMA),                                        \
 	  "EFER.LMA differs from the entry control for 64-bit guests")                             \

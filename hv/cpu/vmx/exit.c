@@ -67,13 +67,7 @@ static void block_nmi_again(struct vmx_vcpu *v)
  * State Before a VM Exit"). */
 static void reflect_debug(struct vmx_vcpu *v)
 {
-	uint64_t cause = vmcs_read(VMCS_EXIT_QUALIFICATION) & 0x600f; /* B0-3, BD, BS */
-	uint64_t dr6;
-
-	__asm__ volatile("mov %%dr6, %0" : "=r"(dr6));
-	dr6 = (dr6 & ~0xfull) | cause;
-	__asm__ volatile("mov %0, %%dr6" : : "r"(dr6));
-	vmcs_write(VMCS_GUEST_DR7, vmcs_read(VMCS_GUEST_DR7) & ~BIT(13)); /* GD */
+	vmx_debug_causes(vmcs_read(VMCS_EXIT_QUALIFICATION));
 	if ((v->interruptibility & BLOCKED_ONE_INSTRUCTION) && (v->rflags & RFLAGS_TF))
 		vmcs_write(VMCS_GUEST_PENDING_DEBUG, PENDING_DEBUG_BS); /* or the entry fails */
 }
@@ -132,7 +126,7 @@ static void cr_access(struct vmx_vcpu *v, struct vmexit *exit)
 		value = (uint32_t)value;
 	exit->kind = VMEXIT_NONE;
 	if (cr_write(v, cr, value))
-		vmx_skip(&v->vcpu);
+		vmx_skip(&v->vcpu, SKIP_WHOLE);
 	else
 		vmx_inject_exception(&v->vcpu, X_GP, 0);
 }
@@ -217,7 +211,6 @@ static void decode_other(struct vmx_vcpu *v, uint32_t reason, struct vmexit *exi
 		exit->kind = VMEXIT_NONE;
 		break;
 	case EXIT_IRQ_WINDOW:
-		v->irq_window = false;
 		exit->kind = VMEXIT_IRQ_WINDOW;
 		break;
 	case EXIT_RDPMC: /* CPUID shows no counters */

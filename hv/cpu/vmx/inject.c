@@ -2,8 +2,8 @@
 /*
  * Events for the guest, all through the VM-entry interruption field (SDM 3C, "Event Injection" and
  * "Information for VM Exits That Occur During Event Delivery"). One event waits at most, in
- * v->event; what an exit cut off comes first. irq_ready() and inject_*() touch no VMCS, so they
- * are right on a vCPU that is in no CPU, too.
+ * v->event; what an exit cut off comes first. irq_ready() and what injects touch no VMCS, but for
+ * INIT, so they are right on a vCPU that is in no CPU, too.
  */
 #include "hv/cpu/vmx/vmx_impl.h"
 
@@ -23,19 +23,6 @@ bool vmx_irq_ready(struct vcpu *vcpu)
 	       !(v->interruptibility & BLOCKED_ONE_INSTRUCTION) && !(v->nmi_wanted && nmi_ready(v));
 }
 
-void vmx_inject_irq(struct vcpu *vcpu, uint8_t vector)
-{
-	struct vmx_vcpu *v = vmx_of(vcpu);
-
-	v->event = EVENT_VALID | EVENT_TYPE_OF(EVENT_EXTERNAL) | vector;
-	v->irq_window = false; /* the caller asks again for the next one */
-}
-
-void vmx_irq_window(struct vcpu *vcpu, bool wanted)
-{
-	vmx_of(vcpu)->irq_window = wanted;
-}
-
 /* Replaces what waits: an exit that cut off an event is never handled by an exception (exit.c makes
  * MMIO_FETCH of it, which ends the VM). */
 void vmx_inject_exception(struct vcpu *vcpu, uint8_t vector, int64_t error_code)
@@ -51,17 +38,27 @@ void vmx_inject_exception(struct vcpu *vcpu, uint8_t vector, int64_t error_code)
 	}
 }
 
-void vmx_inject_nmi(struct vcpu *vcpu)
+void vmx_debug_causes(uint64_t causes)
 {
-	vmx_of(vcpu)->nmi_wanted = true;
+	uint64_t dr6;
+
+	__asm__ volatile("mov %%dr6, %0" : "=r"(dr6));
+	dr6 = (dr6 & ~0xfull) | (causes & DEBUG_CAUSES);
+	__asm__ volatile("mov %0, %%dr6" : : "r"(dr6));
+	vmcs_write(VMCS_GUEST_DR7, vmcs_read(VMCS_GUEST_DR7) & ~DR7_GD);
 }
 
-void vmx_vcpu_init(struct vcpu *vcpu)
+void vmx_inject_debug(struct vmx_vcpu *v, uint64_t causes)
 {
-	struct vmx_vcpu *v = vmx_of(vcpu);
+	vmx_debug_causes(causes);
+	vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
+	vmx_inject_exception(&v->vcpu, X_DB, -1);
+}
 
+static void init(struct vmx_vcpu *v)
+{
 	v->event = 0;
-	v->nmi_wanted = v->irq_window = false;
+	v->nmi_wanted = false;
 	v->interruptibility = 0;
 	vmx_begin(v);
 	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, 0);
@@ -76,6 +73,26 @@ void vmx_vcpu_init(struct vcpu *vcpu)
 	vmx_end(v);
 }
 
+void vmx_inject(struct vcpu *vcpu, const struct injection *what)
+{
+	struct vmx_vcpu *v = vmx_of(vcpu);
+
+	switch (what->kind) {
+	case INJECT_IRQ:
+		v->event = EVENT_VALID | EVENT_TYPE_OF(EVENT_EXTERNAL) | what->vector;
+		break;
+	case INJECT_EXCEPTION:
+		vmx_inject_exception(vcpu, what->vector, what->error_code);
+		break;
+	case INJECT_NMI:
+		v->nmi_wanted = true;
+		break;
+	case INJECT_INIT:
+		init(v);
+		break;
+	}
+}
+
 static bool is_software(uint32_t info)
 {
 	switch (EVENT_TYPE(info)) {
@@ -88,7 +105,7 @@ static bool is_software(uint32_t info)
 	}
 }
 
-void events_before_entry(struct vmx_vcpu *v)
+void events_before_entry(struct vmx_vcpu *v, bool irq_waits)
 {
 	uint32_t proc = v->proc & ~(uint32_t)PROC_WINDOWS;
 
@@ -96,7 +113,7 @@ void events_before_entry(struct vmx_vcpu *v)
 		v->event = EVENT_VALID | EVENT_TYPE_OF(EVENT_NMI) | X_NMI;
 		v->nmi_wanted = false;
 	}
-	if (v->irq_window)
+	if (irq_waits)
 		proc |= PROC_IRQ_WINDOW;
 	if (v->nmi_wanted)
 		proc |= PROC_NMI_WINDOW;

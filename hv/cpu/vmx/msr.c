@@ -123,20 +123,6 @@ static bool is_unswitched(uint32_t msr)
 	return false;
 }
 
-static bool canonical(uint64_t address)
-{
-	return (uint64_t)((int64_t)(address << 16) >> 16) == address;
-}
-
-/* SDM 3A, table "Memory Types That Can Be Encoded With PAT": each byte 0, 1, 4, 5, 6 or 7. */
-static bool pat_valid(uint64_t pat)
-{
-	for (unsigned i = 0; i < 8; i++, pat >>= 8)
-		if ((pat & 0xff) > 7 || (pat & 0xff) == 2 || (pat & 0xff) == 3)
-			return false;
-	return true;
-}
-
 /* What WRMSR would raise #GP for. */
 static bool allowed(uint32_t msr, uint64_t value)
 {
@@ -154,38 +140,42 @@ static bool allowed(uint32_t msr, uint64_t value)
 	}
 }
 
-bool vmx_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+/* The VMCS is current. */
+static bool msr_read(uint32_t msr, uint64_t *value)
 {
-	struct vmx_vcpu *v = vmx_of(vcpu);
 	enum vmcs_field field;
-	bool found = true;
 
-	vmx_begin(v);
 	if (field_of(msr, &field))
 		*value = vmcs_read(field);
 	else if (is_unswitched(msr))
 		*value = rdmsr(msr);
 	else
-		found = false;
-	vmx_end(v);
-	return found;
+		return false;
+	return true;
 }
 
-bool vmx_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+static bool msr_write(struct vmx_vcpu *v, uint32_t msr, uint64_t value)
 {
-	struct vmx_vcpu *v = vmx_of(vcpu);
 	enum vmcs_field field;
-	bool done = true;
 
-	vmx_begin(v);
 	if (msr == MSR_EFER)
-		done = efer_write(v, value);
-	else if (field_of(msr, &field) && allowed(msr, value))
+		return efer_write(v, value);
+	if (field_of(msr, &field) && allowed(msr, value))
 		vmcs_write(field, value);
 	else if (is_unswitched(msr) && allowed(msr, value))
 		wrmsr(msr, value);
 	else
-		done = false;
+		return false;
+	return true;
+}
+
+bool vmx_msr(struct vcpu *vcpu, uint32_t msr, bool write, uint64_t *value)
+{
+	struct vmx_vcpu *v = vmx_of(vcpu);
+	bool done;
+
+	vmx_begin(v);
+	done = write ? msr_write(v, msr, *value) : msr_read(msr, value);
 	vmx_end(v);
 	return done;
 }

@@ -9,7 +9,7 @@
 #include "hv/cpu/msr.h"
 
 #define ACCESS_UNUSABLE BIT(16) /* in the VMCS; bits 12-15 there are 8-11 of struct segment */
-#define RFLAGS_RF	BIT(16)
+#define ACCESS_L	BIT(13)
 
 static struct segment segment_read(enum seg_reg seg)
 {
@@ -113,22 +113,30 @@ void vmx_set_sregs(struct vcpu *vcpu, const struct vcpu_sregs *in)
 	vmx_end(v);
 }
 
-void vmx_skip(struct vcpu *vcpu)
+static bool code_64(void)
+{
+	return vmcs_read(VMCS_ENTRY_CONTROLS) & ENTRY_GUEST_64 &&
+	       vmcs_read(vmcs_segment(VMCS_GUEST_ES_ACCESS, SEG_CS)) & ACCESS_L;
+}
+
+void vmx_skip(struct vcpu *vcpu, unsigned bytes)
 {
 	struct vmx_vcpu *v = vmx_of(vcpu);
-	uint64_t rip;
+	uint64_t rip, debug;
 
 	vmx_begin(v);
-	rip = vmcs_read(VMCS_GUEST_RIP) + vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH);
-	if (!(vmcs_read(VMCS_ENTRY_CONTROLS) & ENTRY_GUEST_64))
-		rip &= 0xffffffff;
-	vmcs_write(VMCS_GUEST_RIP, rip);
+	if (bytes == SKIP_WHOLE)
+		bytes = (unsigned)vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH);
+	rip = vmcs_read(VMCS_GUEST_RIP) + bytes;
+	vmcs_write(VMCS_GUEST_RIP, code_64() ? rip : rip & 0xffffffff);
 	if (v->rflags & RFLAGS_RF)
 		set_rflags(v, v->rflags & ~RFLAGS_RF);
-	if (v->rflags & RFLAGS_TF) /* the instruction has been carried out: its trap is due */
-		vmcs_write(VMCS_GUEST_PENDING_DEBUG,
-			   vmcs_read(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
 	end_blocking(v);
+	debug = vmcs_read(VMCS_GUEST_PENDING_DEBUG);
+	if (v->rflags & RFLAGS_TF)
+		debug |= PENDING_DEBUG_BS;
+	if (debug & (PENDING_DEBUG_BS | PENDING_DEBUG_ENABLED))
+		vmx_inject_debug(v, debug);
 	vmx_end(v);
 }
 

@@ -69,8 +69,8 @@ static int caps_compare(void)
 	}
 	if (memcmp(&mine, &vmx_caps, sizeof(mine)) != 0)
 		return fail(LH_UNSUPP,
-			    "cpu %u: its VT-x differs from the boot CPU's; it is left out: "
-			    "microcode and firmware set-up should be the same for all",
+			    "cpu %u: its VT-x differs from the boot CPU's: microcode and firmware "
+			    "set-up must be the same for all",
 			    this_cpu()->index);
 	return 0;
 }
@@ -227,7 +227,7 @@ static void deadline_arm(uint64_t deadline_tsc)
 	vmcs_write(VMCS_PREEMPTION_TIMER_VALUE, units < UINT32_MAX ? units : UINT32_MAX);
 }
 
-static void enter(struct vcpu *vcpu, uint64_t deadline_tsc, struct vmexit *exit)
+static void enter(struct vcpu *vcpu, uint64_t deadline_tsc, bool irq_waits, struct vmexit *exit)
 {
 	struct vmx_vcpu *v = vmx_of(vcpu);
 	uint64_t host_xcr0 = fpu_xcr0();
@@ -236,7 +236,7 @@ static void enter(struct vcpu *vcpu, uint64_t deadline_tsc, struct vmexit *exit)
 
 	v->resident = true;
 	vmx_begin(v);
-	events_before_entry(v);
+	events_before_entry(v, irq_waits);
 	deadline_arm(deadline_tsc);
 	vmcs_write(VMCS_GUEST_RSP, vcpu->gpr[GPR_RSP]);
 	if (switch_xcr0)
@@ -261,17 +261,12 @@ const struct hvm_ops vmx_ops = {
 	.flush_vm = ept_flush_vm,
 	.vcpu_create = vcpu_create,
 	.vcpu_destroy = vcpu_destroy,
-	.vcpu_init = vmx_vcpu_init,
 	.get_sregs = vmx_get_sregs,
 	.set_sregs = vmx_set_sregs,
 	.skip = vmx_skip,
 	.enter = enter,
 	.release = release,
 	.irq_ready = vmx_irq_ready,
-	.inject_irq = vmx_inject_irq,
-	.irq_window = vmx_irq_window,
-	.inject_exception = vmx_inject_exception,
-	.inject_nmi = vmx_inject_nmi,
-	.msr_read = vmx_msr_read,
-	.msr_write = vmx_msr_write,
+	.inject = vmx_inject,
+	.msr = vmx_msr,
 };

@@ -49,11 +49,14 @@ enum event_type {
 #define BLOCKED_ONE_INSTRUCTION (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS)
 
 /* Bits of RFLAGS and DR7 that hv/cpu/msr.h does not have. */
-#define RFLAGS_TF	 BIT(8)
-#define RFLAGS_VM	 BIT(17)
-#define DR7_RESET	 0x400u
-#define DR6_RESET	 0xffff0ff0u
-#define PENDING_DEBUG_BS BIT(14)
+#define RFLAGS_VM BIT(17)
+#define DR7_RESET 0x400u
+#define DR6_RESET 0xffff0ff0u
+
+/* Pending debug exceptions (SDM 3C, "Guest Non-Register State"); causes as in DR6 */
+#define DEBUG_CAUSES	      0x600fu /* B0-3, BD, BS */
+#define PENDING_DEBUG_ENABLED BIT(12) /* one of B0-3 is switched on in DR7 */
+#define PENDING_DEBUG_BS      BIT(14)
 
 enum exception { X_DB = 1, X_NMI = 2, X_GP = 13, X_AC = 17, X_MC = 18 };
 
@@ -77,7 +80,6 @@ struct vmx_vcpu {
 	/* (o) The event for the next entry; event is 0 if there is none. */
 	uint32_t event, event_error, event_length;
 	bool nmi_wanted; /* (o) an NMI waits for its window */
-	bool irq_window; /* (o) VMEXIT_IRQ_WINDOW is wanted */
 };
 
 _Static_assert(offsetof(struct vmx_vcpu, vcpu) == 0, "vmx_of() and page_free() rely on it");
@@ -108,12 +110,11 @@ void vmcs_set_proc(struct vmx_vcpu *v, uint32_t proc);
 /* state.c */
 void vmx_get_sregs(struct vcpu *vcpu, struct vcpu_sregs *out);
 void vmx_set_sregs(struct vcpu *vcpu, const struct vcpu_sregs *in);
-void vmx_skip(struct vcpu *vcpu);
+void vmx_skip(struct vcpu *vcpu, unsigned bytes);
 void vmx_reset_state(struct vmx_vcpu *v);
 
 /* msr.c */
-bool vmx_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
-bool vmx_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value);
+bool vmx_msr(struct vcpu *vcpu, uint32_t msr, bool write, uint64_t *value);
 void unswitched_save(struct unswitched *regs);
 void unswitched_load(const struct unswitched *regs);
 bool msr_passes(uint32_t msr); /* whether the guest reaches it without an exit */
@@ -136,12 +137,13 @@ const char *vmcs_explain(const struct vmx_caps *caps, vmcs_reader *read, const v
 
 /* inject.c */
 bool vmx_irq_ready(struct vcpu *vcpu);
-void vmx_inject_irq(struct vcpu *vcpu, uint8_t vector);
-void vmx_irq_window(struct vcpu *vcpu, bool wanted);
+void vmx_inject(struct vcpu *vcpu, const struct injection *what);
 void vmx_inject_exception(struct vcpu *vcpu, uint8_t vector, int64_t error_code);
-void vmx_inject_nmi(struct vcpu *vcpu);
-void vmx_vcpu_init(struct vcpu *vcpu);
-void events_before_entry(struct vmx_vcpu *v);
+/* #DB with its causes into DR6; the VMCS is current. Before interrupts, as a processor has it (SDM 3A,
+ * "Priority Among Concurrent Events"), hence not through the pending debug exceptions. */
+void vmx_inject_debug(struct vmx_vcpu *v, uint64_t causes);
+void vmx_debug_causes(uint64_t causes);
+void events_before_entry(struct vmx_vcpu *v, bool irq_waits);
 void events_after_exit(struct vmx_vcpu *v); /* what the exit cut off is pending again */
 
 /* exit.c */

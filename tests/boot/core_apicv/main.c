@@ -240,7 +240,7 @@ static bool run_interrupted(struct vcpu *v, unsigned interrupts)
 
 	while (n < interrupts && rdtsc() < end) {
 		timer_interrupt_by(rdtsc() + tsc_from_us(5 + n % 16));
-		hvm->enter(v, end, &exit);
+		hvm->enter(v, end, false, &exit);
 		if (exit.kind == VMEXIT_INTERRUPT) {
 			interrupts_take();
 			n++;
@@ -334,7 +334,7 @@ static void test_posted(void)
 	script.target = this_cpu()->apic_id;
 	atomic_store(&script.start, true);
 	do
-		hvm->enter(v, end, &exit);
+		hvm->enter(v, end, false, &exit);
 	while (exit.kind == VMEXIT_NONE && rdtsc() < end);
 	if (exit.kind != VMEXIT_HLT)
 		unexpected(&exit);
@@ -390,7 +390,8 @@ _Noreturn void core_main(const struct handover *h)
 	trap_init_cpu();
 	if (acpi_init(h->rsdp) < 0)
 		panic("no ACPI tables");
-	lapic_probe(map_device(acpi.lapic_base, PAGE_SIZE));
+	if (!lapic_probe(map_device(acpi.lapic_base, PAGE_SIZE)))
+		panic("no local APIC");
 	lapic_init_cpu();
 	timer_calibrate();
 	timer_init_cpu();

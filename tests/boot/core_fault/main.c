@@ -20,7 +20,7 @@
 #include "hv/cpu/x86.h"
 
 #ifndef FAULT
-#error "compile with -DFAULT=0 to 9"
+#error "compile with -DFAULT=0 to 10"
 #endif
 
 extern char __text_start[], __rodata_start[];
@@ -105,6 +105,18 @@ static void divide_by_zero(const struct handover *h)
 	log_printf("%u", h->version / zero);
 }
 
+/* Where no x86 has memory, where ours ends, and round the end of all numbers. */
+static void absurd_device(const struct handover *h)
+{
+	(void)h;
+	for (unsigned bit = 44; bit < 64; bit++)
+		assert(!map_device(BIT(bit), PAGE_SIZE) && !map_firmware(BIT(bit), 1));
+	assert(!map_device(~0ull, 2) && !map_firmware(~0ull - PAGE_SIZE, 2 * PAGE_SIZE));
+	assert(!map_device(BIT(cpuid(0x80000008, 0).eax & 63) - 1, 2));
+	assert(map_device(acpi.lapic_base, PAGE_SIZE));
+	panic("nothing was mapped");
+}
+
 static const struct {
 	void (*run)(const struct handover *h);
 	const char *reason; /* must be in the event "panic" */
@@ -119,6 +131,7 @@ static const struct {
 	{ direct_map_execute, "page fault: execute" },
 	{ broken_promise, "assertion failed: h == NULL" },
 	{ divide_by_zero, "divide error" },
+	{ absurd_device, "nothing was mapped" },
 };
 
 void fault_here(const struct handover *h)
@@ -147,7 +160,8 @@ _Noreturn void core_main(const struct handover *h)
 	trap_init_cpu();
 	if (acpi_init(h->rsdp) < 0)
 		panic("no ACPI tables");
-	lapic_probe(map_device(acpi.lapic_base, PAGE_SIZE));
+	if (!lapic_probe(map_device(acpi.lapic_base, PAGE_SIZE)))
+		panic("no local APIC");
 	lapic_init_cpu();
 	timer_calibrate();
 	timer_init_cpu();

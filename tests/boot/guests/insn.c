@@ -89,6 +89,8 @@ static void check_mmio_reads(const volatile uint8_t *bridge)
 			 : "a"(id), "r"(bridge)
 			 : "cc");
 	check((flags & 1) == (id >> 3 & 1), "mmio-bt", "BT copies the bit to CF");
+	__asm__ volatile("movl 0xffe(%1), %%eax" : "=a"(rax) : "r"(bridge));
+	check(rax == 0xffff0000, "mmio-across", "MOV across two functions' pages reads both");
 	rsi = (uintptr_t)bridge;
 	rdi = (uintptr_t)ram;
 	rcx = 2;
@@ -135,6 +137,19 @@ static void check_string_io(void)
 	      "INS to no memory is the guest's #PF");
 }
 
+/* String I/O with device memory at the other end. */
+static void check_string_io_mmio(volatile uint8_t *bridge)
+{
+	const volatile uint8_t *rsi = bridge;
+	volatile uint8_t *rdi = bridge; /* the vendor: read-only */
+	const uint8_t was = *bridge;
+
+	__asm__ volatile("outsb" : "+S"(rsi) : "d"(0x80) : "memory");
+	__asm__ volatile("insb" : "+D"(rdi) : "d"(0x80) : "memory");
+	check(rsi == bridge + 1 && rdi == bridge + 1 && *bridge == was, "string-mmio",
+	      "OUTS from and INS to device memory");
+}
+
 int guest_main(void)
 {
 	volatile uint8_t *bridge = (volatile uint8_t *)pci_ecam();
@@ -146,6 +161,7 @@ int guest_main(void)
 	if (check(bridge, "ecam", "the MCFG tells where ECAM is")) {
 		check_mmio_reads(bridge);
 		check_mmio_writes(bridge);
+		check_string_io_mmio(bridge);
 	}
 	check_string_io();
 	return check_status();

@@ -24,9 +24,10 @@
 #define FADT	     0x5000
 #define OTHER	     0x6000
 #define MUTATIONS    20000
+#define NO_MEMORY    (1ull << 44) /* the processor has no addresses from here on */
 
 static uint8_t memory[MEMORY_BYTES];
-static void *mappings[MAX_CPUS + 64];
+static void *mappings[4 * MAX_CPUS];
 static unsigned mapping_count;
 
 void log_printf(const char *fmt, ...)
@@ -43,8 +44,11 @@ int fail(enum lh_err err, const char *fmt, ...)
 /* What lies beyond the machine's memory reads as ones, as on a bus. */
 const void *map_firmware(uint64_t hpa, size_t bytes)
 {
-	uint8_t *block = malloc(bytes);
+	uint8_t *block;
 
+	if (hpa >= NO_MEMORY || bytes > NO_MEMORY - hpa)
+		return NULL;
+	block = malloc(bytes);
 	assert_non_null(block);
 	assert_true(mapping_count < sizeof(mappings) / sizeof(mappings[0]));
 	mappings[mapping_count++] = block;
@@ -242,6 +246,67 @@ static void impossible_lengths_cost_the_table(void **state)
 	}
 }
 
+/* Addresses that no processor has, a table across their end, buses that run backwards. */
+static void absurd_addresses_cost_the_table(void **state)
+{
+	static const uint64_t at[] = { NO_MEMORY, NO_MEMORY - 36, NO_MEMORY - 1, 1ull << 63,
+				       ~0ull };
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+		put(XSDT + 44, 8, at[i]);
+		put_table(XSDT, "XSDT", 68);
+		assert_int_equal(acpi_init(RSDP), 0);
+		assert_int_equal(acpi.ecam_base, 0);
+		assert_int_equal(acpi.cpu_count, 3);
+		assert_int_equal(acpi.pm_timer_port, 0x1608);
+		assert_int_equal(acpi_init(at[i]), LH_NOENT);
+	}
+	put(RSDP + 24, 8, ~0ull); /* no XSDT there: the RSDT */
+	seal_rsdp(2);
+	assert_int_equal(acpi_init(RSDP), 0);
+	set_up(NULL);
+	put(MCFG + 60, 8, 1ull << 60);
+	put_table(MCFG, "MCFG", 76);
+	assert_int_equal(acpi_init(RSDP), 0);
+	assert_int_equal(acpi.ecam_base, 0);
+	set_up(NULL);
+	put(MCFG + 60 + 10, 2, 0x01ff);
+	put_table(MCFG, "MCFG", 76);
+	assert_int_equal(acpi_init(RSDP), 0);
+	assert_int_equal(acpi.ecam_base, 0);
+}
+
+/* A root that names one table over and over, as long as a table may be. */
+static void a_long_root_ends(void **state)
+{
+	(void)state;
+	for (unsigned at = 36; at + 8 <= 0xfff; at += 8)
+		put(OTHER + at, 8, at == 36 ? MADT : FADT);
+	put_table(OTHER, "XSDT", 0xfff);
+	put(RSDP + 24, 8, OTHER);
+	seal_rsdp(2);
+	assert_int_equal(acpi_init(RSDP), 0);
+	assert_in_range(mapping_count, 1, 2 * (256 + 2));
+}
+
+/* ACPI may add to it: length and second checksum count. */
+static void a_longer_rsdp_will_do(void **state)
+{
+	(void)state;
+	put(RSDP + 20, 4, 48);
+	put(RSDP + 36, 8, 0x1234567812345678);
+	seal(RSDP, 20, 8);
+	seal(RSDP, 48, 32);
+	assert_int_equal(acpi_init(RSDP), 0);
+	assert_int_equal(acpi.ecam_base, 0xb0000000);
+	memory[RSDP + 40] ^= 1;
+	assert_int_equal(acpi_init(RSDP), LH_NOENT);
+	put(RSDP + 20, 4, 35);
+	seal_rsdp(2);
+	assert_int_equal(acpi_init(RSDP), LH_NOENT);
+}
+
 static void entries_end_with_the_table(void **state)
 {
 	(void)state;
@@ -300,6 +365,9 @@ int main(void)
 		CASE(without_a_madt_it_says_so),
 		CASE(without_root_tables_it_says_so),
 		CASE(impossible_lengths_cost_the_table),
+		CASE(absurd_addresses_cost_the_table),
+		CASE(a_long_root_ends),
+		CASE(a_longer_rsdp_will_do),
 		CASE(entries_end_with_the_table),
 		CASE(no_more_cpus_than_fit),
 		CASE(random_tables_do_no_harm),

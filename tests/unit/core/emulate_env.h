@@ -27,7 +27,7 @@ static uint8_t fetch_bytes[15];
 static unsigned fetch_count = 15;
 static uint64_t fault_page = ~0ull; /* GVAs here are not mapped */
 static struct {
-	unsigned accesses, exceptions, faults;
+	unsigned accesses, exceptions, faults, skips;
 	uint64_t gpa, cr2;
 	unsigned bytes;
 	uint32_t pf_error;
@@ -46,7 +46,16 @@ static void fake_set_sregs(struct vcpu *v, const struct vcpu_sregs *in)
 	sregs = *in;
 }
 
-static void fake_inject(struct vcpu *v, uint8_t vector, int64_t error_code)
+static void fake_skip(struct vcpu *v, unsigned bytes)
+{
+	(void)v;
+	seen.skips++;
+	sregs.rip += bytes;
+	if (insn_mode(&sregs) != 8)
+		sregs.rip &= 0xffffffff;
+}
+
+void vcpu_inject(struct vcpu *v, uint8_t vector, int64_t error_code)
 {
 	(void)v;
 	(void)error_code;
@@ -56,7 +65,7 @@ static void fake_inject(struct vcpu *v, uint8_t vector, int64_t error_code)
 
 static const struct hvm_ops fake_ops = { .get_sregs = fake_get_sregs,
 					 .set_sregs = fake_set_sregs,
-					 .inject_exception = fake_inject };
+					 .skip = fake_skip };
 const struct hvm_ops *hvm = &fake_ops;
 
 void vcpu_inject_pf(struct vcpu *v, uint64_t cr2, uint32_t error_code)
@@ -145,6 +154,8 @@ static bool emulate(const void *code, unsigned length)
 {
 	const struct vmexit exit = { .kind = VMEXIT_MMIO };
 
+	vcpu.mmio_tries = ~0u - 1; /* no second try */
+	vcpu.mmio_rip = sregs.rip;
 	memset(fetch_bytes, 0x90, sizeof(fetch_bytes));
 	memcpy(fetch_bytes, code, length < 15 ? length : 15);
 	return emulate_mmio(&vcpu, &exit, device);

@@ -182,9 +182,6 @@ static void test_refused(void **state)
 		assert_int_equal(sregs.rip, 0x1000);
 	}
 	set_mode(8);
-	vcpu.gpr[GPR_RBX] = 0x6ffe; /* a device register across two pages */
-	assert_false(emulate((const uint8_t[]){ 0x8b, 0x03 }, 2));
-	set_mode(8);
 	fetch_count = 1; /* cut off */
 	assert_false(emulate((const uint8_t[]){ 0x8b, 0x03 }, 2));
 }
@@ -219,22 +216,73 @@ static void test_string_io(void **state)
 	vcpu.gpr[GPR_RCX] = 2;
 	port_accesses = 0;
 	memcpy(fetch_bytes, "\xf3\x6e", 2);
-	assert_true(emulate_string_io(&vcpu, &exit, port));
+	assert_true(emulate_string_io(&vcpu, &exit, port, device));
 	assert_int_equal(port_value, 'h');
 	assert_int_equal(sregs.rip, 0x1000);
-	assert_true(emulate_string_io(&vcpu, &exit, port));
+	assert_true(emulate_string_io(&vcpu, &exit, port, device));
 	assert_int_equal(port_value, 'i');
 	assert_int_equal(sregs.rip, 0x1002);
 	memcpy(fetch_bytes, "\x6c", 1);
-	assert_true(emulate_string_io(&vcpu, &exit, port)); /* INS, while the exit was an OUTS */
+	assert_true(emulate_string_io(&vcpu, &exit, port,
+				      device)); /* INS, while the exit was an OUTS */
 	assert_int_equal(port_accesses, 2);
 	exit.io.write = false;
-	assert_true(emulate_string_io(&vcpu, &exit, port));
+	assert_true(emulate_string_io(&vcpu, &exit, port, device));
 	assert_int_equal(ram[0], 0x5a);
 	assert_int_equal(vcpu.gpr[GPR_RDI], 0x10001);
 	assert_int_equal(sregs.rip, 0x1003);
-	vcpu.gpr[GPR_RDI] = 0x20000; /* not RAM */
-	assert_false(emulate_string_io(&vcpu, &exit, port));
+	vcpu.gpr[GPR_RDI] = (uint64_t)buffer; /* not RAM */
+	shadow[0] = 0;
+	assert_true(emulate_string_io(&vcpu, &exit, port, device));
+	assert_int_equal(shadow[0], 0x5a);
+}
+
+/* An operand of which a page is RAM and the next a device's, and one across two of a device's. */
+static void test_across_pages(void **state)
+{
+	static uint8_t ram[4096];
+
+	(void)state;
+	set_mode(8);
+	vm.mem = (struct gmem){ 1, { { (uint64_t)buffer - 4096, sizeof(ram), ram } } };
+	memset(shadow, 0, sizeof(shadow));
+	ram[4095] = 0x11;
+	shadow[0] = 0x22, shadow[1] = 0x33, shadow[2] = 0x44;
+	vcpu.gpr[GPR_RBX] = (uint64_t)buffer - 1;
+	assert_true(emulate((const uint8_t[]){ 0x8b, 0x03 }, 2)); /* mov (%rbx),%eax */
+	assert_int_equal(vcpu.gpr[GPR_RAX], 0x44332211);
+	assert_int_equal(seen.accesses, 3); /* three bytes are no width of a bus */
+	vcpu.gpr[GPR_RAX] = 0xa4a3a2a1;
+	assert_true(emulate((const uint8_t[]){ 0x89, 0x03 }, 2));
+	assert_int_equal(ram[4095], 0xa1);
+	assert_memory_equal(shadow, ((uint8_t[]){ 0xa2, 0xa3, 0xa4, 0 }), 4);
+	memset(&vm.mem, 0, sizeof(vm.mem));
+	vcpu.gpr[GPR_RBX] = (uint64_t)buffer + BUFFER_BYTES - 2;
+	seen.accesses = 0;
+	assert_true(emulate((const uint8_t[]){ 0x8b, 0x03 }, 2));
+	assert_int_equal(vcpu.gpr[GPR_RAX], 0x22110000); /* zeroes, and what lies behind */
+	assert_int_equal(seen.accesses, 2);
+}
+
+/* What is not known may not be what made the exit: the guest tries a few times, not for ever. */
+static void test_rewritten(void **state)
+{
+	const struct vmexit exit = { .kind = VMEXIT_MMIO };
+	unsigned tries = 0;
+
+	(void)state;
+	set_mode(8);
+	vcpu.mmio_tries = 0;
+	vcpu.gpr[GPR_RBX] = (uint64_t)buffer;
+	memcpy(fetch_bytes, "\x0f\x0b", 2); /* ud2 */
+	assert_true(emulate_mmio(&vcpu, &exit, device));
+	memcpy(fetch_bytes, "\x8b\x03", 2);
+	assert_true(emulate_mmio(&vcpu, &exit, device));
+	memcpy(fetch_bytes, "\x0f\x0b", 2);
+	while (emulate_mmio(&vcpu, &exit, device))
+		assert_true(++tries < 100);
+	assert_in_range(tries, 2, 20);
+	assert_int_equal(sregs.rip, 0x1002);
 }
 
 /* Are the system instructions' lengths right, prefixes included? */
@@ -300,6 +348,8 @@ int main(void)
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_string_io),
+		cmocka_unit_test(test_across_pages),
+		cmocka_unit_test(test_rewritten),
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_random_code),
 	};

@@ -64,7 +64,7 @@ static void test_io(void **state)
 	assert_int_equal(exit.io.port, 0x3f8);
 	assert_int_equal(exit.io.bytes, 1);
 	assert_false(exit.io.write || exit.io.string || exit.io.rep);
-	svm_skip(&vcpu.vcpu);
+	svm_skip(&vcpu.vcpu, SKIP_WHOLE);
 	assert_int_equal(vmcb.save.rip, 0x1001);
 	exit = exit_of(EXIT_IOIO, 0xcfcull << 16 | BIT(6) | IOIO_STRING | IOIO_REP | BIT(9),
 		       0x1001);
@@ -81,30 +81,40 @@ static void test_skip(void **state)
 	vmcb.ctl.int_state = INT_SHADOW;
 	memcpy(code, "\x66\x0f\xa2", 3);
 	(void)exit_of(EXIT_CPUID, 0, 0);
-	svm_skip(&vcpu.vcpu);
+	svm_skip(&vcpu.vcpu, SKIP_WHOLE);
 	assert_int_equal(vmcb.save.rip, 0x1003);
 	assert_int_equal(vmcb.ctl.int_state, 0);
 	code_bytes = 0;
-	svm_skip(&vcpu.vcpu);
+	svm_skip(&vcpu.vcpu, SKIP_WHOLE);
 	assert_int_equal(vmcb.save.rip, 0x1005);
 	svm.edx = SVM_EDX_NRIP;
 	vmcb.ctl.next_rip = 0x2000;
-	svm_skip(&vcpu.vcpu);
+	svm_skip(&vcpu.vcpu, SKIP_WHOLE);
 	assert_int_equal(vmcb.save.rip, 0x2000);
 }
 
-/* A single step across an instruction that exits traps behind it. */
+/* A single step across an instruction that exits traps behind it; RF and the shadow end there. */
 static void test_single_step(void **state)
 {
 	(void)state;
 	begin();
-	vmcb.save.rflags |= BIT(8);
+	vmcb.save.rflags |= RFLAGS_TF | RFLAGS_RF;
+	vmcb.save.dr7 |= DR7_GD;
+	vmcb.ctl.int_state = INT_SHADOW;
 	memcpy(code, "\x0f\xa2", 2);
 	(void)exit_of(EXIT_CPUID, 0, 0);
-	svm_skip(&vcpu.vcpu);
+	svm_skip(&vcpu.vcpu, SKIP_WHOLE);
 	assert_int_equal(vmcb.ctl.event_inj, EVENT_VALID | EVENT_EXCEPTION | 1);
-	assert_true(vmcb.save.dr6 & BIT(14));
+	assert_true(vmcb.save.dr6 & DR6_BS);
+	assert_false(vmcb.save.rflags & RFLAGS_RF || vmcb.save.dr7 & DR7_GD);
+	assert_int_equal(vmcb.ctl.int_state, 0);
 	assert_int_equal(vmcb.save.rip, 0x1002);
+	vmcb.ctl.event_inj = 0;
+	svm_skip(&vcpu.vcpu, 0); /* one round of a repeated one */
+	assert_int_equal(vmcb.save.rip, 0x1002);
+	assert_int_equal(vmcb.ctl.event_inj, EVENT_VALID | EVENT_EXCEPTION | 1);
+	svm_skip(&vcpu.vcpu, 7);
+	assert_int_equal(vmcb.save.rip, 0x1009);
 }
 
 /* What an exit cut off comes again, in a form that VMRUN takes; software events are re-executed. */
@@ -148,16 +158,15 @@ static void test_interrupts(void **state)
 	assert_false(svm_irq_ready(v)); /* IF = 0 */
 	vmcb.save.rflags |= RFLAGS_IF;
 	assert_true(svm_irq_ready(v));
-	svm_inject_irq(v, 0xec);
+	svm_inject(v, &(struct injection){ INJECT_IRQ, 0xec, -1 });
 	assert_false(svm_irq_ready(v));
-	svm_irq_window(v, true);
-	assert_false(svm_inject_before_entry(&vcpu));
+	assert_false(svm_inject_before_entry(&vcpu, true));
 	assert_true(vmcb.ctl.vintr & VINTR_IRQ && vmcb.ctl.ctl3 & CTL3_VINTR);
 	assert_false(svm_must_leave_at_once(&vcpu));
 	svm.strict = true; /* QEMU would inject it once more */
 	assert_true(svm_must_leave_at_once(&vcpu));
 	(void)exit_of(EXIT_VINTR, 0, 0);
-	assert_false(svm_inject_before_entry(&vcpu));
+	assert_false(svm_inject_before_entry(&vcpu, false));
 	assert_false(vmcb.ctl.vintr & VINTR_IRQ);
 	assert_true(vmcb.ctl.ctl3 & CTL3_VINTR); /* QEMU may remember one of before */
 	assert_false(svm_must_leave_at_once(&vcpu));
@@ -177,13 +186,12 @@ static void test_shadow(void **state)
 	vmcb.save.rflags |= RFLAGS_IF;
 	vmcb.ctl.int_state = INT_SHADOW;
 	assert_false(svm_irq_ready(v));
-	svm_irq_window(v, true);
-	assert_true(svm_inject_before_entry(&vcpu));
+	assert_true(svm_inject_before_entry(&vcpu, true));
 	assert_false(vmcb.ctl.vintr & VINTR_IRQ);
 	vmcb.ctl.int_state = 0; /* QEMU's exit, nothing executed */
 	(void)exit_of(EXIT_INTR, 0, 0);
 	assert_false(svm_irq_ready(v));
-	assert_true(svm_inject_before_entry(&vcpu));
+	assert_true(svm_inject_before_entry(&vcpu, true));
 	vmcb.ctl.int_state = 0;
 	vmcb.save.rip += 1;
 	(void)exit_of(EXIT_INTR, 0, 0);
@@ -200,20 +208,19 @@ static void test_shadow_without_hlt(void **state)
 	svm.strict = true;
 	vmcb.save.rflags |= RFLAGS_IF;
 	vmcb.ctl.int_state = INT_SHADOW;
-	svm_irq_window(v, true);
-	assert_false(svm_inject_before_entry(&vcpu));
+	assert_false(svm_inject_before_entry(&vcpu, true));
 	assert_true(vmcb.ctl.vintr & VINTR_IRQ);
 	vmcb.ctl.int_state = 0;
 	assert_int_equal(exit_of(EXIT_VINTR, 0, 0).kind, VMEXIT_IRQ_WINDOW);
 	assert_true(svm_irq_ready(v));
 
-	svm_irq_window(v, true); /* MOV SS; MOV ESP: not there */
+	/* MOV SS; MOV ESP: not there */
 	vmcb.ctl.int_state = INT_SHADOW;
 	vmcb.save.cs.attrib = 0xc9b;
-	assert_true(svm_inject_before_entry(&vcpu));
+	assert_true(svm_inject_before_entry(&vcpu, true));
 	assert_false(vmcb.ctl.vintr & VINTR_IRQ);
 	svm.strict = false; /* a processor knows the shadow */
-	assert_false(svm_inject_before_entry(&vcpu));
+	assert_false(svm_inject_before_entry(&vcpu, true));
 	assert_true(vmcb.ctl.vintr & VINTR_IRQ);
 }
 
@@ -222,19 +229,19 @@ static void test_nmi(void **state)
 {
 	(void)state;
 	begin();
-	svm_inject_nmi(&vcpu.vcpu);
-	(void)svm_inject_before_entry(&vcpu);
+	svm_inject(&vcpu.vcpu, &(struct injection){ .kind = INJECT_NMI });
+	(void)svm_inject_before_entry(&vcpu, false);
 	assert_int_equal(vmcb.ctl.event_inj, EVENT_VALID | EVENT_NMI | 2);
 	(void)exit_of(EXIT_INTR, 0, 0);
-	svm_inject_nmi(&vcpu.vcpu);
-	(void)svm_inject_before_entry(&vcpu);
+	svm_inject(&vcpu.vcpu, &(struct injection){ .kind = INJECT_NMI });
+	(void)svm_inject_before_entry(&vcpu, false);
 	assert_int_equal(vmcb.ctl.event_inj, 0);
 	(void)exit_of(EXIT_IRET, 0, 0);
-	assert_true(svm_inject_before_entry(&vcpu)); /* leave it soon: nothing else would */
+	assert_true(svm_inject_before_entry(&vcpu, false)); /* leave it soon: nothing else would */
 	assert_int_equal(vmcb.ctl.event_inj, 0);
 	vmcb.save.rip = 0x5000;
 	(void)exit_of(EXIT_INTR, 0, 0);
-	assert_false(svm_inject_before_entry(&vcpu));
+	assert_false(svm_inject_before_entry(&vcpu, false));
 	assert_int_equal(vmcb.ctl.event_inj, EVENT_VALID | EVENT_NMI | 2);
 }
 
@@ -259,6 +266,11 @@ static void test_sregs(void **state)
 	assert_memory_equal(&s, &back, sizeof(s));
 }
 
+static bool set_msr(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+	return svm_msr(v, msr, true, &value);
+}
+
 static void test_msrs(void **state)
 {
 	struct vcpu *v = &vcpu.vcpu;
@@ -266,23 +278,23 @@ static void test_msrs(void **state)
 
 	(void)state;
 	begin();
-	assert_true(svm_msr_write(v, MSR_LSTAR, 0xffffffff81000000ull));
+	assert_true(set_msr(v, MSR_LSTAR, 0xffffffff81000000ull));
 	assert_int_equal(vmcb.save.lstar, 0xffffffff81000000ull);
-	assert_false(svm_msr_write(v, MSR_LSTAR, BIT(60)));
-	assert_true(svm_msr_write(v, MSR_GS_BASE, 0x5000));
+	assert_false(set_msr(v, MSR_LSTAR, BIT(60)));
+	assert_true(set_msr(v, MSR_GS_BASE, 0x5000));
 	assert_int_equal(vmcb.save.gs.base, 0x5000);
-	assert_true(svm_msr_write(v, MSR_EFER, EFER_LME | EFER_NXE | EFER_SCE));
-	assert_true(svm_msr_read(v, MSR_EFER, &value));
+	assert_true(set_msr(v, MSR_EFER, EFER_LME | EFER_NXE | EFER_SCE));
+	assert_true(svm_msr(v, MSR_EFER, false, &value));
 	assert_int_equal(value, EFER_LME | EFER_LMA | EFER_NXE | EFER_SCE);
 	assert_true(vmcb.save.efer & EFER_SVME);
-	assert_false(svm_msr_write(v, MSR_EFER, EFER_SVME));
+	assert_false(set_msr(v, MSR_EFER, EFER_SVME));
 	vmcb.save.cr0 = CR0_PG | CR0_PE;
-	assert_false(svm_msr_write(v, MSR_EFER, 0)); /* LME off while paging */
-	assert_true(svm_msr_write(v, MSR_PAT, 0x0007040600070406ull));
-	assert_false(svm_msr_write(v, MSR_PAT, 2));
-	assert_true(svm_msr_write(v, MSR_TSC_AUX, 3));
-	assert_false(svm_msr_write(v, MSR_TSC_AUX, BIT(32)));
-	assert_false(svm_msr_read(v, 0x10, &value));
+	assert_false(set_msr(v, MSR_EFER, 0)); /* LME off while paging */
+	assert_true(set_msr(v, MSR_PAT, 0x0007040600070406ull));
+	assert_false(set_msr(v, MSR_PAT, 2));
+	assert_true(set_msr(v, MSR_TSC_AUX, 3));
+	assert_false(set_msr(v, MSR_TSC_AUX, BIT(32)));
+	assert_false(svm_msr(v, 0x10, false, &value));
 }
 
 /* Exactly the MSRs that VMLOAD switches are the guest's own; EFER and TSC are not. */

@@ -10,6 +10,7 @@
 
 #include "hv/core/lifecycle.h"
 #include "hv/core/report.h"
+#include "hv/core/smp.h"
 #include "hv/core/wall.h"
 #include "hv/core/console.h"
 #include "hv/core/log.h"
@@ -188,6 +189,12 @@ void report_guest_result(const char *vm, const char *text, uint64_t us, uint64_t
 	(void)us;
 	(void)exits;
 	snprintf(fake_result, sizeof(fake_result), "%s", text);
+}
+
+void cpu_await(uint64_t start_tsc, unsigned cpu, const char *what)
+{
+	(void)start_tsc;
+	panic("waits for CPU %u: %s", cpu, what);
 }
 
 void cpu_post(struct cpu *cpu, uint32_t bits)

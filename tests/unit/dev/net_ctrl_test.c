@@ -163,13 +163,19 @@ static void put(const struct piece *p, unsigned count)
 	}
 }
 
+/* Commands given back so far, split ring. */
+static unsigned answered(void)
+{
+	return ((uint16_t *)ram(DEVICE))[1];
+}
+
 /* Was the chain given back? */
 static bool done(void)
 {
 	uint16_t flags;
 
 	if (!packed)
-		return ((uint16_t *)ram(DEVICE))[1] == pos;
+		return answered() == pos;
 	memcpy(&flags, (uint8_t *)ram(RING) + 16 * (used & ~VQ_WRAP) + 14, 2);
 	used = pos;
 	return (flags >> 7 & 1) == (flags >> 15 & 1);
@@ -398,6 +404,30 @@ static void wrap_around(void **state)
 	}
 }
 
+/* The rest at later turns, without another kick; nothing after the queue has been stopped. */
+static void a_turn_is_bounded(void **state)
+{
+	struct piece p[] = { { DATA, 2, 0 }, { DATA + 16, 1, 0 }, { DATA + 32, 1, WRITE } };
+	unsigned turns = 0;
+
+	(void)state;
+	for (unsigned stop = 0; stop < 2; stop++) {
+		start(ALL, false);
+		for (unsigned i = 0; i < SIZE; i++)
+			put(p, 3);
+		kick(control);
+		assert_in_range(answered(), 1, SIZE - 1);
+		assert_int_equal(fake_posted & MB_SWITCH_WORK, MB_SWITCH_WORK);
+		while (!stop && switch_work_run())
+			assert_true(++turns < SIZE);
+		assert_true(stop || answered() == SIZE);
+	}
+	turns = answered();
+	reg(STATUS, 1, true, 0);
+	assert_false(switch_work_run());
+	assert_int_equal(answered(), turns);
+}
+
 static void broken_chains(void **state)
 {
 	static const struct {
@@ -462,8 +492,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(commands),	T(a_reset_undoes_it), T(features_count),  T(the_link_is_told),
-		T(wrap_around), T(broken_chains),     T(garbage_by_seed),
+		T(commands),	T(a_reset_undoes_it), T(features_count), T(the_link_is_told),
+		T(wrap_around), T(a_turn_is_bounded), T(broken_chains),	 T(garbage_by_seed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,7 +43,7 @@ static int set_up(void **state)
 	memset(fake_port, 0, sizeof(fake_port));
 	port = port_create(switch_create("lan"), &config);
 	memset(&work, 0, sizeof(work));
-	switch_work_init(&work, port, 1);
+	switch_work_init_queue(&work, port, 1);
 	policy_set(POLICY_offload, 1);
 	policy_set(POLICY_polling, 1);
 	return 0;
