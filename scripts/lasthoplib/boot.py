@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import events, image, paths, serialline, testbed
@@ -109,9 +109,9 @@ def follow(process, folder, fatal, timeout, on_event, on_wait, until):
 class Talker(threading.Thread):
     """whoever uses the machine's serial line during the run"""
 
-    def __init__(self, talk, folder):
+    def __init__(self, talk, line):
         super().__init__(daemon=True)
-        self.line, self.talk, self.failed = serialline.SerialLine(folder), talk, False
+        self.line, self.talk, self.failed = line, talk, False
         self.start()
 
     def run(self):
@@ -130,15 +130,18 @@ def boot(bed, machine, dtb, images, timeout, efi=None, on_event=lambda e: None,
     the caller discards the outcome"""
     bed.check(machine)
     folder = bed.folder()
+    line = serialline.SerialLine(folder) if talk else None
     try:
         image.build(folder / "disk.img", efi or paths.efi_file(), dtb, images)
         start = time.monotonic()
-        process = bed.start(folder, machine)
+        process = bed.start(folder, replace(machine, serial_port=line.port if line else 0))
     except BaseException:
+        if line:
+            line.close()
         shutil.rmtree(folder, ignore_errors=True)
         raise
     fatal = bed.watch(folder)
-    talker = Talker(talk, folder) if talk else None
+    talker = Talker(talk, line) if talk else None
     try:
         ended, stream = follow(process, folder,
                                lambda: fatal() or (talker and talker.failed), timeout, on_event,

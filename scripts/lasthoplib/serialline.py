@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Somebody at the machine's serial line: types, and waits for what must be seen."""
-import os
 import re
+import socket
 import threading
 import time
 
 from .console import Failure
 
-PIPE = "serial"                 # serial.in and serial.out in the run's folder: QEMU's ends
 PROMPT = "lasthop> "
 NEXT_CONSOLE = "\x1d"           # Ctrl-]
 ERASED = re.compile(r"[^\n]*\r\x1b\[K")                 # a line that was begun and taken back
@@ -16,28 +15,44 @@ HALF = re.compile(rb"\r?(\x1b(\[[0-9;]*)?)?$")          # it may go on
 NO_ANSWER = re.compile(r"\[ *\d+\.\d+\] |[\w-]+\| ")    # lines of the log and of the guests
 
 
-def make_pipes(folder):
-    """before the machine starts"""
-    for end in ("in", "out"):
-        os.mkfifo(folder / f"{PIPE}.{end}")
+def received(machine):
+    """what came; nothing: it has died"""
+    try:
+        return machine.recv(65536)
+    except OSError:
+        return b""
 
 
 class SerialLine:
-    """What comes is copied to serial.log, until the machine dies, and is `seen` without control
-    sequences until somebody has waited for it or for what came later."""
+    """The emulator calls `port` of this machine. What comes is copied to serial.log, until the
+    machine dies, and is `seen` without control sequences until somebody has waited for it or for
+    what came later."""
 
     def __init__(self, folder):
         self.seen = ""
         self._half = b""
         self._come = threading.Condition()
-        self._typed = os.open(folder / f"{PIPE}.in", os.O_RDWR)
-        self._shown = open(folder / f"{PIPE}.out", "rb", buffering=0)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._machine = None
         self._log = open(folder / "serial.log", "wb", buffering=0)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self):
-        while data := self._shown.read(65536):
+        while True:                             # an emulator that was started again calls again
+            try:
+                machine = self._listener.accept()[0]
+            except OSError:                     # closed
+                return
+            with self._come:
+                self._machine = machine
+                self._come.notify()
+            with machine:
+                self._read_all(machine)
+
+    def _read_all(self, machine):
+        while data := received(machine):
             self._log.write(data)
             data = self._half + data
             half = HALF.search(data)
@@ -49,13 +64,15 @@ class SerialLine:
 
     def close(self):
         """after the machine's death"""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
         self._reader.join(5)
-        os.close(self._typed)
-        self._shown.close()
         self._log.close()
 
     def type(self, text):
-        os.write(self._typed, text.encode())
+        with self._come:
+            self._until(lambda: self._machine, "the machine", 60)
+        self._machine.sendall(text.encode())
 
     def _until(self, found, what, seconds):
         """what found() gives, as soon as that is true"""

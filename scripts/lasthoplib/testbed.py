@@ -2,7 +2,7 @@
 """The test beds: machines for the hypervisor to run on (docs/testbed.md).
 
 A test bed makes a folder for one run, and starts its emulator there on the folder's disk.img.
-Serial output goes to serial.log (by serialline.py, if somebody types there), what is written to
+Serial output goes to serial.log (by serialline.py, if somebody sits there), what is written to
 port 0xE9 to e9.log.
 """
 import fcntl
@@ -18,7 +18,6 @@ from pathlib import Path
 
 from . import paths
 from .console import Failure
-from .serialline import PIPE, make_pipes
 
 KEEP_SECONDS = 24 * 3600        # how long folders of failed runs are kept
 
@@ -31,7 +30,7 @@ class Machine:
     exit_cost: int = 0                           # Bochs only: instructions a VM exit costs
     bochs: dict = field(default_factory=dict)    # other options of Bochs's cpu: line
     qemu: list = field(default_factory=list)     # further arguments of QEMU
-    typed: bool = False                          # somebody types on the serial line (QEMU)
+    serial_port: int = 0                         # here somebody waits for the serial line's call
 
 
 def run_folder(parent):
@@ -83,7 +82,7 @@ pci: enabled=1, chipset=i440fx
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=disk, path={folder}/disk.img, mode=flat
 boot: disk
-com1: enabled=1, mode=file, dev={folder}/serial.log
+com1: enabled=1, {serial}
 log: {folder}/bochs.log
 port_e9_hack: enabled=1
 panic: action=fatal
@@ -99,8 +98,6 @@ clock: sync=none, time0=1767225600
         self.root = Path(root or paths.bochs_root()).resolve()
 
     def check(self, machine):
-        if machine.typed:
-            raise Failure("nobody can type on Bochs's serial line here: use --on tcg")
         if machine.exit_cost not in (0, 1000):
             raise Failure("--exit-cost is 0 or 1000")
         if machine.cpus > self.MOST_CPUS:
@@ -122,8 +119,11 @@ clock: sync=none, time0=1767225600
     def start(self, folder, machine):
         inside = "/" + str(folder.relative_to(self.root))
         cpu = ", ".join(f"{k}={v}" for k, v in {**self.CPU, **machine.bochs}.items())
+        serial = f"mode=file, dev={inside}/serial.log"
+        if machine.serial_port:
+            serial = f"mode=socket-client, dev=127.0.0.1:{machine.serial_port}"
         (folder / "bochsrc").write_text(self.CONFIG.format(
-            cpus=machine.cpus, cpu=cpu, memory=max(1024, machine.memory_mib), folder=inside))
+            cpus=machine.cpus, cpu=cpu, serial=serial, memory=max(1024, machine.memory_mib), folder=inside))
         command = ["/usr/bin/" + self.binary(machine).name, "-q", "-f", inside + "/bochsrc"]
         for _ in range(self.STARTS):
             process = spawn(chroot(self.root) + command, folder, folder / "e9.log")
@@ -186,9 +186,6 @@ class Qemu:
                      "-device", "intel-iommu,intremap=on"],
              "kvm": ["-M", "q35", "-accel", "kvm", "-cpu", "host"]}
 
-    SERIAL = {False: ["-serial", "file:serial.log"],
-              True: ["-chardev", f"pipe,id=com1,path={PIPE}", "-serial", "chardev:com1"]}
-
     MOST_CPUS = 255                             # of the machine q35 without x2APIC identifiers
 
     def __init__(self, accel):
@@ -212,15 +209,15 @@ class Qemu:
 
     def start(self, folder, machine):
         shutil.copyfile(self.VARS, folder / "vars.fd")
-        if machine.typed:
-            make_pipes(folder)
+        serial = (f"tcp:127.0.0.1:{machine.serial_port}" if machine.serial_port
+                  else "file:serial.log")
         return spawn([
             "qemu-system-x86_64", *self.ACCEL[self.name],
             "-smp", machine.cpus, "-m", max(2048, machine.memory_mib),
             "-drive", f"if=pflash,format=raw,readonly=on,file={self.CODE}",
             "-drive", "if=pflash,format=raw,file=vars.fd",
             "-drive", "file=disk.img,format=raw,if=virtio", "-nic", "none",
-            "-display", "none", "-monitor", "none", *self.SERIAL[machine.typed],
+            "-display", "none", "-monitor", "none", "-serial", serial,
             "-device", "isa-debug-exit,iobase=0x501",
             "-device", "isa-debugcon,iobase=0xe9,chardev=e9",
             "-chardev", "file,id=e9,path=e9.log", "-no-reboot",

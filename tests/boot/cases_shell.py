@@ -11,7 +11,11 @@ from configs import Vm, config, ends, pair
 from lasthoplib.serialline import NEXT_CONSOLE
 
 COMMANDS = ("help", "vm list", "port", "fdb", "stat", "set", "log")
-LONG = "tests=stream:64,stream:1514,rr:64 packets=2000 transactions=20000"
+
+
+def long_pair(transactions=20000):
+    """two VMs that are busy for longer than somebody types"""
+    return pair(tests=f"tests=stream:64,stream:1514,rr:64 packets=2000 transactions={transactions}")
 
 
 def states(line):
@@ -140,20 +144,27 @@ def cycles(count):
     return talk
 
 
-def shell_case(name, vms, talk, end, **more):
-    return Case(f"tcg-shell-{name}", "tcg", config(*vms), cpus=2, backend="svm", talk=talk,
-                ends=ends(vms, **end), **more)
+def shell_case(name, vms, talk, end, on="tcg", **more):
+    return Case(f"{on}-shell-{name}", on, config(*vms), cpus=2,
+                backend={"tcg": "svm", "bochs": "vmx"}[on], talk=talk, ends=ends(vms, **end), **more)
 
 
-def cycles_case(name, count):
+def life_case(on, transactions):
+    return shell_case("life", [ECHO, *long_pair(transactions)], life, {"echo": "stopped"}, on,
+                      results=MEASURED)
+
+
+def cycles_case(name, on, count):
     return shell_case(name, [ECHO, Vm("cycled", "echo.elf")], cycles(count),
-                      {"echo": "stopped", "cycled": "stopped"}, limit=900 + 2 * count)
+                      {"echo": "stopped", "cycled": "stopped"}, on, limit=900 + 2 * count)
 
 
 ECHO = Vm("echo", "echo.elf")
 CASES_SHELL = [
-    shell_case("life", [ECHO, *pair(tests=LONG)], life, {"echo": "stopped"}, results=MEASURED),
-    shell_case("flood", [ECHO, *pair(tests=LONG)], flood, {"echo": "stopped"}, results=MEASURED),
-    cycles_case("cycles", 50),
+    life_case("tcg", 20000),
+    life_case("bochs", 60000),
+    shell_case("flood", [ECHO, *long_pair()], flood, {"echo": "stopped"}, results=MEASURED),
+    cycles_case("cycles", "tcg", 50),
+    cycles_case("cycles", "bochs", 10),
 ]
-SOAK_SHELL = [cycles_case("cycles-1000", 1000)]
+SOAK_SHELL = [cycles_case("cycles-1000", on, 1000) for on in ("tcg", "bochs")]

@@ -193,7 +193,7 @@ def boot_case(case, report):
         bed = testbed.pick(case.on)
         memory = case.memory_mib or boot.memory_for(config.vms)
         machine = testbed.Machine(case.cpus, memory, case.exit_cost,
-                                  case.bochs, case.qemu, typed=case.talk is not None)
+                                  case.bochs, case.qemu)
         efi = paths.build() / case.efi if case.efi else None
         outcome = boot.boot(bed, machine, config.blob, config.images, case.limit, efi,
                             until=frozenset(case.until),
