@@ -88,7 +88,7 @@ run_share:
 	lea	(%rcx,%rcx), %r8
 	cmp	%r8, %rsi
 	jle	1f
-	lea	(%rax,%rcx), %rdx	# it was halted: nothing is saved up
+	lea	(%rax,%rcx), %rdx	# exceptions cut its shares short: at most one is saved up
 1:	mov	%rdx, (%r12)
 2:	mov	ICOUNT(%rbx), %rax
 	cmp	(%r12), %rax
@@ -98,7 +98,8 @@ run_share:
 	call	cpu_run_trace
 	mov	ICOUNT(%rbx), %rax
 	cmp	(%rsp), %rax
-	jne	2b			# no progress: halted
+	jne	2b
+	mov	%rax, (%r12)		# no progress: halted, and nothing is saved up
 3:	mov	%rax, LAST_SYNC(%rbx)
 	add	$8, %rsp
 	pop	%r12

@@ -22,9 +22,13 @@ Emulated time with several CPUs:
    `quantum` instructions, and the clock advances by the mean: a polling CPU slows
    the clock, a halted one speeds it up, by a factor of up to 3. Now every CPU gets
    `quantum` instructions a round, and the clock advances by just that: each CPU runs
-   at `ips`, whatever the others do. An exception is counted for the CPU that had it.
+   at `ips`, whatever the others do, and one that was halted starts with nothing saved
+   up. An exception is counted for the CPU that had it.
 6. --exit-cost N: a VM exit, with the entry after it, costs N instructions of its
    CPU's time (0 in Bochs; about 1000 cycles on real parts).
+7. Random numbers. RDRAND's generator is seeded with the host's clock: what firmware
+   and guests do with the numbers takes other instructions in each run. Now its seed
+   is constant, and two runs of the same image are the same.
 
 All functions are exported, so they are found by name, and the places in them by
 pattern; where anything is unexpected, nothing is written. A repaired file is refused.
@@ -48,6 +52,7 @@ POSTED = "_ZN8BX_CPU_C31VMX_Posted_Interrupt_ProcessingEh"
 HIGHEST = "_ZNK15bx_local_apic_c20highest_priority_intEPKj"
 SIMULATE = "_Z19bx_begin_simulationiPPc"
 VMEXIT = "_ZN8BX_CPU_C6VMexitEjm"
+CPU_INIT = "_ZN8BX_CPU_CC1Ej"
 # room for our code: only the debugger, which is not built in, calls this
 CAVE = "_Z29bx_dbg_print_amx_tile_commandji"
 MAX_CPUS = 64
@@ -144,6 +149,7 @@ def repair(binary, exit_cost):
     loop_at, loop = binary.function(SIMULATE)
     exit_at, vmexit = binary.function(VMEXIT)
     cave_at, cave = binary.function(CAVE)
+    init_at, init = binary.function(CPU_INIT)
     deliver_at = binary.function(DELIVER)[0]
     highest_at = binary.function(HIGHEST)[0]
     endbr64 = rb"^\xf3\x0f\x1e\xfa"
@@ -177,6 +183,8 @@ def repair(binary, exit_cost):
         binary.refuse("a call goes elsewhere")
     cpu_id = binary.find(rb"\x8b\x7b(.)\x48\x8b\x68", trace, "number of the CPU")[1]
 
+    seed = binary.find(rb"\xe8" + ANY32 + rb"(\x89\xc7)\xe8", init, "srand(time())")
+
     labels, code = link(
         Path(__file__).with_suffix(".S"), cave_at,
         {"RIP": number(rip), "PREV_RIP": number(prev_rip), "TRACE_FRAME": frame[0],
@@ -207,6 +215,7 @@ def repair(binary, exit_cost):
     jump_at(exit_at, "vm_exit", 6, b"\x90")
     jump_at(idiv_at, "long_idiv", len(idiv))
     jump_at(trace_at, "run_trace", 8)
+    binary.put(init_at + seed.start(2), b"\x31\xff", 2)      # edi = 0, not what time() told
 
 
 def main():

@@ -35,6 +35,12 @@ struct bench_plan {
 	uint32_t burst; /* frames shown to the device at once */
 };
 
+/* What a device must take for the messages between the guests, whatever is measured. */
+enum { BENCH_MIN_MTU = WIRE_HEADERS - WIRE_ETHERNET + sizeof(struct control) };
+
+/* NULL, or why nothing can be measured with this MTU. */
+const char *plan_mtu(unsigned mtu);
+
 /* Reads tests=, runs= and so on; NULL, or what is wrong with them. */
 const char *plan_parse(const char *cmdline, unsigned mtu, struct bench_plan *plan);
 
@@ -48,6 +54,9 @@ bool rr_run(struct link *link, const struct bench_case *c, uint32_t session,
 /* The roles; their value is the guest's end status. */
 int source_main(struct link *link, const struct bench_plan *plan);
 int sink_main(struct link *link);
+
+/* Tells the sink that there is no more to come, so that it ends. */
+void source_bye(struct link *link, uint32_t session);
 
 /* Tells the hypervisor, if it is lasthop, and prints. False: it refused (printed). */
 bool bench_begin(const struct link *link);

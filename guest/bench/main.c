@@ -131,6 +131,9 @@ int guest_main(void)
 	if (!args_string(cmdline, "role", role, sizeof(role)))
 		guest_fail("role= is missing: source or sink");
 	open_device(&link, cmdline);
+	error = plan_mtu(net_info()->mtu);
+	if (error)
+		guest_fail("%s", error);
 	if (!strcmp(role, "sink"))
 		return sink_main(&link);
 	if (strcmp(role, "source"))
@@ -138,7 +141,11 @@ int guest_main(void)
 	if (!args_ipv4(cmdline, "peer", &link.peer.ip))
 		guest_fail("peer= is missing or not an IPv4 address");
 	error = plan_parse(cmdline, net_info()->mtu, &plan);
-	if (error)
-		guest_fail("%s", error);
+	if (error) {
+		print("guest: %s\n", error);
+		if (link_resolve(&link)) /* else the sink waits a minute for us */
+			source_bye(&link, 1);
+		guest_end(1);
+	}
 	return source_main(&link, &plan);
 }

@@ -8,7 +8,7 @@
 #include "guest/lib/string.h"
 #include "guest/lib/vq.h"
 
-enum { ETHERNET_HEADER = 14, RUNS_MAX = 1000, BURST_DEFAULT = 32 };
+enum { RUNS_MAX = 1000, BURST_DEFAULT = 32 };
 
 /* Sized for emulators of 100 million instructions a second: the whole demo within a minute. */
 static uint64_t default_packets(uint32_t frame_bytes)
@@ -52,13 +52,22 @@ static const char *parse_cases(const char *s, const char *end, unsigned mtu,
 			return "tests= wants stream:BYTES or rr:BYTES, separated by commas";
 		if (c->frame_bytes < WIRE_MIN_FRAME || c->frame_bytes > WIRE_MAX_FRAME)
 			return "tests= names a frame that is not of 60 to 9014 bytes";
-		if (c->frame_bytes > mtu + ETHERNET_HEADER)
+		if (c->frame_bytes > mtu + WIRE_ETHERNET)
 			return "tests= names a frame larger than the device's MTU and 14 bytes: "
 			       "raise max-frame-size";
 		plan->cases++;
 		if (s == end)
 			return NULL;
 	}
+}
+
+const char *plan_mtu(unsigned mtu)
+{
+	_Static_assert(BENCH_MIN_MTU == 124, "the sentence below");
+	if (mtu < BENCH_MIN_MTU)
+		return "the device's MTU is too small for the guests' own messages: raise "
+		       "max-frame-size to 124 or more";
+	return NULL;
 }
 
 const char *plan_parse(const char *cmdline, unsigned mtu, struct bench_plan *plan)

@@ -27,7 +27,8 @@ static bool start(struct link *link, struct control *message, const struct bench
 	if (!call(link, message, &answer))
 		return false;
 	if (answer.refused)
-		print("bench: the sink refuses frames of %u bytes\n", c->frame_bytes);
+		print("bench: the sink refuses frames of %u bytes: raise its max-frame-size\n",
+		      c->frame_bytes);
 	return !answer.refused;
 }
 
@@ -61,10 +62,18 @@ static bool run(struct link *link, const struct bench_plan *plan, const struct b
 	return !answer.corrupt && (c->test == BENCH_RR || answer.packets);
 }
 
+void source_bye(struct link *link, uint32_t session)
+{
+	struct control answer,
+		bye = { .magic = WIRE_MAGIC, .type = CONTROL_BYE, .session = session };
+
+	/* The answer may be lost and the sink gone: nothing is wrong then. */
+	(void)link_call(link, &bye, &answer, BYE_TIMEOUT_MS);
+}
+
 int source_main(struct link *link, const struct bench_plan *plan)
 {
 	uint32_t session = (uint32_t)(rdtsc() >> 4) | 1;
-	struct control answer, bye = { .magic = WIRE_MAGIC, .type = CONTROL_BYE };
 	bool ok = true;
 
 	if (!link_resolve(link)) {
@@ -83,8 +92,6 @@ int source_main(struct link *link, const struct bench_plan *plan)
 			ok = run(link, plan, &plan->list[i], &message);
 		}
 	}
-	bye.session = session;
-	/* The answer may be lost and the sink gone: nothing is wrong then. */
-	(void)link_call(link, &bye, &answer, BYE_TIMEOUT_MS);
+	source_bye(link, session);
 	return ok ? 0 : 1;
 }

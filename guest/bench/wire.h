@@ -13,6 +13,7 @@
 #include "guest/lib/virtio_net.h"
 
 enum {
+	WIRE_ETHERNET = 14,
 	WIRE_HEADERS = 42, /* Ethernet, IPv4, UDP */
 	WIRE_STAMP = 16,
 	WIRE_MIN_FRAME = 60,

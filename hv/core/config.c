@@ -12,6 +12,16 @@
 
 enum { DTB_HEADER_BYTES = 40 }; /* of version 17, which dtc writes since 2007 */
 
+static bool too_deep(const void *dtb)
+{
+	int depth = 0;
+
+	for (int node = 0; node >= 0; node = fdt_next_node(dtb, node, &depth))
+		if (depth > CONFIG_MAX_DEPTH)
+			return true;
+	return false;
+}
+
 static bool good_blob(struct config_parser *p, size_t bytes)
 {
 	struct config_reporter *r = &p->reporter;
@@ -32,6 +42,10 @@ static bool good_blob(struct config_parser *p, size_t bytes)
 			    fdt_version(p->dtb));
 	else if (fdt_check_full(p->dtb, bytes))
 		config_fail(r, "", "the blob is damaged: compile it again with dtc");
+	else if (too_deep(p->dtb))
+		config_fail(r, "",
+			    "has nodes nested more than %u deep: a config has no more than 3",
+			    CONFIG_MAX_DEPTH);
 	else
 		return true;
 	return false;
@@ -208,14 +222,26 @@ static const char *root_candidate(const void *context, unsigned index)
 	return index == 0 ? "vms" : index == 1 ? "policy" : NULL;
 }
 
+static const char *switch_candidate(const void *context, unsigned index)
+{
+	(void)context;
+	return index == 0 ? CONFIG_SWITCH_COMPATIBLE : NULL;
+}
+
 static void unknown_root_child(struct config_parser *p, int node, const char *name)
 {
 	const char *near = config_nearest(name, root_candidate, NULL);
+	const char *compatible = config_compatible(p->dtb, node);
 
-	if (near)
-		config_fail(&p->reporter, "", "unknown node: did you mean %s?", near);
-	else if (!strcmp(config_compatible(p->dtb, node), CONFIG_VM_COMPATIBLE))
+	if (!strcmp(compatible, CONFIG_VM_COMPATIBLE))
 		config_fail(&p->reporter, "", "a VM belongs into the node vms");
+	else if (!strcmp(compatible, CONFIG_NET_COMPATIBLE))
+		config_fail(&p->reporter, "", "a net device belongs into a VM");
+	else if (config_nearest(compatible, switch_candidate, NULL))
+		config_unknown_word(&p->reporter, "compatible", compatible,
+				    CONFIG_SWITCH_COMPATIBLE, NULL);
+	else if (near)
+		config_fail(&p->reporter, "", "unknown node: did you mean %s?", near);
 	else
 		config_fail(&p->reporter, "",
 			    "unknown node: here are vms, policy, and switches with "

@@ -39,6 +39,7 @@ struct config_vm {
 
 struct config_switch {
 	char name[CONFIG_MAX_NAME + 1];
+	unsigned ports; /* net devices on it, those of disabled VMs included */
 };
 
 struct config {
@@ -72,9 +73,8 @@ unsigned config_parse(const void *dtb, size_t bytes, struct config *config, conf
 
 /* What config_check_machine() compares with. */
 struct config_machine {
-	unsigned cpus;	    /* physical CPUs */
-	uint64_t free_mib;  /* memory for guests; UINT64_MAX: not known (host) */
-	unsigned max_vcpus; /* that this build runs in one VM */
+	unsigned cpus;	   /* physical CPUs */
+	uint64_t free_mib; /* memory for guests; UINT64_MAX: not known (host) */
 };
 
 /* Checks *config against a machine; reports and counts like config_parse(). */

@@ -8,16 +8,29 @@
 
 static const char config_name[] = "lasthop.dtb"; /* the config itself, in the same folder */
 
-static char lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-
 static bool same_on_fat(const char *a, const char *b)
 {
-	for (; *a && lower(*a) == lower(*b); a++, b++)
+	for (; *a && config_lower(*a) == config_lower(*b); a++, b++)
 		;
 	return *a == *b;
+}
+
+/* Names that DOS has taken, and that tools refuse to write: COM1 to COM9 and LPT1 to LPT9, too. */
+static bool is_device(const char *name)
+{
+	static const char names[][5] = { "con", "prn", "aux", "nul", "com#", "lpt#" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		size_t at = 0;
+
+		while (names[i][at] &&
+		       (config_lower(name[at]) == names[i][at] ||
+			(names[i][at] == '#' && name[at] >= '1' && name[at] <= '9')))
+			at++;
+		if (!names[i][at] && !name[at])
+			return true;
+	}
+	return false;
 }
 
 static bool good_characters(struct config_parser *p, const char *property, const char *name)
@@ -75,6 +88,13 @@ bool config_good_file(struct config_parser *p, const char *property, const char 
 	if (same_on_fat(name, config_name)) {
 		config_fail(&p->reporter, property,
 			    "\"%s\" is the name of the config on the disk: rename the file", name);
+		return false;
+	}
+	if (is_device(name)) {
+		config_fail(&p->reporter, property,
+			    "\"%s\" is the name of a DOS device, which no file on FAT can have: "
+			    "rename the file",
+			    name);
 		return false;
 	}
 	return !other_case(p, property, name);

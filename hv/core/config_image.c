@@ -272,9 +272,6 @@ unsigned config_check_machine(const struct config *config, const struct config_m
 
 		config_format(r.node, sizeof(r.node), "/vms/%s", vm->name);
 		check_affinity(&r, vm, machine->cpus);
-		if (vm->cpus > machine->max_vcpus)
-			config_fail(&r, "cpus", "%u are too many: this version runs %u in a VM",
-				    vm->cpus, machine->max_vcpus);
 		if (vm->disabled || machine->free_mib == UINT64_MAX)
 			continue;
 		if (vm->memory_mib > left)

@@ -34,11 +34,23 @@ size_t config_vformat(char *out, size_t room, const char *fmt, va_list args)
 	__attribute__((format(printf, 3, 0)));
 
 /*
- * The nearest of count candidates to a misspelt word, by edit distance or because one contains
- * the other; NULL if none is near. next(context, index) gives the candidates.
+ * The nearest of the candidates to a misspelt word, by edit distance or because one contains
+ * the other, upper and lower case being the same; NULL if none is near. next(context, index) gives the candidates.
  */
 const char *config_nearest(const char *word, const char *(*next)(const void *context, unsigned i),
 			   const void *context);
+
+/*
+ * Reports a string that is none of the two, or not the one (other is NULL), that a property may
+ * hold, with the one that was probably meant.
+ */
+void config_unknown_word(struct config_reporter *reporter, const char *property, const char *given,
+			 const char *word, const char *other);
+
+static inline char config_lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
 
 enum config_node { NODE_ROOT, NODE_VMS, NODE_SWITCH, NODE_VM, NODE_NET, NODE_POLICY };
 
@@ -69,6 +81,11 @@ bool config_good_file(struct config_parser *parser, const char *property, const 
 struct bzimage;
 void config_check_bzimage(struct config_reporter *reporter, const struct config_vm *vm,
 			  const struct bzimage *image, size_t bytes);
+
+const char *config_node_name(enum config_node type); /* root, vms, switch, … */
+
+/* Reports a compatible string that is not the one of parser->type. */
+void config_check_compatible(struct config_parser *parser, const char *given);
 
 /* The first string of a node's compatible property, "" if there is none. */
 const char *config_compatible(const void *dtb, int node);

@@ -81,7 +81,7 @@ static const struct { enum config_node type; const char *name; } later[] = {
 
 enum { ROWS = sizeof(table) / sizeof(table[0]), LATER = sizeof(later) / sizeof(later[0]) };
 
-static const char *node_name(enum config_node type)
+const char *config_node_name(enum config_node type)
 {
 	static const char names[][8] = { "root", "vms", "switch", "vm", "net", "policy" };
 
@@ -100,7 +100,7 @@ bool config_property_at(size_t index, struct config_property *property)
 	if (index >= ROWS)
 		return false;
 	*property = table[index].public;
-	property->node = node_name(table[index].type);
+	property->node = config_node_name(table[index].type);
 	return true;
 }
 
@@ -155,8 +155,12 @@ static bool wrong_kind(struct config_parser *p, const struct property *row, cons
 	char is[32];
 
 	describe(v, is, sizeof(is));
-	config_fail(&p->reporter, row->public.name, "%s; wanted %s: %s", is,
-		    wanted[row->public.kind], row->public.example);
+	if (row->public.kind == CONFIG_BYTES)
+		config_fail(&p->reporter, row->public.name, "%s; wanted are %u bytes: %s", is,
+			    row->public.min, row->public.example);
+	else
+		config_fail(&p->reporter, row->public.name, "%s; wanted %s: %s", is,
+			    wanted[row->public.kind], row->public.example);
 	return false;
 }
 
@@ -253,7 +257,7 @@ static uint32_t unknown_property(struct config_parser *p, enum config_node type,
 		if (!strcmp(table[i].public.name, name)) {
 			config_fail(&p->reporter, name,
 				    "unknown property here: it belongs to a %s node",
-				    node_name(table[i].type));
+				    config_node_name(table[i].type));
 			return 0;
 		}
 	}
@@ -261,7 +265,7 @@ static uint32_t unknown_property(struct config_parser *p, enum config_node type,
 		config_fail(&p->reporter, name, "unknown property: did you mean %s?", near);
 	else
 		config_fail(&p->reporter, name, "unknown property of a %s node: leave it out",
-			    node_name(type));
+			    config_node_name(type));
 	return near ? 1u << (current(type, near) - table) : 0;
 }
 
@@ -303,35 +307,9 @@ void config_properties(struct config_parser *p, int node, enum config_node type)
 				    table[i].public.example);
 }
 
-const char *config_compatible(const void *dtb, int node)
-{
-	int length;
-	const char *first = fdt_getprop(dtb, node, "compatible", &length);
-
-	if (!first || length <= 0 || !memchr(first, 0, (size_t)length))
-		return "";
-	return first;
-}
-
 static void set_compatible(struct config_parser *p, const struct value *v)
 {
-	static const char *const wanted[] = {
-		[NODE_ROOT] = CONFIG_COMPATIBLE,
-		[NODE_SWITCH] = CONFIG_SWITCH_COMPATIBLE,
-		[NODE_VM] = CONFIG_VM_COMPATIBLE,
-		[NODE_NET] = CONFIG_NET_COMPATIBLE,
-	};
-	const char *given = (const char *)v->data, *want = wanted[p->type];
-
-	if (!strcmp(given, want))
-		return;
-	if (p->type == NODE_ROOT && !strncmp(given, "lasthop,config-", 15))
-		config_fail(&p->reporter, "compatible",
-			    "\"%.40s\" is another version of the binding: this one reads \"%s\"",
-			    given, want);
-	else
-		config_fail(&p->reporter, "compatible",
-			    "\"%.40s\" is not known here: wanted is \"%s\"", given, want);
+	config_check_compatible(p, (const char *)v->data);
 }
 
 static void set_cpus(struct config_parser *p, const struct value *v)
@@ -397,8 +375,7 @@ static void set_status(struct config_parser *p, const struct value *v)
 
 	p->vm->disabled = !strcmp(status, "disabled");
 	if (!p->vm->disabled && strcmp(status, "okay"))
-		config_fail(&p->reporter, "status", "\"%s\" is not known: \"okay\" or \"disabled\"",
-			    status);
+		config_unknown_word(&p->reporter, "status", status, "okay", "disabled");
 }
 
 static void set_switch(struct config_parser *p, const struct value *v)
@@ -407,10 +384,17 @@ static void set_switch(struct config_parser *p, const struct value *v)
 	char path[64] = "";
 
 	for (unsigned i = 0; phandle && i < p->config->switch_count; i++) {
-		if (p->switch_phandle[i] == phandle) {
-			p->net->switch_index = i;
-			return;
-		}
+		struct config_switch *link = &p->config->switches[i];
+
+		if (p->switch_phandle[i] != phandle)
+			continue;
+		p->net->switch_index = i;
+		if (link->ports++ == CONFIG_MAX_PORTS)
+			config_fail(&p->reporter, "switch",
+				    "is one port too many on %s: a switch has at most %u, use "
+				    "another for the others",
+				    link->name, CONFIG_MAX_PORTS);
+		return;
 	}
 	int node = phandle ? fdt_node_offset_by_phandle(p->dtb, phandle) : -1;
 	if (node >= 0 && fdt_get_path(p->dtb, node, path, sizeof(path)) != 0)
@@ -473,8 +457,8 @@ static void set_policy_word(struct config_parser *p, const struct value *v)
 	uint32_t *value = &p->config->policy[policy - policies];
 
 	if (!policy_parse(policy, (const char *)v->data, value))
-		config_fail(&p->reporter, p->property, "\"%.20s\" is not known: \"%s\" or \"%s\"",
-			    (const char *)v->data, policy_word(policy, 0), policy_word(policy, 1));
+		config_unknown_word(&p->reporter, p->property, (const char *)v->data,
+				    policy_word(policy, 0), policy_word(policy, 1));
 }
 
 static void set_policy_number(struct config_parser *p, const struct value *v)

@@ -126,7 +126,7 @@ static unsigned min3(unsigned a, unsigned b, unsigned c)
 	return least < c ? least : c;
 }
 
-/* Levenshtein's distance, one row of the matrix at a time; both lengths <= NEAREST_MAX. */
+/* Levenshtein's distance without regard to case, one row of the matrix at a time; both lengths <= NEAREST_MAX. */
 static unsigned edit_distance(const char *a, size_t a_len, const char *b, size_t b_len)
 {
 	unsigned row[NEAREST_MAX + 1];
@@ -138,7 +138,8 @@ static unsigned edit_distance(const char *a, size_t a_len, const char *b, size_t
 
 		row[0] = i;
 		for (unsigned j = 1; j <= b_len; j++) {
-			unsigned replaced = diagonal + (a[i - 1] != b[j - 1]);
+			unsigned replaced =
+				diagonal + (config_lower(a[i - 1]) != config_lower(b[j - 1]));
 
 			diagonal = row[j];
 			row[j] = min3(replaced, row[j] + 1, row[j - 1] + 1);
@@ -149,9 +150,14 @@ static unsigned edit_distance(const char *a, size_t a_len, const char *b, size_t
 
 static bool contains(const char *text, size_t text_len, const char *word, size_t word_len)
 {
-	for (size_t i = 0; i + word_len <= text_len; i++)
-		if (!memcmp(text + i, word, word_len))
+	for (size_t i = 0; i + word_len <= text_len; i++) {
+		size_t same = 0;
+
+		while (same < word_len && config_lower(text[i + same]) == config_lower(word[same]))
+			same++;
+		if (same == word_len)
 			return true;
+	}
 	return false;
 }
 
@@ -178,4 +184,27 @@ const char *config_nearest(const char *word, const char *(*next)(const void *con
 		}
 	}
 	return best;
+}
+
+static const char *word_at(const void *context, unsigned index)
+{
+	return index < 2 ? ((const char *const *)context)[index] : NULL;
+}
+
+void config_unknown_word(struct config_reporter *reporter, const char *property, const char *given,
+			 const char *word, const char *other)
+{
+	const char *const words[] = { word, other };
+	const char *near = config_nearest(given, word_at, words);
+
+	if (near)
+		config_fail(reporter, property, "\"%.40s\" is not known: did you mean \"%s\"?",
+			    given, near);
+	else if (other)
+		config_fail(reporter, property,
+			    "\"%.40s\" is not known: \"%s\" or \"%s\" is wanted", given, word,
+			    other);
+	else
+		config_fail(reporter, property, "\"%.40s\" is not known here: wanted is \"%s\"",
+			    given, word);
 }

@@ -88,7 +88,6 @@ static void check_config(const struct handover *h)
 	struct config_machine machine = {
 		.cpus = cpu_count,
 		.free_mib = pmm_free_bytes() >> 20,
-		.max_vcpus = CONFIG_MAX_VCPUS,
 	};
 
 	if (config_parse(hpa_to_ptr((hpa_t){ h->dtb }), h->dtb_bytes, &config, config_error,

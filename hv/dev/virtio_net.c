@@ -37,6 +37,10 @@ struct net_config {
 } __attribute__((packed));
 _Static_assert(sizeof(struct net_config) == 12, "virtio 1.2, 5.1.4");
 
+/* What a config may ask for is what the switch has. */
+_Static_assert(CONFIG_MAX_PORTS == VS_MAX_PORTS && CONFIG_MAX_QUEUE_PAIRS <= VS_MAX_QUEUE_PAIRS,
+	       "limits of a config");
+
 static struct switch_slot {
 	struct vswitch *sw;	 /* (c) after virtio_net_switches() */
 	struct spinlock control; /* held around port_create/destroy, port_start/stop_queue */
@@ -245,8 +249,8 @@ static int port_make(struct virtio_net *net, struct vm *vm)
 	net->port = port_create(slot->sw, &config);
 	spin_unlock(&slot->control);
 	if (!net->port)
-		return fail(LH_NOMEM, "%s: no memory, or more than %u ports on switch %s", name,
-			    VS_MAX_PORTS, switch_name(slot->sw));
+		return fail(LH_NOMEM, "%s: no memory for a port on switch %s", name,
+			    switch_name(slot->sw));
 	for (unsigned i = 0; i < 2 * net->config->queue_pairs; i++)
 		switch_work_init_queue(&net->work[i], net->port, i);
 	return 0;

@@ -10,8 +10,10 @@
 #define CONFIG_NET_COMPATIBLE	 "lasthop,net"
 
 #define CONFIG_MAX_DTB_BYTES   (1u << 20)
+#define CONFIG_MAX_DEPTH       8	      /* of nodes in nodes, the root not counted */
 #define CONFIG_MAX_IMAGE_BYTES (512ull << 20) /* a kernel or an initrd */
 #define CONFIG_MAX_SWITCHES    16
+#define CONFIG_MAX_PORTS       64 /* a switch */
 #define CONFIG_MAX_VMS	       64
 #define CONFIG_MAX_VCPUS       32 /* a VM */
 #define CONFIG_MAX_NETS	       30 /* a VM: slots 1 to 31 of its bus, less one for virtio-rng */

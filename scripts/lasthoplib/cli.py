@@ -2,24 +2,50 @@
 """The verbs of scripts/lasthop."""
 import argparse
 import json
+import re
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 from . import boot, dts, guest_results, image, paths, peer, results, table, testbed
-from .console import Failure, Progress, error
+from .console import Failure, Progress, count, error
 
 DEFAULT_TIMEOUT = {"bochs": 900, "tcg": 300, "kvm": 120}
 HEARTBEAT_SECONDS = 15
 LAST_LINES = 12
+LONGEST_WORDS = 256             # of a guest, which may write anything
 
 
-def write_json(where, made):
-    text = json.dumps(made, indent=1) + "\n"
+def cannot_write(where, problem):
+    return Failure(f"--json {where}: {problem.strerror}: name a file in a folder that is there and "
+                   "can be written", status=2)
+
+
+def check_json(where):
+    """before the work: can the result be written there?"""
+    if not where or where == "-":
+        return
+    path = Path(where)
+    try:
+        if path.is_file() or path.is_dir():
+            open(path, "ab").close()
+        elif not path.exists():
+            tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as problem:
+        raise cannot_write(where, problem) from None
+
+
+def write_json(args, made):
+    text, where = json.dumps(made, indent=1) + "\n", args.json
+    args.json_due = False
     if where == "-":
         sys.stdout.write(text)
     elif where:
-        Path(where).write_text(text)
+        try:
+            Path(where).write_text(text)
+        except OSError as problem:
+            raise cannot_write(where, problem) from None
 
 
 def checked(args, status=1):
@@ -27,25 +53,26 @@ def checked(args, status=1):
     config = dts.Config(args.config)
     errors = config.check()
     if errors:
-        write_json(args.json, dts.as_json(config.file, errors))
+        write_json(args, dts.as_json(config.file, errors))
         for e in errors:
             e.show(sys.stderr)
-        raise Failure(f"{config.file}: {len(errors)} error{'s' if len(errors) > 1 else ''}", status)
+        raise Failure(f"{config.file}: {count(len(errors), 'error')}", status)
     return config
 
 
 def check(args):
     config = checked(args)
-    write_json(args.json, dts.as_json(config.file, []))
+    write_json(args, dts.as_json(config.file, []))
     if args.json != "-":
-        print(f"{config.file}: {len(config.vms)} VMs, no errors")
+        print(f"{config.file}: {count(len(config.vms), 'VM')}, no errors")
     return 0
 
 
 def make_image(args):
+    image.check_out(args.out)
     config = checked(args)
     size = image.build(args.out, paths.efi_file(), config.blob, config.images)
-    write_json(args.json, {"schema": 1, "image": args.out, "bytes": size,
+    write_json(args, {"schema": 1, "image": args.out, "bytes": size,
                            "files": sorted(config.images)})
     if args.json != "-":
         print(f"{args.out}: {size >> 20} MiB, bootable by UEFI; holds {config.file} and "
@@ -57,7 +84,7 @@ def describe(event):
     """one event as a progress line"""
     kind = event["event"]
     if kind == "boot":
-        return (f"booted: {event.get('backend')}, {event.get('cpus')} CPUs, "
+        return (f"booted: {event.get('backend')}, {count(event.get('cpus'), 'CPU')}, "
                 f"TSC {event.get('tsc_khz', 0) / 1000:.1f} MHz")
     if kind == "vm-start":
         return f"{event.get('vm')}: started"
@@ -117,9 +144,23 @@ def explain(outcome, timeout):
         print("  | " + line, file=sys.stderr)
 
 
+def guest_words(serial):
+    """[(VM, sentence)] of the bundled guests that said why they fail (guest_fail())"""
+    found = re.findall(r"^([^\s|]+)\| guest: (.+)$", serial, re.M)
+    return [(vm, re.sub(r"[^ -~]", "?", text)[:LONGEST_WORDS]) for vm, text in found[-LAST_LINES:]]
+
+
+def bed_for(args, vms):
+    """the test bed and the machine of the command line; refused before anything is announced"""
+    bed = testbed.pick(args.on)
+    machine = testbed.Machine(args.cpus, boot.memory_for(vms), args.exit_cost)
+    bed.check(machine)
+    return bed, machine
+
+
 def boot_config(config, bed, machine, timeout, watcher):
     """boots a config; its result document, and whether all went well: else why is said"""
-    watcher.say(f"starting {bed.emulator()} ({bed.name}), {machine.cpus} CPUs, "
+    watcher.say(f"starting {bed.emulator()} ({bed.name}), {count(machine.cpus, 'CPU')}, "
                 f"{Path(config.file).name}")
     outcome = boot.boot(bed, machine, config.blob, config.images, timeout,
                         on_event=watcher.event, on_wait=watcher.wait)
@@ -131,17 +172,18 @@ def boot_config(config, bed, machine, timeout, watcher):
     explain(outcome, timeout)
     for complaint in said:
         error(complaint)
+    for vm, text in guest_words(outcome.serial()):
+        error(f"VM {vm}: {text}")
     return made, False
 
 
 def run(args):
     config = checked(args)
-    bed = testbed.pick(args.on)
-    machine = testbed.Machine(args.cpus, boot.memory_for(config.vms), args.exit_cost)
+    bed, machine = bed_for(args, config.vms)
     progress = Progress(sys.stderr if args.json == "-" else sys.stdout)
     made, good = boot_config(config, bed, machine, args.timeout or DEFAULT_TIMEOUT[bed.name],
                              Watcher(progress))
-    write_json(args.json, made)
+    write_json(args, made)
     print("\n" + table.render(made) + "\n", file=progress.stream, flush=True)
     return 0 if good else 1
 
@@ -151,8 +193,7 @@ def bench_peer(args):
     errors = config.check()
     if errors:
         raise Failure("bench peer: " + " ".join(errors[0].headline()))
-    bed = testbed.pick(args.on)
-    machine = testbed.Machine(args.cpus, boot.memory_for(config.vms), args.exit_cost)
+    bed, machine = bed_for(args, config.vms)
     progress = Progress(sys.stderr if args.json == "-" else sys.stdout)
     progress.say("the peer's disk images: made if there are none")
     peer.prepare(machine)
@@ -161,16 +202,15 @@ def bench_peer(args):
         return 1
     progress.say("the same guests under Linux with KVM, in the same machine")
     made["compared"] = peer.compared(peer.of_ours(made["results"]), peer.measure(args.on, machine))
-    write_json(args.json, made)
+    write_json(args, made)
     print("\n" + peer.render(made) + "\n", file=progress.stream, flush=True)
     return 0
 
 
 def positive(text):
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return value
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", text, re.ASCII):
+        raise argparse.ArgumentTypeError("wanted is a number, 1 or more")
+    return int(text)
 
 
 def parser():
@@ -212,19 +252,50 @@ def parser():
     return top
 
 
+def failed(args, text, status):
+    """says why in one sentence, to --json as well unless it has a result already; the status"""
+    error(text)
+    if args.json_due:
+        file = str(getattr(args, "config", ""))
+        try:
+            write_json(args, dts.as_json(file, [dts.Error(file, 0, 0, "", "", text)]))
+        except Failure as failure:
+            error(str(failure))
+    return status
+
+
+def perform(args):
+    """does what the command line says; the exit status"""
+    try:
+        check_json(args.json)
+        args.json_due = bool(args.json)
+        return args.function(args)
+    except Failure as failure:
+        return failed(args, str(failure), failure.status)
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        place = problem.filename or "writing output"
+        return failed(args, f"{place}: {problem.strerror or problem}", 2)
+
+
 def main():
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):      # a file may have any bytes in its name
+            stream.reconfigure(errors="backslashreplace")
     args = parser().parse_args()
+    args.json_due = False
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))    # so that the emulator is ended
     try:
-        sys.exit(args.function(args))
-    except Failure as failure:
-        error(str(failure))
-        sys.exit(failure.status)
+        status = perform(args)
+        sys.stdout.flush()
+        sys.exit(status)
     except BrokenPipeError:
         sys.stderr.close()      # the reader has gone: nobody to tell
         sys.exit(141)
     except OSError as problem:
-        error(str(problem))
-        sys.exit(1)
+        error(f"standard output: {problem.strerror}")
+        sys.stderr.close()
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

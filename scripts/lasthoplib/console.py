@@ -21,6 +21,10 @@ def error(text, stream=None):
     print(red("error:", stream), text, file=stream, flush=True)
 
 
+def count(number, word):
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 class Progress:
     """Lines that begin with the seconds since the start."""
 

@@ -4,9 +4,11 @@
 A blob has no line numbers, but `dtc -T -T` annotates the source with the file, line and column of
 each node and property; so an error of lasthop-check, which names node and property, finds its line.
 """
+import functools
 import json
 import os
 import re
+import resource
 import subprocess
 import tempfile
 from dataclasses import asdict, dataclass
@@ -16,9 +18,19 @@ from . import fdt, image, paths
 from .console import Failure, red
 
 WIDEST = 160            # of a source line that is shown
-PLACE = r"(?P<file>[^\s:,][^:,]*):(?P<line>\d+):(?P<column>\d+)-"
-SYNTAX = re.compile(r"^(?:Error: |Warning: )?(?P<file>.+?):(?P<line>\d+)\.(?P<column>\d+)"
-                    r"(?:-[\d.]+)?:? (?P<text>.+)$")
+LARGEST = 16 << 20      # bytes of a config: far more than one needs
+DTC_LIMITS = {resource.RLIMIT_AS: 1 << 30, resource.RLIMIT_CPU: 60}    # it may include anything
+CUT = 31                # the checker may cut longer names off (CONFIG_MAX_NAME)
+# What dtc writes; %s: the config's own name, which may look like anything.
+SYNTAX = (r"(?:Error: |Lexical error: |Warning: )?(?P<file>%s|.+?):(?P<line>\d+)\.(?P<column>\d+)"
+          r"(?:-[\d.]+)?:? (?P<text>.+)$")
+DTC_TEXT = re.compile(r"(?:ERROR \(\w+\): |error: )?(?:(?P<node>/[^\s:]*):(?:(?P<property>[^\s:]+):)? )?"
+                      r"(?P<text>.*)$")
+PLACE = r"(?P<file>%s|.+?):(?P<line>\d+):(?P<column>\d+)-[\d:]+(?:, |$)"
+LABELS = r"\s*(?:\w+: )*"
+NODE = re.compile(LABELS + r"(?P<name>[^\s={;\"]+) \{(?: /\* (?P<note>.*) \*/)?$")
+VALUE = r'(?:"(?:[^"\\]|\\.)*"|[^";])*'
+PROPERTY = re.compile(LABELS + rf"(?P<name>[^\s={{}};]+)(?: = {VALUE})?; /\* (?P<note>.*) \*/$")
 
 
 @dataclass
@@ -45,14 +57,28 @@ class Error:
             print(f"  {cut}\n  {pad}{red('^', stream)}", file=stream)
 
 
-def source_line(file, line):
-    if not line:
-        return None
+def read(file):
+    """a config's bytes, or one more than it may have: the file may have no end"""
     try:
-        lines = Path(file).read_text(errors="replace").split("\n")
-    except OSError:
-        return None
-    return lines[line - 1] if line <= len(lines) else None
+        with open(file, "rb") as stream:
+            return stream.read(LARGEST + 1)
+    except OSError as problem:
+        raise Failure(f"{file or '(no name)'}: {problem.strerror}", status=2) from None
+
+
+@functools.lru_cache(maxsize=4)
+def source_lines(file):
+    """those of a source: what cannot be read, or has no end, has none"""
+    try:
+        content = read(file) if Path(file).is_file() else b""
+    except Failure:
+        return []
+    return content.decode("utf-8", "replace").split("\n") if len(content) <= LARGEST else []
+
+
+def source_line(file, line):
+    lines = source_lines(file)
+    return lines[line - 1] if 0 < line <= len(lines) else None
 
 
 class Config:
@@ -62,50 +88,100 @@ class Config:
         self.file = str(file)
         self.blob = None
         self.errors = []
-        try:
-            content = Path(file).read_bytes()
-        except OSError as problem:
-            raise Failure(f"{file}: {os.strerror(problem.errno)}", status=2) from None
-        self.is_source = Path(file).suffix == ".dts" or content.lstrip()[:8] == b"/dts-v1/"
-        if self.is_source:
-            self._compile()
+        source_lines.cache_clear()
+        content = read(file)
+        self.is_source = content[:4] != fdt.MAGIC_BYTES and (
+            Path(file).suffix == ".dts" or b"/dts-v1/" in content)
+        self.source = as_argument(self.file)    # what dtc reads
+        if self.is_source and len(content) <= LARGEST and not Path(file).is_file():
+            self._keep(content)
+        if len(content) > LARGEST:
+            self.errors.append(Error(self.file, 0, 0, "", "", "is too large for a config: at most "
+                                     f"{LARGEST >> 20} MiB are read"))
+        elif self.is_source:
+            self._compile(content)
         else:
             self.blob = content
         self.vms = fdt.vms(self.blob or b"")
         self.images = image.find_images(self.vms, [
             Path(file).absolute().parent, paths.guests(), paths.guests() / "linux"])
 
-    def _compile(self):
-        done = dtc(self.file, "dtb")
+    def _keep(self, content):
+        """a source that comes from a pipe can be read once only"""
+        self.kept = tempfile.NamedTemporaryFile(suffix=".dts")
+        self.kept.write(content)
+        self.kept.flush()
+        self.source = self.kept.name
+
+    def _compile(self, content):
+        done = dtc(self.source, "dtb")
         if done.returncode == 0:
             self.blob = done.stdout
             return
-        said = done.stderr.decode("utf-8", "replace").splitlines()
-        for found in filter(None, map(SYNTAX.match, said)):
-            text = re.sub(r"^ERROR \(\w+\): ", "", found["text"])
-            self.errors.append(Error(found["file"], int(found["line"]), int(found["column"]),
-                                     "", "", text))
+        said = os.fsdecode(done.stderr).splitlines()
+        syntax = re.compile(SYNTAX % re.escape(self.source))
+        for found in filter(None, map(syntax.match, said)):
+            told = DTC_TEXT.match(found["text"])
+            self.errors.append(Error(*self._place(found), told["node"] or "", told["property"] or "",
+                                     told["text"] + hint(told["text"], content)))
         if not self.errors:
             last = re.sub(r"^(FATAL )?ERROR: ", "", said[-1]) if said else "dtc failed"
-            self.errors.append(Error(self.file, 0, 0, "", "", last))
+            if "alloc() failed" in last or done.returncode < 0:
+                last = "is too large: dtc wants more memory or time than a config needs"
+            self.errors.append(Error(self.file, 0, 0, "", "", last + hint(last, content)))
+
+    def _place(self, found):
+        """(file, line, column) of a match, with the config's name as it was given"""
+        own = found["file"] == self.source
+        return self.file if own else found["file"], int(found["line"]), int(found["column"])
+
+    def _places(self):
+        """{(node path, property or ""): its place} of a source that dtc accepts"""
+        place = re.compile(PLACE % re.escape(self.source))
+        annotated = os.fsdecode(dtc(self.source, "dts", "-T", "-T").stdout)
+        told = ((key, place.match(note)) for key, note in notes(annotated))
+        return {key: self._place(found) for key, found in reversed(list(told)) if found}
 
     def check(self):
         """all errors, with their places; the parser runs only if dtc had none"""
         if self.blob is None:
             return self.errors
-        places = locations(self.file) if self.is_source else {}
+        places = self._places() if self.is_source else {}
         for found in run_checker(self.blob, self.images):
             node, prop = found.get("node", ""), found.get("property", "")
-            at = places.get((node, prop)) if prop else None
+            at = place_of(places, node, prop) if prop else None
             at = at or node_place(places, node) or (self.file, 0, 0)
             self.errors.append(Error(*at, node, prop, found.get("text", "")))
         return self.errors
 
 
+def hint(text, content):
+    """the mend, where dtc says only what is wrong"""
+    if "flex scanner failed" in text:
+        return ": an /include/ is no file that can be read"
+    if "syntax error" not in text:
+        return ""
+    if content.startswith(b"\xef\xbb\xbf"):
+        return ": the file begins with a byte order mark, save it without"
+    if b"/dts-v1/;" not in content:
+        return ": a config begins with /dts-v1/;"
+    return ": properties and nodes end with ; and numbers stand in < >"
+
+
+def as_argument(file):
+    """the name of a file that no program takes for an option"""
+    return "./" + file if file.startswith("-") else file
+
+
+def _bound_dtc():
+    for limit, most in DTC_LIMITS.items():
+        resource.setrlimit(limit, (most, most))
+
+
 def dtc(file, form, *options):
     try:
         return subprocess.run(["dtc", "-q", "-I", "dts", "-O", form, *options, file],
-                              capture_output=True)
+                              capture_output=True, preexec_fn=_bound_dtc)
     except FileNotFoundError:
         raise Failure("no dtc here: call scripts/setup, or install device-tree-compiler",
                       status=2) from None
@@ -130,41 +206,52 @@ def run_checker(blob, images):
     return [json.loads(line) for line in lines]
 
 
-def locations(file):
-    """{(node path, property or ""): (file, line, column)} of a source that dtc accepts"""
-    annotated = dtc(file, "dts", "-T", "-T").stdout.decode("utf-8", "replace")
-    return parse_annotated(annotated)
+def same_path(told, path):
+    """is this path what the checker told, which may have cut names off?"""
+    told, path = told.split("/"), path.split("/")
+    return len(told) == len(path) and all(
+        a == b or len(a) >= CUT and b.startswith(a) for a, b in zip(told, path))
+
+
+def whole(told, names):
+    """the one of these that the checker told; None: none, or two that look alike"""
+    if max(map(len, told.split("/"))) < CUT:
+        return told
+    found = [name for name in names if same_path(told, name)]
+    return found[0] if len(found) == 1 else None
+
+
+def place_of(places, node, prop):
+    """where a property is, or with "" a node's brace; None: not known"""
+    node = whole(node, (path for path, name in places if not name))
+    return places.get((node, whole(prop, (name for path, name in places if path == node))))
 
 
 def node_place(places, node):
     """where a node is named; dtc tells where its brace is"""
-    if (node, "") not in places:
+    at = place_of(places, node, "")
+    if not at:
         return None
-    file, line, column = places[node, ""]
+    file, line, column = at
     before = (source_line(file, line) or "")[:column - 1]
     at = before.rfind(node.rsplit("/", 1)[1] or "/")
+    while at > 0 and (before[at - 1].isalnum() or before[at - 1] in ",._+-@"):
+        at -= 1         # it was cut off
     return file, line, at + 1 if at >= 0 else column
 
 
-def parse_annotated(text):
-    found, path = {}, []
-    for line in text.split("\n"):
-        code, _, note = line.strip().rpartition("/*")
-        place = re.match(r"\s*" + PLACE, note)
-        at = (place["file"], int(place["line"]), int(place["column"])) if place else None
-        opened = re.match(r"(?:[\w]+: )*([^\s={;\"]+) \{", code)
+def notes(annotated):
+    """((node path, property or ""), dtc's note of its place) of each line that has one"""
+    path = []
+    for line in annotated.split("\n"):
+        opened = NODE.match(line)
         if opened:
-            path.append(opened[1].strip("/"))
-        key = "/" + "/".join(path[1:])
-        if code.startswith("}") and path:
+            path.append(opened["name"].strip("/"))
+        found = opened or PROPERTY.match(line)
+        if found and found["note"]:
+            yield ("/" + "/".join(path[1:]), "" if opened else found["name"]), found["note"]
+        elif line.lstrip().startswith("}") and path:
             path.pop()
-        elif opened and at:
-            found.setdefault((key, ""), at)
-        elif at:
-            named = re.match(r"(?:[\w]+: )*([^\s=;]+)(?: = |;)", code)
-            if named:
-                found.setdefault((key, named[1]), at)
-    return found
 
 
 def as_json(file, errors):

@@ -8,7 +8,11 @@ import struct
 from dataclasses import dataclass
 
 MAGIC = 0xD00DFEED
+MAGIC_BYTES = struct.pack(">I", MAGIC)
 BEGIN_NODE, END_NODE, PROP, NOP, END = 1, 2, 3, 4, 9
+LONGEST_NAME = 64               # more than any that means something
+DEEPEST = 8                     # CONFIG_MAX_DEPTH
+WANTED = ("cpus", "memory-mib", "kernel", "initrd", "status")
 
 
 @dataclass
@@ -21,37 +25,57 @@ class Vm:
 
 
 def _name(blob, at):
-    end = blob.index(b"\0", at)
-    return blob[at:end].decode("utf-8", "replace"), end + 1
+    """the name there, or its beginning if it is longer than any that a config may have"""
+    end = blob.find(b"\0", at, at + LONGEST_NAME)
+    return blob[at:end if end >= 0 else at + LONGEST_NAME].decode("utf-8", "replace")
 
 
-def nodes(blob):
-    """{path: {property: bytes}} in the order of the blob; ValueError if it is none"""
+def _after_name(blob, at):
+    return (blob.index(b"\0", at) + 4) & ~3
+
+
+def _tokens(blob, at):
+    """(token, where its content begins) up to END; content is not looked at"""
+    while True:
+        token, = struct.unpack_from(">I", blob, at)
+        at += 4
+        yield token, at
+        if token == BEGIN_NODE:
+            at = _after_name(blob, at)
+        elif token == PROP:
+            size, = struct.unpack_from(">I", blob, at)
+            at = (at + 8 + size + 3) & ~3
+        elif token == END:
+            return
+        elif token not in (END_NODE, NOP):
+            raise ValueError(f"token {token:#x}")
+
+
+def vm_nodes(blob):
+    """[(name, {property: bytes})] of the nodes in /vms, in the order of the blob; ValueError if it
+    is none. Kept is only what _vm() asks for: a hostile blob costs no more memory than its size."""
     try:
-        magic, _, structure, strings = struct.unpack_from(">4I", blob)
-        if magic != MAGIC:
-            raise ValueError("no device tree blob")
-        tree, path, at = {}, [], structure
-        while True:
-            token, = struct.unpack_from(">I", blob, at)
-            at += 4
+        magic, size, structure, strings = struct.unpack_from(">4I", blob)
+        if magic != MAGIC or size > len(blob):
+            raise ValueError("no device tree blob, or a part of one")
+        found, path = [], []
+        for token, at in _tokens(blob, structure):
+            inside = len(path) == 3 and path[1] == "vms"
             if token == BEGIN_NODE:
-                name, end = _name(blob, at)
-                path.append(name)
-                tree["/".join(path) or "/"] = {}
-                at = (end + 3) & ~3
-            elif token == PROP:
+                path.append(_name(blob, at))
+                if len(path) > DEEPEST + 1:
+                    raise ValueError(f"nodes nested more than {DEEPEST} deep")
+                if len(path) == 3 and path[1] == "vms":
+                    found.append((path[2], {}))
+            elif token == PROP and inside:
                 size, name_at = struct.unpack_from(">2I", blob, at)
-                value = blob[at + 8:at + 8 + size]
-                tree["/".join(path) or "/"][_name(blob, strings + name_at)[0]] = value
-                at = (at + 8 + size + 3) & ~3
+                name = _name(blob, strings + name_at)
+                if name in WANTED:
+                    found[-1][1][name] = blob[at + 8:at + 8 + size]
             elif token == END_NODE:
                 path.pop()
-            elif token == END:
-                return tree
-            elif token != NOP:
-                raise ValueError(f"token {token:#x}")
-    except (struct.error, IndexError, KeyError) as problem:
+        return found
+    except (struct.error, IndexError) as problem:
         raise ValueError(str(problem)) from problem
 
 
@@ -64,18 +88,15 @@ def _cell(properties, name, default):
     return struct.unpack(">I", value)[0] if len(value) == 4 else default
 
 
+def _vm(name, properties):
+    images = [_text(properties[p]) for p in ("kernel", "initrd") if p in properties]
+    return Vm(name, _cell(properties, "cpus", 1), _cell(properties, "memory-mib", 0), images,
+              _text(properties.get("status", b"okay")) == "disabled")
+
+
 def vms(blob):
     """the VMs of a config; none if the blob cannot be read"""
     try:
-        tree = nodes(blob)
+        return [_vm(name, properties) for name, properties in vm_nodes(blob)]
     except ValueError:
         return []
-    found = []
-    for path, properties in tree.items():
-        if path.count("/") != 2 or not path.startswith("/vms/"):
-            continue
-        images = [_text(properties[p]) for p in ("kernel", "initrd") if p in properties]
-        status = _text(properties.get("status", b"okay"))
-        found.append(Vm(path[5:], _cell(properties, "cpus", 1),
-                        _cell(properties, "memory-mib", 0), images, status == "disabled"))
-    return found

@@ -25,10 +25,11 @@ VOLUME_ID = "1A570001"
 FILE_TIME = "1767225600"        # 2026-01-01, seconds since 1970
 
 
-def tool(*argv, text=None):
+def tool(*argv, text=None, folder=None):
     """runs a tool that is silent when it succeeds"""
     try:
         done = subprocess.run([str(a) for a in argv], input=text, text=True, capture_output=True,
+                              errors="replace", cwd=folder,
                               env=os.environ | {"SOURCE_DATE_EPOCH": FILE_TIME, "TZ": "UTC"})
     except FileNotFoundError:
         raise Failure(f"no {argv[0]} here: call scripts/setup") from None
@@ -59,31 +60,60 @@ def find_images(vms, folders):
     return found
 
 
+def check_out(out):
+    """can a disk image be written there?"""
+    out = Path(out)
+    try:
+        if out.exists() and not out.is_file():
+            raise Failure(f"{out} is no regular file: write the image to a file, then copy that "
+                          "with dd", status=2)
+        tempfile.TemporaryFile(dir=out.parent).close()
+    except OSError as problem:
+        raise Failure(f"--out {out}: {problem.strerror}: name a file in a folder that is there "
+                      "and can be written", status=2) from None
+
+
 def build(out, efi, dtb, images):
     """writes the disk image; dtb: bytes or None, images: {name: path}"""
-    out = Path(out)
-    if not Path(efi).is_file():
+    out, efi = Path(out), Path(efi).absolute()
+    if not efi.is_file():
         raise Failure(f"no {efi}: call make first")
-    if out.exists() and not out.is_file():
-        raise Failure(f"{out} is no regular file: write the image to a file, then copy that with dd")
-    content = Path(efi).stat().st_size + len(dtb or b"")
+    check_out(out)
+    content = efi.stat().st_size + len(dtb or b"")
     content += sum(Path(p).stat().st_size for p in images.values())
     size = (max(content * 5 // 4 + (8 << 20), SMALLEST) + (1 << 20) - 1) >> 20 << 20
-    out.unlink(missing_ok=True)
-    with open(out, "wb") as file:
-        file.truncate(size)
-    tool("sfdisk", "-q", out, text=f"label: gpt\nlabel-id: {DISK_ID}\n"
-         f"start={FIRST}, type={ESP}, uuid={PARTITION_ID}\n")
-    part = f"{out}@@{FIRST * SECTOR}"
+    # Aside, with a name that no tool can misread, and only when it is complete with its own.
+    handle, name = tempfile.mkstemp(dir=out.parent, prefix="lasthop-", suffix=".tmp")
+    aside = Path(name)
+    try:
+        os.truncate(handle, size)
+        os.close(handle)
+        fill(out.parent, aside.name, size, efi, dtb, images)
+        umask = os.umask(0)
+        os.umask(umask)
+        aside.chmod(0o666 & ~umask)
+        aside.replace(out)
+    finally:
+        aside.unlink(missing_ok=True)
+    return size
+
+
+def fill(folder, disk, size, efi, dtb, images):
+    """partitions the empty file of that name in the folder, and copies all files to it"""
+    tool("sfdisk", "-q", disk, folder=folder,
+         text=f"label: gpt\nlabel-id: {DISK_ID}\nstart={FIRST}, type={ESP}, uuid={PARTITION_ID}\n")
+
+    def mtool(name, *argv):
+        tool(name, "-i", f"{disk}@@{FIRST * SECTOR}", *argv, folder=folder)
+
     # one sector a cluster, so that the smallest image is FAT32 as well
-    tool("mformat", "-i", part, "-F", "-c", "1", "-N", VOLUME_ID, "-T", size // SECTOR - FIRST - TAIL, "::")
-    tool("mmd", "-i", part, "::/EFI", "::/EFI/BOOT", "::/lasthop")
-    tool("mcopy", "-i", part, efi, "::/EFI/BOOT/BOOTX64.EFI")
+    mtool("mformat", "-F", "-c", "1", "-N", VOLUME_ID, "-T", size // SECTOR - FIRST - TAIL, "::")
+    mtool("mmd", "::/EFI", "::/EFI/BOOT", "::/lasthop")
+    mtool("mcopy", efi, "::/EFI/BOOT/BOOTX64.EFI")
     for name, path in images.items():
-        tool("mcopy", "-o", "-i", part, path, f"::/lasthop/{name}")
+        mtool("mcopy", "-o", path.absolute(), f"::/lasthop/{name}")
     if dtb is not None:
         with tempfile.NamedTemporaryFile() as file:
             file.write(dtb)
             file.flush()
-            tool("mcopy", "-o", "-i", part, file.name, "::/lasthop/lasthop.dtb")
-    return size
+            mtool("mcopy", "-o", file.name, "::/lasthop/lasthop.dtb")

@@ -6,7 +6,7 @@ import re
 import subprocess
 
 from . import dts, paths, table
-from .console import Failure
+from .console import Failure, count
 
 SCRIPT = paths.SOURCE / "tests/bench/peers/kvm-peer.sh"
 CONFIG = paths.SOURCE / "tests/bench/peers/lasthop.dts"
@@ -101,7 +101,7 @@ def compared(ours, theirs):
 
 def render(made):
     lines = [f"lasthop {made['commit'][:12]} and KVM with vhost-net, {made['emulator']} "
-             f"({made['testbed']}), {made['cpus']} CPUs, {made['clock']} time"]
+             f"({made['testbed']}), {count(made['cpus'], 'CPU')}, {made['clock']} time"]
     rows = [("", "", "lasthop", "KVM", "times better")]
     rows += [(r["name"], r["unit"], f"{r['lasthop']:.1f}", f"{r['kvm']:.1f}",
               f"{r['times_better']:.2f}" if r["times_better"] else "-") for r in made["compared"]]

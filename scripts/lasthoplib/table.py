@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The result document as tables for people."""
+from .console import count
 
 STREAM = [      # heading, cell
     ("frame", lambda r: str(r["frame_bytes"])),
@@ -63,7 +64,7 @@ def headline(made):
     clock = "virtual time" if made["clock"] == "virtual" else "wall time"
     cost = f", {made['exit_cost']} instructions a VM exit" if "exit_cost" in made else ""
     return (f"lasthop {made['commit'][:12]}: {made['emulator']} ({made['testbed']}, "
-            f"{made['backend'] or 'no backend'}), {made['cpus']} CPUs, {clock}{cost}")
+            f"{made['backend'] or 'no backend'}), {count(made['cpus'], 'CPU')}, {clock}{cost}")
 
 
 def render(made):

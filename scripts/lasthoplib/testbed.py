@@ -53,6 +53,18 @@ def spawn(argv, folder, stdout):
                                 stdin=subprocess.DEVNULL, stdout=out, stderr=log, cwd=folder)
 
 
+def listens(pid):
+    """does a process have a listening TCP socket?"""
+    held = set()
+    for fd in Path(f"/proc/{pid}/fd").glob("*"):
+        try:
+            held.add(str(fd.readlink()))
+        except OSError:
+            pass                                 # closed meanwhile
+    tcp = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(line[3] == "0A" and f"socket:[{line[9]}]" in held for line in tcp)
+
+
 class Bochs:
     """Bochs, repaired, in the root that scripts/setup made: VT-x in virtual time."""
     name, clock, weight = "bochs", "virtual", 1
@@ -80,6 +92,7 @@ error: action=ignore
 info: action=ignore
 clock: sync=none, time0=1767225600
 """
+    STARTS = 10                                 # tries to get a port for its screen
     MOST_CPUS = 14                              # Bochs runs out of timers above it
 
     def __init__(self, root=None):
@@ -112,7 +125,20 @@ clock: sync=none, time0=1767225600
         (folder / "bochsrc").write_text(self.CONFIG.format(
             cpus=machine.cpus, cpu=cpu, memory=max(1024, machine.memory_mib), folder=inside))
         command = ["/usr/bin/" + self.binary(machine).name, "-q", "-f", inside + "/bochsrc"]
-        return spawn(chroot(self.root) + command, folder, folder / "e9.log")
+        for _ in range(self.STARTS):
+            process = spawn(chroot(self.root) + command, folder, folder / "e9.log")
+            while process.poll() is None and not listens(process.pid):
+                time.sleep(0.02)
+            if process.poll() is None or not self.lost_port(folder):
+                break
+            for name in ("bochs.log", "e9.log", "serial.log"):
+                (folder / name).unlink(missing_ok=True)
+        return process
+
+    def lost_port(self, folder):
+        """Bochs's screen is a server: of two that start at once both can bind the same port, then
+        one may listen and the other fails"""
+        return any("could not bind any port" in line for line in self.last_words(folder))
 
     def watch(self, folder):
         """a function that tells the fatal lines of Bochs's log, none while all is well"""
@@ -163,10 +189,14 @@ class Qemu:
     SERIAL = {False: ["-serial", "file:serial.log"],
               True: ["-chardev", f"pipe,id=com1,path={PIPE}", "-serial", "chardev:com1"]}
 
+    MOST_CPUS = 255                             # of the machine q35 without x2APIC identifiers
+
     def __init__(self, accel):
         self.name = accel
 
     def check(self, machine):
+        if machine.cpus > self.MOST_CPUS:
+            raise Failure(f"QEMU runs at most {self.MOST_CPUS} CPUs here: lower --cpus")
         if machine.exit_cost:
             raise Failure("--exit-cost needs --on bochs: only there time is counted")
         if not shutil.which("qemu-system-x86_64") or not Path(self.CODE).is_file():
@@ -218,19 +248,23 @@ def tail(path, lines):
     return [line for line in text.split("\n") if line.strip()][-lines:]
 
 
-def kvm_offers_nesting(device="/dev/kvm"):
-    """does KVM let a guest use VMX or SVM? There are machines whose /dev/kvm does not."""
+def kvm_lacks(device="/dev/kvm"):
+    """why KVM lets no guest use VMX or SVM, with the mend; "" if it does. There are machines whose
+    /dev/kvm does not."""
     get_supported_cpuid = 0xC008AE05
     room = 256
     buffer = bytearray(struct.pack("=II", room, 0) + bytes(40 * room))
     try:
         kvm = os.open(device, os.O_RDWR)
-    except OSError:
-        return False
+    except PermissionError:
+        return f"no access to {device}: join the group kvm"
+    except OSError as problem:
+        return (f"{device}: {problem.strerror}: switch virtualisation on in the firmware and load "
+                "kvm_intel or kvm_amd")
     try:
         fcntl.ioctl(kvm, get_supported_cpuid, buffer)
     except OSError:
-        return False
+        return f"{device} does not answer as KVM does"
     finally:
         os.close(kvm)
     count, = struct.unpack_from("=I", buffer)
@@ -238,13 +272,18 @@ def kvm_offers_nesting(device="/dev/kvm"):
     for i in range(min(count, room)):
         leaf, _, _, _, _, value = struct.unpack_from("=6I", buffer, 8 + 40 * i)
         ecx.setdefault(leaf, value)
-    return bool(ecx.get(1, 0) & (1 << 5) or ecx.get(0x80000001, 0) & (1 << 2))
+    if ecx.get(1, 0) & (1 << 5) or ecx.get(0x80000001, 0) & (1 << 2):
+        return ""
+    return "KVM offers no VMX or SVM to guests here: load kvm_intel or kvm_amd with nested=1"
 
 
 def pick(name):
     """the test bed of that name; auto: the fastest that has hardware virtualisation"""
+    lacks = kvm_lacks() if name in ("auto", "kvm") else ""
+    if name == "kvm" and lacks:
+        raise Failure(f"--on kvm: {lacks}, or use --on tcg")
     if name == "auto":
-        name = "kvm" if kvm_offers_nesting() else "tcg"
+        name = "tcg" if lacks else "kvm"
     return Bochs() if name == "bochs" else Qemu(name)
 
 

@@ -241,6 +241,10 @@ CASES = [
     # virtual time is deterministic: the same image gives the same figures
     Case("bochs-bench-again", "bochs", config(*pair()), cpus=2, same_as="bochs-bench-2cpu"),
     Case("bochs-exit-cost", "bochs", config(*pair()), cpus=2, exit_cost=1000, results=MEASURED),
+    # a source that cannot do what it is told says so, and does not leave the sink waiting
+    Case("tcg-bench-refused", "tcg", config(*pair(tests="tests=stream:9015")), cpus=2, backend="svm",
+         ends={"sink1": "ok", "source1": "failed"},
+         must=[r"source1\| guest: tests= names a frame that is not of 60 to 9014 bytes"]),
     guests("bochs"), guests("tcg"),
     *crashes(1), *crashes(2), *loop(1), *loop(2),
     *ERRATA, *MANY, *REFUSED,

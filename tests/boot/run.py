@@ -3,7 +3,8 @@
 """Boots each case of cases.py on its test bed and compares what happened with what must.
 
 Cases run side by side: TCG has a thread a CPU and weighs 2, Bochs has one thread and weighs 1,
-the machine carries as much as it has CPUs. One line a check, a summary last.
+the machine carries as much as it has CPUs. One line a case that passed (--verbose: one a check),
+all checks of one that failed, a summary last.
 """
 import argparse
 import os
@@ -54,6 +55,13 @@ class Report:
         self.passed += bool(good)
         self.failed += not good
         self.lines.append(f"{'PASS' if good else 'FAIL'} {self.name}: {fact}")
+
+    def told(self, verbose):
+        """what to print: a case that passed is one line, unless each check is wanted"""
+        if not self.failed and not self.xfail and not verbose:
+            return [f"PASS {self.name}: {self.passed} checks ({self.seconds:.1f} s)"]
+        return [line + (f" ({self.seconds:.1f} s)" if not line.startswith("  ") else "")
+                for line in self.lines]
 
     def settle(self):
         """an expected failure counts as passed; if it did not fail, as failed"""
@@ -203,7 +211,7 @@ def boot_case(case, report):
         outcome.discard()
 
 
-def run_case(case, reports, capacity):
+def run_case(case, reports, capacity, verbose):
     report = reports[case.name] = Report(case.name, case.xfail)
     weight = capacity.take(testbed.Bochs.weight if case.on == "bochs" else testbed.Qemu.weight)
     try:
@@ -217,9 +225,7 @@ def run_case(case, reports, capacity):
     if not report.passed + report.failed:
         report.check(False, "no result")
     report.settle()
-    timed = [line + (f" ({report.seconds:.1f} s)" if not line.startswith("  ") else "")
-             for line in report.lines]
-    print("\n".join(timed), flush=True)
+    print("\n".join(report.told(verbose)), flush=True)
 
 
 def compare(case, reports):
@@ -241,7 +247,7 @@ def select(table_of_cases, only, on):
     return [c for c in table_of_cases if c.name in names]
 
 
-def run_all(cases, capacity):
+def run_all(cases, capacity, verbose):
     """reports of all cases: the longest first, then TCG, which fills the machine"""
     reports = {}
     order = sorted((c for c in cases if not c.skip), key=lambda c: (c.on == "tcg", -c.limit))
@@ -251,7 +257,7 @@ def run_all(cases, capacity):
 
     def work(case):
         try:
-            run_case(case, reports, room)
+            run_case(case, reports, room, verbose)
         finally:
             gate.release()
 
@@ -271,6 +277,7 @@ def main():
     args.add_argument("--capacity", type=int, metavar="N", default=max(2, testbed.host_cpus()),
                       help="weight that may run at once (CPUs of this machine)")
     args.add_argument("--soak", action="store_true", help="the cases that take longer")
+    args.add_argument("--verbose", action="store_true", help="one line a check, not one a case")
     args.add_argument("--list", action="store_true", help="names of the cases, nothing else")
     args = args.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -282,7 +289,7 @@ def main():
     for case in cases:
         if case.skip:
             print(f"SKIP {case.name}: {case.skip}")
-    reports = run_all(cases, args.capacity)
+    reports = run_all(cases, args.capacity, args.verbose)
     all_reports = list(reports.values()) + [
         compare(c, reports) for c in cases if c.same_as and not c.skip]
     failed = sum(r.failed for r in all_reports)

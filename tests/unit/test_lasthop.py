@@ -8,6 +8,7 @@ import contextlib
 import io
 import json
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -278,7 +279,8 @@ class Configs(WithFolder):
         path = self.write("bad.dts", "/dts-v1/;\n/ { a = <1>\n b; };\n")
         status, _, err = self.call("check", path)
         self.assertEqual(status, 1)
-        self.assertIn(f"{path}:3:2: error: syntax error\n   b; }};\n   ^", err)
+        self.assertIn(f"{path}:3:2: error: syntax error: properties and nodes end with ; "
+                      "and numbers stand in < >\n   b; };\n   ^", err)
         path = self.write("twice.dts", "/dts-v1/;\n/ { a = <1>; a = <2>; };\n")
         status, _, err = self.call("check", path)
         self.assertEqual(status, 1)
@@ -299,6 +301,13 @@ class Configs(WithFolder):
         self.assertEqual(self.call("check", self.folder)[0], 2)
         self.write("build/host/lasthop-check", "#!/bin/sh\necho broken >&2\nexit 9\n")
         self.assertEqual(self.call("check", self.folder / "demo.dts")[0], 2)
+
+    def test_one_is_no_plural(self):
+        self.fake_checker()
+        one = SOURCE[:SOURCE.index("\t\tbob")] + "\t};\n};\n"
+        self.assertIn("demo.dts: 1 VM, no errors", self.call("check", self.write("demo.dts", one))[1])
+        self.assertIn("booted: svm, 1 CPU, TSC", cli.describe({"event": "boot", "backend": "svm",
+                                                               "cpus": 1}))
 
     def test_without_dtc_the_mend_is_said(self):
         path = self.write("demo.dts", SOURCE)
@@ -350,6 +359,8 @@ class TestBeds(WithFolder):
     def test_limits_of_a_test_bed_are_said_before_it_starts(self):
         with self.assertRaisesRegex(Failure, "at most 14"):
             testbed.Bochs(self.folder).check(testbed.Machine(cpus=15))
+        with self.assertRaisesRegex(Failure, "at most 255 .*lower --cpus"):
+            testbed.Qemu("tcg").check(testbed.Machine(cpus=256))
         with self.assertRaisesRegex(Failure, "bochs"):
             testbed.Qemu("tcg").check(testbed.Machine(exit_cost=1000))
 
@@ -364,9 +375,33 @@ class TestBeds(WithFolder):
         self.assertEqual(len(log.fatal()), 2)
         self.assertIn("VMENTER broken", log.fatal()[0])
 
-    def test_no_kvm_device_is_no_nesting(self):
-        self.assertFalse(testbed.kvm_offers_nesting(str(self.folder / "absent")))
-        self.assertFalse(testbed.kvm_offers_nesting("/dev/null"))
+    def test_kvm_that_does_not_nest_is_said_with_its_mend(self):
+        self.assertRegex(testbed.kvm_lacks(str(self.folder / "absent")), "No such file.*: .*load kvm")
+        self.assertRegex(testbed.kvm_lacks("/dev/null"), "does not answer as KVM")
+
+        def cpuid(leaf, ecx):
+            def ioctl(fd, request, buffer):
+                struct.pack_into("=2I6I", buffer, 0, 1, 0, leaf, 0, 0, 0, 0, ecx)
+            return ioctl
+        for leaf, ecx, wanted in ((1, 1 << 5, ""), (0x80000001, 1 << 2, ""), (1, ~(1 << 5) & 0xffffffff,
+                                                                        "nested=1")):
+            with mock.patch("fcntl.ioctl", cpuid(leaf, ecx)):
+                self.assertRegex(testbed.kvm_lacks("/dev/null"), f"{wanted}$")
+        with mock.patch.object(testbed, "kvm_lacks", return_value="no: do this"):
+            self.assertEqual(testbed.pick("auto").name, "tcg")
+            with self.assertRaisesRegex(Failure, "^--on kvm: no: do this, or use --on tcg$"):
+                testbed.pick("kvm")
+        with mock.patch.object(testbed, "kvm_lacks", return_value=""):
+            self.assertEqual([testbed.pick("auto").name, testbed.pick("kvm").name], ["kvm", "kvm"])
+
+    def test_nothing_is_announced_that_is_refused(self):
+        self.fake_checker()
+        with mock.patch.dict(os.environ, {"LASTHOP_CACHE": str(self.folder)}):
+            for argv in (["--on", "bochs"], ["--on", "bochs", "--cpus", "15"],
+                         ["--on", "tcg", "--exit-cost", "1000"]):
+                status, out, err = self.call("run", *argv, self.write("demo.dts", SOURCE))
+                self.assertEqual((status, out), (1, ""))
+                self.assertRegex(err, r"^error: .*: .*\n$|^error: .*: only there")
 
     def follow(self, script, timeout=20):
         """how a run ends whose emulator is a shell script"""
@@ -389,6 +424,12 @@ class TestBeds(WithFolder):
         finally:
             process.kill()
             process.wait()
+
+    def test_what_a_guest_says_of_its_failure_is_shown(self):
+        serial = ("vm| guest: no\nsource| guest: raise max\033[31m\n[ 1.0] x| guest: not it\n"
+                  "sink| said guest: nothing\n")
+        self.assertEqual(cli.guest_words(serial), [("vm", "no"), ("source", "raise max?[31m")])
+        self.assertEqual(len(cli.guest_words("a| guest: b\n" * 1000)), cli.LAST_LINES)
 
     def test_how_a_run_ends(self):
         end = """echo '{"lasthop":1,"event":"%s"}' >> e9.log; """

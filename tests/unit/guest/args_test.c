@@ -104,6 +104,19 @@ static void wrong_plans(void **state)
 		assert_non_null(plan_parse(wrong[i], 1500, &plan));
 }
 
+/* The messages between the guests are larger than the smallest frames that can be measured. */
+static void small_mtus(void **state)
+{
+	struct bench_plan plan;
+
+	(void)state;
+	assert_null(plan_mtu(124));
+	assert_non_null(strstr(plan_mtu(123), "raise max-frame-size"));
+	assert_non_null(plan_mtu(68));
+	assert_null(plan_parse("tests=rr:138", 124, &plan));
+	assert_non_null(strstr(plan_parse("tests=rr:139", 124, &plan), "raise max-frame-size"));
+}
+
 static void too_many_cases(void **state)
 {
 	char text[6 + 6 * (BENCH_MAX_TESTS + 1) + 1] = "tests=";
@@ -123,6 +136,7 @@ int main(void)
 		cmocka_unit_test(words),       cmocka_unit_test(numbers),
 		cmocka_unit_test(addresses),   cmocka_unit_test(the_demo),
 		cmocka_unit_test(wrong_plans), cmocka_unit_test(too_many_cases),
+		cmocka_unit_test(small_mtus),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

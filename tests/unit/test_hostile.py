@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Does `lasthop` stay small, and say in one sentence what is wrong, whatever it is given?
+
+Odd configs, files, names and command lines, with the real checker of the build; no emulator runs.
+"""
+import json
+import os
+import resource
+import struct
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+from unittest import mock
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from test_lasthop import SOURCE, WithFolder    # noqa: E402
+
+from lasthoplib import dts, fdt, image, paths    # noqa: E402
+from lasthoplib.console import Failure    # noqa: E402
+
+CHECKER = paths.checker()       # before WithFolder puts the build elsewhere
+
+
+def blob(structure, strings=b""):
+    """a device tree blob around a structure block"""
+    at = 40 + 16
+    sizes = at, at + len(structure)
+    return struct.pack(">10I", fdt.MAGIC, sizes[1] + len(strings), at, sizes[1], 40, 17, 16, 0,
+                       len(strings), len(structure)) + bytes(16) + structure + strings
+
+
+def begin(name):
+    return struct.pack(">I", fdt.BEGIN_NODE) + name + bytes(4 - len(name) % 4)
+
+
+def end(count=1):
+    return struct.pack(">I", fdt.END_NODE) * count
+
+
+END = struct.pack(">I", fdt.END)
+
+
+class Hostile(WithFolder):
+    def setUp(self):
+        super().setUp()
+        (self.folder / "build/host").mkdir(parents=True)
+        (self.folder / "build/host/lasthop-check").symlink_to(CHECKER.absolute())
+        here = os.getcwd()
+        self.addCleanup(os.chdir, here)
+        os.chdir(self.folder)
+
+    def refused(self, status, pattern, *argv):
+        """the call ends with that status and says that; what it said"""
+        got, out, err = self.call(*argv)
+        self.assertEqual(got, status, out + err)
+        self.assertRegex(err, pattern)
+        self.assertNotIn("Traceback", err)
+        return err
+
+
+class Sizes(Hostile):
+    def test_nesting_costs_no_memory(self):
+        for depth in (9, 50000):
+            deep = blob(begin(b"") + begin(b"a") * depth + end(depth + 1) + END)
+            with self.assertRaisesRegex(ValueError, "nested more than 8"):
+                fdt.vm_nodes(deep)
+            Path("deep.dtb").write_bytes(deep)
+            self.refused(1, r"deep\.dtb: error: /: has nodes nested more than 8 deep",
+                         "check", "deep.dtb")
+        shallow = blob(begin(b"") + begin(b"a") * 8 + end(9) + END)
+        self.assertEqual(fdt.vm_nodes(shallow), [])
+
+    def test_long_names_are_not_kept_for_each_node(self):
+        name = b"a" * 100000
+        wide = blob(begin(b"") + begin(name) + (begin(b"b") + end()) * 10000 + end(2) + END)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self.assertEqual(fdt.vms(wide), [])
+        self.assertLess(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, 200000)
+
+    def test_a_file_without_end_is_not_read_to_its_end(self):
+        for file in ("/dev/zero", "zeros.dts", "zeros.dtb"):
+            if not file.startswith("/"):
+                with open(file, "wb") as sparse:
+                    sparse.truncate(1 << 40)
+            self.refused(1, f"^{file}: error: is too large for a config: at most 16 MiB are read\n"
+                         f"error: {file}: 1 error\n$", "check", file)
+
+    def test_an_include_without_end_is_not_read_to_its_end(self):
+        self.write("incbin.dts", '/dts-v1/;\n/ { a = /incbin/("/dev/zero"); };\n')
+        self.refused(1, "incbin.dts: error: is too large: dtc wants more memory", "check",
+                     "incbin.dts")
+        self.write("include.dts", '/dts-v1/;\n/include/ "/dev/zero"\n')
+        self.refused(1, "/dev/zero:1:1: error: syntax error", "check", "include.dts")
+        self.write("loop.dts", '/dts-v1/;\n/include/ "loop.dts"\n')
+        self.refused(1, "loop.dts: error: Includes nested too deeply\n", "check", "loop.dts")
+
+
+class Places(Hostile):
+    def test_whatever_the_name_of_the_file(self):
+        source = SOURCE.replace("cpus", "cpsu")
+        for name in ("-dash.dts", "-", "a:b,c.dts", "x:1:2-3:4, y.dts", "a b/* c */.dts",
+                     "e\udcff.dts", "d:1.2-3: x/-d.dts", "--json=x"):
+            self.write(name, source)
+            err = self.refused(1, r"/vms/alice: cpsu: .*did you mean cpus\?\n", "check", "--", name)
+            self.assertIn(f"{name}:7:31: error: /vms/alice: cpsu: ", err)
+            self.write(name, "/dts-v1/;\n/ { a = <1>\n b; };\n")
+            err = self.refused(1, "error: syntax error: .*\n   b; };\n   \\^", "check", "--", name)
+            self.assertTrue(err.startswith(f"{name}:3:2: error: "), err)
+
+    def test_long_names_have_lines_too(self):
+        node, prop = "n" * 200, "p" * 200
+        self.write("long.dts", SOURCE.replace("net0", node).replace("uplink", prop)
+                   .replace("bob", "b" * 41))
+        err = self.refused(1, "unknown property", "check", "long.dts")
+        self.assertRegex(err, r"long.dts:9:\d+: error: /vms/alice/n+: p+: unknown property")
+        self.assertRegex(err, r"long.dts:9:\d+: error: /vms/alice/n+: the name is 200 characters")
+        self.assertIn("long.dts:11:3: error: /vms/b", err)
+        self.write("long.dts", SOURCE.replace("bob", "b" * 40).replace("carol", "b" * 41))
+        self.assertNotRegex(self.refused(1, "errors", "check", "long.dts"),
+                            r"long.dts:\d+:\d+: error: /vms/b")    # which of the two?
+
+
+class Kinds(Hostile):
+    def test_a_source_is_known_by_its_content(self):
+        self.write("noext", "// a comment first\n" + SOURCE)
+        self.refused(1, r"noext:9:45: error: /vms/alice: mem-mib: ", "check", "noext")
+        Path("blob.dts").write_bytes(dts.Config(self.write("a.dts", SOURCE)).blob)
+        self.refused(1, r"blob.dts: error: /vms/alice: mem-mib: ", "check", "blob.dts")
+
+    def test_a_pipe_is_read_once(self):
+        os.mkfifo("pipe")
+        with subprocess.Popen(["sh", "-c", "cat > pipe"], stdin=subprocess.PIPE, text=True) as cat:
+            cat.stdin.write(SOURCE)
+            cat.stdin.close()
+            self.refused(1, r"pipe:8:45: error: /vms/alice: mem-mib: ", "check", "pipe")
+
+
+class Syntax(Hostile):
+    def test_dtc_says_what_is_wrong_and_we_the_mend(self):
+        for source, wanted in (
+                ("/ { };", r"x.dts:1:1: error: syntax error: a config begins with /dts-v1/;"),
+                ("", r"x.dts: error: syntax error: a config begins with /dts-v1/;"),
+                ("\ufeff/dts-v1/;\n/ { };", r"x.dts:1:1: .*: the file begins with a byte order mark"),
+                ("/dts-v1/;\n/ { a = 5; };", r"x.dts:2:9: .*: .* numbers stand in < >"),
+                ('/dts-v1/;\n/include/ "build"\n', r"x.dts: .*: an /include/ is no file"),
+                ("/dts-v1/;\n/ { a = <99999999999999999999>; };",
+                 r"^x.dts:2:10: error: Integer literal '9+' out of range\n"),
+                ("/dts-v1/;\n/ { a: b { c = <&d>; }; };", r"x.dts:2:10: error: /b: Reference to non")):
+            self.write("x.dts", source)
+            self.refused(1, wanted, "check", "x.dts")
+
+    def test_node_and_property_of_dtc_are_told_apart(self):
+        self.write("x.dts", '/dts-v1/;\n/ { b { phandle = "x"; }; };')
+        self.refused(1, "bad length", "check", "x.dts", "--json", "x.json")
+        told = json.loads(Path("x.json").read_text())["errors"][0]
+        self.assertEqual((told["node"], told["property"]), ("/b", "phandle"))
+
+
+class Outputs(Hostile):
+    def setUp(self):
+        super().setUp()
+        self.write("build/BOOTX64.EFI", "loader")
+        self.good = self.write("good.dts", SOURCE.replace("a/* }.elf", "a.elf")
+                               .replace("mem-mib = <1>;", "").replace(" uplink;", "")
+                               .replace('carol { ', 'carol { compatible = "lasthop,vm"; ')
+                               .replace("../x", "a.elf"))
+        (self.folder / "a.elf").symlink_to(CHECKER.parent.absolute().parent / "guest/bench.elf")
+        self.write("b.cpio", "initrd")
+
+    def test_json_that_cannot_be_written(self):
+        for file in ("no/x.json", str(self.folder), "good.dts/x", "n" * 300, "/dev/full"):
+            for verb in (["check"], ["image", "--out", "x.img"], ["run", "--on", "tcg"]):
+                if file == "/dev/full" and verb != ["check"]:
+                    continue        # it takes all but the end
+                err = self.refused(2, "^error: --json .*: name a file in a folder that is there and "
+                                   "can be written\n$", *verb, "--json", file, self.good)
+                self.assertIn(f"--json {file}: ", err)
+        self.assertFalse(Path("x.img").exists())
+
+    def test_json_tells_also_what_ended_the_verb(self):
+        self.write("x.json", "old")
+        for argv in (["check", "absent.dts"], ["image", "--out", "no/x.img", str(self.good)],
+                     ["run", "--on", "bochs", "--cpus", "99", str(self.good)]):
+            said = self.refused(2 if argv[0] != "run" else 1, "^error: ", *argv, "--json", "x.json")
+            told = json.loads(Path("x.json").read_text())
+            self.assertEqual((told["schema"], told["file"]), (1, argv[-1]))
+            self.assertEqual([f"error: {e['text']}\n" for e in told["errors"]], [said])
+            self.assertEqual(list(told["errors"][0]),
+                             ["file", "line", "column", "node", "property", "text"])
+
+    def test_images_that_cannot_be_written(self):
+        for out in ("no/x.img", "good.dts/x.img", "n" * 300):
+            err = self.refused(2, "^error: --out .*: name a file in a folder that is there and can "
+                               "be written\n$", "image", "--out", out, self.good)
+            self.assertIn(f"--out {out}: ", err)
+        self.refused(2, "is no regular file", "image", "--out", "build", self.good)
+
+    def test_names_that_tools_could_misread(self):
+        for name in ("-x.img", "@@1", "x@@1048576", "a:b", "c:", "d,e", "%s", "-", "e\udcff"):
+            status, _, err = self.call("image", f"--out={name}", self.good)
+            self.assertEqual(status, 0, err)
+            self.assertEqual(list(Path().glob("lasthop-*")), [])
+            Path(name).rename("read.img")
+            read = subprocess.run(["mtype", "-i", "read.img@@1M", "::/lasthop/b.cpio"],
+                                  capture_output=True)
+            self.assertEqual(read.stdout, b"initrd")
+
+    def test_a_failed_image_leaves_the_old_one(self):
+        self.write("x.img", "old")
+        with mock.patch.object(image, "fill", side_effect=Failure("mcopy: no")):
+            self.refused(1, "^error: mcopy: no\n$", "image", "--out", "x.img", self.good)
+        self.assertEqual(Path("x.img").read_text(), "old")
+        self.assertEqual(list(Path().glob("lasthop-*")), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
