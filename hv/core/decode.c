@@ -69,7 +69,7 @@ static const struct opcode opcodes[] = {
 	{ 0x0f08, OP_OTHER, 0 },       /* INVD */
 	{ 0x0f09, OP_OTHER, 0 },       /* WBINVD */
 	{ 0x0f20, OP_MOV_FROM_CR, F_MODRM | F_REGFORM },
-	{ 0x0f21, OP_OTHER, F_MODRM | F_REGFORM }, /* MOV from DR */
+	{ 0x0f21, OP_MOV_FROM_DR, F_MODRM | F_REGFORM },
 	{ 0x0f22, OP_MOV_CR, F_MODRM | F_REGFORM },
 	{ 0x0f23, OP_MOV_DR, F_MODRM | F_REGFORM },
 	{ 0x0f30, OP_OTHER, 0 }, /* WRMSR */

@@ -45,7 +45,8 @@ enum insn_op {
 	OP_MOV_CR, /* to a control register: reg is its number, base the source */
 	OP_MOV_FROM_CR,
 	OP_MOV_DR, /* to a debug register, likewise */
-	OP_OTHER,  /* known by its length only */
+	OP_MOV_FROM_DR,
+	OP_OTHER, /* known by its length only */
 };
 
 #define INSN_NO_REG (-1)

@@ -401,7 +401,7 @@ bool emulate_string_io(struct vcpu *vcpu, const struct vmexit *exit, io_access_f
 	enum verdict v;
 
 	if (!emulation_start(&e, vcpu))
-		return false;
+		return may_try_again(vcpu, e.s.rip);
 	/* Port and direction are the exit's: the processor has checked the guest's right to
 	 * them. */
 	if (e.insn.op != (out ? OP_OUTS : OP_INS) || e.insn.bytes != exit->io.bytes)

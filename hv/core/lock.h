@@ -5,7 +5,7 @@
  *
  * Lock order, outermost first; who holds one takes only such as stand behind it:
  *   life cycle: reaping (a try-lock), vm_table_lock, vm->lock;
- *   a guest's devices: pcie, virtio_pci, a network device's control queue, uart, rtc, ioapic;
+ *   a guest's devices: pcie, virtio_pci, a queue of the device's own, uart, rtc, ioapic;
  *   switch: its control lock, the list of network devices, a queue's service try-lock, a
  *   destination port's receive lock, a CPU's list of queues with work;
  *   behind all devices: bus, msix, marker;

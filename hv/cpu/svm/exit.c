@@ -176,6 +176,9 @@ static void other_exit(struct svm_vcpu *v, uint32_t code, bool cut, struct vmexi
 		break;
 	case EXIT_CR0_WRITE:
 	case EXIT_CR4_WRITE:
+	case EXIT_DR5_READ:
+	case EXIT_DR7_READ:
+	case EXIT_DR5_WRITE:
 	case EXIT_DR6_WRITE:
 	case EXIT_DR7_WRITE:
 		svm_strict_exit(v, code, decode_at_rip(v, &insn) ? &insn : NULL);
@@ -259,6 +262,7 @@ void svm_skip(struct vcpu *vcpu, unsigned bytes)
 	if (s->rflags & RFLAGS_TF && !(c->event_inj & EVENT_VALID)) {
 		s->dr6 |= DR6_BS;
 		s->dr7 &= ~DR7_GD;
+		v->dr7 &= ~DR7_GD;
 		svm_inject_exception(vcpu, VECTOR_DB, -1);
 	}
 }

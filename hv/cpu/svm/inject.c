@@ -52,7 +52,7 @@ static void init(struct svm_vcpu *v)
 	v->nmi_pending = v->nmi_blocked = v->entry_shadow = false;
 	v->iret_left = v->move_allowed = false;
 	vmcb->save.dr6 = DR6_RESET;
-	vmcb->save.dr7 = DR7_RESET;
+	vmcb->save.dr7 = v->dr7 = DR7_RESET;
 	for (unsigned i = 0; i < 4; i++)
 		v->dr[i] = 0;
 	v->loaded = false;	      /* the next entry loads them */

@@ -6,6 +6,10 @@
  * moves exit, too: a value that a processor would refuse becomes the guest's #GP (APM 2, "Control
  * Registers", "Debug Registers"), any other one is moved by the guest itself, with the intercepts
  * off until the next exit.
+ *
+ * DR7 is kept from TCG altogether: its VMRUN and exits change the register but not the lists of
+ * breakpoints behind it, so that the next change takes a watchpoint out of the wrong list, and QEMU
+ * dies. A guest reads back what it wrote; its breakpoints, which TCG would have lost, do not fire.
  */
 #include "hv/core/decode.h"
 #include "hv/cpu/svm/svm_impl.h"
@@ -15,7 +19,11 @@
 #define HIGH_HALF	0xffffffff00000000ull
 
 #define WRITES_CR0  ((uint16_t)BIT(0))
-#define WRITES_DR67 ((uint16_t)(BIT(6) | BIT(7)))
+#define WRITES_DR6  ((uint16_t)BIT(6))
+#define ACCESS_DR7  ((uint16_t)(BIT(5) | BIT(7))) /* DR5 is another name for it */
+#define VECTOR_UD   6
+#define DR7_ENABLED 0xffull
+#define DR7_ZERO    0xd800ull /* always 0 */
 
 bool svm_moves_unchecked(void)
 {
@@ -31,12 +39,13 @@ void svm_strict_before_entry(struct svm_vcpu *v)
 
 	if (!svm.strict)
 		return;
+	c->dr_read = ACCESS_DR7;
 	if (v->move_allowed) {
 		c->cr_write &= (uint16_t)~WRITES_CR0;
-		c->dr_write = 0;
+		c->dr_write = ACCESS_DR7;
 	} else {
 		c->cr_write |= WRITES_CR0;
-		c->dr_write = WRITES_DR67;
+		c->dr_write = ACCESS_DR7 | WRITES_DR6;
 	}
 	v->move_allowed = false;
 }
@@ -68,7 +77,7 @@ static bool valid(const struct vmcb_save *s, uint32_t code, uint64_t value)
 		return cr0_valid(s, value);
 	case EXIT_CR4_WRITE:
 		return cr4_valid(s, value);
-	default: /* DR6, DR7 */
+	default: /* DR6 */
 		return !(value & HIGH_HALF);
 	}
 }
@@ -80,6 +89,36 @@ static void cr4_write(struct svm_vcpu *v, uint64_t value)
 	svm_skip(&v->vcpu, SKIP_WHOLE);
 }
 
+static bool set_dr7(struct svm_vcpu *v, uint64_t value)
+{
+	if (value & HIGH_HALF)
+		return false;
+	v->dr7 = (value & ~DR7_ZERO) | DR7_RESET;
+	v->vmcb->save.dr7 = v->dr7 & ~(DR7_ENABLED | DR7_GD);
+	return true;
+}
+
+/* Code that is another one by now is executed as what it is. */
+static void dr7_exit(struct svm_vcpu *v, bool write, bool wide, const struct insn *insn)
+{
+	uint64_t mask = wide ? ~0ull : 0xffffffff, *gpr;
+
+	if (!insn || insn->op != (write ? OP_MOV_DR : OP_MOV_FROM_DR) || (insn->reg | 2) != 7)
+		return;
+	gpr = &v->vcpu.gpr[insn->base];
+	if (insn->reg == 5 && v->vmcb->save.cr4 & CR4_DE) {
+		svm_inject_exception(&v->vcpu, VECTOR_UD, -1);
+		return;
+	}
+	if (!write) {
+		*gpr = v->dr7;
+	} else if (!set_dr7(v, *gpr & mask)) {
+		svm_inject_exception(&v->vcpu, VECTOR_GP, 0);
+		return;
+	}
+	svm_skip(&v->vcpu, insn->length);
+}
+
 /* LMSW and CLTS cannot do wrong; nor is it decided here if the code is another one by now: then it
  * exits again, or was none of these. */
 void svm_strict_exit(struct svm_vcpu *v, uint32_t code, const struct insn *insn)
@@ -88,6 +127,10 @@ void svm_strict_exit(struct svm_vcpu *v, uint32_t code, const struct insn *insn)
 	const bool move = insn && (insn->op == OP_MOV_CR || insn->op == OP_MOV_DR);
 	uint64_t value = move ? v->vcpu.gpr[insn->base] : 0;
 
+	if (code != EXIT_CR0_WRITE && code != EXIT_CR4_WRITE && code != EXIT_DR6_WRITE) {
+		dr7_exit(v, code == EXIT_DR5_WRITE || code == EXIT_DR7_WRITE, wide, insn);
+		return;
+	}
 	if (!wide)
 		value = (uint32_t)value;
 	if (move && !valid(&v->vmcb->save, code, value))

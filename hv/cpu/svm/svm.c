@@ -148,8 +148,6 @@ static struct vcpu *svm_vcpu_create(struct vm *vm, unsigned index)
 
 #define MOV_TO_DR(n, value)   __asm__ volatile("mov %0, %%db" #n : : "r"(value))
 #define MOV_FROM_DR(n, value) __asm__ volatile("mov %%db" #n ", %0" : "=r"(value))
-#define DR7_ENABLED	      0xffu
-#define DR7_OFF		      0x400ull
 
 /* What VMRUN does not switch and the core does not use stays in the CPU until another vCPU
  * comes. */
@@ -188,8 +186,6 @@ static void run_guest(struct svm_vcpu *v, struct svm_cpu *cpu)
 	if (host && v->vcpu.xcr0 != host)
 		xsetbv(0, v->vcpu.xcr0);
 	svm_run(ptr_to_hpa(v->vmcb).v, ptr_to_hpa(cpu->host).v, v->vcpu.gpr);
-	if (v->vmcb->save.dr7 & DR7_ENABLED) /* an exit switches them off; QEMU's does not */
-		MOV_TO_DR(7, DR7_OFF);
 	if (host) {
 		const uint64_t now = xgetbv(0);
 

@@ -33,6 +33,7 @@ struct svm_vcpu {
 	bool iret_left;	  /* the CPU stood at that IRET, at iret_rip, when the guest was left */
 	uint64_t iret_rip;
 	uint64_t dr[4];
+	uint64_t dr7; /* on QEMU's TCG: the guest's, which is not the processor's (strict.c) */
 	uint64_t tsc_aux;
 	struct asid asid;
 	bool move_allowed; /* a move to CR0, DR6, DR7 has been checked: strict.c */

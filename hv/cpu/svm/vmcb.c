@@ -99,7 +99,7 @@ void svm_vmcb_reset(struct svm_vcpu *v)
 	s->efer = EFER_SVME;
 	s->cr0 = CR0_CD | CR0_NW | CR0_ET;
 	s->dr6 = DR6_RESET;
-	s->dr7 = DR7_RESET;
+	s->dr7 = v->dr7 = DR7_RESET;
 	s->rflags = RFLAGS_FIXED;
 	s->rip = 0xfff0;
 	s->g_pat = PAT_RESET;

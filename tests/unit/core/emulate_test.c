@@ -283,6 +283,10 @@ static void test_rewritten(void **state)
 		assert_true(++tries < 100);
 	assert_in_range(tries, 2, 20);
 	assert_int_equal(sregs.rip, 0x1002);
+	vcpu.mmio_tries = tries = 0;
+	while (emulate_string_io(&vcpu, &exit, port, device))
+		assert_true(++tries < 100);
+	assert_in_range(tries, 2, 20);
 }
 
 /* Are the system instructions' lengths right, prefixes included? */

@@ -45,8 +45,6 @@ static void test_strict(void **state)
 		{ "\x0f\x22\xc0", EXIT_CR0_WRITE, CR0_PE | CR0_PG | CR0_NW, false },
 		{ "\x0f\x22\xc0", EXIT_CR0_WRITE, CR0_PE | CR0_PG | BIT(40), false },
 		{ "\x0f\x01\xf0", EXIT_CR0_WRITE, 0, true }, /* LMSW */
-		{ "\x0f\x23\xf8", EXIT_DR7_WRITE, 0x401, true },
-		{ "\x0f\x23\xf8", EXIT_DR7_WRITE, BIT(32), false },
 		{ "\x0f\x23\xf0", EXIT_DR6_WRITE, BIT(63), false },
 	};
 
@@ -59,16 +57,49 @@ static void test_strict(void **state)
 		memcpy(code, table[i].code, 3);
 		svm_strict_before_entry(&vcpu);
 		assert_int_equal(vmcb.ctl.cr_write, CR8_BIT | BIT(0) | BIT(4));
-		assert_int_equal(vmcb.ctl.dr_write, BIT(6) | BIT(7));
+		assert_int_equal(vmcb.ctl.dr_write, BIT(5) | BIT(6) | BIT(7));
 		vmcb.save.rax = table[i].value;
 		assert_int_equal(exit_of(table[i].exit, 0, 0).kind, VMEXIT_NONE);
 		assert_int_equal(vmcb.ctl.event_inj != 0, !table[i].allowed);
 		svm_strict_before_entry(&vcpu);
 		assert_int_equal(vmcb.ctl.cr_write == (CR8_BIT | CR4_BIT), table[i].allowed);
-		assert_int_equal(vmcb.ctl.dr_write == 0, table[i].allowed);
+		assert_int_equal(vmcb.ctl.dr_write == (BIT(5) | BIT(7)), table[i].allowed);
 		svm_strict_before_entry(&vcpu); /* for one entry only */
-		assert_int_equal(vmcb.ctl.dr_write, BIT(6) | BIT(7));
+		assert_int_equal(vmcb.ctl.dr_write, BIT(5) | BIT(6) | BIT(7));
 	}
+}
+
+/* QEMU never sees a breakpoint switched on; the guest reads back what it wrote. */
+static void test_dr7(void **state)
+{
+	(void)state;
+	begin();
+	svm.strict = true;
+	svm_strict_before_entry(&vcpu);
+	assert_int_equal(vmcb.ctl.dr_read, BIT(5) | BIT(7));
+	memcpy(code, "\x0f\x23\xf8", 3); /* mov %rax, %db7 */
+	vmcb.save.rax = 0xd0402 | DR7_GD;
+	assert_int_equal(exit_of(EXIT_DR7_WRITE, 0, 0).kind, VMEXIT_NONE);
+	assert_int_equal(vmcb.save.dr7, 0xd0400);
+	assert_int_equal(vmcb.save.rip, 0x1003);
+	memcpy(code, "\x0f\x21\xeb", 3); /* mov %db5, %rbx */
+	assert_int_equal(exit_of(EXIT_DR5_READ, 0, 0).kind, VMEXIT_NONE);
+	assert_int_equal(vcpu.vcpu.gpr[GPR_RBX], 0xd0402 | DR7_GD);
+	assert_int_equal(vmcb.save.rip, 0x1006);
+	vmcb.save.cr4 |= CR4_DE; /* then there is no DR5 */
+	(void)exit_of(EXIT_DR5_READ, 0, 0);
+	assert_int_equal(vmcb.ctl.event_inj, EVENT_VALID | EVENT_EXCEPTION | 6);
+	vmcb.ctl.event_inj = 0;
+	memcpy(code, "\x0f\x23\xf8", 3);
+	vmcb.save.rax = BIT(32);
+	(void)exit_of(EXIT_DR7_WRITE, 0, 0);
+	assert_true(vmcb.ctl.event_inj & EVENT_HAS_ERROR);
+	assert_int_equal(vmcb.save.rip, 0x1006);
+	vmcb.ctl.event_inj = 0;
+	code[1] = 0x90; /* changed meanwhile */
+	(void)exit_of(EXIT_DR7_WRITE, 0, 0);
+	assert_false(vmcb.ctl.event_inj || vcpu.move_allowed);
+	assert_int_equal(vmcb.save.rip, 0x1006);
 }
 
 /* Of CR4 a guest gets what CPUID shows it, whatever the processor has, on every processor. */
@@ -134,6 +165,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_invalid_mov_cr),
 		cmocka_unit_test(test_strict),
+		cmocka_unit_test(test_dr7),
 		cmocka_unit_test(test_cr4),
 		cmocka_unit_test(test_cr8),
 	};
