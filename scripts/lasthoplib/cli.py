@@ -48,15 +48,15 @@ def write_json(args, made):
             raise cannot_write(where, problem) from None
 
 
-def checked(args, status=1):
+def checked(args, cpus=0):
     """the config of the command line, or its errors shown and the end"""
     config = dts.Config(args.config)
-    errors = config.check()
+    errors = config.check(cpus)
     if errors:
         write_json(args, dts.as_json(config.file, errors))
         for e in errors:
             e.show(sys.stderr)
-        raise Failure(f"{config.file}: {count(len(errors), 'error')}", status)
+        raise Failure(f"{config.file}: {count(len(errors), 'error')}")
     return config
 
 
@@ -178,7 +178,7 @@ def boot_config(config, bed, machine, timeout, watcher):
 
 
 def run(args):
-    config = checked(args)
+    config = checked(args, args.cpus)
     bed, machine = bed_for(args, config.vms)
     progress = Progress(sys.stderr if args.json == "-" else sys.stdout)
     made, good = boot_config(config, bed, machine, args.timeout or DEFAULT_TIMEOUT[bed.name],

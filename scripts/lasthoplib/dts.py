@@ -142,12 +142,13 @@ class Config:
         told = ((key, place.match(note)) for key, note in notes(annotated))
         return {key: self._place(found) for key, found in reversed(list(told)) if found}
 
-    def check(self):
-        """all errors, with their places; the parser runs only if dtc had none"""
+    def check(self, cpus=0):
+        """all errors, with their places; the parser runs only if dtc had none. cpus: of the machine
+        that it is for, if that is known"""
         if self.blob is None:
             return self.errors
         places = self._places() if self.is_source else {}
-        for found in run_checker(self.blob, self.images):
+        for found in run_checker(self.blob, self.images, cpus):
             node, prop = found.get("node", ""), found.get("property", "")
             at = place_of(places, node, prop) if prop else None
             at = at or node_place(places, node) or (self.file, 0, 0)
@@ -187,7 +188,7 @@ def dtc(file, form, *options):
                       status=2) from None
 
 
-def run_checker(blob, images):
+def run_checker(blob, images, cpus=0):
     """the error objects of lasthop-check, which finds the images side by side in one folder"""
     program = paths.checker()
     if not program.is_file():
@@ -198,7 +199,8 @@ def run_checker(blob, images):
         with tempfile.NamedTemporaryFile(suffix=".dtb") as file:
             file.write(blob)
             file.flush()
-            done = subprocess.run([program, file.name, folder], capture_output=True)
+            machine = ["--cpus", str(cpus)] if cpus else []
+            done = subprocess.run([program, *machine, file.name, folder], capture_output=True)
     lines = done.stdout.decode("utf-8", "replace").splitlines()
     if done.returncode not in (0, 1) or (done.returncode == 1) != bool(lines):
         said = done.stderr.decode("utf-8", "replace").strip()

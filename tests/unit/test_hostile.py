@@ -139,6 +139,17 @@ class Kinds(Hostile):
             self.refused(1, r"pipe:8:45: error: /vms/alice: mem-mib: ", "check", "pipe")
 
 
+class Machines(Hostile):
+    def test_cpus_that_the_machine_lacks_are_told_with_their_line(self):
+        self.write("x.dts", '/dts-v1/;\n/ { compatible = "lasthop,config-1"; vms { a {\n'
+                   'compatible = "lasthop,vm"; memory-mib = <64>; kernel = "bench.elf";\n'
+                   'cpu-affinity = <1 3>; }; }; };\n')
+        Path("bench.elf").symlink_to(CHECKER.parent.absolute().parent / "guest/bench.elf")
+        self.assertEqual(self.call("check", "x.dts")[0], 0)
+        self.refused(1, r"^x.dts:4:1: error: /vms/a: cpu-affinity: CPU 3 is not there: this machine "
+                     "has CPUs 0 to 2", "run", "--cpus", "3", "--on", "tcg", "x.dts")
+
+
 class Syntax(Hostile):
     def test_dtc_says_what_is_wrong_and_we_the_mend(self):
         for source, wanted in (
