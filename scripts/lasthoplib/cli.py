@@ -275,7 +275,7 @@ def perform(args):
     except BrokenPipeError:
         raise
     except OSError as problem:
-        place = problem.filename or "writing output"
+        place = problem.filename or "cannot go on"
         return failed(args, f"{place}: {problem.strerror or problem}", 2)
 
 

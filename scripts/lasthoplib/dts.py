@@ -176,6 +176,8 @@ def as_argument(file):
 
 def _bound_dtc():
     for limit, most in DTC_LIMITS.items():
+        hard = resource.getrlimit(limit)[1]
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(limit, (most, most))
 
 

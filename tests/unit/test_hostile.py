@@ -98,6 +98,14 @@ class Sizes(Hostile):
         self.write("loop.dts", '/dts-v1/;\n/include/ "loop.dts"\n')
         self.refused(1, "loop.dts: error: Includes nested too deeply\n", "check", "loop.dts")
 
+    def test_limits_of_the_user_stay(self):
+        self.write("x.dts", "/dts-v1/;\n/ { };\n")
+        done = subprocess.run(["prlimit", "--as=500000000", "--cpu=50", sys.executable,
+                               paths.SOURCE / "scripts/lasthop", "check", "x.dts"],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("x.dts:2:1: error: /: has no node vms", done.stderr)
+
 
 class Places(Hostile):
     def test_whatever_the_name_of_the_file(self):
