@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from . import boot, dts, guest_results, image, paths, peer, results, table, testbed
-from .console import Failure, Progress, count, error
+from .console import Failure, Progress, count, error, plain
 
 DEFAULT_TIMEOUT = {"bochs": 900, "tcg": 300, "kvm": 120}
 HEARTBEAT_SECONDS = 15
@@ -64,7 +64,7 @@ def check(args):
     config = checked(args)
     write_json(args, dts.as_json(config.file, []))
     if args.json != "-":
-        print(f"{config.file}: {count(len(config.vms), 'VM')}, no errors")
+        print(f"{plain(config.file)}: {count(len(config.vms), 'VM')}, no errors")
     return 0
 
 
@@ -75,8 +75,8 @@ def make_image(args):
     write_json(args, {"schema": 1, "image": args.out, "bytes": size,
                            "files": sorted(config.images)})
     if args.json != "-":
-        print(f"{args.out}: {size >> 20} MiB, bootable by UEFI; holds {config.file} and "
-              f"{', '.join(sorted(config.images)) or 'no images'}")
+        print(plain(f"{args.out}: {size >> 20} MiB, bootable by UEFI; holds {config.file} and "
+                    f"{', '.join(sorted(config.images)) or 'no images'}"))
     return 0
 
 

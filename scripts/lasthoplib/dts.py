@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from . import fdt, image, paths
-from .console import Failure, red
+from .console import Failure, plain, red
 
 WIDEST = 160            # of a source line that is shown
 LARGEST = 16 << 20      # bytes of a config: far more than one needs
@@ -49,12 +49,12 @@ class Error:
 
     def show(self, stream):
         place, text = self.headline()
-        print(f"{place}: {red('error:', stream)} {text}", file=stream)
+        print(f"{plain(place)}: {red('error:', stream)} {plain(text)}", file=stream)
         source = source_line(self.file, self.line)
         if source is not None and self.column <= WIDEST:
             pad = re.sub(r"[^\t]", " ", source[:self.column - 1])
             cut = source[:WIDEST] + ("..." if len(source) > WIDEST else "")
-            print(f"  {cut}\n  {pad}{red('^', stream)}", file=stream)
+            print(f"  {plain(cut)}\n  {pad}{red('^', stream)}", file=stream)
 
 
 def read(file):

@@ -6,6 +6,7 @@ Odd configs, files, names and command lines, with the real checker of the build;
 """
 import json
 import os
+import re
 import resource
 import struct
 import subprocess
@@ -145,6 +146,18 @@ class Kinds(Hostile):
             cat.stdin.write(SOURCE)
             cat.stdin.close()
             self.refused(1, r"pipe:8:45: error: /vms/alice: mem-mib: ", "check", "pipe")
+
+
+class Terminals(Hostile):
+    def test_nothing_in_a_file_or_its_name_moves_the_cursor(self):
+        name = "a\033[31m\n.dts"
+        self.write(name, SOURCE.replace("cpus = <2>;", "/* \033[2J\a\x9b\t */ cpsu;"))
+        err = self.refused(1, r"a\?\[31m\?.dts: error: /vms/alice: cpsu: ", "check", name)
+        self.assertIsNone(re.search(r"[^\t\n -~\ufffd]", err))
+        self.write("a.dts", SOURCE.replace("cpus = <2>;", "/* \033[2J\a\x9b\t */ cpsu;"))
+        err = self.refused(1, r"/\* \?\[2J\?\?\t \*/ cpsu;", "check", "a.dts")
+        self.assertIsNone(re.search(r"[^\t\n -~]", err))
+        self.refused(2, r"^error: \?\[31m: No such file or directory\n$", "check", "\033[31m")
 
 
 class Machines(Hostile):
