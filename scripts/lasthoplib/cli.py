@@ -2,6 +2,7 @@
 """The verbs of scripts/lasthop."""
 import argparse
 import json
+import os
 import re
 import signal
 import sys
@@ -34,6 +35,19 @@ def check_json(where):
             tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as problem:
         raise cannot_write(where, problem) from None
+
+
+def keep_inputs(args, inputs):
+    """no result may take the place of a file that it is made from, or of another result"""
+    taken = {os.path.realpath(path): path for path in inputs}
+    for option, where in (("--out", getattr(args, "out", None)), ("--json", args.json)):
+        if not where or where == "-" and option == "--json":
+            continue
+        path = os.path.realpath(where)
+        if path in taken:
+            raise Failure(f"{option} {where}: {taken[path]} would be lost: name another file",
+                          status=2)
+        taken[path] = where
 
 
 def write_json(args, made):
@@ -71,6 +85,7 @@ def check(args):
 def make_image(args):
     image.check_out(args.out)
     config = checked(args)
+    keep_inputs(args, [args.config, *config.images.values()])
     size = image.build(args.out, paths.efi_file(), config.blob, config.images)
     write_json(args, {"schema": 1, "image": args.out, "bytes": size,
                            "files": sorted(config.images)})
@@ -135,13 +150,13 @@ def explain(outcome, timeout):
         limit = f" ({timeout} s: raise --timeout)" if outcome.ended == "timeout" else ""
         error(outcome.why() + limit)
     for line in outcome.words:
-        print("  " + line.strip(), file=sys.stderr)
+        print("  " + plain(line.strip()), file=sys.stderr)
     lines = testbed.tail(outcome.serial_log, LAST_LINES)
     print(f"the end of {outcome.serial_log}:" if lines else
           f"nothing came over the serial line; the run is kept in {outcome.folder}",
           file=sys.stderr)
     for line in lines:
-        print("  | " + line, file=sys.stderr)
+        print("  | " + plain(line), file=sys.stderr)
 
 
 def guest_words(serial):
@@ -267,6 +282,7 @@ def failed(args, text, status):
 def perform(args):
     """does what the command line says; the exit status"""
     try:
+        keep_inputs(args, [args.config] if hasattr(args, "config") else [])
         check_json(args.json)
         args.json_due = bool(args.json)
         return args.function(args)

@@ -43,4 +43,4 @@ class Progress:
         return time.monotonic() - self.start
 
     def say(self, text):
-        print(f"[{self.elapsed():6.1f} s] {text}", file=self.stream, flush=True)
+        print(f"[{self.elapsed():6.1f} s] {plain(text)}", file=self.stream, flush=True)

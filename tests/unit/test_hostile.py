@@ -241,6 +241,17 @@ class Outputs(Hostile):
                                   capture_output=True)
             self.assertEqual(read.stdout, b"initrd")
 
+    def test_no_result_takes_the_place_of_an_input(self):
+        Path("link").symlink_to("good.dts")
+        for argv in (["check", "--json", "link"], ["image", "--out", "./good.dts"],
+                     ["image", "--out", "b.cpio"], ["image", "--out", "x", "--json", "x"],
+                     ["run", "--json", str(self.good)]):
+            before = self.good.read_text()
+            self.refused(2, "^error: --(json|out) .* would be lost: name another file\n$", *argv,
+                         "good.dts")
+            self.assertEqual((self.good.read_text(), Path("b.cpio").read_text()), (before, "initrd"))
+            self.assertFalse(Path("x").exists())
+
     def test_a_failed_image_leaves_the_old_one(self):
         self.write("x.img", "old")
         with mock.patch.object(image, "fill", side_effect=Failure("mcopy: no")):
