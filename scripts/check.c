@@ -113,8 +113,10 @@ static unsigned check_images(const struct config_vm *vm, char **folders)
 	return errors;
 }
 
-static int check(const char *file, char **folders)
+/* cpus: of the machine that it is for; 0: not known */
+static int check(const char *file, char **folders, unsigned cpus)
 {
+	struct config_machine machine = { .cpus = cpus, .free_mib = UINT64_MAX };
 	size_t bytes;
 	void *dtb = read_file(file, 64 * CONFIG_MAX_DTB_BYTES, &bytes);
 	struct config *config = malloc(sizeof(*config));
@@ -126,6 +128,8 @@ static int check(const char *file, char **folders)
 		return 2;
 	}
 	unsigned errors = config_parse(dtb, bytes, config, print_error, NULL);
+	if (cpus)
+		errors += config_check_machine(config, &machine, print_error, NULL);
 	for (unsigned i = 0; i < config->vm_count; i++)
 		errors += check_images(&config->vms[i], folders);
 	free(config);
@@ -146,12 +150,19 @@ static int print_properties(void)
 
 int main(int argc, char **argv)
 {
+	unsigned cpus = 0;
+
 	if (argc == 2 && !strcmp(argv[1], "--properties"))
 		return print_properties();
+	if (argc > 3 && !strcmp(argv[1], "--cpus")) {
+		cpus = (unsigned)strtoul(argv[2], NULL, 10);
+		argv += 2;
+		argc -= 2;
+	}
 	if (argc < 2 || argv[1][0] == '-') {
-		fprintf(stderr, "usage: lasthop-check FILE.dtb [IMAGE_DIR...]\n"
+		fprintf(stderr, "usage: lasthop-check [--cpus N] FILE.dtb [IMAGE_DIR...]\n"
 				"       lasthop-check --properties\n");
 		return 2;
 	}
-	return check(argv[1], argv + 2);
+	return check(argv[1], argv + 2, cpus);
 }

@@ -13,6 +13,7 @@ from . import events, image, paths, serialline, testbed
 POLL_SECONDS = 0.05
 LAST_WORDS = re.compile(rb"\] all VMs have ended.*\n")     # after the event "end" (lifecycle.c)
 QUIET_SECONDS = {"end": 10}     # a serial log that did not grow for so long is complete; else 2
+OWN_MIB, HOLE_MIB = 512, 3072   # of the hypervisor and the firmware; below the PCI hole, at most
 DRAIN_SECONDS = 60              # but we wait no longer than this for it
 
 
@@ -164,5 +165,11 @@ def boot(bed, machine, dtb, images, timeout, efi=None, on_event=lambda e: None,
 
 
 def memory_for(vms):
-    """MiB that a machine needs to hold these VMs"""
-    return sum(vm.memory_mib for vm in vms if not vm.disabled) + 512
+    """MiB that a machine needs to hold these VMs, whose memory is contiguous: a large one may find
+    no room below the PCI hole, or begin at the next GiB"""
+    sizes = [vm.memory_mib for vm in vms if not vm.disabled]
+    total = sum(sizes) + OWN_MIB
+    large = sum(size >= 1024 for size in sizes)
+    if large:
+        return total + 1024 * large + HOLE_MIB
+    return total + (max(sizes) if total > 2048 else 0)

@@ -2,6 +2,7 @@
 """The verbs of scripts/lasthop."""
 import argparse
 import json
+import os
 import re
 import signal
 import sys
@@ -9,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from . import boot, dts, guest_results, image, paths, peer, results, table, testbed
-from .console import Failure, Progress, count, error
+from .console import Failure, Progress, count, error, plain
 
 DEFAULT_TIMEOUT = {"bochs": 900, "tcg": 300, "kvm": 120}
 HEARTBEAT_SECONDS = 15
@@ -36,6 +37,19 @@ def check_json(where):
         raise cannot_write(where, problem) from None
 
 
+def keep_inputs(args, inputs):
+    """no result may take the place of a file that it is made from, or of another result"""
+    taken = {os.path.realpath(path): path for path in inputs}
+    for option, where in (("--out", getattr(args, "out", None)), ("--json", args.json)):
+        if not where or where == "-" and option == "--json":
+            continue
+        path = os.path.realpath(where)
+        if path in taken:
+            raise Failure(f"{option} {where}: {taken[path]} would be lost: name another file",
+                          status=2)
+        taken[path] = where
+
+
 def write_json(args, made):
     text, where = json.dumps(made, indent=1) + "\n", args.json
     args.json_due = False
@@ -48,15 +62,15 @@ def write_json(args, made):
             raise cannot_write(where, problem) from None
 
 
-def checked(args, status=1):
+def checked(args, cpus=0):
     """the config of the command line, or its errors shown and the end"""
     config = dts.Config(args.config)
-    errors = config.check()
+    errors = config.check(cpus)
     if errors:
         write_json(args, dts.as_json(config.file, errors))
         for e in errors:
             e.show(sys.stderr)
-        raise Failure(f"{config.file}: {count(len(errors), 'error')}", status)
+        raise Failure(f"{config.file}: {count(len(errors), 'error')}")
     return config
 
 
@@ -64,19 +78,20 @@ def check(args):
     config = checked(args)
     write_json(args, dts.as_json(config.file, []))
     if args.json != "-":
-        print(f"{config.file}: {count(len(config.vms), 'VM')}, no errors")
+        print(f"{plain(config.file)}: {count(len(config.vms), 'VM')}, no errors")
     return 0
 
 
 def make_image(args):
     image.check_out(args.out)
     config = checked(args)
+    keep_inputs(args, [args.config, *config.images.values()])
     size = image.build(args.out, paths.efi_file(), config.blob, config.images)
     write_json(args, {"schema": 1, "image": args.out, "bytes": size,
                            "files": sorted(config.images)})
     if args.json != "-":
-        print(f"{args.out}: {size >> 20} MiB, bootable by UEFI; holds {config.file} and "
-              f"{', '.join(sorted(config.images)) or 'no images'}")
+        print(plain(f"{args.out}: {size >> 20} MiB, bootable by UEFI; holds {config.file} and "
+                    f"{', '.join(sorted(config.images)) or 'no images'}"))
     return 0
 
 
@@ -135,13 +150,13 @@ def explain(outcome, timeout):
         limit = f" ({timeout} s: raise --timeout)" if outcome.ended == "timeout" else ""
         error(outcome.why() + limit)
     for line in outcome.words:
-        print("  " + line.strip(), file=sys.stderr)
+        print("  " + plain(line.strip()), file=sys.stderr)
     lines = testbed.tail(outcome.serial_log, LAST_LINES)
     print(f"the end of {outcome.serial_log}:" if lines else
           f"nothing came over the serial line; the run is kept in {outcome.folder}",
           file=sys.stderr)
     for line in lines:
-        print("  | " + line, file=sys.stderr)
+        print("  | " + plain(line), file=sys.stderr)
 
 
 def guest_words(serial):
@@ -178,7 +193,7 @@ def boot_config(config, bed, machine, timeout, watcher):
 
 
 def run(args):
-    config = checked(args)
+    config = checked(args, args.cpus)
     bed, machine = bed_for(args, config.vms)
     progress = Progress(sys.stderr if args.json == "-" else sys.stdout)
     made, good = boot_config(config, bed, machine, args.timeout or DEFAULT_TIMEOUT[bed.name],
@@ -267,6 +282,7 @@ def failed(args, text, status):
 def perform(args):
     """does what the command line says; the exit status"""
     try:
+        keep_inputs(args, [args.config] if hasattr(args, "config") else [])
         check_json(args.json)
         args.json_due = bool(args.json)
         return args.function(args)
@@ -275,7 +291,7 @@ def perform(args):
     except BrokenPipeError:
         raise
     except OSError as problem:
-        place = problem.filename or "writing output"
+        place = problem.filename or "cannot go on"
         return failed(args, f"{place}: {problem.strerror or problem}", 2)
 
 

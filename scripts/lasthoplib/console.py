@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the user reads: errors with their mend, and progress with the time elapsed."""
+import re
 import sys
 import time
 
@@ -18,7 +19,13 @@ def red(text, stream):
 
 def error(text, stream=None):
     stream = stream or sys.stderr
-    print(red("error:", stream), text, file=stream, flush=True)
+    lines = "\n".join(map(plain, text.split("\n")))
+    print(red("error:", stream), lines, file=stream, flush=True)
+
+
+def plain(text):
+    """without what a terminal would act on, tabs aside"""
+    return re.sub(r"[\0-\x08\x0a-\x1f\x7f-\x9f]", "?", text)
 
 
 def count(number, word):
@@ -36,4 +43,4 @@ class Progress:
         return time.monotonic() - self.start
 
     def say(self, text):
-        print(f"[{self.elapsed():6.1f} s] {text}", file=self.stream, flush=True)
+        print(f"[{self.elapsed():6.1f} s] {plain(text)}", file=self.stream, flush=True)

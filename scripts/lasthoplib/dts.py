@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from . import fdt, image, paths
-from .console import Failure, red
+from .console import Failure, plain, red
 
 WIDEST = 160            # of a source line that is shown
 LARGEST = 16 << 20      # bytes of a config: far more than one needs
@@ -49,12 +49,12 @@ class Error:
 
     def show(self, stream):
         place, text = self.headline()
-        print(f"{place}: {red('error:', stream)} {text}", file=stream)
+        print(f"{plain(place)}: {red('error:', stream)} {plain(text)}", file=stream)
         source = source_line(self.file, self.line)
         if source is not None and self.column <= WIDEST:
             pad = re.sub(r"[^\t]", " ", source[:self.column - 1])
             cut = source[:WIDEST] + ("..." if len(source) > WIDEST else "")
-            print(f"  {cut}\n  {pad}{red('^', stream)}", file=stream)
+            print(f"  {plain(cut)}\n  {pad}{red('^', stream)}", file=stream)
 
 
 def read(file):
@@ -142,12 +142,13 @@ class Config:
         told = ((key, place.match(note)) for key, note in notes(annotated))
         return {key: self._place(found) for key, found in reversed(list(told)) if found}
 
-    def check(self):
-        """all errors, with their places; the parser runs only if dtc had none"""
+    def check(self, cpus=0):
+        """all errors, with their places; the parser runs only if dtc had none. cpus: of the machine
+        that it is for, if that is known"""
         if self.blob is None:
             return self.errors
         places = self._places() if self.is_source else {}
-        for found in run_checker(self.blob, self.images):
+        for found in run_checker(self.blob, self.images, cpus):
             node, prop = found.get("node", ""), found.get("property", "")
             at = place_of(places, node, prop) if prop else None
             at = at or node_place(places, node) or (self.file, 0, 0)
@@ -175,6 +176,8 @@ def as_argument(file):
 
 def _bound_dtc():
     for limit, most in DTC_LIMITS.items():
+        hard = resource.getrlimit(limit)[1]
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(limit, (most, most))
 
 
@@ -187,7 +190,7 @@ def dtc(file, form, *options):
                       status=2) from None
 
 
-def run_checker(blob, images):
+def run_checker(blob, images, cpus=0):
     """the error objects of lasthop-check, which finds the images side by side in one folder"""
     program = paths.checker()
     if not program.is_file():
@@ -198,7 +201,8 @@ def run_checker(blob, images):
         with tempfile.NamedTemporaryFile(suffix=".dtb") as file:
             file.write(blob)
             file.flush()
-            done = subprocess.run([program, file.name, folder], capture_output=True)
+            machine = ["--cpus", str(cpus)] if cpus else []
+            done = subprocess.run([program, *machine, file.name, folder], capture_output=True)
     lines = done.stdout.decode("utf-8", "replace").splitlines()
     if done.returncode not in (0, 1) or (done.returncode == 1) != bool(lines):
         said = done.stderr.decode("utf-8", "replace").strip()

@@ -64,6 +64,16 @@ def listens(pid):
     return any(line[3] == "0A" and f"socket:[{line[9]}]" in held for line in tcp)
 
 
+def host_mib():
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+
+
+def check_memory(machine, where, most):
+    if machine.memory_mib > most:
+        raise Failure(f"the VMs need a machine of {machine.memory_mib} MiB, {where} has at most "
+                      f"{most}: lower memory-mib")
+
+
 class Bochs:
     """Bochs, repaired, in the root that scripts/setup made: VT-x in virtual time."""
     name, clock, weight = "bochs", "virtual", 1
@@ -93,6 +103,7 @@ clock: sync=none, time0=1767225600
 """
     STARTS = 10                                 # tries to get a port for its screen
     MOST_CPUS = 14                              # Bochs runs out of timers above it
+    MOST_MIB = 8192
 
     def __init__(self, root=None):
         self.root = Path(root or paths.bochs_root()).resolve()
@@ -102,6 +113,7 @@ clock: sync=none, time0=1767225600
             raise Failure("--exit-cost is 0 or 1000")
         if machine.cpus > self.MOST_CPUS:
             raise Failure(f"Bochs runs at most {self.MOST_CPUS} CPUs: lower --cpus")
+        check_memory(machine, "Bochs", self.MOST_MIB)
         if not self.binary(machine).is_file():
             raise Failure(f"no {self.binary(machine)}: call scripts/setup")
 
@@ -194,6 +206,7 @@ class Qemu:
     def check(self, machine):
         if machine.cpus > self.MOST_CPUS:
             raise Failure(f"QEMU runs at most {self.MOST_CPUS} CPUs here: lower --cpus")
+        check_memory(machine, "this host", host_mib())
         if machine.exit_cost:
             raise Failure("--exit-cost needs --on bochs: only there time is counted")
         if not shutil.which("qemu-system-x86_64") or not Path(self.CODE).is_file():

@@ -6,6 +6,7 @@ Odd configs, files, names and command lines, with the real checker of the build;
 """
 import json
 import os
+import re
 import resource
 import struct
 import subprocess
@@ -98,6 +99,14 @@ class Sizes(Hostile):
         self.write("loop.dts", '/dts-v1/;\n/include/ "loop.dts"\n')
         self.refused(1, "loop.dts: error: Includes nested too deeply\n", "check", "loop.dts")
 
+    def test_limits_of_the_user_stay(self):
+        self.write("x.dts", "/dts-v1/;\n/ { };\n")
+        done = subprocess.run(["prlimit", "--as=500000000", "--cpu=50", sys.executable,
+                               paths.SOURCE / "scripts/lasthop", "check", "x.dts"],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("x.dts:2:1: error: /: has no node vms", done.stderr)
+
 
 class Places(Hostile):
     def test_whatever_the_name_of_the_file(self):
@@ -137,6 +146,29 @@ class Kinds(Hostile):
             cat.stdin.write(SOURCE)
             cat.stdin.close()
             self.refused(1, r"pipe:8:45: error: /vms/alice: mem-mib: ", "check", "pipe")
+
+
+class Terminals(Hostile):
+    def test_nothing_in_a_file_or_its_name_moves_the_cursor(self):
+        name = "a\033[31m\n.dts"
+        self.write(name, SOURCE.replace("cpus = <2>;", "/* \033[2J\a\x9b\t */ cpsu;"))
+        err = self.refused(1, r"a\?\[31m\?.dts: error: /vms/alice: cpsu: ", "check", name)
+        self.assertIsNone(re.search(r"[^\t\n -~\ufffd]", err))
+        self.write("a.dts", SOURCE.replace("cpus = <2>;", "/* \033[2J\a\x9b\t */ cpsu;"))
+        err = self.refused(1, r"/\* \?\[2J\?\?\t \*/ cpsu;", "check", "a.dts")
+        self.assertIsNone(re.search(r"[^\t\n -~]", err))
+        self.refused(2, r"^error: \?\[31m: No such file or directory\n$", "check", "\033[31m")
+
+
+class Machines(Hostile):
+    def test_cpus_that_the_machine_lacks_are_told_with_their_line(self):
+        self.write("x.dts", '/dts-v1/;\n/ { compatible = "lasthop,config-1"; vms { a {\n'
+                   'compatible = "lasthop,vm"; memory-mib = <64>; kernel = "bench.elf";\n'
+                   'cpu-affinity = <1 3>; }; }; };\n')
+        Path("bench.elf").symlink_to(CHECKER.parent.absolute().parent / "guest/bench.elf")
+        self.assertEqual(self.call("check", "x.dts")[0], 0)
+        self.refused(1, r"^x.dts:4:1: error: /vms/a: cpu-affinity: CPU 3 is not there: this machine "
+                     "has CPUs 0 to 2", "run", "--cpus", "3", "--on", "tcg", "x.dts")
 
 
 class Syntax(Hostile):
@@ -208,6 +240,17 @@ class Outputs(Hostile):
             read = subprocess.run(["mtype", "-i", "read.img@@1M", "::/lasthop/b.cpio"],
                                   capture_output=True)
             self.assertEqual(read.stdout, b"initrd")
+
+    def test_no_result_takes_the_place_of_an_input(self):
+        Path("link").symlink_to("good.dts")
+        for argv in (["check", "--json", "link"], ["image", "--out", "./good.dts"],
+                     ["image", "--out", "b.cpio"], ["image", "--out", "x", "--json", "x"],
+                     ["run", "--json", str(self.good)]):
+            before = self.good.read_text()
+            self.refused(2, "^error: --(json|out) .* would be lost: name another file\n$", *argv,
+                         "good.dts")
+            self.assertEqual((self.good.read_text(), Path("b.cpio").read_text()), (before, "initrd"))
+            self.assertFalse(Path("x").exists())
 
     def test_a_failed_image_leaves_the_old_one(self):
         self.write("x.img", "old")

@@ -231,6 +231,11 @@ class Configs(WithFolder):
             ("alice", 2, 32, False), ("bob", 1, 64, False), ("carol", 1, 128, True)])
         self.assertEqual(config.vms[0].images, ["a/* }.elf", "b.cpio"])
         self.assertEqual(boot.memory_for(config.vms), 32 + 64 + 512)
+        config.vms[0].memory_mib = 1900
+        self.assertEqual(boot.memory_for(config.vms), 1900 + 64 + 512 + 1024 + 3072)
+        for vm in config.vms:
+            vm.memory_mib = 1000
+        self.assertEqual(boot.memory_for(config.vms), 2000 + 512 + 1000)
 
     def test_images_are_found_beside_the_config_then_among_the_guests(self):
         self.write("b.cpio", "beside")
@@ -359,6 +364,9 @@ class TestBeds(WithFolder):
     def test_limits_of_a_test_bed_are_said_before_it_starts(self):
         with self.assertRaisesRegex(Failure, "at most 14"):
             testbed.Bochs(self.folder).check(testbed.Machine(cpus=15))
+        for bed, most in ((testbed.Bochs(self.folder), 8192), (testbed.Qemu("tcg"), 1 << 40)):
+            with self.assertRaisesRegex(Failure, "need a machine of .* MiB, .*: lower memory-mib$"):
+                bed.check(testbed.Machine(memory_mib=most + 1))
         with self.assertRaisesRegex(Failure, "at most 255 .*lower --cpus"):
             testbed.Qemu("tcg").check(testbed.Machine(cpus=256))
         with self.assertRaisesRegex(Failure, "bochs"):
