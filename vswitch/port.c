@@ -126,6 +126,7 @@ static void reset_queue(struct queue *q, const struct queue_setup *setup)
 	q->disarmed_at = 0;
 	atomic_store_explicit(&q->lazy, false, memory_order_relaxed);
 	q->lag = q->packet_descs = 1;
+	q->owed = 0;
 	q->packet_bytes = 1;
 	q->negotiated = offload_usable(setup->features);
 	atomic_store_explicit(&q->offloads, q->negotiated, memory_order_relaxed);

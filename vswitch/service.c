@@ -12,6 +12,10 @@
  * and is 1 again for a receiver that was asleep: it needs each packet at once.
  * Model: tests/model/lag.pml.
  *
+ * Completions: a sender that runs is told of buffers that came back at a later VM exit, and only if it
+ * still asks then: most often it has found them by itself at its next packet. When it leaves its CPU it is
+ * told before, so that it need not sleep, and after many packets or the same time as above at the latest.
+ *
  * Offload: a queue that is kicked often is handed to an idle CPU, which polls it. While it does, nobody
  * asks for kicks; when it stops, it takes the mark away and serves the queue once more, and that asks.
  * Model: tests/model/poll.pml.
@@ -31,9 +35,11 @@
 /* A kick comes before this part of the ring is full, or the sender would wait for it. */
 #define LAG_SHARE 4u
 
-/* Gives the chains of a batch back, with one store of the index and at most one interrupt. */
-static void complete(struct port *port, unsigned queue, uint16_t before, const struct vs_cpu *cpu,
-		     struct stat_slot *slot)
+/* After so many packets given back a sender is told of them in any case. */
+#define OWED_PACKETS VS_BATCH
+
+/* Gives the chains of a batch back, with one store of the index. */
+static void complete(struct port *port, unsigned queue, uint16_t before, const struct vs_cpu *cpu)
 {
 	struct queue *q = &port->queue[queue];
 	const struct batch *b = &cpu->batch;
@@ -46,12 +52,30 @@ static void complete(struct port *port, unsigned queue, uint16_t before, const s
 		pos = vq_advance(&q->vq, pos, cpu->tx_slots[i]);
 	}
 	vq_publish(&q->vq, before, q->next, VQ_READ);
-	if (!vq_wants_interrupt(&q->vq, before, q->next)) {
-		stat_add(slot, STAT_interrupts_saved, 1);
+	if (q->owed == 0)
+		q->owed_from = before;
+	q->owed += (uint16_t)b->count;
+}
+
+/* Tells the driver of what was given back: now, or, if it runs on this CPU, when that asks again. */
+static void settle(struct port *port, unsigned queue)
+{
+	struct queue *q = &port->queue[queue];
+	struct stat_slot *slot = stats_slot(port, env_cpu());
+
+	if (q->owed == 0 || queue_state(q) != QUEUE_RUNNING)
 		return;
+	if (!vq_wants_interrupt(&q->vq, q->owed_from, q->next)) {
+		stat_add(slot, STAT_interrupts_saved, 1);
+	} else if (q->owed < OWED_PACKETS && !q->late && policy_get(POLICY_batching) &&
+		   env_will_flush(port)) {
+		atomic_store_explicit(&q->lazy, true, memory_order_relaxed);
+		return;
+	} else {
+		stat_add(slot, STAT_interrupts_tx, 1);
+		env_interrupt(port, queue);
 	}
-	stat_add(slot, STAT_interrupts_tx, 1);
-	env_interrupt(port, queue);
+	q->owed = 0;
 }
 
 static void count_batch(struct stat_slot *slot, unsigned packets)
@@ -176,7 +200,7 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 	if (atomic_load_explicit(&port->pairs, memory_order_relaxed) > 1)
 		learn_flows(port, b, queue / 2);
 	batch_forward(cpu);
-	complete(port, queue, before, cpu, slot);
+	complete(port, queue, before, cpu);
 	q->packet_bytes = (uint32_t)(b->tx_bytes / b->count) + 1;
 	return b->count;
 }
@@ -220,7 +244,7 @@ static bool arm_if_empty(struct port *port, struct queue *q)
 	if (atomic_load_explicit(&q->polled, memory_order_seq_cst))
 		return true;
 	after = kick_after(port, q);
-	atomic_store_explicit(&q->lazy, after > 1, memory_order_relaxed);
+	atomic_store_explicit(&q->lazy, after > 1 || q->owed > 0, memory_order_relaxed);
 	vq_arm_kick(&q->vq, vq_advance(&q->vq, q->next, after - 1));
 	q->kicks_on = true;
 	return !vq_has(&q->vq, q->next);
@@ -251,6 +275,7 @@ static unsigned serve(struct port *port, unsigned queue, unsigned quota, bool *i
 			taken += serve_batch(cpu, port, queue, quota - taken);
 			adapt_lag(q, &cpu->batch, taken);
 		}
+		settle(port, queue);
 		*idle = queue_state(q) != QUEUE_RUNNING || arm_if_empty(port, q);
 		batch_end(cpu);
 	}

@@ -79,9 +79,11 @@ struct queue {
 
 	_Alignas(CACHE_LINE) _Atomic uint32_t service; /* (a) transmit: SERVICE_* in service.c */
 	bool kicks_on;		    /* [s] transmit: the driver is asked to kick, */
-	_Atomic bool lazy;	    /* (a) ... but not at the next packet: port_flush() is due */
+	_Atomic bool lazy;	    /* (a) ... but not at the next packet, or owed: port_flush() is due */
 	_Atomic bool polled;	    /* (a) a CPU polls it: no kicks wanted */
 	_Atomic uint64_t kicked_us; /* (a) when the driver kicked last */
+	uint16_t owed;		    /* [s] transmit: packets given back, the driver not told, */
+	uint16_t owed_from;	    /* [s] ... from here on */
 	bool late;		    /* [s] this service is one by port_flush(late) */
 	uint16_t lag;		    /* [s] packets after which a kick is wanted: 1..VS_BATCH */
 	uint16_t packet_descs;	    /* [s] of a packet of the last batch, at least 1 */
