@@ -78,9 +78,9 @@ struct queue {
 	uint64_t negotiated; /* (c) offload_usable() */
 
 	_Alignas(CACHE_LINE) _Atomic uint32_t service; /* (a) transmit: SERVICE_* in service.c */
-	bool kicks_on;		    /* [s] transmit: the driver is asked to kick, */
-	_Atomic bool lazy;	    /* (a) ... but not at the next packet, or owed: port_flush() is due */
-	_Atomic bool polled;	    /* (a) a CPU polls it: no kicks wanted */
+	bool kicks_on;	     /* [s] transmit: the driver is asked to kick, */
+	_Atomic bool lazy;   /* (a) ... but not at the next packet, or owed: port_flush() is due */
+	_Atomic bool polled; /* (a) a CPU polls it: no kicks wanted */
 	_Atomic uint64_t kicked_us; /* (a) when the driver kicked last */
 	uint16_t owed;		    /* [s] transmit: packets given back, the driver not told, */
 	uint16_t owed_from;	    /* [s] ... from here on */

@@ -39,6 +39,9 @@ struct platform_ops {
 	int (*irq_pending)(struct vcpu *vcpu);
 	/* The vector was injected: IRR to ISR. */
 	void (*irq_taken)(struct vcpu *vcpu, uint8_t vector);
+	/* Right around an entry: an EOI without an exit. */
+	void (*before_entry)(struct vcpu *vcpu);
+	void (*after_exit)(struct vcpu *vcpu);
 	/* When the local APIC's timer fires next, in host TSC ticks; TIMER_NEVER. */
 	uint64_t (*next_timer)(struct vcpu *vcpu);
 

@@ -334,7 +334,9 @@ void vcpu_run(struct vcpu *v)
 		if (preempted(v))
 			break;
 		irq_waits = offer_interrupt(v);
+		platform->before_entry(v);
 		hvm->enter(v, deadline(v), irq_waits, &exit);
+		platform->after_exit(v);
 		atomic_store_explicit(&v->exits, v->exits + 1, memory_order_relaxed);
 		atomic_store_explicit(&cpu->exits, cpu->exits + 1, memory_order_relaxed);
 		exit_handle(v, &exit);

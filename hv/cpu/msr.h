@@ -23,6 +23,7 @@
 #define MSR_PAT			0x277
 #define MSR_MTRR_DEF_TYPE	0x2ff
 #define MSR_TSC_DEADLINE	0x6e0
+#define MSR_KVM_EOI		0x4b564d04 /* paravirtual: hv/dev/vlapic_eoi.c */
 #define MSR_X2APIC_FIRST	0x800
 #define MSR_X2APIC_LAST		0x8ff
 #define MSR_XSS			0xda0

@@ -242,7 +242,11 @@ static bool set_apic_base(struct vlapic *v, uint64_t value)
 
 void vlapic_init(struct vcpu *vcpu)
 {
-	registers_reset(vlapic_of(vcpu));
+	struct vlapic *v = vlapic_of(vcpu);
+
+	registers_reset(v);
+	v->eoi_msr = 0;
+	v->eoi_offered = false;
 }
 
 void vlapic_tpr(struct vcpu *vcpu, bool write, uint64_t *value)
@@ -257,7 +261,7 @@ void vlapic_tpr(struct vcpu *vcpu, bool write, uint64_t *value)
 
 bool vlapic_msr_owned(uint32_t msr)
 {
-	return msr == MSR_APIC_BASE || msr == MSR_TSC_DEADLINE ||
+	return msr == MSR_APIC_BASE || msr == MSR_TSC_DEADLINE || msr == MSR_KVM_EOI ||
 	       (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST);
 }
 
@@ -273,6 +277,10 @@ bool vlapic_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 	vlapic_timer_expire(v);
 	if (msr == MSR_TSC_DEADLINE) {
 		*value = v->tsc_deadline;
+		return true;
+	}
+	if (msr == MSR_KVM_EOI) {
+		*value = v->eoi_msr;
 		return true;
 	}
 	if (!vlapic_x2(v) || !register_exists(v, reg, false))
@@ -292,6 +300,8 @@ bool vlapic_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 		vlapic_timer_set_deadline(v, value);
 		return true;
 	}
+	if (msr == MSR_KVM_EOI)
+		return vlapic_eoi_msr_write(v, value);
 	if (!vlapic_x2(v) || !register_exists(v, reg, true) || value & ~writable_bits(v, reg))
 		return false;
 	register_set(v, reg, value);

@@ -58,6 +58,8 @@ struct vlapic {
 	uint32_t isr[APIC_WORDS];	  /* (o) */
 	uint32_t tpr, esr, esr_new;	  /* (o) esr_new: since the last write of ESR */
 	uint64_t icr;			  /* (o) */
+	uint64_t eoi_msr;		  /* (o) vlapic_eoi.c */
+	bool eoi_offered;		  /* (o) the guest may leave out the next EOI */
 	uint32_t lvt[APIC_LVTS];	  /* (o) from APIC_LVT_TIMER on */
 
 	uint32_t initial, divide; /* (o) the timer's registers … */
@@ -84,6 +86,11 @@ static inline bool vlapic_x2(const struct vlapic *v)
 void vlapic_accept(struct vlapic *v, uint8_t vector, bool level);
 uint32_t vlapic_ppr(const struct vlapic *v);
 void vlapic_eoi(struct vlapic *v);
+
+/* May the EOI of the highest interrupt in service wait until the next exit? */
+bool vlapic_eoi_can_wait(const struct vlapic *v);
+
+bool vlapic_eoi_msr_write(struct vlapic *v, uint64_t value); /* false: #GP */
 void vlapic_error(struct vlapic *v, uint32_t bit);
 void vlapic_send_icr(struct vlapic *v);
 

@@ -102,6 +102,14 @@ void vlapic_eoi(struct vlapic *v)
 		pc_eoi(v->vcpu->vm, (uint8_t)vector);
 }
 
+bool vlapic_eoi_can_wait(const struct vlapic *v)
+{
+	int vector = highest(v->isr);
+
+	return vector >= 0 && !(atomic_load(&v->tmr[vector / 32]) & 1u << (vector & 31)) &&
+	       highest_request(v) < 0;
+}
+
 void vlapic_error(struct vlapic *v, uint32_t bit)
 {
 	uint32_t lvt = v->lvt[APIC_LVT_ERROR - APIC_LVT_TIMER];

@@ -21,7 +21,8 @@ $(eval $(call dev_test,bus,hv/dev/bus.c))
 $(eval $(call dev_test,pcie,hv/dev/bus.c hv/dev/pcie.c hv/dev/msix.c))
 $(eval $(call dev_test,board,$(addprefix hv/dev/,bus.c ioapic.c uart.c rtc.c power.c \
 	pci_ports.c pcie.c) hv/core/marker.c))
-$(eval $(call dev_test,vlapic,hv/dev/bus.c hv/dev/vlapic.c hv/dev/vlapic_irq.c))
+$(eval $(call dev_test,vlapic,hv/dev/bus.c hv/dev/vlapic.c hv/dev/vlapic_irq.c \
+	hv/dev/vlapic_eoi.c))
 $(eval $(call dev_test,virtio,$(DEV_VIRTIO)))
 $(eval $(call dev_test,offload,hv/dev/switch_env.c tests/unit/dev/fake_switch.c vswitch/policy.c \
 	hv/core/nearest.c))

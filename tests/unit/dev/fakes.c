@@ -81,6 +81,24 @@ unsigned fake_rounds(unsigned quick)
 	return getenv("LASTHOP_SOAK") ? 50 * quick : quick;
 }
 
+bool vm_read(const struct vm *vm, gpa_t at, void *to, size_t bytes)
+{
+	(void)vm;
+	if (at.v >= FAKE_RAM || bytes > FAKE_RAM - at.v)
+		return false;
+	memcpy(to, ram + at.v, bytes);
+	return true;
+}
+
+bool vm_write(const struct vm *vm, gpa_t at, const void *from, size_t bytes)
+{
+	(void)vm;
+	if (at.v >= FAKE_RAM || bytes > FAKE_RAM - at.v)
+		return false;
+	memcpy(ram + at.v, from, bytes);
+	return true;
+}
+
 void *page_alloc(size_t bytes)
 {
 	void *p;
