@@ -260,6 +260,58 @@ static void flushes(void **state)
 	}
 }
 
+static unsigned tx_interrupts(const struct pair *p)
+{
+	return atomic_load(&p->a->env.interrupts[1]);
+}
+
+/* A packet, taken at once; the driver asks for an interrupt when it is given back. */
+static void send_asking(struct pair *p)
+{
+	drv_want_interrupt(&p->a->tx, true);
+	kicks_for(p, 1);
+	port_service(p->a->port, 1, 100);
+	take(p, 100);
+}
+
+/* A sender that runs is told of buffers given back when it leaves, if it still asks then. */
+static void completions_wait(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct pair p = pair_create(VIRTIO_F_EVENT_IDX | (i ? VIRTIO_F_RING_PACKED : 0));
+		unsigned before = tx_interrupts(&p);
+
+		p.a->env.will_flush = true;
+		send_asking(&p);
+		port_flush(p.a->port, false);
+		assert_int_equal(tx_interrupts(&p), before);
+		port_flush(p.a->port, true);
+		assert_int_equal(tx_interrupts(&p), before + 1);
+		port_flush(p.a->port, true); /* once is enough */
+		assert_int_equal(tx_interrupts(&p), before + 1);
+
+		send_asking(&p);
+		drv_want_interrupt(&p.a->tx,
+				   true); /* it has found it by itself: for the next one */
+		port_flush(p.a->port, true);
+		assert_int_equal(tx_interrupts(&p), before + 1);
+
+		drv_want_interrupt(&p.a->tx, true);
+		kicks_for(&p, 3 * VS_BATCH); /* more than it is let wait for */
+		port_service(p.a->port, 1, 4 * VS_BATCH);
+		assert_true(tx_interrupts(&p) > before + 1);
+		take(&p, 100);
+
+		p.a->env.will_flush = false; /* it leaves: at once */
+		port_flush(p.a->port, true);
+		before = tx_interrupts(&p);
+		send_asking(&p);
+		assert_int_equal(tx_interrupts(&p), before + 1);
+		pair_destroy(&p);
+	}
+}
+
 /* The kick comes before the ring is full, whatever the packets are made of. */
 static void small_ring(void **state)
 {
@@ -359,6 +411,7 @@ int main(void)
 		cmocka_unit_test(batch_limits),
 		cmocka_unit_test(batching),
 		cmocka_unit_test(flushes),
+		cmocka_unit_test(completions_wait),
 		cmocka_unit_test(small_ring),
 		cmocka_unit_test(polling),
 		cmocka_unit_test(offload),
