@@ -69,11 +69,17 @@ $(B)/bench/native: tests/bench/native.c $(SWITCH_DEPS)
 	$(CC) $(HOST_CFLAGS) $< $(SWITCH_HOST) $(VSWITCH) -o $@
 
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
+FUZZ_CC := clang -std=gnu17 -O1 -g $(INCLUDE) -fsanitize=fuzzer,address,undefined
 $(B)/fuzz/%: tests/fuzz/%.c $(SWITCH_DEPS)
 	$(mkdir)
-	clang -std=gnu17 -O1 -g $(INCLUDE) -fsanitize=fuzzer,address,undefined $< $(SWITCH_HOST) $(VSWITCH) -o $@
+	$(FUZZ_CC) $< $(SWITCH_HOST) $(VSWITCH) -o $@
 
 include tests/unit/dev/dev.mk tests/unit/guest/guest.mk
+
+# the control queue: the device with a faked core and switch
+$(B)/fuzz/net_ctrl_fuzz: tests/fuzz/net_ctrl_fuzz.c tests/unit/dev/fakes.c $(DEV_VIRTIO) $(DEV_HEADERS)
+	$(mkdir)
+	$(FUZZ_CC) $< tests/unit/dev/fakes.c $(DEV_VIRTIO) -o $@
 
 # cores that fault on purpose, for tests/boot: everything but main.c
 FAULT_CORE := $(filter-out $(B)/core/hv/core/main.c.o,$(CORE_OBJ))

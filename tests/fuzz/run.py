@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """Runs each fuzzer of $B/fuzz for a time, two at a time, with its corpus in $B/fuzz/corpus (which
-grows, so that a later run goes on where this one ended). Prints a line a fuzzer and a summary;
-what broke one is kept beside the corpus.
+grows, so that a later run goes on where this one ended) and the committed one beside this file.
+Prints a line a fuzzer and a summary; what broke one is kept beside the corpus.
 
 usage: run.py [--seconds S] [--list] [REGEX]
 """
@@ -22,10 +22,11 @@ def run(program, seconds):
     """(ok, fact)"""
     corpus = program.parent / "corpus" / program.name
     corpus.mkdir(parents=True, exist_ok=True)
+    begin = [str(p) for p in [ROOT / "tests/fuzz/corpus" / program.name] if p.is_dir()]
     done = subprocess.run([str(program), f"-max_total_time={seconds}", "-print_final_stats=1",
-                           "-rss_limit_mb=4096", f"-artifact_prefix={corpus}.", str(corpus)],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          errors="replace", timeout=seconds + 300)
+                           "-rss_limit_mb=4096", f"-artifact_prefix={corpus}.", str(corpus),
+                           *begin], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, errors="replace", timeout=seconds + 300)
     runs = re.search(r"number_of_executed_units:\s*(\d+)", done.stdout)
     ok = done.returncode == 0 and runs is not None and int(runs[1]) > 0
     if not ok:

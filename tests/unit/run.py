@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Runs the unit tests: every program in $B/unit (cmocka, TAP output), the Python tests, and whether
-generated documents are up to date. Two at a time. Prints a line a program, all of the output of one
-that failed, and a summary of the single tests.
+"""Runs the unit tests: every program in $B/unit (cmocka, TAP output), each fuzzer with its committed
+corpus (tests/fuzz/corpus), the Python tests, and whether generated documents are up to date. Two at
+a time. Prints a line a program, all of the output of one that failed, and a summary of the single
+tests.
 
 usage: run.py [--soak] [--list] [REGEX]    --soak: the longer runs of the seeded tests
 (LASTHOP_SOAK=1); --list: names of the programs, nothing else
@@ -23,6 +24,8 @@ def programs():
     """[(name, command)]"""
     build = Path(os.environ.get("B", "build"))
     found = [(p.name, [str(p)]) for p in sorted((ROOT / build / "unit").glob("*_test"))]
+    found += [(p.name, [str(build / "fuzz" / p.name), "-runs=0", str(p)])
+              for p in sorted((ROOT / "tests/fuzz/corpus").iterdir())]
     found += [(p.stem, [sys.executable, str(p)]) for p in sorted((ROOT / "tests/unit").glob("test_*.py"))]
     found.append(("counters_document", [sys.executable, "scripts/gen_counters.py", "--check"]))
     return found

@@ -175,22 +175,60 @@ static inline void pkt_complete(uint8_t *f, uint32_t bytes, unsigned start, unsi
 	pkt_put16(f + start + offset, sum ? sum : 0xffff);
 }
 
-/* Is every length and checksum of the frame of this kind right? */
-static inline bool pkt_is_sound(const uint8_t *f, uint32_t bytes, const struct pkt_kind *k)
+/* What is wrong with a frame: which field, what it is and what it should be. */
+struct pkt_fault {
+	const char *field; /* NULL: all is right */
+	uint32_t is, should;
+};
+
+static inline struct pkt_fault pkt_wrong_length(const uint8_t *f, uint32_t bytes,
+						const struct pkt_kind *k)
 {
 	unsigned l3 = pkt_l3(k), l4 = pkt_l4(k);
-	uint32_t l4_bytes = bytes - l4, sum;
+	uint32_t ip_is = pkt_get16(f + l3 + (k->ipv6 ? 4 : 2));
+	uint32_t ip_should = bytes - l3 - (k->ipv6 ? 40 : 0), l4_should = bytes - l4;
+
+	if (ip_is != ip_should)
+		return (struct pkt_fault){ "IP length", ip_is, ip_should };
+	if (k->udp && pkt_get16(f + l4 + 4) != l4_should)
+		return (struct pkt_fault){ "UDP length", pkt_get16(f + l4 + 4), l4_should };
+	return (struct pkt_fault){ NULL, 0, 0 };
+}
+
+/* What the 16 bits at `field` must be, one's complement, for all to add up to 0xffff. */
+static inline struct pkt_fault pkt_wrong_sum(const char *name, const uint8_t *field, uint32_t sum)
+{
+	uint32_t is = pkt_get16(field);
+
+	if (sum == 0xffff)
+		return (struct pkt_fault){ NULL, 0, 0 };
+	return (struct pkt_fault){ name, is, ~pkt_sum(sum + (0xffff - is), NULL, 0) & 0xffff };
+}
+
+/* The first length or checksum of a frame of this kind that is not right. */
+static inline struct pkt_fault pkt_fault(const uint8_t *f, uint32_t bytes, const struct pkt_kind *k)
+{
+	unsigned l3 = pkt_l3(k), l4 = pkt_l4(k);
+	const uint8_t *field = f + pkt_csum_at(k);
+	struct pkt_fault fault;
+	uint32_t sum;
 
 	if (bytes < pkt_headers(k))
-		return false;
-	if (k->ipv6 && pkt_get16(f + l3 + 4) != bytes - l3 - 40)
-		return false;
-	if (!k->ipv6 && (pkt_get16(f + l3 + 2) != bytes - l3 ||
-			 pkt_sum(0, f + l3, 20 + k->ip_options) != 0xffff))
-		return false;
-	if (k->udp && pkt_get16(f + l4 + 4) != l4_bytes)
-		return false;
-	sum = pkt_pseudo(f + l3, k->ipv6, k->udp ? 17 : 6, l4_bytes);
-	return pkt_get16(f + pkt_csum_at(k)) != (k->udp ? 0 : 0x10000) &&
-	       pkt_sum(sum, f + l4, l4_bytes) == 0xffff;
+		return (struct pkt_fault){ "bytes in all", bytes, pkt_headers(k) };
+	fault = pkt_wrong_length(f, bytes, k);
+	if (!fault.field && !k->ipv6)
+		fault = pkt_wrong_sum("IP checksum", f + l3 + 10,
+				      pkt_sum(0, f + l3, 20 + k->ip_options));
+	if (fault.field)
+		return fault;
+	sum = pkt_pseudo(f + l3, k->ipv6, k->udp ? 17 : 6, bytes - l4);
+	fault = pkt_wrong_sum("TCP or UDP checksum", field, pkt_sum(sum, f + l4, bytes - l4));
+	if (!fault.field && k->udp && pkt_get16(field) == 0)
+		fault = (struct pkt_fault){ "UDP checksum", 0, 0xffff };
+	return fault;
+}
+
+static inline bool pkt_is_sound(const uint8_t *f, uint32_t bytes, const struct pkt_kind *k)
+{
+	return pkt_fault(f, bytes, k).field == NULL;
 }

@@ -89,6 +89,12 @@ static struct pkt_kind some_kind(uint32_t n)
 	return k;
 }
 
+/* Whom a hostile guest says it is: the honest pair as well. */
+static unsigned some_source(void)
+{
+	return rng(4) ? 20 + rng(30) : 1 + rng(2);
+}
+
 /* A request for segmentation, right but for what is thrown at it. */
 static void write_gso(uint8_t *buf)
 {
@@ -96,7 +102,7 @@ static void write_gso(uint8_t *buf)
 	unsigned lies = rng(4);
 
 	pkt_header(buf, &kind, 1 + rng(1500));
-	pkt_make(buf + DRV_HDR, &kind, rng(4) ? 1 + rng(6) : 0xff, 20 + rng(30), 300 + rng(4000),
+	pkt_make(buf + DRV_HDR, &kind, rng(4) ? 1 + rng(6) : 0xff, some_source(), 300 + rng(4000),
 		 rng(1000), (uint8_t)rng(256));
 	for (; lies > 0; lies--)
 		buf[rng(100)] = (uint8_t)rng(256);
@@ -157,7 +163,7 @@ static void misbehave(struct guest *g)
 			(uint16_t)rng(rng(64) == 0 ? 65536 : q->size);
 	}
 	/* headers and addresses: sometimes right */
-	frame_make(frame, 64, rng(4) ? 1 + rng(6) : 0xff, 20 + rng(30), rng(1000));
+	frame_make(frame, 64, rng(4) ? 1 + rng(6) : 0xff, some_source(), rng(1000));
 	memset(q->buf + rng(64) * 64, 0, 12);
 	memcpy(q->buf + rng(64) * 64 + 12, frame, 64);
 	if (rng(4) == 0)
@@ -201,23 +207,101 @@ static bool send_gso(struct guest *a)
 	return drv_send(a, hdr, frame, bytes, sent % LAYOUT_COUNT);
 }
 
-/* If it is the next piece of the packet: takes it. */
-static void take_gso(uint8_t *f, size_t bytes)
+static void print_hex(const char *name, const uint8_t *p, size_t bytes)
+{
+	printf("  %s", name);
+	for (size_t i = 0; i < bytes; i++)
+		printf("%s%02x", i % 4 ? "" : " ", p[i]);
+	printf("\n");
+}
+
+/* Ends the test: what b got, of `bytes` with its header, is not the next piece of what a sent. */
+static void wrong_packet(const struct guest *b, size_t bytes, const struct pkt_fault *fault)
+{
+	struct pkt_kind k = some_kind(received);
+
+	printf("FAIL vswitch/stress: port %s: packet %u of %u, %s is %u (0x%x), should be %u "
+	       "(0x%x)\n",
+	       port_name(b->port), received, sent, fault->field, fault->is, fault->is,
+	       fault->should, fault->should);
+	if (received % 5 == 4)
+		printf("  sent as GSO %s/%s%s, %u bytes of IP options, payload %u, gso_size %u; "
+		       "of its payload came %u\n",
+		       k.udp ? "UDP" : "TCP", k.ipv6 ? "IPv6" : "IPv4", k.vlan ? ", VLAN" : "",
+		       k.ip_options, gso_payload_of(received), 1000 + received % 400,
+		       received_bytes);
+	printf("  frame of %zu bytes; receiver's features 0x%lx, of them offloads 0x%lx\n",
+	       bytes - DRV_HDR, (unsigned long)b->rx.features,
+	       (unsigned long)(b->rx.features & OFFLOAD_FEATURES));
+	printf("  virtio-net header: flags %u, gso_type %u, hdr_len %u, gso_size %u, csum_start "
+	       "%u, "
+	       "csum_offset %u, num_buffers %u\n",
+	       got[0], got[1], got[2] | got[3] << 8, got[4] | got[5] << 8, got[6] | got[7] << 8,
+	       got[8] | got[9] << 8, got[10] | got[11] << 8);
+	print_hex("begins", got + DRV_HDR, bytes - DRV_HDR < 96 ? bytes - DRV_HDR : 96);
+	exit(1);
+}
+
+static void require_equal(const struct guest *b, size_t bytes, const char *field, uint32_t is,
+			  uint32_t should)
+{
+	if (is != should)
+		wrong_packet(b, bytes, &(struct pkt_fault){ field, is, should });
+}
+
+/* Of the frame in got[]. */
+static void require_byte(const struct guest *b, size_t bytes, uint32_t at, uint8_t should)
+{
+	char field[32];
+
+	if (got[DRV_HDR + at] == should)
+		return;
+	snprintf(field, sizeof(field), "byte %u", at);
+	require_equal(b, bytes, field, got[DRV_HDR + at], should);
+}
+
+/* The receiver's header asks for nothing that the receiver does not have. */
+static void check_header(const struct guest *b, size_t bytes)
+{
+	if (!(b->rx.features & VIRTIO_NET_F_GUEST_CSUM))
+		require_equal(b, bytes, "header's flags", got[0], 0);
+	if (!(b->rx.features & OFFLOAD_GUEST_GSO))
+		require_equal(b, bytes, "header's gso_type", got[1], 0);
+}
+
+/* The next segment of the packet, or all of it. */
+static void take_gso(const struct guest *b, size_t bytes)
 {
 	struct pkt_kind kind = some_kind(received);
-	unsigned headers = pkt_headers(&kind);
+	uint8_t *f = got + DRV_HDR;
+	uint32_t headers = pkt_headers(&kind), all = (uint32_t)(bytes - DRV_HDR);
+	struct pkt_fault fault;
 
-	if (bytes < headers || f[11] != 1 || f[10] != 0)
-		return;
 	if (got[0] & PKT_NEEDS_CSUM)
-		pkt_complete(f, (uint32_t)bytes, pkt_l4(&kind), kind.udp ? 6 : 16);
-	check(pkt_is_sound(f, (uint32_t)bytes, &kind), "a checksum or length is wrong");
-	for (size_t i = headers; i < bytes; i++)
-		check(f[i] == pkt_byte(received, received_bytes++), "a payload byte is wrong");
+		pkt_complete(f, all, pkt_l4(&kind), kind.udp ? 6 : 16);
+	fault = pkt_fault(f, all, &kind);
+	if (fault.field)
+		wrong_packet(b, bytes, &fault);
+	if (!kind.udp) /* as pkt_make() begins it */
+		require_equal(b, bytes, "TCP sequence number", pkt_get32(f + pkt_l4(&kind) + 4),
+			      (received << 16 | 0xff00) + received_bytes);
+	for (uint32_t i = headers; i < all; i++)
+		require_byte(b, bytes, i, pkt_byte(received, received_bytes++));
 	if (received_bytes == gso_payload_of(received)) {
 		received_bytes = 0;
 		received++;
 	}
+}
+
+static void take_plain(const struct guest *b, size_t bytes)
+{
+	uint32_t want = 60 + received % 1400;
+
+	require_equal(b, bytes, "length", (uint32_t)(bytes - DRV_HDR), want);
+	frame_make(frame, want, 2, 1, received);
+	for (uint32_t i = 0; i < want && memcmp(got + DRV_HDR, frame, want) != 0; i++)
+		require_byte(b, bytes, i, frame[i]);
+	received++;
 }
 
 static void send_honest(struct guest *a, struct guest *b)
@@ -236,22 +320,30 @@ static void send_honest(struct guest *a, struct guest *b)
 	drv_reap(a);
 }
 
-/* Between them come frames of the others, at most what fits in. */
+/* What came until now is from the others, who may have forged all of it. */
+static void discard(struct guest *g)
+{
+	while (drv_receive(g, got, sizeof(got)) > 0)
+		;
+	drv_publish(&g->rx);
+}
+
+/* Nobody but a has sent since b was last looked at: so what came is known by when, not by what
+ * stands in it, which the others can write as well. */
 static void receive_honest(struct guest *b)
 {
 	size_t bytes;
 
 	while ((bytes = drv_receive(b, got, sizeof(got))) > 0) {
-		uint32_t want = 60 + received % 1400;
-
-		if (received % 5 == 4) {
-			take_gso(got + DRV_HDR, bytes - DRV_HDR);
-			continue;
-		}
-		if (bytes == want + DRV_HDR && frame_is(got + DRV_HDR, want, 2, 1, received))
-			received++;
+		check(received < sent, "a packet came that nobody sent");
+		check_header(b, bytes);
+		if (received % 5 == 4)
+			take_gso(b, bytes);
+		else
+			take_plain(b, bytes);
 	}
 	drv_publish(&b->rx);
+	check(received == sent, "the honest receiver lost a packet");
 }
 
 static uint64_t some_offloads(void)
@@ -288,14 +380,14 @@ static void run(unsigned steps)
 	for (unsigned i = 0; i < steps; i++) {
 		env_this_cpu = rng(3);
 		misbehave(h[rng(HOSTILE)]);
-		receive_honest(b);
-		if (rng(4) == 0)
+		discard(b);
+		if (rng(4) == 0) {
 			send_honest(a, b);
-		receive_honest(b);
-		receive_honest(a);
+			receive_honest(b);
+		}
+		discard(a);
 		env_clock_us += 1000;
 	}
-	check(received == sent, "the honest receiver lost a packet");
 	check(switch_counters_balance(sw), "counters do not balance");
 	check(port_counter(a->port, STAT_queue_stopped) == 0, "an honest queue was stopped");
 	for (unsigned i = 0; i < HOSTILE; i++) {
