@@ -60,6 +60,8 @@ static void finish(const struct control *message)
 	result.sent = message->sent;
 	result.sender_stalls = message->stalls;
 	result.nanoseconds = clock_ns(last_tsc - first_tsc);
+	if (result.nanoseconds < message->nanoseconds) /* the rest was dropped: it took time, too */
+		result.nanoseconds = message->nanoseconds;
 	result.lost = message->sent > seen ? message->sent - seen : 0;
 	result.corrupt += damaged;
 	all_corrupt += result.corrupt;

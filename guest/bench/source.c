@@ -2,6 +2,7 @@
 /* The source: goes through its plan (see bench.h). */
 #include "guest/bench/bench.h"
 
+#include "guest/lib/clock.h"
 #include "guest/lib/cpu.h"
 #include "guest/lib/print.h"
 
@@ -43,14 +44,17 @@ static bool run(struct link *link, const struct bench_plan *plan, const struct b
 		.run = message->run,
 		.runs = message->runs,
 	};
+	uint64_t begin;
 
 	if (!start(link, message, c))
 		return false;
 	if (c->test == BENCH_RR && !rr_run(link, c, message->session, &result))
 		return false;
+	begin = rdtsc();
 	if (c->test == BENCH_STREAM &&
 	    !stream_run(link, plan, c, message->session, &message->stalls))
 		return false;
+	message->nanoseconds = clock_ns(rdtsc() - begin);
 	message->type = CONTROL_END;
 	message->sent = c->test == BENCH_RR ? result.sent : c->count;
 	if (!call(link, message, &answer))

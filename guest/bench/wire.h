@@ -38,7 +38,7 @@ struct wire_stamp {
 
 enum control_type {
 	CONTROL_START = 1, /* session, test, frame_bytes, run, runs, count */
-	CONTROL_END = 2,   /* session, sent, stalls */
+	CONTROL_END = 2,   /* session, sent, stalls, nanoseconds it took to send */
 	CONTROL_BYE = 3,
 	CONTROL_ACK = 0x80, /* added to the type: the sink's answer */
 };

@@ -218,6 +218,10 @@ def main():
     except Failure as failure:
         error(str(failure))
         sys.exit(failure.status)
+    except OSError as problem:
+        error(f"{problem.filename or paths.cache()}: {problem.strerror or problem}: the cache must be a "
+              "folder that you may write to; LASTHOP_CACHE names another one")
+        sys.exit(2)
 
 
 if __name__ == "__main__":

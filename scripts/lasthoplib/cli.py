@@ -37,17 +37,27 @@ def check_json(where):
         raise cannot_write(where, problem) from None
 
 
+def identity(path):
+    """the same for all names of a file"""
+    try:
+        told = os.stat(path)
+        return told.st_dev, told.st_ino
+    except OSError:
+        return os.path.realpath(path)
+
+
 def keep_inputs(args, inputs):
     """no result may take the place of a file that it is made from, or of another result"""
-    taken = {os.path.realpath(path): path for path in inputs}
+    taken = {identity(path): path for path in inputs}
     for option, where in (("--out", getattr(args, "out", None)), ("--json", args.json)):
         if not where or where == "-" and option == "--json":
             continue
-        path = os.path.realpath(where)
-        if path in taken:
-            raise Failure(f"{option} {where}: {taken[path]} would be lost: name another file",
+        file = identity(where)
+        if file in taken:
+            args.json_due = False               # nor may the error
+            raise Failure(f"{option} {where}: {taken[file]} would be lost: name another file",
                           status=2)
-        taken[path] = where
+        taken[file] = where
 
 
 def write_json(args, made):
@@ -65,6 +75,7 @@ def write_json(args, made):
 def checked(args, cpus=0):
     """the config of the command line, or its errors shown and the end"""
     config = dts.Config(args.config)
+    keep_inputs(args, [args.config, *config.images.values()])
     errors = config.check(cpus)
     if errors:
         write_json(args, dts.as_json(config.file, errors))
@@ -83,9 +94,10 @@ def check(args):
 
 
 def make_image(args):
+    if args.out == "-":
+        raise Failure("--out -: a disk image is written to a file: name one", status=2)
     image.check_out(args.out)
     config = checked(args)
-    keep_inputs(args, [args.config, *config.images.values()])
     size = image.build(args.out, paths.efi_file(), config.blob, config.images)
     write_json(args, {"schema": 1, "image": args.out, "bytes": size,
                            "files": sorted(config.images)})

@@ -102,6 +102,7 @@ info: action=ignore
 clock: sync=none, time0=1767225600
 """
     STARTS = 10                                 # tries to get a port for its screen
+    START_SECONDS = 60                          # it listens at once, if at all
     MOST_CPUS = 14                              # Bochs runs out of timers above it
     MOST_MIB = 8192
 
@@ -139,7 +140,9 @@ clock: sync=none, time0=1767225600
         command = ["/usr/bin/" + self.binary(machine).name, "-q", "-f", inside + "/bochsrc"]
         for _ in range(self.STARTS):
             process = spawn(chroot(self.root) + command, folder, folder / "e9.log")
-            while process.poll() is None and not listens(process.pid):
+            began = time.monotonic()
+            while (process.poll() is None and not listens(process.pid)
+                   and time.monotonic() - began < self.START_SECONDS):
                 time.sleep(0.02)
             if process.poll() is None or not self.lost_port(folder):
                 break

@@ -84,8 +84,8 @@ static void check_hypervisor(void)
 	check(cpuid(1, 0).ecx & ECX1_HYPERVISOR, "hypervisor-bit", "the hypervisor bit is set");
 	check(signature(&r, "KVMKVMKVM"), "kvm", "leaf 0x40000000 has KVM's signature");
 	check(r.eax >= 0x40000010, "kvm-max", "its leaves go to 0x40000010 at least");
-	r = cpuid(0x40000001, 0); /* clock sources, no I/O delay, stable clock */
-	check(!(r.eax & ~0x0100000bu), "kvm-bits", "no KVM feature is offered that we do not have");
+	r = cpuid(0x40000001, 0); /* clock sources, no I/O delay, EOI, stable clock */
+	check(!(r.eax & ~0x0100004bu), "kvm-bits", "no KVM feature is offered that we do not have");
 	r = cpuid(HC_CPUID_LEAF, 0);
 	check(signature(&r, HC_SIGNATURE) && r.eax >= HC_VERSION, "lasthop",
 	      "leaf 0x40000100 has our signature");

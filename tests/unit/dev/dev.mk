@@ -23,6 +23,8 @@ $(eval $(call dev_test,board,$(addprefix hv/dev/,bus.c ioapic.c uart.c rtc.c pow
 	pci_ports.c pcie.c) hv/core/marker.c))
 $(eval $(call dev_test,vlapic,hv/dev/bus.c hv/dev/vlapic.c hv/dev/vlapic_irq.c \
 	hv/dev/vlapic_eoi.c))
+$(eval $(call dev_test,vlapic_eoi,$(addprefix hv/dev/,bus.c vlapic.c vlapic_irq.c vlapic_eoi.c \
+	vlapic_timer.c)))
 $(eval $(call dev_test,virtio,$(DEV_VIRTIO)))
 $(eval $(call dev_test,offload,hv/dev/switch_env.c tests/unit/dev/fake_switch.c vswitch/policy.c \
 	hv/core/nearest.c))

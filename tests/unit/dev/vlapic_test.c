@@ -472,88 +472,6 @@ static void garbage_by_seed(void **state)
 	}
 }
 
-/* The word of the paravirtual EOI. */
-#define EOI_WORD 0x1234
-
-static uint32_t eoi_word(void)
-{
-	uint32_t word;
-
-	assert_true(vm_read(&fake_vm, (gpa_t){ EOI_WORD }, &word, sizeof(word)));
-	return word;
-}
-
-/* The guest runs for a while, and takes the offered EOI or not: was it offered? */
-static bool runs(bool takes)
-{
-	const uint32_t nothing = 0;
-	bool offered;
-
-	vlapic_before_entry(&fake_vcpu[0]);
-	offered = eoi_word() & 1;
-	if (takes)
-		assert_true(vm_write(&fake_vm, (gpa_t){ EOI_WORD }, &nothing, sizeof(nothing)));
-	vlapic_after_exit(&fake_vcpu[0]);
-	assert_int_equal(eoi_word(), 0);
-	return offered;
-}
-
-static bool in_service(uint8_t vector)
-{
-	return rd(0, X2(APIC_ISR + vector / 32)) >> (vector & 31) & 1;
-}
-
-static void eoi_without_an_exit(void **state)
-{
-	(void)state;
-	msi_deliver(&fake_vm, 0xfee00000, 0x41);
-	assert_int_equal(take(0), 0x41);
-	assert_false(runs(true)); /* not asked for */
-	assert_true(in_service(0x41));
-	wr(0, MSR_KVM_EOI, EOI_WORD | 1);
-	assert_int_equal(rd(0, MSR_KVM_EOI), EOI_WORD | 1);
-	assert_true(runs(false)); /* it exits before its EOI, and gets the offer again */
-	assert_true(in_service(0x41));
-	assert_true(runs(true));
-	assert_false(in_service(0x41));
-	assert_false(runs(true)); /* nothing in service */
-
-	msi_deliver(&fake_vm, 0xfee00000, 0x51);
-	assert_int_equal(take(0), 0x51);
-	msi_deliver(&fake_vm, 0xfee00000, 0x31);
-	assert_false(runs(true)); /* another one waits for this EOI */
-	assert_true(in_service(0x51));
-	wr(0, X2(APIC_EOI), 0);
-	assert_int_equal(take(0), 0x31);
-	wr(0, MSR_KVM_EOI, 0);
-	assert_false(runs(true));
-	assert_true(in_service(0x31));
-	wr(0, MSR_KVM_EOI, EOI_WORD | 1);
-	vlapic_init(&fake_vcpu[0]);
-	assert_int_equal(rd(0, MSR_KVM_EOI), 0);
-}
-
-static void eoi_the_ioapic_waits_for_exits(void **state)
-{
-	const struct apic_message level = { .dest = 0, .vector = 0x41, .level = true };
-
-	(void)state;
-	wr(0, MSR_KVM_EOI, EOI_WORD | 1);
-	apic_deliver(&fake_vm, &level);
-	assert_int_equal(take(0), 0x41);
-	assert_false(runs(true));
-	assert_true(in_service(0x41));
-}
-
-static void eoi_word_lies_in_ram(void **state)
-{
-	(void)state;
-	assert_false(wr(0, MSR_KVM_EOI, EOI_WORD | 3));
-	assert_false(wr(0, MSR_KVM_EOI, FAKE_RAM | 1));
-	assert_false(wr(0, MSR_KVM_EOI, ~0ull & ~2ull));
-	assert_int_equal(rd(0, MSR_KVM_EOI), 0);
-}
-
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -574,9 +492,6 @@ int main(void)
 		T(periodic),
 		T(tsc_deadline),
 		T(the_page_is_for_xapic_mode),
-		T(eoi_without_an_exit),
-		T(eoi_the_ioapic_waits_for_exits),
-		T(eoi_word_lies_in_ram),
 		T(garbage_by_seed),
 	};
 
