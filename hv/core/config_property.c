@@ -158,6 +158,9 @@ static bool wrong_kind(struct config_parser *p, const struct property *row, cons
 	if (row->public.kind == CONFIG_BYTES)
 		config_fail(&p->reporter, row->public.name, "%s; wanted are %u bytes: %s", is,
 			    row->public.min, row->public.example);
+	else if (row->public.kind == CONFIG_CELLS)
+		config_fail(&p->reporter, row->public.name, "%s; wanted are %u to %u cells: %s", is,
+			    row->public.min, row->public.max, row->public.example);
 	else
 		config_fail(&p->reporter, row->public.name, "%s; wanted %s: %s", is,
 			    wanted[row->public.kind], row->public.example);

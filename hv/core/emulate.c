@@ -157,8 +157,10 @@ static enum verdict place_find(struct emulation *e, uint64_t at, unsigned bytes,
 	if (out->first == bytes)
 		return GO;
 	v = translate(e, at + out->first, write, &out->at[1]);
+	if (v != GO)
+		return v;
 	out->ram = out->ram && gmem_ptr(mem, out->at[1].v, bytes - out->first);
-	return v;
+	return GO;
 }
 
 /* Within a page: RAM, or a device's, at once if a bus knows such a width, else byte by byte. */

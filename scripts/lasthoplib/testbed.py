@@ -244,8 +244,11 @@ class Qemu:
         """QEMU ends where Bochs would only write to its log; then it may have said why"""
         return lambda: []
 
+    OF_NO_NEWS = re.compile("TCG doesn't|terminating on signal 15 ")   # the latter is by us
+
     def last_words(self, folder):
-        return [line for line in tail(folder / "emulator.log", 50) if "TCG doesn't" not in line] + \
+        return [line for line in tail(folder / "emulator.log", 50)
+                if not self.OF_NO_NEWS.search(line)] + \
                [line for line in tail(folder / "reset.log", 200) if line == "Triple fault"]
 
 

@@ -38,6 +38,7 @@ QUICK = (table.CASES + CASES_SHELL + CASES_SCHED + CASES_APICV + CASES_SMP + CAS
 SOAK = SOAK_ABUSE + SOAK_LINUX + SOAK_EXAMPLES + SOAK_SHELL
 
 LAST_LINES = 15
+INSTRUCTIONS_PER_US = 100       # of Bochs: testbed.py's ips
 
 
 @dataclass
@@ -241,9 +242,25 @@ def compare(case, reports):
     return report
 
 
+def compare_cost(case, reports):
+    """the exits of a receiver are charged: a transaction takes longer by as much at least"""
+    report = Report(case.name)
+    one, other = ([r for r in (reports[n].document or {"results": []})["results"]
+                   if r["name"] == "rr"] for n in (case.name, case.dearer_than))
+    for dear, cheap in zip(one, other):
+        cost = dear["receiver_exits_per_transaction"] * case.exit_cost / INSTRUCTIONS_PER_US
+        report.check(cost > 0 and dear["p50_us"] - cheap["p50_us"] >= cost,
+                     f"rr takes {dear['p50_us']} us, {cheap['p50_us']} without exit cost; its "
+                     f"receiver's exits cost {cost:.1f}")
+    if not one or len(one) != len(other):
+        report.check(False, f"no rr to compare with {case.dearer_than}")
+    print("\n".join(report.lines), flush=True)
+    return report
+
+
 def select(table_of_cases, only, on):
     chosen = [c for c in table_of_cases if re.search(only, c.name) and on in (None, c.on)]
-    names = {c.name for c in chosen} | {c.same_as for c in chosen if c.same_as}
+    names = {n for c in chosen for n in (c.name, c.same_as, c.dearer_than)}
     return [c for c in table_of_cases if c.name in names]
 
 
@@ -291,7 +308,8 @@ def main():
             print(f"SKIP {case.name}: {case.skip}")
     reports = run_all(cases, args.capacity, args.verbose)
     all_reports = list(reports.values()) + [
-        compare(c, reports) for c in cases if c.same_as and not c.skip]
+        compare(c, reports) for c in cases if c.same_as and not c.skip] + [
+        compare_cost(c, reports) for c in cases if c.dearer_than and not c.skip]
     failed = sum(r.failed for r in all_reports)
     if not all_reports:
         print("FAIL: no case was run")
