@@ -30,6 +30,7 @@ class Machine:
     exit_cost: int = 0                           # Bochs only: instructions a VM exit costs
     bochs: dict = field(default_factory=dict)    # other options of Bochs's cpu: line
     qemu: list = field(default_factory=list)     # further arguments of QEMU
+    threads: str = "multi"                       # TCG only: multi, a host thread a CPU; or single
     serial_port: int = 0                         # here somebody waits for the serial line's call
 
 
@@ -76,7 +77,7 @@ def check_memory(machine, where, most):
 
 class Bochs:
     """Bochs, repaired, in the root that scripts/setup made: VT-x in virtual time."""
-    name, clock, weight = "bochs", "virtual", 1
+    name, clock = "bochs", "virtual"
     CPU = {"model": "corei7_skylake_x", "ips": 100000000, "reset_on_triple_fault": 0,
            "ignore_bad_msrs": 1, "cpuid_freq": "ips", "exclude_features": '"mwait"'}
     CONFIG = """\
@@ -194,10 +195,10 @@ def chroot(root):
 
 class Qemu:
     """QEMU: SVM under TCG, or what the host has under KVM; wall time."""
-    clock, weight = "wall", 2
+    clock = "wall"
     CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
     VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
-    ACCEL = {"tcg": ["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "EPYC",
+    ACCEL = {"tcg": ["-M", "q35", "-accel", "tcg,thread={threads}", "-cpu", "EPYC",
                      "-device", "intel-iommu,intremap=on"],
              "kvm": ["-M", "q35", "-accel", "kvm", "-cpu", "host"]}
 
@@ -228,7 +229,8 @@ class Qemu:
         serial = (f"tcp:127.0.0.1:{machine.serial_port}" if machine.serial_port
                   else "file:serial.log")
         return spawn([
-            "qemu-system-x86_64", *self.ACCEL[self.name],
+            "qemu-system-x86_64", *(word.format(threads=machine.threads)
+                                    for word in self.ACCEL[self.name]),
             "-smp", machine.cpus, "-m", max(2048, machine.memory_mib),
             "-drive", f"if=pflash,format=raw,readonly=on,file={self.CODE}",
             "-drive", "if=pflash,format=raw,file=vars.fd",
