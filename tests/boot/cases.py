@@ -36,7 +36,8 @@ class Case:
     bochs: dict = field(default_factory=dict)      # options of its cpu: line
     qemu: list = field(default_factory=list)       # further arguments
     efi: str = ""                            # boot this file of the build output instead
-    files: dict = field(default_factory=dict)      # {image name: bytes, or size of a file of zeros}
+    files: dict = field(default_factory=dict)      # {image name: bytes, or size of a file of zeros,
+                                                   # or None: a folder}
     unchecked: bool = False                  # boot although the host's checker finds errors
     xfail: str = ""                          # why the case is known to fail
     skip: str = ""                           # why it is not run
@@ -183,6 +184,8 @@ def by_core(name, on, vm, says, **more):
 REFUSED = [
     at_boot("missing-kernel", config(Vm("lost", "absent.elf")),
             r": /vms/lost: kernel: absent\.elf is missing"),
+    at_boot("folder-kernel", config(Vm("here", "folder")),
+            r": /vms/here: kernel: folder is a folder: name a file$", files={"folder": None}),
     at_boot("damaged-kernel", config(Vm("broken", "damaged.elf")),
             r": /vms/broken: kernel: damaged\.elf is damaged: ", files={"damaged.elf": DAMAGED}),
     at_boot("large-kernel", config(Vm("large", "large.elf")),

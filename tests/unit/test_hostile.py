@@ -192,6 +192,23 @@ class Syntax(Hostile):
         self.assertEqual((told["node"], told["property"]), ("/b", "phandle"))
 
 
+class Kernels(Hostile):
+    def test_what_is_no_file_is_told_as_what_it_is(self):
+        self.write("x.dts", '/dts-v1/;\n/ { compatible = "lasthop,config-1"; vms { a {\n'
+                   'compatible = "lasthop,vm"; memory-mib = <64>; kernel = "k"; initrd = "i";\n'
+                   '}; }; };\n')
+        self.refused(1, "kernel: k is missing: put it", "check", "x.dts")
+        Path("k").mkdir()
+        os.mkfifo("i")          # nobody writes to it: an open would wait for ever
+        for verb in (["check"], ["image", "--out", "x.img"], ["run", "--on", "tcg"]):
+            err = self.refused(1, "x.dts:3:47: error: /vms/a: kernel: k is a folder: name a file\n",
+                               *verb, "x.dts")
+            self.assertIn("initrd: i is there, but cannot be read\n", err)
+        (self.folder / "build/guest").mkdir()
+        (self.folder / "build/guest/k").symlink_to(CHECKER.parent.absolute().parent / "guest/bench.elf")
+        self.assertNotIn("kernel", self.refused(1, "initrd", "check", "x.dts"))
+
+
 class Outputs(Hostile):
     def setUp(self):
         super().setUp()
