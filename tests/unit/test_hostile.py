@@ -175,15 +175,27 @@ class Syntax(Hostile):
     def test_dtc_says_what_is_wrong_and_we_the_mend(self):
         for source, wanted in (
                 ("/ { };", r"x.dts:1:1: error: syntax error: a config begins with /dts-v1/;"),
-                ("", r"x.dts: error: syntax error: a config begins with /dts-v1/;"),
+                ("", "x.dts:1:1: error: the file is empty: a config begins with /dts-v1/;"),
+                (" \n\n", "x.dts:1:1: error: the file is empty: "),
+                ('/dts-v1/;\n#include "a.h"\n/ { };', 'x.dts:2:1: .*: dtc has no preprocessor, /inc'),
                 ("\ufeff/dts-v1/;\n/ { };", r"x.dts:1:1: .*: the file begins with a byte order mark"),
                 ("/dts-v1/;\n/ { a = 5; };", r"x.dts:2:9: .*: .* numbers stand in < >"),
-                ('/dts-v1/;\n/include/ "build"\n', r"x.dts: .*: an /include/ is no file"),
+                ('/dts-v1/;\n/* /include/ "no" */ /include/ "build"\n',
+                 'x.dts:2:22: error: /include/ of "build": it is a folder: name a file\n'),
+                ('/dts-v1/;\n/ { a = "/include/";\n b = /incbin/ ("none", 0, 4); };',
+                 'x.dts:3:6: error: /incbin/ of "none": it is missing: put it beside'),
                 ("/dts-v1/;\n/ { a = <99999999999999999999>; };",
                  r"^x.dts:2:10: error: Integer literal '9+' out of range\n"),
                 ("/dts-v1/;\n/ { a: b { c = <&d>; }; };", r"x.dts:2:10: error: /b: Reference to non")):
             self.write("x.dts", source)
             self.refused(1, wanted, "check", "x.dts")
+
+    def test_a_missing_file_is_told_where_it_is_named(self):
+        self.write("part/y.dtsi", '/ {\n\tvms { };\n};\n/include/ "z.dtsi" // not there\n')
+        self.write("x.dts", '/dts-v1/;\n/include/ "part/y.dtsi"\n/include/ "x.dts"\n')
+        wanted = 'part/y.dtsi:4:1: error: /include/ of "z.dtsi": it is missing: put it beside'
+        err = self.refused(1, f"^{wanted}", "check", "x.dts")
+        self.assertIn('  /include/ "z.dtsi" // not there\n  ^\n', err)
 
     def test_node_and_property_of_dtc_are_told_apart(self):
         self.write("x.dts", '/dts-v1/;\n/ { b { phandle = "x"; }; };')
