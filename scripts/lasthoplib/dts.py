@@ -20,7 +20,7 @@ from .console import Failure, plain, red
 WIDEST = 160            # of a source line that is shown
 LARGEST = 16 << 20      # bytes of a config: far more than one needs
 DTC_LIMITS = {resource.RLIMIT_AS: 1 << 30, resource.RLIMIT_CPU: 60}    # it may include anything
-EMPTY = "the file is empty: a config begins with /dts-v1/; and has one root node, / { … };"
+EMPTY = "the file is empty: a config begins with /dts-v1/; and has one root node, / { ... };"
 CUT = 31                # the checker may cut longer names off (CONFIG_MAX_NAME)
 # What dtc writes; %s: the config's own name, which may look like anything.
 SYNTAX = (r"(?:Error: |Lexical error: |Warning: )?(?P<file>%s|.+?):(?P<line>\d+)\.(?P<column>\d+)"
