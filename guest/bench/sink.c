@@ -64,6 +64,8 @@ static void finish(const struct control *message)
 	if (result.nanoseconds <
 	    message->end.nanoseconds) /* the rest was dropped: it took time, too */
 		result.nanoseconds = message->end.nanoseconds;
+	if (result.packets)
+		result.age_ns = clock_ns(rdtsc() - first_tsc);
 	result.lost = message->end.sent > seen ? message->end.sent - seen : 0;
 	result.corrupt += damaged;
 	all_corrupt += result.corrupt;
