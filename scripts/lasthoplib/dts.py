@@ -4,6 +4,7 @@
 A blob has no line numbers, but `dtc -T -T` annotates the source with the file, line and column of
 each node and property; so an error of lasthop-check, which names node and property, finds its line.
 """
+import difflib
 import functools
 import json
 import os
@@ -168,6 +169,10 @@ class Config:
 
 def hint(text, content, place):
     """the mend, where dtc says only what is wrong"""
+    label = re.search('non-existent node or label "(.*)"', text)
+    if label:
+        near = difflib.get_close_matches(label[1], re.findall(r"(\w+):\s", content.decode("latin-1")), 1)
+        return f": did you mean &{near[0]}?" if near else ": no node has that label, as in LABEL: NAME { };"
     if "syntax error" not in text:
         return ""
     if (source_line(*place[:2]) or "").lstrip().startswith("#"):

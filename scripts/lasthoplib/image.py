@@ -7,6 +7,7 @@
 """
 import itertools
 import os
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -89,6 +90,10 @@ def build(out, efi, dtb, images):
         os.umask(umask)
         aside.chmod(0o666 & ~umask)
         aside.replace(out)
+    except Failure:
+        if shutil.disk_usage(out.parent).free < content:    # few of the tools say so
+            raise Failure(f"{out}: no space left there: {(content >> 20) + 1} MiB are wanted") from None
+        raise
     finally:
         aside.unlink(missing_ok=True)
     return size

@@ -186,7 +186,9 @@ class Syntax(Hostile):
                  'x.dts:3:6: error: /incbin/ of "none": it is missing: put it beside'),
                 ("/dts-v1/;\n/ { a = <99999999999999999999>; };",
                  r"^x.dts:2:10: error: Integer literal '9+' out of range\n"),
-                ("/dts-v1/;\n/ { a: b { c = <&d>; }; };", r"x.dts:2:10: error: /b: Reference to non")):
+                ("/dts-v1/;\n/ { a: b { c = <&d>; }; };",
+                 r"x.dts:2:10: error: /b: Reference to non.*: no node has that label, as in"),
+                ("/dts-v1/;\n/ { lan: b { }; c { d = <&lna>; }; };", r": did you mean &lan\?\n")):
             self.write("x.dts", source)
             self.refused(1, wanted, "check", "x.dts")
 
@@ -252,6 +254,28 @@ class Outputs(Hostile):
             self.assertEqual([f"error: {e['text']}\n" for e in told["errors"]], [said])
             self.assertEqual(list(told["errors"][0]),
                              ["file", "line", "column", "node", "property", "text"])
+
+    def test_no_name_is_no_file(self):
+        for argv in (["check", "--json", ""], ["image", "--out", ""]):
+            self.refused(2, "the name of the file is empty", *argv, "good.dts")
+
+    def test_a_build_that_has_no_place(self):
+        done = subprocess.run([paths.SOURCE / "scripts/build", "all"], capture_output=True, text=True,
+                              env=os.environ | {"B": "/proc/none"})
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertRegex(done.stderr, "^error: /proc/none: .*: B=FOLDER names another folder")
+
+    def test_a_full_disk_is_told(self):
+        with mock.patch.object(image, "fill", side_effect=Failure("sfdisk: failed")), \
+                mock.patch("shutil.disk_usage", return_value=mock.Mock(free=5)):
+            self.refused(1, r"^error: x.img: no space left there: 1 MiB are wanted\n$",
+                         "image", "--out", "x.img", self.good)
+
+    def test_nothing_to_run_is_told_before_a_boot(self):
+        self.write("off.dts", self.good.read_text().replace(
+            '"lasthop,vm";', '"lasthop,vm"; status = "disabled";', 2))
+        self.refused(1, '^error: off.dts: every VM has status = "disabled": nothing would run\n$',
+                     "run", "--on", "tcg", "off.dts")
 
     def test_images_that_cannot_be_written(self):
         for out in ("no/x.img", "good.dts/x.img", "n" * 300):

@@ -420,6 +420,12 @@ class TestBeds(WithFolder):
                 self.assertEqual((status, out), (1, ""))
                 self.assertRegex(err, r"^error: .*: .*\n$|^error: .*: only there")
 
+    def test_a_folder_for_a_run_that_cannot_be_made(self):
+        cache = self.write("file", "")
+        with mock.patch.dict(os.environ, {"LASTHOP_CACHE": str(cache)}), \
+                self.assertRaisesRegex(Failure, "^.*/file/run: Not a directory: .*; LASTHOP_CACHE names"):
+            testbed.Qemu("tcg").folder()
+
     def follow(self, script, timeout=20):
         """how a run ends whose emulator is a shell script"""
         process = subprocess.Popen(["sh", "-c", script], cwd=self.folder)
