@@ -316,6 +316,8 @@ def perform(args):
 
 
 def main():
+    sys.stdout = sys.stdout or open(os.devnull, "w")       # the caller has closed it
+    sys.stderr = sys.stderr or open(os.devnull, "w")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):      # a file may have any bytes in its name
             stream.reconfigure(errors="backslashreplace")

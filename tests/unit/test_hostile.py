@@ -160,6 +160,15 @@ class Terminals(Hostile):
         self.refused(2, r"^error: \?\[31m: No such file or directory\n$", "check", "\033[31m")
 
 
+    def test_closed_streams_are_no_error(self):
+        for closed in (">&-", "2>&-", ">&- 2>&-", "<&-"):
+            self.write("x.dts", "/dts-v1/;\n/ { };\n")
+            done = subprocess.run(["sh", "-c", f"exec {paths.SOURCE}/scripts/lasthop check x.dts {closed}"],
+                                  capture_output=True, text=True)
+            self.assertEqual(done.returncode, 1)
+            self.assertNotIn("Traceback", done.stderr)
+
+
 class Machines(Hostile):
     def test_cpus_that_the_machine_lacks_are_told_with_their_line(self):
         self.write("x.dts", '/dts-v1/;\n/ { compatible = "lasthop,config-1"; vms { a {\n'
