@@ -163,8 +163,8 @@ class Terminals(Hostile):
     def test_closed_streams_are_no_error(self):
         for closed in (">&-", "2>&-", ">&- 2>&-", "<&-"):
             self.write("x.dts", "/dts-v1/;\n/ { };\n")
-            done = subprocess.run(["sh", "-c", f"exec {paths.SOURCE}/scripts/lasthop check x.dts {closed}"],
-                                  capture_output=True, text=True)
+            done = subprocess.run(["sh", "-c", f'exec "$0" check x.dts {closed}',
+                                   paths.SOURCE / "scripts/lasthop"], capture_output=True, text=True)
             self.assertEqual(done.returncode, 1)
             self.assertNotIn("Traceback", done.stderr)
 
