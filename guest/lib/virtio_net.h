@@ -37,6 +37,7 @@ enum { NET_GSO_NONE = 0, NET_GSO_TCPV4 = 1, NET_GSO_TCPV6 = 4, NET_GSO_UDP_L4 = 
 #define NET_F_CTRL_VQ	    (1ull << 17)
 #define NET_F_CTRL_RX	    (1ull << 18)
 #define NET_F_CTRL_VLAN	    (1ull << 19)
+#define NET_F_CTRL_RX_EXTRA (1ull << 20)
 #define NET_F_CTRL_MAC_ADDR (1ull << 23)
 
 /* How a frame to be sent is described to the device */

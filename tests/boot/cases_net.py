@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Boot tests of virtio-net by guests that check each frame: what a sender leaves to the device
-(offload.c)."""
+(offload.c), and which frames a device's filter lets pass (filter.c)."""
 from cases import both
 from configs import Vm
 
@@ -24,7 +24,10 @@ def offloaded(switch):
             for takes, (whole, cut) in TAKES.items()]
 
 
+FILTER = [Vm(role, "filter.elf", f"role={role}", ("lan",)) for role in ("receiver", "sender")]
+
 CASES_NET = [
     *both("offload", offload("left", "split", "chain") + offload("right", "packed", "indirect"),
           cpus=2, must=offloaded("left") + offloaded("right"), must_not=[r"\| FAIL "]),
+    *both("filter", FILTER, cpus=2, must_not=[r"\| FAIL "]),
 ]
