@@ -20,6 +20,11 @@ def shares(serial):
             re.finditer(r"^(\w+)\| spin: ran (\d+) of (\d+) us", serial, re.M)}
 
 
+def judged(good, asserted):
+    """what is not asserted is shown"""
+    return bool(good) if asserted else None
+
+
 def fair(wanted, asserted):
     """these VMs got these shares of a CPU, but for what switching costs all of them"""
     def hook(outcome):
@@ -29,13 +34,13 @@ def fair(wanted, asserted):
         for vm, share in wanted.items():
             near = vm in got and (share * (1 - TOLERANCE) - OVERHEAD <= got[vm]
                                   <= share * (1 + TOLERANCE))
-            facts.append((near or not asserted, f"{vm} ran {got.get(vm, 0):.1%} of the time, "
+            facts.append((judged(near, asserted), f"{vm} ran {got.get(vm, 0):.1%} of the time, "
                           f"{share:.1%} would be fair; in all {used.get(vm, 0):.1f} ms"))
         alike = [got.get(vm, 0) for vm in wanted]
         mean = sum(alike) / len(alike)
         if len(set(wanted.values())) == 1:
             worst = max((abs(one / mean - 1) if mean else 1) for one in alike)
-            facts.append((worst <= TOLERANCE or not asserted,
+            facts.append((judged(worst <= TOLERANCE, asserted),
                           f"shares differ from their mean by {worst:.1%} at most"))
         return facts
     return hook
@@ -48,9 +53,11 @@ def woken(vms, asserted, limit_us=2 * SLICE_US):
         for vm in vms:
             told = re.search(rf"^{vm}\| wake: \d+ sleeps, late by (\d+) us at most, (\d+) on",
                              outcome.serial(), re.M)
-            facts.append((told and (int(told[1]) <= limit_us or not asserted),
-                          f"{vm} ran {told[1]} us after its timer at most, {told[2]} on average"
-                          if told else f"{vm} told nothing"))
+            if not told:
+                facts.append((False, f"{vm} told nothing"))
+                continue
+            facts.append((judged(int(told[1]) <= limit_us, asserted),
+                          f"{vm} ran {told[1]} us after its timer at most, {told[2]} on average"))
         for event in outcome.stream.of("vm-end"):
             if event.get("vm") in vms:      # of its whole life, others' beginnings and ends too
                 facts.append((event.get("wakeups", 0) > 0, f"{event['vm']} was woken "

@@ -4,7 +4,7 @@
 
 Cases run side by side, as many as the machine has CPUs: an emulator has one host thread here, but QEMU
 has one a CPU in cases of the soak, where races between CPUs can show (docs/testbed.md). One line a case that passed (--verbose: one a check),
-all checks of one that failed, a summary last.
+with what is only to be shown below it; all checks of one that failed, a summary last.
 """
 import argparse
 import os
@@ -54,6 +54,10 @@ class Report:
     document: dict | None = None
 
     def check(self, good, fact):
+        """good: None if the fact is only shown, and judged by nobody"""
+        if good is None:
+            self.lines.append(f"SHOW {self.name}: {fact}")
+            return
         self.passed += bool(good)
         self.failed += not good
         self.lines.append(f"{'PASS' if good else 'FAIL'} {self.name}: {fact}")
@@ -61,7 +65,8 @@ class Report:
     def told(self, verbose):
         """what to print: a case that passed is one line, unless each check is wanted"""
         if not self.failed and not self.xfail and not verbose:
-            return [f"PASS {self.name}: {self.passed} checks ({self.seconds:.1f} s)"]
+            return [f"PASS {self.name}: {self.passed} checks ({self.seconds:.1f} s)",
+                    *(line for line in self.lines if line.startswith("SHOW"))]
         return [line + (f" ({self.seconds:.1f} s)" if not line.startswith("  ") else "")
                 for line in self.lines]
 
