@@ -10,7 +10,6 @@ from cases import BACKEND, Case
 from configs import Vm, config, ends
 
 TOLERANCE = 0.05        # of the fair share
-OVERHEAD = 0.05         # of a CPU: switches and exits, which no guest sees as its own time
 SLICE_US = 1000         # hv/core/sched.h
 
 
@@ -26,14 +25,13 @@ def judged(good, asserted):
 
 
 def fair(wanted, asserted):
-    """these VMs got these shares of a CPU, but for what switching costs all of them"""
+    """these VMs got these shares of a CPU; what switching costs is in the tolerance"""
     def hook(outcome):
         got = shares(outcome.serial())
         facts = []
         used = {e.get("vm"): e.get("run_us", 0) / 1000 for e in outcome.stream.of("vm-end")}
         for vm, share in wanted.items():
-            near = vm in got and (share * (1 - TOLERANCE) - OVERHEAD <= got[vm]
-                                  <= share * (1 + TOLERANCE))
+            near = abs(got.get(vm, 0) / share - 1) <= TOLERANCE
             facts.append((judged(near, asserted), f"{vm} ran {got.get(vm, 0):.1%} of the time, "
                           f"{share:.1%} would be fair; in all {used.get(vm, 0):.1f} ms"))
         alike = [got.get(vm, 0) for vm in wanted]
