@@ -6,6 +6,7 @@ printed. Guests tell how long they ran of a window of time (spin.c), and how lat
 """
 import re
 
+import hooks
 from cases import BACKEND, Case
 from configs import Vm, config, ends
 
@@ -21,7 +22,7 @@ def shares(serial):
 
 def judged(good, asserted):
     """what is not asserted is shown"""
-    return bool(good) if asserted else None
+    return good if asserted else hooks.SHOWN
 
 
 def fair(wanted, asserted):
@@ -73,9 +74,9 @@ def numbered(name, count):
     return [f"{name}{n}" for n in range(1, count + 1)]
 
 
-def case(on, name, vms, cpus, hooks, **more):
+def case(on, name, vms, cpus, checks, **more):
     return Case(f"{on}-sched-{name}", on, config(*vms), cpus=cpus, backend=BACKEND[on],
-                hooks=[hook(on == "bochs") for hook in hooks], must_not=[r"\| FAIL "], **more)
+                hooks=[check(on == "bochs") for check in checks], must_not=[r"\| FAIL "], **more)
 
 
 def fair_case(on, name, vms, cpus, wanted, **more):
