@@ -19,7 +19,7 @@
 
 enum { CONFIG_MAC = 0, CONFIG_MTU = 10 };
 enum { RX_QUEUE = 0, TX_QUEUE = 1, CONTROL_QUEUE = 2 }; /* without MQ: 5.1.2 */
-enum { MTU_MAX = 9000, FRAME_EXTRA = 18, HEADER_NUM_BUFFERS = 10 };
+enum { MTU_MAX = 9000, FRAME_EXTRA = 18 };
 enum { RX_SMALL = 2048, RX_PAGE = 4096, RX_POOL = VQ_MAX * RX_PAGE, REFILL_BATCH = 16 };
 enum { SLOT_BYTES = (NET_HEADER + MTU_MAX + FRAME_EXTRA + 63) / 64 * 64 };
 
@@ -191,16 +191,14 @@ static bool take(struct net_frame *frame, uint32_t skip)
 
 bool net_receive(struct net_frame *frame)
 {
-	const uint8_t *header;
 	unsigned buffers = 1;
 
 	frame->bytes = frame->segments = 0;
 	if (!take(frame, NET_HEADER))
 		return false;
-	if (device.features & NET_F_MRG_RXBUF) {
-		header = frame->segment[0].data - NET_HEADER;
-		buffers = header[HEADER_NUM_BUFFERS] | header[HEADER_NUM_BUFFERS + 1] << 8;
-	}
+	frame->header = (const void *)(frame->segment[0].data - NET_HEADER);
+	if (device.features & NET_F_MRG_RXBUF)
+		buffers = frame->header->num_buffers;
 	if (!buffers || buffers > NET_MAX_SEGMENTS)
 		trouble = "a received frame names an impossible number of buffers";
 	while (!trouble && frame->segments < buffers) {
@@ -244,6 +242,18 @@ void net_tx_push(unsigned slot, uint32_t bytes)
 		tx_memory.desc[slot * per_slot + 1].bytes = bytes;
 	else
 		tx_memory.desc[slot].bytes = NET_HEADER + bytes;
+	vq_push(&tx, (uint16_t)(slot * per_slot));
+}
+
+void net_tx_push_from(unsigned slot, const struct net_header *header, const void *frame,
+		      uint32_t bytes)
+{
+	struct vq_desc *desc = tx_mode == NET_TX_INDIRECT ? &tx_indirect[slot][1]
+							  : &tx_memory.desc[slot * per_slot + 1];
+
+	memcpy(tx_pool[slot], header, NET_HEADER);
+	desc->address = (uintptr_t)frame;
+	desc->bytes = bytes;
 	vq_push(&tx, (uint16_t)(slot * per_slot));
 }
 

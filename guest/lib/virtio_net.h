@@ -9,11 +9,35 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { NET_HEADER = 12, NET_MAX_SEGMENTS = 8, NET_COMMAND_BYTES = 1024 };
+/* Segments: 64 KiB in pages, with the header */
+enum { NET_HEADER = 12, NET_MAX_SEGMENTS = 17, NET_COMMAND_BYTES = 1024 };
+
+/* What the device may leave to the driver, and the other way round (5.1.3): net_want() */
+#define NET_F_CSUM	 (1ull << 0)
+#define NET_F_GUEST_CSUM (1ull << 1)
+#define NET_F_GUEST_TSO4 (1ull << 7)
+#define NET_F_GUEST_TSO6 (1ull << 8)
+#define NET_F_HOST_TSO4	 (1ull << 11)
+#define NET_F_HOST_TSO6	 (1ull << 12)
+#define NET_F_GUEST_USO4 (1ull << 54)
+#define NET_F_GUEST_USO6 (1ull << 55)
+#define NET_F_HOST_USO	 (1ull << 56)
+
+/* struct virtio_net_hdr, 5.1.6 */
+struct net_header {
+	uint8_t flags, gso_type;
+	uint16_t hdr_len, gso_size, csum_start, csum_offset, num_buffers;
+} __attribute__((may_alias));
+
+_Static_assert(sizeof(struct net_header) == NET_HEADER, "as the device has it");
+
+enum { NET_NEEDS_CSUM = 1 };
+enum { NET_GSO_NONE = 0, NET_GSO_TCPV4 = 1, NET_GSO_TCPV6 = 4, NET_GSO_UDP_L4 = 5 };
 
 #define NET_F_CTRL_VQ	    (1ull << 17)
 #define NET_F_CTRL_RX	    (1ull << 18)
 #define NET_F_CTRL_VLAN	    (1ull << 19)
+#define NET_F_CTRL_RX_EXTRA (1ull << 20)
 #define NET_F_CTRL_MAC_ADDR (1ull << 23)
 
 /* How a frame to be sent is described to the device */
@@ -26,8 +50,9 @@ struct net_info {
 	unsigned rx_buffers, tx_slots;
 };
 
-/* A received frame: its pieces in the driver's buffers, until net_release(). */
+/* A received frame: its header and its pieces in the driver's buffers, until net_release(). */
 struct net_frame {
+	const struct net_header *header;
 	uint32_t bytes;
 	unsigned segments;
 	struct net_segment {
@@ -54,6 +79,10 @@ void net_refill(void);
 int net_tx_slot(void);		       /* a free one, or -1 */
 uint8_t *net_tx_buffer(unsigned slot); /* its frame's first byte; mtu + 18 bytes */
 void net_tx_push(unsigned slot, uint32_t bytes);
+/* A frame of any length from elsewhere; the header asks the device for its part. Not with
+ * NET_TX_SINGLE, and for a slot once so, always so. */
+void net_tx_push_from(unsigned slot, const struct net_header *header, const void *frame,
+		      uint32_t bytes);
 void net_tx_flush(void);   /* what was pushed is for the device to send */
 void net_tx_reclaim(void); /* takes back the slots that are done */
 unsigned net_tx_free(void);

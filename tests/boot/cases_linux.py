@@ -96,7 +96,7 @@ def clock(vm, judged):
         guest, machine = (turns[1][k] - turns[0][k] for k in ("clock_us", "at"))
         ppm = (guest - machine) / machine * 1e6
         fact = f"clock of {vm}: {guest} us in {machine} us of the machine, {ppm:+.0f} ppm"
-        facts = [(not judged or abs(ppm) <= PPM, fact)]
+        facts = [(abs(ppm) <= PPM if judged else None, fact)]
         if judged:
             khz = outcome.stream.of("boot")[0]["tsc_khz"]
             facts.append((abs(khz - IPS_KHZ) * 1e6 <= PPM * IPS_KHZ,

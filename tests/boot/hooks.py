@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What a case checks beyond its table row: functions of its outcome, each with a list of
-(good, fact)."""
+(good, fact); good is SHOWN for what is only shown, and judged by nobody."""
 import re
 import subprocess
 import tempfile
 from pathlib import Path
+
+SHOWN = "shown"
 
 
 def memory_returned(outcome):

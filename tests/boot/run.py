@@ -4,7 +4,7 @@
 
 Cases run side by side, as many as the machine has CPUs: an emulator has one host thread here, but QEMU
 has one a CPU in cases of the soak, where races between CPUs can show (docs/testbed.md). One line a case that passed (--verbose: one a check),
-all checks of one that failed, a summary last.
+with what is only to be shown below it; all checks of one that failed, a summary last.
 """
 import argparse
 import os
@@ -27,6 +27,7 @@ from cases_abuse import CASES_ABUSE, SOAK_ABUSE          # noqa: E402
 from cases_apicv import CASES_APICV                      # noqa: E402
 from cases_examples import CASES_EXAMPLES, SOAK_EXAMPLES  # noqa: E402
 from cases_linux import CASES_LINUX, SOAK_LINUX          # noqa: E402
+from cases_net import CASES_NET                          # noqa: E402
 from cases_sched import CASES_SCHED                      # noqa: E402
 from cases_shell import CASES_SHELL, SOAK_SHELL          # noqa: E402
 from cases_smp import CASES_SMP                          # noqa: E402
@@ -34,7 +35,7 @@ from lasthoplib import boot, dts, paths, results, testbed    # noqa: E402
 from lasthoplib.console import Failure                   # noqa: E402
 
 QUICK = (table.CASES + CASES_SHELL + CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE +
-         CASES_LINUX + CASES_EXAMPLES)
+         CASES_NET + CASES_LINUX + CASES_EXAMPLES)
 SOAK = SOAK_ABUSE + SOAK_LINUX + SOAK_EXAMPLES + SOAK_SHELL
 
 LAST_LINES = 15
@@ -53,6 +54,9 @@ class Report:
     document: dict | None = None
 
     def check(self, good, fact):
+        if good is hooks.SHOWN:
+            self.lines.append(f"SHOW {self.name}: {fact}")
+            return
         self.passed += bool(good)
         self.failed += not good
         self.lines.append(f"{'PASS' if good else 'FAIL'} {self.name}: {fact}")
@@ -60,7 +64,8 @@ class Report:
     def told(self, verbose):
         """what to print: a case that passed is one line, unless each check is wanted"""
         if not self.failed and not self.xfail and not verbose:
-            return [f"PASS {self.name}: {self.passed} checks ({self.seconds:.1f} s)"]
+            return [f"PASS {self.name}: {self.passed} checks ({self.seconds:.1f} s)",
+                    *(line for line in self.lines if line.startswith("SHOW"))]
         return [line + (f" ({self.seconds:.1f} s)" if not line.startswith("  ") else "")
                 for line in self.lines]
 
