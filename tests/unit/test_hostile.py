@@ -221,6 +221,9 @@ class Kernels(Hostile):
                    'compatible = "lasthop,vm"; memory-mib = <64>; kernel = "k"; initrd = "i";\n'
                    '}; }; };\n')
         self.refused(1, "kernel: k is missing: put it", "check", "x.dts")
+        self.write("l.dts", Path("x.dts").read_text().replace('"k"', '"vmlinuz"'))
+        self.refused(1, "vmlinuz is missing: put it beside the config, or call make linux-guest, which",
+                     "check", "l.dts")
         Path("k").mkdir()
         os.mkfifo("i")          # nobody writes to it: an open would wait for ever
         for verb in (["check"], ["image", "--out", "x.img"], ["run", "--on", "tcg"]):
