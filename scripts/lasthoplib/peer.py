@@ -100,7 +100,7 @@ def compared(ours, theirs):
 
 
 def render(made):
-    lines = [f"lasthop {made['commit'][:12]} and KVM with vhost-net, {made['emulator']} "
+    lines = [f"lasthop {table.commit(made)} and KVM with vhost-net, {made['emulator']} "
              f"({made['testbed']}), {count(made['cpus'], 'CPU')}, {made['clock']} time"]
     rows = [("", "", "lasthop", "KVM", "times better")]
     rows += [(r["name"], r["unit"], f"{r['lasthop']:.1f}", f"{r['kvm']:.1f}",
