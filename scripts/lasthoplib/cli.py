@@ -75,7 +75,7 @@ def write_json(args, made):
 def checked(args, cpus=0):
     """the config of the command line, or its errors shown and the end"""
     config = dts.Config(args.config)
-    keep_inputs(args, [args.config, *config.images.values()])
+    keep_inputs(args, [args.config, *config.parts, *config.images.values(), paths.efi_file()])
     errors = config.check(cpus)
     if errors:
         write_json(args, dts.as_json(config.file, errors))

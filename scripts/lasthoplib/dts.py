@@ -107,6 +107,7 @@ class Config:
             self._compile(content)
         else:
             self.blob = content
+        self.parts = includes.files(self.source) if self.is_source else []
         self.vms = fdt.vms(self.blob or b"")
         self.images = image.find_images(self.vms, [
             Path(file).absolute().parent, paths.guests(), paths.guests() / "linux"])

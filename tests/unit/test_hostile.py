@@ -319,6 +319,14 @@ class Outputs(Hostile):
             self.assertEqual((self.good.read_text(), Path("b.cpio").read_text()), (before, "initrd"))
             self.assertFalse(Path("x").exists())
 
+    def test_nor_of_what_it_includes_or_of_the_loader(self):
+        self.write("part.dtsi", "// nothing\n")
+        self.write("whole.dts", '/dts-v1/;\n/include/ "part.dtsi"\n/include/ "good.dts"\n')
+        for argv in (["check", "--json", "part.dtsi"], ["image", "--out", "good.dts"],
+                     ["image", "--out", "build/BOOTX64.EFI"]):
+            self.refused(2, f"^error: {argv[1]} .* would be lost: name another", *argv, "whole.dts")
+        self.assertEqual(Path("part.dtsi").read_text(), "// nothing\n")
+
     def test_a_failed_image_leaves_the_old_one(self):
         self.write("x.img", "old")
         with mock.patch.object(image, "fill", side_effect=Failure("mcopy: no")):
