@@ -75,7 +75,7 @@ def write_json(args, made):
 def checked(args, cpus=0, with_images=True):
     """the config of the command line, or its errors shown and the end"""
     config = dts.Config(args.config)
-    keep_inputs(args, [args.config, *config.images.values()])
+    keep_inputs(args, [args.config, *config.parts, *config.images.values(), paths.efi_file()])
     errors = config.check(cpus, with_images)
     if errors:
         write_json(args, dts.as_json(config.file, errors))
@@ -94,6 +94,7 @@ def check(args):
 
 
 def trace_frames(args):
+    keep_inputs(args, [args.frame[1:]] if args.frame.startswith("@") else [])
     frames = trace.read_frames(args.frame)
     told = trace.run(checked(args, with_images=False), args.port, frames)
     write_json(args, {"schema": 1, "config": str(args.config), "port": args.port, "frames": told})

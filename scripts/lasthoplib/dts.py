@@ -22,6 +22,7 @@ WIDEST = 160            # of a source line that is shown
 LARGEST = 16 << 20      # bytes of a config: far more than one needs
 DTC_LIMITS = {resource.RLIMIT_AS: 1 << 30, resource.RLIMIT_CPU: 60}    # it may include anything
 EMPTY = "the file is empty: a config begins with /dts-v1/; and has one root node, / { ... };"
+LINUX_GUEST = r"(vmlinuz|linux\.cpio) is missing:"     # those of examples/
 CUT = 31                # the checker may cut longer names off (CONFIG_MAX_NAME)
 # What dtc writes; %s: the config's own name, which may look like anything.
 SYNTAX = (r"(?:Error: |Lexical error: |Warning: )?(?P<file>%s|.+?):(?P<line>\d+)\.(?P<column>\d+)"
@@ -106,6 +107,7 @@ class Config:
             self._compile(content)
         else:
             self.blob = content
+        self.parts = includes.files(self.source) if self.is_source else []
         self.vms = fdt.vms(self.blob or b"")
         self.images = image.find_images(self.vms, [
             Path(file).absolute().parent, paths.guests(), paths.guests() / "linux"])
@@ -163,7 +165,10 @@ class Config:
             node, prop = found.get("node", ""), found.get("property", "")
             at = place_of(places, node, prop) if prop else None
             at = at or node_place(places, node) or (self.file, 0, 0)
-            self.errors.append(Error(*at, node, prop, found.get("text", "")))
+            text = found.get("text", "")
+            if re.match(LINUX_GUEST, text):
+                text += ", or call make linux-guest, which makes one"
+            self.errors.append(Error(*at, node, prop, text))
         return self.errors
 
 
