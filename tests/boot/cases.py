@@ -74,7 +74,7 @@ CHECKERS = [
     Vm("badmsr", "badmsr.elf"), Vm("hcall", "hcall.elf"), Vm("ud", "ud.elf"),
     Vm("pci", "pci.elf", nets=("lan",)), Vm("acpi", "acpi.elf"),
     Vm("control1", "control.elf", "seed=1"), Vm("control2", "control.elf", "seed=2"),
-    Vm("step", "step.elf"), Vm("insn", "insn.elf"),
+    Vm("step", "step.elf"), Vm("insn", "insn.elf"), Vm("rtc", "rtc.elf"),
 ]
 CHECKED = [r"^hello\| hello from tester$"]
 

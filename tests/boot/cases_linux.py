@@ -145,6 +145,7 @@ def boots(on):
                           r"^alice\| boot: 2: eth0: .*UP",
                           r"^alice\| cpus: cpu1 package 0 core 1 threads 1$",
                           r"^alice\| cpus: one time on all",
+                          r"^alice\| boot: clock 20[2-9]\d-",
                           r"^alice\| lasthop: end ok$", *DEVICE,
                       ])
 
