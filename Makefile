@@ -102,9 +102,11 @@ $(B)/host/lasthop-check: scripts/check.c $(CONFIG_SRC)
 setup: ## install what is missing; make the Bochs test bed
 	@scripts/setup
 
+run: export CONFIG := $(CONFIG)
+run: export JSON := $(JSON)
 run: setup ## boot CONFIG=FILE or DEMO=NAME on ON=auto|kvm|tcg|bochs with CPUS=N and show the results
 	@scripts/build all $(if $(findstring linux,$(notdir $(CONFIG))),linux-guest)
-	@B=$(B) scripts/lasthop run --on $(ON) --cpus $(CPUS) $(if $(JSON),--json '$(JSON)') '$(CONFIG)'
+	@B=$(B) scripts/lasthop run --on $(ON) --cpus $(CPUS) $(if $(JSON),--json "$$JSON") -- "$$CONFIG"
 
 test: setup ## all tests, 25 minutes at most
 	@scripts/build all tests-built linux-guest

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "hv/core/config.h"
 
@@ -71,32 +72,46 @@ static void *read_file(const char *path, size_t max, size_t *bytes)
 }
 
 struct image {
-	void *data; /* NULL: missing, or too large to be read */
-	size_t bytes;
+	void *data;   /* NULL: there is none that can be read */
+	size_t bytes; /* as config_check_image() wants it */
 };
+
+/* False: nothing of that name can be found. */
+static bool read_image(const char *path, struct image *image)
+{
+	struct stat told;
+
+	*image = (struct image){ 0 };
+	if (stat(path, &told))
+		return false;
+	if (S_ISREG(told.st_mode))
+		image->data = read_file(path, CONFIG_MAX_IMAGE_BYTES, &image->bytes);
+	if (!image->data)
+		image->bytes =
+			S_ISDIR(told.st_mode) ? CONFIG_IMAGE_FOLDER : CONFIG_IMAGE_UNREADABLE;
+	return true;
+}
 
 /* Looks for one image in the folders, in their order, and checks the first that is there. */
 static unsigned check_image(const struct config_vm *vm, const char *property, const char *name,
 			    char **folders, struct image *image)
 {
-	size_t bytes = 0;
-	void *data = NULL;
+	bool found = false;
 
 	*image = (struct image){ 0 };
 	if (!name[0] || !*folders)
 		return 0;
-	for (; *folders && !data; folders++) {
+	for (; *folders && !found; folders++) {
 		size_t room = strlen(*folders) + strlen(name) + 2;
 		char *path = malloc(room);
 
 		if (!path)
 			exit(2);
 		snprintf(path, room, "%s/%s", *folders, name);
-		data = read_file(path, CONFIG_MAX_IMAGE_BYTES, &bytes);
+		found = read_image(path, image);
 		free(path);
 	}
-	*image = (struct image){ data, data ? bytes : 0 };
-	return config_check_image(vm, property, data, image->bytes, print_error, NULL);
+	return config_check_image(vm, property, image->data, image->bytes, print_error, NULL);
 }
 
 static unsigned check_images(const struct config_vm *vm, char **folders)

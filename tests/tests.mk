@@ -44,6 +44,14 @@ $(B)/unit/$(subst /,_,$1)_test: tests/unit/$1_test.c $(call unit_links,$1)
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$t)))
 
+# the loader's last steps, with a firmware of ours
+UNIT_PROGRAMS += $(B)/unit/boot_memory_test
+$(B)/unit/boot_memory_test: UNIT_SAN += -DGNU_EFI_USE_MS_ABI \
+	-isystem /usr/include/efi -isystem /usr/include/efi/x86_64
+$(B)/unit/boot_memory_test: tests/unit/boot/memory_test.c hv/boot/memory.c
+	$(mkdir)
+	$(call compile,UNIT_SAN,tests/unit/boot/memory_test.c,-lcmocka)
+
 # the switch: all of vswitch/ with the tests' own surroundings; threads also under ThreadSanitizer
 VSWITCH     := $(wildcard vswitch/*.c)
 SWITCH_HOST := tests/unit/vswitch/env.c tests/unit/vswitch/driver.c

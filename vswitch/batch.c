@@ -24,6 +24,7 @@ struct batch *batch_open(struct vs_cpu *cpu, struct port *from)
 	b->offloads = 0;
 	b->tx_bytes = 0;
 	b->segments = 0;
+	b->polling = false;
 	b->woke = false;
 	b->dropped = false;
 	b->flood = 0;

@@ -18,5 +18,11 @@ static inline uint32_t policy_get(enum policy_id id)
 	return atomic_load_explicit(&policy_value[id], memory_order_relaxed);
 }
 
+/* How long a packet that was put without a kick may wait, or an interrupt that is owed. */
+static inline uint32_t policy_patience_us(void)
+{
+	return policy_get(POLICY_poll_us) / 10;
+}
+
 /* In effect from each CPU's next batch on. value: one that is allowed. */
 void policy_set(enum policy_id id, uint32_t value);

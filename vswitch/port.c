@@ -134,6 +134,7 @@ static void reset_queue(struct queue *q, const struct queue_setup *setup)
 	q->resv_head = 0;
 	atomic_store_explicit(&q->resv_tail, 0, memory_order_relaxed);
 	atomic_store_explicit(&q->published, q->next, memory_order_relaxed);
+	q->rx_owed = false;
 	for (unsigned i = 0; q->resv != NULL && i < RX_RESERVATIONS; i++)
 		atomic_store_explicit(&q->resv[i].done, 0, memory_order_relaxed);
 }

@@ -298,8 +298,10 @@ static void count_published(struct port *to, const struct reservation *r, enum q
  * Under the lock: publishes the oldest reservations as far as they are done. true: the driver wants
  * an interrupt for them. If the queue was stopped meanwhile, they are discarded.
  */
-static bool publish_done(struct port *to, struct queue *q, unsigned cpu, bool *published)
+static bool publish_done(struct port *to, const struct batch *b, unsigned queue,
+			 struct stat_slot *slot)
 {
+	struct queue *q = &to->queue[queue];
 	uint32_t tail = atomic_load_explicit(&q->resv_tail, memory_order_relaxed);
 	uint16_t before = atomic_load_explicit(&q->published, memory_order_relaxed);
 	enum queue_state state = queue_state(q);
@@ -309,7 +311,7 @@ static bool publish_done(struct port *to, struct queue *q, unsigned cpu, bool *p
 	while (atomic_load_explicit(&r->done, memory_order_acquire)) {
 		uint16_t start = idx;
 
-		count_published(to, r, state, cpu);
+		count_published(to, r, state, env_cpu());
 		idx = r->end;
 		/* before the driver can fill them again: who finds them filled must know that they
 		 * were given back */
@@ -322,29 +324,7 @@ static bool publish_done(struct port *to, struct queue *q, unsigned cpu, bool *p
 	if (idx == before)
 		return false;
 	atomic_store_explicit(&q->resv_tail, tail, memory_order_release);
-	*published = state == QUEUE_RUNNING;
-	return *published && vq_wants_interrupt(&q->vq, before, idx);
-}
-
-/* true: the receiver was blocked. */
-static bool interrupt(struct port *to, unsigned queue, struct stat_slot *slot)
-{
-	enum stat_id id = STAT_interrupts_blocked; /* off: as if blocked */
-
-	switch (env_peer_state(to, queue)) {
-	case PEER_RUNNING:
-		id = STAT_interrupts_running;
-		break;
-	case PEER_RUNNABLE:
-		id = STAT_interrupts_runnable;
-		break;
-	case PEER_BLOCKED:
-	case PEER_OFF:
-		break;
-	}
-	stat_add(slot, id, 1);
-	env_interrupt(to, queue);
-	return id == STAT_interrupts_blocked;
+	return state == QUEUE_RUNNING && rx_interrupt_due(to, queue, before, b->polling, slot);
 }
 
 static void count_offloads(struct stat_slot *slot, const struct rx_take *take)
@@ -361,7 +341,7 @@ void rx_complete(struct port *to, struct batch *b, const struct rx_take *take, s
 	struct reservation *r = &q->resv[take->resv % RX_RESERVATIONS];
 	struct stat_slot *slot = stats_slot(to, cpu->cpu);
 	uint64_t bytes = 0;
-	bool published = false, wanted;
+	bool due;
 
 	for (unsigned n = 0; n < take->npkts; n++)
 		bytes += take->pkt[n].bytes;
@@ -376,10 +356,8 @@ void rx_complete(struct port *to, struct batch *b, const struct rx_take *take, s
 	r->from = b->from;
 	atomic_store_explicit(&r->done, 1, memory_order_release);
 	spin_lock(&q->publish);
-	wanted = publish_done(to, q, cpu->cpu, &published);
+	due = publish_done(to, b, take->queue, slot);
 	spin_unlock(&q->publish);
-	if (wanted)
-		b->woke |= interrupt(to, take->queue, slot);
-	else if (published)
-		stat_add(slot, STAT_interrupts_saved, 1);
+	if (due)
+		b->woke |= rx_interrupt(to, take->queue, slot);
 }

@@ -52,12 +52,28 @@ static void complete(struct port *port, unsigned queue, uint16_t before, const s
 		pos = vq_advance(&q->vq, pos, cpu->tx_slots[i]);
 	}
 	vq_publish(&q->vq, before, q->next, VQ_READ);
-	if (q->owed == 0)
+	if (q->owed == 0) {
 		q->owed_from = before;
+		q->owed_us = q->polling ? env_now_us() : 0;
+	}
 	q->owed += (uint16_t)b->count;
 }
 
-/* Tells the driver of what was given back: now, or, if it runs on this CPU, when that asks again. */
+/* Somebody comes by again for what the driver is owed: this CPU's next VM exit, or its next poll, unless
+ * that has come too often or the driver sleeps. */
+static bool may_owe(struct port *port, unsigned queue)
+{
+	const struct queue *q = &port->queue[queue];
+
+	if (q->owed >= OWED_PACKETS || q->late || !policy_get(POLICY_batching))
+		return false;
+	if (!q->polling)
+		return env_will_flush(port);
+	return env_peer_state(port, queue) == PEER_RUNNING &&
+	       env_now_us() - q->owed_us < policy_patience_us();
+}
+
+/* Tells the driver of what was given back, now or later. */
 static void settle(struct port *port, unsigned queue)
 {
 	struct queue *q = &port->queue[queue];
@@ -67,8 +83,7 @@ static void settle(struct port *port, unsigned queue)
 		return;
 	if (!vq_wants_interrupt(&q->vq, q->owed_from, q->next)) {
 		stat_add(slot, STAT_interrupts_saved, 1);
-	} else if (q->owed < OWED_PACKETS && !q->late && policy_get(POLICY_batching) &&
-		   env_will_flush(port)) {
+	} else if (may_owe(port, queue)) {
 		atomic_store_explicit(&q->lazy, true, memory_order_relaxed);
 		return;
 	} else {
@@ -188,6 +203,7 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 	}
 	b = batch_open(cpu, port);
 	b->offloads = atomic_load_explicit(&q->offloads, memory_order_relaxed);
+	b->polling = q->polling;
 	fault = read_chains(cpu, q, b, avail, most < limit ? most : limit);
 	if (fault != VQ_OK) {
 		stat_add(slot, STAT_tx_packets, 1);
@@ -282,7 +298,10 @@ static unsigned serve(struct port *port, unsigned queue, unsigned quota, bool *i
 	return taken;
 }
 
-static unsigned service(struct port *port, unsigned queue, unsigned quota, bool late)
+/* How a service came about: see struct queue. */
+enum occasion { BY_KICK, BY_LATE_FLUSH, BY_POLL };
+
+static unsigned service(struct port *port, unsigned queue, unsigned quota, enum occasion by)
 {
 	struct queue *q = &port->queue[queue];
 	unsigned taken = 0;
@@ -292,7 +311,8 @@ static unsigned service(struct port *port, unsigned queue, unsigned quota, bool 
 				     memory_order_seq_cst) &
 	    SERVICE_BUSY)
 		return 0;
-	q->late = late;
+	q->late = by == BY_LATE_FLUSH;
+	q->polling = by == BY_POLL;
 	for (unsigned round = 0; round < MAX_ROUNDS && idle && taken < quota; round++) {
 		uint32_t busy = SERVICE_BUSY;
 
@@ -314,15 +334,16 @@ unsigned port_service(struct port *port, unsigned queue, unsigned quota)
 {
 	if (queue >= port->queues || queue % 2 == 0)
 		return 0; /* new receive buffers: nobody waits for them */
-	return service(port, queue, quota, false);
+	return service(port, queue, quota, BY_KICK);
 }
 
 void port_flush(struct port *port, bool late)
 {
 	for (unsigned i = 1; i < port->queues; i += 2)
 		if (atomic_load_explicit(&port->queue[i].lazy, memory_order_relaxed) &&
-		    service(port, i, VS_BATCH, late) > 0)
+		    service(port, i, VS_BATCH, late ? BY_LATE_FLUSH : BY_KICK) > 0)
 			stat_add(stats_slot(port, env_cpu()), STAT_kicks_saved, 1);
+	rx_settle(port);
 }
 
 bool port_poll_begin(struct port *port, unsigned queue)
@@ -334,18 +355,20 @@ bool port_poll_begin(struct port *port, unsigned queue)
 
 unsigned port_poll(struct port *port, unsigned queue)
 {
-	unsigned taken = service(port, queue, VS_BATCH, false);
+	unsigned taken = service(port, queue, VS_BATCH, BY_POLL);
 	struct stat_slot *slot = stats_slot(port, env_cpu());
 
 	stat_add(slot, taken > 0 ? STAT_batches_offloaded : STAT_polls_empty, 1);
 	stat_add(slot, STAT_kicks_saved, taken > 0);
+	rx_settle_all(port->sw, false);
 	return taken;
 }
 
 void port_poll_end(struct port *port, unsigned queue)
 {
 	atomic_store_explicit(&port->queue[queue].polled, false, memory_order_seq_cst);
-	service(port, queue, VS_BATCH, true);
+	service(port, queue, VS_BATCH, BY_LATE_FLUSH);
+	rx_settle_all(port->sw, true);
 }
 
 /* Does the driver kick so often that somebody might as well stay? */

@@ -84,7 +84,9 @@ struct queue {
 	_Atomic uint64_t kicked_us; /* (a) when the driver kicked last */
 	uint16_t owed;		    /* [s] transmit: packets given back, the driver not told, */
 	uint16_t owed_from;	    /* [s] ... from here on */
+	uint64_t owed_us;	    /* [s] ... since then, if by one who polls */
 	bool late;		    /* [s] this service is one by port_flush(late) */
+	bool polling;		    /* [s] this service is one by port_poll() */
 	uint16_t lag;		    /* [s] packets after which a kick is wanted: 1..VS_BATCH */
 	uint16_t packet_descs;	    /* [s] of a packet of the last batch, at least 1 */
 	uint32_t packet_bytes;	    /* [s] the same */
@@ -100,6 +102,9 @@ struct queue {
 	_Alignas(CACHE_LINE) struct spin publish;
 	_Atomic uint32_t resv_tail; /* [p] (a) reservations published */
 	_Atomic uint16_t published; /* [p] (a) used index */
+	bool rx_owed;		    /* [p] the driver is to be interrupted for what was published */
+	uint16_t rx_owed_from;	    /* [p] ... from here on */
+	uint64_t rx_owed_us;	    /* [p] ... since then */
 	struct reservation *resv;   /* RX_RESERVATIONS of them, (w) */
 };
 
@@ -153,6 +158,7 @@ struct batch {
 	uint64_t offloads; /* the sender's: of struct queue, transmit */
 	uint64_t tx_bytes;
 	unsigned segments; /* that its frames may become */
+	bool polling;	   /* this CPU polls: it comes by again soon */
 	bool woke;	   /* a receiver that was blocked got an interrupt */
 	bool dropped;	   /* any of drops[], else they are not valid */
 	uint32_t drops[VERDICT_COUNT];
@@ -214,6 +220,7 @@ struct vswitch {
 	struct fdb *fdb;	  /* constant */
 	char name[VS_NAME_BYTES]; /* constant */
 	_Atomic(struct port *) port[VS_MAX_PORTS];
+	_Atomic uint64_t owing; /* set of ports that may be owed interrupts: rx_owed.c */
 	_Atomic(struct vs_cpu *) cpu[VS_MAX_CPUS]; /* NULL until it comes by */
 };
 
@@ -312,3 +319,18 @@ static inline bool rx_segments(const struct packet *p, uint64_t offloads)
 /* The buffers are filled: publishes them, or leaves that to the CPU that holds an earlier
  * reservation. */
 void rx_complete(struct port *to, struct batch *b, const struct rx_take *take, struct vs_cpu *cpu);
+
+/* --- rx_owed.c --- */
+
+/* Under the publish lock: is the driver to be told now of what was published from `before` on? By one who
+ * polls it may be owed until rx_settle(). Counts what is saved. */
+bool rx_interrupt_due(struct port *to, unsigned queue, uint16_t before, bool polling,
+		      struct stat_slot *slot);
+
+/* Raises the interrupt and counts it; true: the receiver was blocked. */
+bool rx_interrupt(struct port *to, unsigned queue, struct stat_slot *slot);
+
+/* What the port is owed, on its own CPU; or what any port of the switch is, by one who polls: what may
+ * wait no longer, or all of it (last). Not inside a batch. */
+void rx_settle(struct port *port);
+void rx_settle_all(struct vswitch *sw, bool last);

@@ -35,12 +35,6 @@ struct bench_plan {
 	uint32_t burst; /* frames shown to the device at once */
 };
 
-/* What a device must take for the messages between the guests, whatever is measured. */
-enum { BENCH_MIN_MTU = WIRE_HEADERS - WIRE_ETHERNET + sizeof(struct control) };
-
-/* NULL, or why nothing can be measured with this MTU. */
-const char *plan_mtu(unsigned mtu);
-
 /* Reads tests=, runs= and so on; NULL, or what is wrong with them. */
 const char *plan_parse(const char *cmdline, unsigned mtu, struct bench_plan *plan);
 

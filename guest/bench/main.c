@@ -131,9 +131,6 @@ int guest_main(void)
 	if (!args_string(cmdline, "role", role, sizeof(role)))
 		guest_fail("role= is missing: source or sink");
 	open_device(&link, cmdline);
-	error = plan_mtu(net_info()->mtu);
-	if (error)
-		guest_fail("%s", error);
 	if (!strcmp(role, "sink"))
 		return sink_main(&link);
 	if (strcmp(role, "source"))

@@ -61,15 +61,6 @@ static const char *parse_cases(const char *s, const char *end, unsigned mtu,
 	}
 }
 
-const char *plan_mtu(unsigned mtu)
-{
-	_Static_assert(BENCH_MIN_MTU == 124, "the sentence below");
-	if (mtu < BENCH_MIN_MTU)
-		return "the device's MTU is too small for the guests' own messages: raise "
-		       "max-frame-size to 124 or more";
-	return NULL;
-}
-
 const char *plan_parse(const char *cmdline, unsigned mtu, struct bench_plan *plan)
 {
 	uint64_t runs, packets, transactions, burst;

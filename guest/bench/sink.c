@@ -34,20 +34,21 @@ static void answer(struct link *link, const struct control *to, uint16_t refused
 
 static void take_start(struct link *link, const struct control *message)
 {
-	bool bad = (message->test != BENCH_STREAM && message->test != BENCH_RR) ||
-		   message->frame_bytes > net_info()->mtu + 14 || message->runs < message->run;
+	bool bad = (message->start.test != BENCH_STREAM && message->start.test != BENCH_RR) ||
+		   message->start.frame_bytes > net_info()->mtu + 14 ||
+		   message->start.runs < message->start.run;
 
 	if (message->session != session.session && !bad) {
 		session = *message;
 		result = (struct bench_result){
-			.test = message->test,
-			.frame_bytes = message->frame_bytes,
-			.run = message->run,
-			.runs = message->runs,
+			.test = message->start.test,
+			.frame_bytes = message->start.frame_bytes,
+			.run = message->start.run,
+			.runs = message->start.runs,
 		};
 		sequence_clear(&sequence);
 		damaged = first_tsc = last_tsc = 0;
-		if (message->test == BENCH_STREAM && !bench_begin(link))
+		if (message->start.test == BENCH_STREAM && !bench_begin(link))
 			report_failed = true;
 	}
 	answer(link, message, bad);
@@ -57,23 +58,23 @@ static void finish(const struct control *message)
 {
 	uint64_t seen = result.packets + damaged;
 
-	result.sent = message->sent;
-	result.sender_stalls = message->stalls;
+	result.sent = message->end.sent;
+	result.sender_stalls = message->end.stalls;
 	result.nanoseconds = clock_ns(last_tsc - first_tsc);
-	if (result.nanoseconds < message->nanoseconds) /* the rest was dropped: it took time, too */
-		result.nanoseconds = message->nanoseconds;
-	result.lost = message->sent > seen ? message->sent - seen : 0;
+	if (result.nanoseconds <
+	    message->end.nanoseconds) /* the rest was dropped: it took time, too */
+		result.nanoseconds = message->end.nanoseconds;
+	if (result.packets)
+		result.age_ns = clock_ns(rdtsc() - first_tsc);
+	result.lost = message->end.sent > seen ? message->end.sent - seen : 0;
 	result.corrupt += damaged;
 	all_corrupt += result.corrupt;
 
 	last_end = *message;
-	last_end.packets = result.packets;
-	last_end.lost = result.lost;
-	last_end.reordered = result.reordered;
-	last_end.corrupt = result.corrupt;
-	last_end.nanoseconds = result.nanoseconds;
+	last_end.seen.packets = result.packets;
+	last_end.seen.corrupt = result.corrupt;
 	session.session = 0;
-	if (session.test == BENCH_STREAM && !bench_report(&result)) /* rr: by the source */
+	if (session.start.test == BENCH_STREAM && !bench_report(&result)) /* rr: by the source */
 		report_failed = true;
 }
 
@@ -87,8 +88,8 @@ static void take_end(struct link *link, const struct control *message)
 
 static bool frame_ok(const struct net_frame *frame, const struct wire_stamp *stamp)
 {
-	return frame->bytes == session.frame_bytes && stamp->magic == WIRE_MAGIC &&
-	       stamp->sequence < session.count &&
+	return frame->bytes == session.start.frame_bytes && stamp->magic == WIRE_MAGIC &&
+	       stamp->sequence < session.start.count &&
 	       (stamp->sequence % COMPARE_EVERY || wire_pattern_ok(frame));
 }
 
@@ -97,7 +98,7 @@ static void take_stream(const struct net_frame *frame)
 	struct wire_stamp stamp;
 	uint64_t now = rdtsc();
 
-	if (!session.session || session.test != BENCH_STREAM)
+	if (!session.session || session.start.test != BENCH_STREAM)
 		return;
 	if (!wire_copy(frame, WIRE_HEADERS, &stamp, sizeof(stamp))) {
 		damaged++;

@@ -17,15 +17,21 @@ static bool call(struct link *link, const struct control *message, struct contro
 	return false;
 }
 
-static bool start(struct link *link, struct control *message, const struct bench_case *c)
+static bool start(struct link *link, const struct bench_result *result, const struct bench_case *c,
+		  uint32_t session)
 {
-	struct control answer;
+	struct control answer, message = {
+		.magic = WIRE_MAGIC,
+		.type = CONTROL_START,
+		.session = session,
+		.start = { .test = c->test,
+			   .frame_bytes = c->frame_bytes,
+			   .run = result->run,
+			   .runs = result->runs,
+			   .count = c->count },
+	};
 
-	message->type = CONTROL_START;
-	message->test = c->test;
-	message->frame_bytes = c->frame_bytes;
-	message->count = c->count;
-	if (!call(link, message, &answer))
+	if (!call(link, &message, &answer))
 		return false;
 	if (answer.refused)
 		print("bench: the sink refuses frames of %u bytes: raise its max-frame-size\n",
@@ -35,35 +41,34 @@ static bool start(struct link *link, struct control *message, const struct bench
 
 /* One run of one test; false: the guest has failed. */
 static bool run(struct link *link, const struct bench_plan *plan, const struct bench_case *c,
-		struct control *message)
+		uint32_t number, uint32_t session)
 {
-	struct control answer;
+	struct control answer,
+		end = { .magic = WIRE_MAGIC, .type = CONTROL_END, .session = session };
 	struct bench_result result = {
 		.test = c->test,
 		.frame_bytes = c->frame_bytes,
-		.run = message->run,
-		.runs = message->runs,
+		.run = number,
+		.runs = plan->runs,
 	};
 	uint64_t begin;
 
-	if (!start(link, message, c))
+	if (!start(link, &result, c, session))
 		return false;
-	if (c->test == BENCH_RR && !rr_run(link, c, message->session, &result))
+	if (c->test == BENCH_RR && !rr_run(link, c, session, &result))
 		return false;
 	begin = rdtsc();
-	if (c->test == BENCH_STREAM &&
-	    !stream_run(link, plan, c, message->session, &message->stalls))
+	if (c->test == BENCH_STREAM && !stream_run(link, plan, c, session, &end.end.stalls))
 		return false;
-	message->nanoseconds = clock_ns(rdtsc() - begin);
-	message->type = CONTROL_END;
-	message->sent = c->test == BENCH_RR ? result.sent : c->count;
-	if (!call(link, message, &answer))
+	end.end.nanoseconds = clock_ns(rdtsc() - begin);
+	end.end.sent = c->test == BENCH_RR ? result.sent : c->count;
+	if (!call(link, &end, &answer))
 		return false;
-	if (answer.corrupt)
-		print("bench: the sink counts %lu corrupt frames\n", answer.corrupt);
-	if (c->test == BENCH_STREAM && !answer.packets)
+	if (answer.seen.corrupt)
+		print("bench: the sink counts %lu corrupt frames\n", answer.seen.corrupt);
+	if (c->test == BENCH_STREAM && !answer.seen.packets)
 		print("bench: the sink has not seen a single frame of the stream\n");
-	return !answer.corrupt && (c->test == BENCH_RR || answer.packets);
+	return !answer.seen.corrupt && (c->test == BENCH_RR || answer.seen.packets);
 }
 
 void source_bye(struct link *link, uint32_t session)
@@ -84,18 +89,9 @@ int source_main(struct link *link, const struct bench_plan *plan)
 		print("bench: nobody answers ARP for the peer's address\n");
 		return 1;
 	}
-	for (unsigned i = 0; i < plan->cases && ok; i++) {
-		for (uint32_t n = 1; n <= plan->runs && ok; n++, session += 2) {
-			struct control message = {
-				.magic = WIRE_MAGIC,
-				.session = session, /* odd: never 0 */
-				.run = n,
-				.runs = plan->runs,
-			};
-
-			ok = run(link, plan, &plan->list[i], &message);
-		}
-	}
+	for (unsigned i = 0; i < plan->cases && ok; i++)
+		for (uint32_t n = 1; n <= plan->runs && ok; n++, session += 2) /* odd: never 0 */
+			ok = run(link, plan, &plan->list[i], n, session);
 	source_bye(link, session);
 	return ok ? 0 : 1;
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "guest/lib/virtio_net.h"
+#include "lasthop/config.h"
 
 enum {
 	WIRE_ETHERNET = 14,
@@ -37,8 +38,8 @@ struct wire_stamp {
 };
 
 enum control_type {
-	CONTROL_START = 1, /* session, test, frame_bytes, run, runs, count */
-	CONTROL_END = 2,   /* session, sent, stalls, nanoseconds it took to send */
+	CONTROL_START = 1, /* .start */
+	CONTROL_END = 2,   /* .end; in the answer .seen */
 	CONTROL_BYE = 3,
 	CONTROL_ACK = 0x80, /* added to the type: the sink's answer */
 };
@@ -47,15 +48,26 @@ struct control {
 	uint32_t magic;
 	uint16_t type;
 	uint16_t refused; /* in the answer to START: the sink cannot do it */
-	uint32_t session;
-	uint32_t test; /* enum bench_test */
-	uint32_t frame_bytes, run, runs, reserved;
-	uint64_t count, sent, stalls;
-	uint64_t packets, lost, reordered, corrupt, nanoseconds; /* in the answer to END */
+	uint32_t session; /* of all */
+	uint32_t reserved;
+	union {
+		struct {
+			uint32_t test; /* enum bench_test */
+			uint32_t frame_bytes, run, runs;
+			uint64_t count;
+		} start;
+		struct {
+			uint64_t sent, stalls, nanoseconds; /* that it took to send */
+		} end;
+		struct {
+			uint64_t packets, corrupt;
+		} seen;
+	};
 };
 
 _Static_assert(sizeof(struct wire_stamp) == WIRE_STAMP, "on the wire");
-_Static_assert(sizeof(struct control) == 96, "on the wire");
+_Static_assert(WIRE_HEADERS + sizeof(struct control) == WIRE_ETHERNET + CONFIG_MIN_MTU,
+	       "fits whatever max-frame-size is");
 
 /* What a received frame is. DAMAGED: to this station, but a header, length or checksum is wrong.
  * FOREIGN: not for us. */

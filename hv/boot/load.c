@@ -19,7 +19,7 @@ enum {
 	MSR_FS_BASE = 0xc0000100u,
 };
 
-enum read_result { READ_OK, READ_MISSING, READ_TOO_LARGE, READ_REFUSED };
+enum read_result { READ_OK, READ_MISSING, READ_FOLDER, READ_TOO_LARGE, READ_REFUSED };
 
 struct file {
 	void *data;
@@ -62,11 +62,16 @@ static EFI_FILE_HANDLE open_file(const char *name)
 	return file;
 }
 
-/* UEFI, "EFI_FILE_PROTOCOL.SetPosition()": all ones is the end; a folder refuses it. */
-static bool file_size(EFI_FILE_HANDLE file, uint64_t *bytes)
+/* UEFI, "EFI_FILE_PROTOCOL.SetPosition()": all ones is the end; a folder answers EFI_UNSUPPORTED. */
+static EFI_STATUS file_size(EFI_FILE_HANDLE file, uint64_t *bytes)
 {
-	return !EFI_ERROR(file->SetPosition(file, UINT64_MAX)) &&
-	       !EFI_ERROR(file->GetPosition(file, bytes)) && !EFI_ERROR(file->SetPosition(file, 0));
+	EFI_STATUS status = file->SetPosition(file, UINT64_MAX);
+
+	if (!EFI_ERROR(status))
+		status = file->GetPosition(file, bytes);
+	if (!EFI_ERROR(status))
+		status = file->SetPosition(file, 0);
+	return status;
 }
 
 static bool read_all(EFI_FILE_HANDLE handle, const char *name, const struct file *file)
@@ -91,7 +96,13 @@ static bool read_all(EFI_FILE_HANDLE handle, const char *name, const struct file
 static enum read_result read_open_file(EFI_FILE_HANDLE handle, const char *name, uint64_t limit,
 				       struct file *file)
 {
-	if (!file_size(handle, &file->bytes)) {
+	EFI_STATUS status = file_size(handle, &file->bytes);
+
+	if (status == EFI_UNSUPPORTED) {
+		file->bytes = CONFIG_IMAGE_FOLDER;
+		return READ_FOLDER;
+	}
+	if (EFI_ERROR(status)) {
 		refuse(EFI_DEVICE_ERROR, "\\lasthop\\%s is no file that can be read", name);
 		return READ_REFUSED;
 	}
@@ -159,6 +170,9 @@ static bool read_config(struct config *config, struct errors *errors)
 	case READ_MISSING:
 		return refuse(EFI_NOT_FOUND,
 			      CONFIG_FILE " is missing: scripts/lasthop image writes it");
+	case READ_FOLDER:
+		return refuse(EFI_NOT_FOUND,
+			      CONFIG_FILE " is a folder: scripts/lasthop image writes a file");
 	case READ_TOO_LARGE:
 		return refuse(EFI_UNSUPPORTED, CONFIG_FILE " has %lu bytes, the limit is %u",
 			      (unsigned long)dtb.bytes, CONFIG_MAX_DTB_BYTES);
@@ -173,8 +187,8 @@ static bool read_config(struct config *config, struct errors *errors)
 }
 
 /*
- * The image of this name, read now if it is the first time. addr = 0: missing; addr = 1: too
- * large, and not read.
+ * The image of this name, read now if it is the first time. addr = 0: missing, or a folder; addr = 1:
+ * too large, and not read.
  */
 static struct handover_image *image(const char *name)
 {

@@ -22,6 +22,17 @@ static bool too_deep(const void *dtb)
 	return false;
 }
 
+/* Of pieces to be put into another tree, as dtc makes of &LABEL { } after /plugin/; */
+static bool is_overlay(const void *dtb)
+{
+	int child;
+
+	fdt_for_each_subnode(child, dtb, 0)
+		if (fdt_subnode_offset(dtb, child, "__overlay__") >= 0)
+			return true;
+	return false;
+}
+
 static bool good_blob(struct config_parser *p, size_t bytes)
 {
 	struct config_reporter *r = &p->reporter;
@@ -46,6 +57,9 @@ static bool good_blob(struct config_parser *p, size_t bytes)
 		config_fail(r, "",
 			    "has nodes nested more than %u deep: a config has no more than 3",
 			    CONFIG_MAX_DEPTH);
+	else if (is_overlay(p->dtb))
+		config_fail(r, "",
+			    "this is an overlay: leave out /plugin/; and write one whole tree");
 	else
 		return true;
 	return false;

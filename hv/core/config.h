@@ -85,9 +85,11 @@ unsigned config_check_machine(const struct config *config, const struct config_m
  * Checks one image named by a VM's kernel or initrd property: size within bounds; a kernel must
  * be an ELF64 x86-64 executable with a PVH entry note, or a Linux bzImage with a 64-bit entry, and
  * fit into the VM's memory.
- * property is "kernel" or "initrd". data = NULL: the file is missing. Reports and counts like
- * config_parse().
+ * property is "kernel" or "initrd". data = NULL: the file is missing (bytes = 0), or one of those
+ * below. Reports and counts like config_parse().
  */
+#define CONFIG_IMAGE_FOLDER	((size_t)-1)
+#define CONFIG_IMAGE_UNREADABLE ((size_t)-2)
 unsigned config_check_image(const struct config_vm *vm, const char *property, const void *data,
 			    size_t bytes, config_error_fn *report, void *context);
 

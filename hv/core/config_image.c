@@ -237,6 +237,10 @@ unsigned config_check_image(const struct config_vm *vm, const char *property, co
 	config_format(r.node, sizeof(r.node), "/vms/%s", vm->name);
 	if (!data && !bytes)
 		config_fail(&r, property, "%s is missing: put it beside the config", file);
+	else if (!data && bytes == CONFIG_IMAGE_FOLDER)
+		config_fail(&r, property, "%s is a folder: name a file", file);
+	else if (!data && bytes == CONFIG_IMAGE_UNREADABLE)
+		config_fail(&r, property, "%s is there, but cannot be read", file);
 	else if (!bytes)
 		config_fail(&r, property, "%s is empty", file);
 	else if (bytes > CONFIG_MAX_IMAGE_BYTES)

@@ -19,6 +19,8 @@
 #define FXSAVE_BYTES   512
 #define FXSAVE_FCW     0 /* SDM 1, "Non-64-Bit-Mode Layout of the x87 State" */
 #define FXSAVE_MXCSR   24
+#define FXSAVE_XMM0    160
+#define XSAVE_BV       512   /* of the header: components that are not in their initial state */
 #define FCW_AT_RESET   0x37f /* as FNINIT and Linux have it; XRSTOR's initial state */
 #define MXCSR_AT_RESET 0x1f80
 
@@ -77,17 +79,40 @@ void fpu_reset_area(void *area)
 	memcpy((char *)area + FXSAVE_MXCSR, &mxcsr, sizeof(mxcsr));
 }
 
+/*
+ * Says of x87 state that is the initial one that it is, as a processor's own XSAVE does, so that
+ * XRSTOR need not load it. QEMU's XSAVE does not, and its XRSTOR of x87 state changes a word of the
+ * first CPU's, whichever CPU executes it, without a lock: should that one be on its way into a guest
+ * or out of it, it takes the guest's page tables for its own, or the other way round.
+ */
+static void forget_initial_x87(char *area)
+{
+	uint64_t word[FXSAVE_XMM0 / 8], bv, used;
+
+	memcpy(word, area, sizeof(word));
+	memcpy(&bv, area + XSAVE_BV, sizeof(bv));
+	used = word[0] ^ FCW_AT_RESET; /* all of the control, status, tag and opcode words */
+	for (unsigned i = 1; i < sizeof(word) / sizeof(word[0]); i++)
+		used |= i == FXSAVE_MXCSR / 8 ? 0 : word[i];
+	if (used)
+		return;
+	bv &= ~XCR0_X87;
+	memcpy(area + XSAVE_BV, &bv, sizeof(bv));
+}
+
 void fpu_save(void *area)
 {
 	uint64_t mask = fpu_xcr0();
 
-	if (mask)
+	if (mask) {
 		__asm__ volatile("xsave64 (%0)"
 				 :
 				 : "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
 				 : "memory");
-	else
+		forget_initial_x87(area);
+	} else {
 		__asm__ volatile("fxsave64 (%0)" : : "r"(area) : "memory");
+	}
 }
 
 void fpu_restore(const void *area)

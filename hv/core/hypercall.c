@@ -9,6 +9,7 @@
 
 #include "hv/core/lifecycle.h"
 #include "hv/core/platform.h"
+#include "hv/core/timer.h"
 #include "hv/core/vcpu.h"
 #include "lasthop/bench.h"
 #include "vswitch/switch.h"
@@ -145,6 +146,8 @@ static int64_t bench_result(struct vm *vm, gpa_t at)
 	    !snapshot(vm, window.own_mac, window.peer_mac, &now, &peer))
 		return HC_EINVAL;
 	subtract(&now, &window.start);
+	now.begin_ns = tsc_to_ns(rdtsc());
+	now.begin_ns -= r.age_ns < now.begin_ns ? r.age_ns : now.begin_ns;
 	report_result(vm->config->name, peer, &r, &now);
 	return 0;
 }

@@ -153,6 +153,7 @@ static void add_result(struct json *j, const struct bench_result *r)
 	add_number(j, "transactions", r->transactions);
 	add_number(j, "p50_ns", r->p50_ns);
 	add_number(j, "p99_ns", r->p99_ns);
+	add_number(j, "age_ns", r->age_ns);
 }
 
 void report_result(const char *vm, const char *peer, const struct bench_result *result,
@@ -173,6 +174,7 @@ void report_result(const char *vm, const char *peer, const struct bench_result *
 	add_number(&j, "drops", window->drops);
 	add_number(&j, "way_drops", window->way_drops);
 	add_number(&j, "peer_wakeups", window->peer_wakeups);
+	add_number(&j, "begin_ns", window->begin_ns);
 	send(&j);
 }
 

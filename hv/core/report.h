@@ -18,7 +18,8 @@
  *        struct bench_result by name, then of the window: "exits" (both VMs), "own_exits",
  *        "peer_exits", "notifications" (interrupts sent to both net devices), "copies" (packets
  *        copied, to either), "drops" (by both ports), "way_drops" (on the way from the peer to
- *        the VM: its receiver's and the peer's sender's), "peer_wakeups" (blocked to runnable)}
+ *        the VM: its receiver's and the peer's sender's), "peer_wakeups" (blocked to runnable),
+ *        "begin_ns" (of a stream: when its first frame came, by the machine's clock)}
  *   {"lasthop":1,"event":"port","port":"alice/net0","switch":"lan","counters":{"tx_packets":10, then
  *        every counter of include/lasthop/stats.h by name}}   when the VM ends or starts again: a
  *        VM's ports are made anew each time it starts, and the counters are those of one such life
@@ -40,6 +41,7 @@ struct bench_result;
 /* Counters of one measured window, both ends together unless named otherwise. */
 struct report_window {
 	uint64_t own_exits, peer_exits, notifications, copies, drops, way_drops, peer_wakeups;
+	uint64_t begin_ns; /* of what was measured, by the machine's clock */
 };
 
 /* Of a VM since its start, all vCPUs together. */

@@ -45,6 +45,15 @@ void sched_offer(void)
 	offer(this_cpu());
 }
 
+static void begin_slice(struct vcpu *v, uint64_t start)
+{
+	bool alone =
+		atomic_load(&this_cpu()->runq_length) == 0; /* partner: sched_enqueue()'s mail */
+
+	v->slice_start_tsc = start;
+	v->slice_end_tsc = start + tsc_from_us(alone ? LONE_SLICE_US : SLICE_US);
+}
+
 void sched_begin(struct vcpu *v, uint64_t start)
 {
 	uint64_t waited = v->ready_tsc && start > v->ready_tsc ? start - v->ready_tsc : 0;
@@ -53,8 +62,7 @@ void sched_begin(struct vcpu *v, uint64_t start)
 	if (waited > atomic_load_explicit(&v->wake_max_tsc, memory_order_relaxed))
 		atomic_store_explicit(&v->wake_max_tsc, waited, memory_order_relaxed);
 	v->charged_tsc = start;
-	v->slice_start_tsc = start;
-	v->slice_end_tsc = start + tsc_from_us(SLICE_US);
+	begin_slice(v, start);
 }
 
 void sched_charge(struct vcpu *v)
@@ -69,8 +77,11 @@ void sched_charge(struct vcpu *v)
 void sched_hurry(struct vcpu *v)
 {
 	uint64_t now = rdtsc(), soon = v->slice_start_tsc + tsc_from_us(WAKEUP_US);
+	uint64_t end = v->slice_start_tsc + tsc_from_us(SLICE_US);
 	uint64_t spent = tsc_to_ns(now - v->charged_tsc);
 
+	if (end < v->slice_end_tsc && atomic_load(&this_cpu()->runq_length) > 0)
+		v->slice_end_tsc = end;
 	if (soon < v->slice_end_tsc && runq_outranked(this_cpu(), v, spent, false, tsc_to_ns(now)))
 		v->slice_end_tsc = soon;
 }
@@ -78,8 +89,7 @@ void sched_hurry(struct vcpu *v)
 bool sched_slice_over(struct vcpu *v)
 {
 	sched_charge(v);
-	v->slice_start_tsc = v->charged_tsc;
-	v->slice_end_tsc = v->charged_tsc + tsc_from_us(SLICE_US);
+	begin_slice(v, v->charged_tsc);
 	return runq_outranked(this_cpu(), v, 0, true, tsc_to_ns(v->charged_tsc));
 }
 

@@ -12,6 +12,9 @@
  * answers a packet waits for a slice at each place in the queue, so that longer ones are felt. */
 #define SLICE_US 1000
 
+/* The same while nobody else waits for the CPU, who ends it (sched_hurry()): each end is a VM exit. */
+#define LONE_SLICE_US 10000
+
 /* What a vCPU gets at least before one that was woken, and is behind it, takes its CPU. */
 #define WAKEUP_US 200
 
@@ -34,7 +37,8 @@ void sched_begin(struct vcpu *vcpu, uint64_t start);
 /* Accounts for its CPU time until now. Before it gives up RUNNING: then its usage is another's. */
 void sched_charge(struct vcpu *vcpu);
 
-/* Somebody was put into the queue: if it is behind the vCPU, the rest of this slice is short. */
+/* Somebody was put into the queue: the slice is one of many now, and if the vCPU is behind that one,
+ * the rest of it is short. */
 void sched_hurry(struct vcpu *vcpu);
 
 /* At the end of a slice: true if another is to run now, else the next slice has begun. */

@@ -183,7 +183,7 @@ static void flush(struct vcpu *v, bool leaving)
 	bool late = leaving || rdtsc() >= v->flush_tsc;
 
 	v->leaving = leaving;
-	if (v->flush_tsc == TIMER_NEVER)
+	if (v->flush_tsc == TIMER_NEVER && !leaving)
 		return;
 	if (late)
 		v->flush_tsc = TIMER_NEVER;

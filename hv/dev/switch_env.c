@@ -165,13 +165,16 @@ static void unlist(struct switch_work *work, unsigned cpu)
 
 void switch_work_cancel(struct switch_work *work)
 {
+	const uint64_t begin = rdtsc();
+
 	atomic_store(&work->cancelled, true);
 	/* Nobody becomes busy but through a list: with nobody busy and then in no list, it is over. */
 	for (;;) {
 		uint32_t home;
 
 		while (atomic_load(&work->busy))
-			__builtin_ia32_pause();
+			cpu_await(begin, atomic_load(&work->server),
+				  "it was to let a queue go that has been stopped");
 		home = atomic_load(&work->home);
 		if (home)
 			unlist(work, home - 1);
@@ -190,6 +193,7 @@ static struct switch_work *take(unsigned cpu, bool poll)
 	if (!list_empty(head)) {
 		work = container_of(head->next, struct switch_work, node);
 		list_remove(&work->node);
+		atomic_store(&work->server, cpu);
 		atomic_fetch_add(&work->busy, 1);
 		atomic_store(&work->home, 0); /* after busy: partner: switch_work_cancel() */
 	}

@@ -21,13 +21,14 @@ typedef void switch_work_fn(struct switch_work *work);
 
 /* (c) constant (a) atomic [w] under the lock of the list it is in */
 struct switch_work {
-	struct list node;	/* [w] */
-	switch_work_fn *serve;	/* (c) */
-	struct port *port;	/* (c) for those that are polled */
-	unsigned queue;		/* (c) */
-	_Atomic uint32_t home;	/* (a) whose list it is in, or about to be: CPU + 1; 0: none */
-	_Atomic uint32_t busy;	/* (a) CPUs that serve it now */
-	_Atomic bool cancelled; /* (a) */
+	struct list node;	 /* [w] */
+	switch_work_fn *serve;	 /* (c) */
+	struct port *port;	 /* (c) for those that are polled */
+	unsigned queue;		 /* (c) */
+	_Atomic uint32_t home;	 /* (a) whose list it is in, or about to be: CPU + 1; 0: none */
+	_Atomic uint32_t busy;	 /* (a) CPUs that serve it now */
+	_Atomic uint32_t server; /* (a) the last that began to */
+	_Atomic bool cancelled;	 /* (a) */
 };
 
 void switch_work_init(struct switch_work *work, switch_work_fn *serve);
@@ -41,7 +42,9 @@ void switch_work_queue(struct switch_work *work);
 /* Hands it to an idle CPU, the nearest, to be polled; false: there is none, or it is in a list. */
 bool switch_work_offer(struct switch_work *work);
 
-/* Afterwards no CPU serves it, now or later. Its queue must have been stopped. */
+/* Afterwards no CPU serves it, now or later. Its queue must have been stopped. Waits for a CPU that
+ * serves it now: for a turn, or for one look at each queue that it polls; after a minute it panics.
+ * The caller holds no lock that a turn takes. */
 void switch_work_cancel(struct switch_work *work);
 
 /* Serves this CPU's list, a bounded slice; true: there is more. */

@@ -26,8 +26,6 @@
 #define VIRTIO_NET_F_STATUS  (1ull << 16)
 #define VIRTIO_NET_S_LINK_UP 1u
 
-#define FLUSH_SHARE 10u /* of poll_us: how long a packet without a kick may wait */
-
 /* virtio 1.2, 5.1.4: what we have of the device configuration */
 struct net_config {
 	uint8_t mac[6];
@@ -213,7 +211,7 @@ bool env_will_flush(struct port *port)
 
 	if (!vcpu || vcpu->vm != net->virtio.vm || vcpu->leaving)
 		return false;
-	vcpu->flush_tsc = rdtsc() + tsc_from_us(policy_get(POLICY_poll_us) / FLUSH_SHARE);
+	vcpu->flush_tsc = rdtsc() + tsc_from_us(policy_patience_us());
 	return true;
 }
 

@@ -34,7 +34,8 @@ struct bench_result {	      /* 128 bytes */
 	uint64_t transactions;	/* rr */
 	uint64_t p50_ns;
 	uint64_t p99_ns;
-	uint64_t reserved[3]; /* 0 */
+	uint64_t age_ns;      /* stream: since the first verified frame, when this is told */
+	uint64_t reserved[2]; /* 0 */
 };
 
 _Static_assert(sizeof(struct bench_begin) == 16, "ABI");

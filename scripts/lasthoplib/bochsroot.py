@@ -25,6 +25,7 @@ from lasthoplib.console import Failure, Progress, error    # noqa: E402
 
 SUITE = "forky"                 # the first with Bochs 3.1: older ones cannot boot UEFI
 ALWAYS = ["bochsbios", "vgabios", "ovmf-generic"]
+WANTED = "name the .deb of Bochs 3.1+dfsg-1"    # what BOCHS_DEB is for
 EXIT_COSTS = (0, 1000)
 VITAL = [f"usr/bin/bochs-exit{cost}" for cost in EXIT_COSTS] + ["OVMF.fd"]
 SELFTEST_SECONDS = 600          # it takes about ten; a busy machine may need longer
@@ -70,9 +71,19 @@ def extract(root, packages):
             (root / name).symlink_to(f"usr/{name}")
 
 
+def dpkg_deb(deb, *argv):
+    try:
+        return call("dpkg-deb", *argv, what=f"BOCHS_DEB={deb}")
+    except Failure as refused:
+        raise Failure(f"{refused}: {WANTED}") from None
+
+
 def dependencies(deb):
-    """names of the packages that a .deb depends on, the first of alternatives"""
-    listed = call("dpkg-deb", "-f", deb, "Depends", what=deb)
+    """names of the packages that Bochs's .deb depends on, the first of alternatives"""
+    name = dpkg_deb(deb, "-f", deb, "Package").strip()
+    if name != "bochs":
+        raise Failure(f"BOCHS_DEB={deb}: it is the package {name}: {WANTED}")
+    listed = dpkg_deb(deb, "-f", deb, "Depends")
     names = [re.match(r"\s*([a-z0-9.+-]+)", part) for part in listed.split(",")]
     return [m[1] for m in names if m]
 
@@ -103,7 +114,7 @@ def install(root, progress):
             raise Failure(f"{refused}; set BOCHS_DEB to a package of Bochs 3.1+dfsg-1") from None
         progress.say(f"{refused}; taking {deb}")
         extract(root, [*dependencies(deb), *ALWAYS])
-        call("dpkg-deb", "-x", deb, root, what=deb)
+        dpkg_deb(deb, "-x", deb, root)
         repair(root)
         taken = deb
     (root / "version").write_text(version(root) + "\n")

@@ -206,6 +206,8 @@ def boot_config(config, bed, machine, timeout, watcher):
 
 def run(args):
     config = checked(args, args.cpus)
+    if all(vm.disabled for vm in config.vms):
+        raise Failure(f"{config.file}: every VM has status = \"disabled\": nothing would run")
     bed, machine = bed_for(args, config.vms)
     progress = Progress(sys.stderr if args.json == "-" else sys.stdout)
     made, good = boot_config(config, bed, machine, args.timeout or DEFAULT_TIMEOUT[bed.name],
@@ -240,13 +242,19 @@ def positive(text):
     return int(text)
 
 
+def file_name(text):
+    if not text:
+        raise argparse.ArgumentTypeError("the name of the file is empty")
+    return text
+
+
 def parser():
     top = argparse.ArgumentParser(prog="lasthop", description="The host side of lasthop.")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     def verb(name, function, about):
         added = verbs.add_parser(name, help=about, description=about)
-        added.add_argument("--json", metavar="FILE", help="write the result there; - is stdout")
+        added.add_argument("--json", metavar="FILE", type=file_name, help="write the result there; - is stdout")
         added.set_defaults(function=function)
         return added
 
@@ -272,7 +280,7 @@ def parser():
     at.add_argument("--exit-cost", type=int, choices=(0, 1000), default=0,
                     help="instructions that a VM exit costs, on Bochs (0)")
     at = verb("image", make_image, "Write a bootable disk image, for an emulator or a USB stick.")
-    at.add_argument("--out", required=True, metavar="FILE")
+    at.add_argument("--out", required=True, metavar="FILE", type=file_name)
     optional_config(at)
     at = verb("check", check, "Check a config: exit status 0, 1 (errors), 2 (cannot be read).")
     at.add_argument("config", metavar="FILE", help="device tree, .dts or .dtb")
@@ -308,6 +316,8 @@ def perform(args):
 
 
 def main():
+    sys.stdout = sys.stdout or open(os.devnull, "w")       # the caller has closed it
+    sys.stderr = sys.stderr or open(os.devnull, "w")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):      # a file may have any bytes in its name
             stream.reconfigure(errors="backslashreplace")

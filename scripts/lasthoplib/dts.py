@@ -4,6 +4,7 @@
 A blob has no line numbers, but `dtc -T -T` annotates the source with the file, line and column of
 each node and property; so an error of lasthop-check, which names node and property, finds its line.
 """
+import difflib
 import functools
 import json
 import os
@@ -14,12 +15,13 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from . import fdt, image, paths
+from . import fdt, image, includes, paths
 from .console import Failure, plain, red
 
 WIDEST = 160            # of a source line that is shown
 LARGEST = 16 << 20      # bytes of a config: far more than one needs
 DTC_LIMITS = {resource.RLIMIT_AS: 1 << 30, resource.RLIMIT_CPU: 60}    # it may include anything
+EMPTY = "the file is empty: a config begins with /dts-v1/; and has one root node, / { ... };"
 CUT = 31                # the checker may cut longer names off (CONFIG_MAX_NAME)
 # What dtc writes; %s: the config's own name, which may look like anything.
 SYNTAX = (r"(?:Error: |Lexical error: |Warning: )?(?P<file>%s|.+?):(?P<line>\d+)\.(?P<column>\d+)"
@@ -98,6 +100,8 @@ class Config:
         if len(content) > LARGEST:
             self.errors.append(Error(self.file, 0, 0, "", "", "is too large for a config: at most "
                                      f"{LARGEST >> 20} MiB are read"))
+        elif self.is_source and not content.strip():
+            self.errors.append(Error(self.file, 1, 1, "", "", EMPTY))
         elif self.is_source:
             self._compile(content)
         else:
@@ -122,18 +126,25 @@ class Config:
         syntax = re.compile(SYNTAX % re.escape(self.source))
         for found in filter(None, map(syntax.match, said)):
             told = DTC_TEXT.match(found["text"])
-            self.errors.append(Error(*self._place(found), told["node"] or "", told["property"] or "",
-                                     told["text"] + hint(told["text"], content)))
+            place = self._place(found)
+            self.errors.append(Error(*place, told["node"] or "", told["property"] or "",
+                                     told["text"] + hint(told["text"], content, place)))
+        broken = not self.errors and includes.broken(self.source)
+        if broken:
+            file, *place = broken
+            self.errors.append(Error(self._own(file), *place[:2], "", "", place[2]))
         if not self.errors:
             last = re.sub(r"^(FATAL )?ERROR: ", "", said[-1]) if said else "dtc failed"
             if "alloc() failed" in last or done.returncode < 0:
                 last = "is too large: dtc wants more memory or time than a config needs"
-            self.errors.append(Error(self.file, 0, 0, "", "", last + hint(last, content)))
+            self.errors.append(Error(self.file, 0, 0, "", "", last))
 
     def _place(self, found):
         """(file, line, column) of a match, with the config's name as it was given"""
-        own = found["file"] == self.source
-        return self.file if own else found["file"], int(found["line"]), int(found["column"])
+        return self._own(found["file"]), int(found["line"]), int(found["column"])
+
+    def _own(self, file):
+        return self.file if file == self.source else file
 
     def _places(self):
         """{(node path, property or ""): its place} of a source that dtc accepts"""
@@ -156,12 +167,16 @@ class Config:
         return self.errors
 
 
-def hint(text, content):
+def hint(text, content, place):
     """the mend, where dtc says only what is wrong"""
-    if "flex scanner failed" in text:
-        return ": an /include/ is no file that can be read"
+    label = re.search('non-existent node or label "(.*)"', text)
+    if label:
+        near = difflib.get_close_matches(label[1], re.findall(r"(\w+):\s", content.decode("latin-1")), 1)
+        return f": did you mean &{near[0]}?" if near else ": no node has that label, as in LABEL: NAME { };"
     if "syntax error" not in text:
         return ""
+    if (source_line(*place[:2]) or "").lstrip().startswith("#"):
+        return ": dtc has no preprocessor, /include/ \"FILE\" is its own way"
     if content.startswith(b"\xef\xbb\xbf"):
         return ": the file begins with a byte order mark, save it without"
     if b"/dts-v1/;" not in content:

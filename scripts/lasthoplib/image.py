@@ -5,7 +5,9 @@
     \\lasthop\\lasthop.dtb      the config
     \\lasthop\\NAME             each kernel and initrd that it names
 """
+import itertools
 import os
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -43,18 +45,13 @@ def plain(name):
     return bool(name) and "/" not in name and "\\" not in name and name not in (".", "..")
 
 
-def is_file(path):
-    try:
-        return path.is_file()
-    except OSError:             # a name that no file can have
-        return False
-
-
 def find_images(vms, folders):
-    """{name: path} of the images of the VMs that exist, in the first folder that has one"""
+    """{name: path} of the images of the VMs that exist, in the first folder that has one; the
+    checker says what is wrong if that is no file"""
     found = {}
     for name in (n for vm in vms for n in vm.images if plain(n)):
-        path = next((f / name for f in folders if is_file(f / name)), None)
+        paths = [folder / name for folder in folders]
+        path = next(itertools.chain(filter(os.path.isfile, paths), filter(os.path.exists, paths)), None)
         if path:
             found[name] = path
     return found
@@ -93,6 +90,10 @@ def build(out, efi, dtb, images):
         os.umask(umask)
         aside.chmod(0o666 & ~umask)
         aside.replace(out)
+    except Failure:
+        if shutil.disk_usage(out.parent).free < content:    # few of the tools say so
+            raise Failure(f"{out}: no space left there: {(content >> 20) + 1} MiB are wanted") from None
+        raise
     finally:
         aside.unlink(missing_ok=True)
     return size
@@ -111,7 +112,7 @@ def fill(folder, disk, size, efi, dtb, images):
     mtool("mmd", "::/EFI", "::/EFI/BOOT", "::/lasthop")
     mtool("mcopy", efi, "::/EFI/BOOT/BOOTX64.EFI")
     for name, path in images.items():
-        mtool("mcopy", "-o", path.absolute(), f"::/lasthop/{name}")
+        mtool("mcopy", "-so", path.absolute(), f"::/lasthop/{name}")
     if dtb is not None:
         with tempfile.NamedTemporaryFile() as file:
             file.write(dtb)

@@ -2,8 +2,9 @@
 """From the events of a run to the result document that --json writes (docs/benchmark.md).
 
 Each "result" event is one measured run of one pair of VMs. Runs of the same test and frame size
-make one entry: throughput is summed over the pairs of a run, then the least, median and greatest
-run are told; counters are summed over all runs and divided by all packets.
+make one entry: of each run what all pairs received over the time in which any of them measured (their
+windows need not overlap, so rates must not be added), then the least, median and greatest run are told;
+counters are summed over all runs and divided by all packets.
 """
 import hashlib
 import statistics
@@ -56,9 +57,20 @@ def by_run(events):
     return list(runs.values())
 
 
+def measured_ns(events):
+    """the time of a run in which any of its pairs measured"""
+    whole = end = 0
+    for begin, length in sorted((int(e.get("begin_ns", 0)), int(e.get("nanoseconds", 0)))
+                                for e in events):
+        whole += max(0, begin + length - max(begin, end))
+        end = max(end, begin + length)
+    return whole
+
+
 def rate(events, name):
-    """a run's sum over its pairs of a counter per nanosecond"""
-    return sum(int(e.get(name, 0)) / e["nanoseconds"] for e in events if e.get("nanoseconds"))
+    """a counter of a run per nanosecond, all pairs together"""
+    time = measured_ns(events)
+    return total(events, name) / time if time else 0.0
 
 
 def unaccounted(event):
@@ -73,11 +85,10 @@ def damaged(events):
 def stream_entry(frame_bytes, events):
     runs = by_run(events)
     packets = total(events, "packets")
-    longest = [max(int(e.get("nanoseconds", 0)) for e in run) for run in runs]
     return {
         "name": "stream", "path": "v2v", "frame_bytes": frame_bytes,
         "pairs": len({(e.get("vm"), e.get("peer")) for e in events}), "runs": len(runs),
-        "seconds": round(sum(longest) / 1e9, 6), "packets": packets,
+        "seconds": round(sum(map(measured_ns, runs)) / 1e9, 6), "packets": packets,
         "bytes": total(events, "bytes"), "sender_stalls": total(events, "sender_stalls"),
         "gbit_s": spread([8 * rate(run, "bytes") for run in runs], 4),
         "mpps": spread([1e3 * rate(run, "packets") for run in runs], 6),

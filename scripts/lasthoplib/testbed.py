@@ -36,14 +36,19 @@ class Machine:
 
 def run_folder(parent):
     """a fresh folder below parent; folders of old failed runs go"""
-    parent.mkdir(parents=True, exist_ok=True)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(dir=parent))
+    except OSError as problem:
+        raise Failure(f"{parent}: {problem.strerror}: a run needs a folder there; LASTHOP_CACHE names "
+                      "another cache, which make setup fills", status=2) from None
     for old in parent.iterdir():
         try:
             if time.time() - old.stat().st_mtime > KEEP_SECONDS:
                 shutil.rmtree(old, ignore_errors=True)
         except OSError:
             pass                                 # another run was faster
-    return Path(tempfile.mkdtemp(dir=parent))
+    return fresh
 
 
 def spawn(argv, folder, stdout):

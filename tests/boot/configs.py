@@ -16,6 +16,7 @@ class Vm:
     affinity: tuple = ()
     cpus: int = 1
     queue_pairs: int = 1
+    mtu: int = 9000
     more: list = field(default_factory=list)     # further lines of its node
 
     def source(self, index):
@@ -29,7 +30,7 @@ class Vm:
         for n, switch in enumerate(self.nets):
             mac = f"52 54 00 00 {index + 1:02x} {n + 1:02x}"
             lines.append(f'net{n} {{ compatible = "lasthop,net"; switch = <&{switch}>; '
-                         f"local-mac-address = [{mac}]; max-frame-size = <9000>; "
+                         f"local-mac-address = [{mac}]; max-frame-size = <{self.mtu}>; "
                          f"queue-pairs = <{self.queue_pairs}>; }};")
         return "\n".join(lines + ["};"])
 

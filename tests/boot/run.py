@@ -95,6 +95,9 @@ def load(case, scratch):
     else:
         path = paths.SOURCE / case.config
     for name, content in case.files.items():
+        if content is None:
+            (scratch / name).mkdir()
+            continue
         (scratch / name).write_bytes(content if isinstance(content, bytes) else b"")
         if isinstance(content, int):
             os.truncate(scratch / name, content)

@@ -13,7 +13,6 @@
 
 #include "hv/core/guest_map.h"
 #include "hv/dev/virtio_net.h"
-#include "hv/dev/vlapic.h"
 #include "tests/unit/dev/fake_switch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
@@ -62,19 +61,6 @@ static void require(bool ok)
 {
 	if (!ok)
 		abort();
-}
-
-void msi_deliver(struct vm *vm, uint64_t address, uint32_t data)
-{
-	(void)vm;
-	(void)address;
-	(void)data;
-}
-
-struct vcpu *msi_target(struct vm *vm, uint64_t address)
-{
-	(void)address;
-	return vm->vcpus[0];
 }
 
 static uint8_t *ram(unsigned gpa)

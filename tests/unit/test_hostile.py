@@ -162,6 +162,15 @@ class Terminals(Hostile):
         self.refused(2, r"^error: \?\[31m: No such file or directory\n$", "check", "\033[31m")
 
 
+    def test_closed_streams_are_no_error(self):
+        for closed in (">&-", "2>&-", ">&- 2>&-", "<&-"):
+            self.write("x.dts", "/dts-v1/;\n/ { };\n")
+            done = subprocess.run(["sh", "-c", f'exec "$0" check x.dts {closed}',
+                                   paths.SOURCE / "scripts/lasthop"], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 1)
+            self.assertNotIn("Traceback", done.stderr)
+
+
 class Machines(Hostile):
     def test_cpus_that_the_machine_lacks_are_told_with_their_line(self):
         self.write("x.dts", '/dts-v1/;\n/ { compatible = "lasthop,config-1"; vms { a {\n'
@@ -209,21 +218,52 @@ class Syntax(Hostile):
     def test_dtc_says_what_is_wrong_and_we_the_mend(self):
         for source, wanted in (
                 ("/ { };", r"x.dts:1:1: error: syntax error: a config begins with /dts-v1/;"),
-                ("", r"x.dts: error: syntax error: a config begins with /dts-v1/;"),
+                ("", "x.dts:1:1: error: the file is empty: a config begins with /dts-v1/;"),
+                (" \n\n", "x.dts:1:1: error: the file is empty: "),
+                ('/dts-v1/;\n#include "a.h"\n/ { };', 'x.dts:2:1: .*: dtc has no preprocessor, /inc'),
                 ("\ufeff/dts-v1/;\n/ { };", r"x.dts:1:1: .*: the file begins with a byte order mark"),
                 ("/dts-v1/;\n/ { a = 5; };", r"x.dts:2:9: .*: .* numbers stand in < >"),
-                ('/dts-v1/;\n/include/ "build"\n', r"x.dts: .*: an /include/ is no file"),
+                ('/dts-v1/;\n/* /include/ "no" */ /include/ "build"\n',
+                 'x.dts:2:22: error: /include/ of "build": it is a folder: name a file\n'),
+                ('/dts-v1/;\n/ { a = "/include/";\n b = /incbin/ ("none", 0, 4); };',
+                 'x.dts:3:6: error: /incbin/ of "none": it is missing: put it beside'),
                 ("/dts-v1/;\n/ { a = <99999999999999999999>; };",
                  r"^x.dts:2:10: error: Integer literal '9+' out of range\n"),
-                ("/dts-v1/;\n/ { a: b { c = <&d>; }; };", r"x.dts:2:10: error: /b: Reference to non")):
+                ("/dts-v1/;\n/ { a: b { c = <&d>; }; };",
+                 r"x.dts:2:10: error: /b: Reference to non.*: no node has that label, as in"),
+                ("/dts-v1/;\n/ { lan: b { }; c { d = <&lna>; }; };", r": did you mean &lan\?\n")):
             self.write("x.dts", source)
             self.refused(1, wanted, "check", "x.dts")
+
+    def test_a_missing_file_is_told_where_it_is_named(self):
+        self.write("part/y.dtsi", '/ {\n\tvms { };\n};\n/include/ "z.dtsi" // not there\n')
+        self.write("x.dts", '/dts-v1/;\n/include/ "part/y.dtsi"\n/include/ "x.dts"\n')
+        wanted = 'part/y.dtsi:4:1: error: /include/ of "z.dtsi": it is missing: put it beside'
+        err = self.refused(1, f"^{wanted}", "check", "x.dts")
+        self.assertIn('  /include/ "z.dtsi" // not there\n  ^\n', err)
 
     def test_node_and_property_of_dtc_are_told_apart(self):
         self.write("x.dts", '/dts-v1/;\n/ { b { phandle = "x"; }; };')
         self.refused(1, "bad length", "check", "x.dts", "--json", "x.json")
         told = json.loads(Path("x.json").read_text())["errors"][0]
         self.assertEqual((told["node"], told["property"]), ("/b", "phandle"))
+
+
+class Kernels(Hostile):
+    def test_what_is_no_file_is_told_as_what_it_is(self):
+        self.write("x.dts", '/dts-v1/;\n/ { compatible = "lasthop,config-1"; vms { a {\n'
+                   'compatible = "lasthop,vm"; memory-mib = <64>; kernel = "k"; initrd = "i";\n'
+                   '}; }; };\n')
+        self.refused(1, "kernel: k is missing: put it", "check", "x.dts")
+        Path("k").mkdir()
+        os.mkfifo("i")          # nobody writes to it: an open would wait for ever
+        for verb in (["check"], ["image", "--out", "x.img"], ["run", "--on", "tcg"]):
+            err = self.refused(1, "x.dts:3:47: error: /vms/a: kernel: k is a folder: name a file\n",
+                               *verb, "x.dts")
+            self.assertIn("initrd: i is there, but cannot be read\n", err)
+        (self.folder / "build/guest").mkdir()
+        (self.folder / "build/guest/k").symlink_to(CHECKER.parent.absolute().parent / "guest/bench.elf")
+        self.assertNotIn("kernel: ", self.refused(1, "initrd", "check", "x.dts"))
 
 
 class Outputs(Hostile):
@@ -257,6 +297,28 @@ class Outputs(Hostile):
             self.assertEqual([f"error: {e['text']}\n" for e in told["errors"]], [said])
             self.assertEqual(list(told["errors"][0]),
                              ["file", "line", "column", "node", "property", "text"])
+
+    def test_no_name_is_no_file(self):
+        for argv in (["check", "--json", ""], ["image", "--out", ""]):
+            self.refused(2, "the name of the file is empty", *argv, "good.dts")
+
+    def test_a_build_that_has_no_place(self):
+        done = subprocess.run([paths.SOURCE / "scripts/build", "all"], capture_output=True, text=True,
+                              env=os.environ | {"B": "/proc/none"})
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertRegex(done.stderr, "^error: /proc/none: .*: B=FOLDER names another folder")
+
+    def test_a_full_disk_is_told(self):
+        with mock.patch.object(image, "fill", side_effect=Failure("sfdisk: failed")), \
+                mock.patch("shutil.disk_usage", return_value=mock.Mock(free=5)):
+            self.refused(1, r"^error: x.img: no space left there: 1 MiB are wanted\n$",
+                         "image", "--out", "x.img", self.good)
+
+    def test_nothing_to_run_is_told_before_a_boot(self):
+        self.write("off.dts", self.good.read_text().replace(
+            '"lasthop,vm";', '"lasthop,vm"; status = "disabled";', 2))
+        self.refused(1, '^error: off.dts: every VM has status = "disabled": nothing would run\n$',
+                     "run", "--on", "tcg", "off.dts")
 
     def test_images_that_cannot_be_written(self):
         for out in ("no/x.img", "good.dts/x.img", "n" * 300):

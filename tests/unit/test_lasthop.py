@@ -42,7 +42,7 @@ SOURCE = """\
 
 def stream(run, pair=0, **more):
     made = {"lasthop": 1, "event": "result", "vm": f"sink{pair}", "peer": f"source{pair}",
-            "test": "stream", "frame_bytes": 1000, "run": run, "runs": 3, "nanoseconds": 1000,
+            "test": "stream", "frame_bytes": 1000, "run": run, "runs": 3, "nanoseconds": 1000, "begin_ns": 5000,
             "packets": 2, "bytes": 2000, "sent": 2, "lost": 0, "reordered": 0, "corrupt": 0,
             "sender_stalls": 1, "exits": 3, "notifications": 1, "copies": 2, "drops": 0,
             "way_drops": 0}
@@ -103,7 +103,16 @@ class Results(unittest.TestCase):
         entry = self.one(stream(1), stream(1, 1, nanoseconds=2000), stream(2), stream(2, 1)
                          )["results"][0]
         self.assertEqual([entry["pairs"], entry["runs"]], [2, 2])
-        self.assertEqual(entry["gbit_s"], {"min": 24.0, "median": 28.0, "max": 32.0})
+        self.assertEqual(entry["gbit_s"], {"min": 16.0, "median": 24.0, "max": 32.0})
+        self.assertEqual(entry["seconds"], round(3000e-9, 6))
+
+    def test_pairs_that_took_turns_are_not_faster_than_one(self):
+        for begin, wanted in ((6000, 16.0), (90000, 16.0), (5500, round(32 / 1.5, 4)), (5000, 32.0)):
+            entry = self.one(stream(1), stream(1, 1, begin_ns=begin))["results"][0]
+            self.assertEqual(entry["gbit_s"]["max"], wanted)
+        told = [stream(1, pair, begin_ns=begin, nanoseconds=length) for pair, (begin, length) in
+                enumerate(((100, 50), (0, 400), (390, 20), (1000, 100), (1100, 1)))]
+        self.assertEqual(results.measured_ns(told), 410 + 101)
 
     def test_lost_frames_are_errors_only_if_nobody_counted_the_drop(self):
         entry = self.one(stream(1, lost=5, drops=9, way_drops=5),
@@ -410,6 +419,12 @@ class TestBeds(WithFolder):
                 status, out, err = self.call("run", *argv, self.write("demo.dts", SOURCE))
                 self.assertEqual((status, out), (1, ""))
                 self.assertRegex(err, r"^error: .*: .*\n$|^error: .*: only there")
+
+    def test_a_folder_for_a_run_that_cannot_be_made(self):
+        cache = self.write("file", "")
+        with mock.patch.dict(os.environ, {"LASTHOP_CACHE": str(cache)}), \
+                self.assertRaisesRegex(Failure, "^.*/file/run: Not a directory: .*; LASTHOP_CACHE names"):
+            testbed.Qemu("tcg").folder()
 
     def follow(self, script, timeout=20):
         """how a run ends whose emulator is a shell script"""

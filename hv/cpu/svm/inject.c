@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Events into the guest, through EVENTINJ only (APM 2, "Event Injection"). V_IRQ, which is always
- * intercepted, is the interrupt window: an exit as soon as the guest could take an interrupt. NMIs
- * are blocked from one's delivery to its IRET, which is intercepted meanwhile.
+ * Events into the guest, through EVENTINJ (APM 2, "Event Injection"). V_IRQ, intercepted, is the
+ * interrupt window: an exit as soon as the guest could take an interrupt. NMIs are blocked from one's
+ * delivery to its IRET, which is intercepted meanwhile.
+ *
+ * QEMU's VMRUN forgets to forget an interrupt that EVENTINJ has injected: should its main loop be
+ * entered before the next exit (for another CPU's sake, so most often on a busy host), the guest gets
+ * it again, even with IF = 0. There, interrupts go in through V_IRQ, not intercepted. Only where the
+ * window is needed at the same time it is EVENTINJ, and an exit before the first instruction, for a
+ * host interrupt that waits already, ends the matter.
  */
 #include "hv/core/decode.h"
 #include "hv/core/fail.h"
@@ -12,11 +18,11 @@
 #define VECTOR_OF      4
 #define FIRST_EXTERNAL 32
 #define INSN_HLT       0xf4
-#define WINDOW	       (VINTR_IRQ | VINTR_PRIO_MAX | VINTR_IGN_TPR)
+#define VIRQ	       (VINTR_IRQ | VINTR_PRIO_MAX | VINTR_IGN_TPR)
 
 static bool occupied(const struct svm_vcpu *v)
 {
-	return v->vmcb->ctl.event_inj & EVENT_VALID;
+	return v->virq || v->vmcb->ctl.event_inj & EVENT_VALID;
 }
 
 static bool in_shadow(const struct svm_vcpu *v)
@@ -51,6 +57,7 @@ static void init(struct svm_vcpu *v)
 	vmcb->ctl.ctl3 &= (uint32_t)~CTL3_IRET;
 	v->nmi_pending = v->nmi_blocked = v->entry_shadow = false;
 	v->iret_left = v->move_allowed = false;
+	v->virq = 0;
 	vmcb->save.dr6 = DR6_RESET;
 	vmcb->save.dr7 = v->dr7 = DR7_RESET;
 	for (unsigned i = 0; i < 4; i++)
@@ -65,8 +72,11 @@ void svm_inject(struct vcpu *vcpu, const struct injection *what)
 	struct svm_vcpu *v = to_svm(vcpu);
 
 	switch (what->kind) {
-	case INJECT_IRQ:
-		v->vmcb->ctl.event_inj = EVENT_VALID | EVENT_INTR | what->vector;
+	case INJECT_IRQ: /* QEMU takes lower vectors for exceptions if they are cut off */
+		if (svm.strict && what->vector >= FIRST_EXTERNAL)
+			v->virq = what->vector;
+		else
+			v->vmcb->ctl.event_inj = EVENT_VALID | EVENT_INTR | what->vector;
 		break;
 	case INJECT_EXCEPTION:
 		svm_inject_exception(vcpu, what->vector, what->error_code);
@@ -126,27 +136,41 @@ static bool shadow_counts(struct svm_vcpu *v)
 	return insn_mode(&s) != 8 || guest_fetch(&v->vcpu, code) == 0 || code[0] == INSN_HLT;
 }
 
+/* The window serves another interrupt: this one by EVENTINJ, if the guest can still take it. */
+static void free_window(struct svm_vcpu *v)
+{
+	const uint64_t vector = v->virq;
+
+	v->virq = 0;
+	if (vector && svm_irq_ready(&v->vcpu))
+		v->vmcb->ctl.event_inj = EVENT_VALID | EVENT_INTR | vector;
+	else
+		v->virq = (uint8_t)vector;
+}
+
 bool svm_inject_before_entry(struct svm_vcpu *v, bool irq_waits)
 {
 	struct vmcb_control *c = &v->vmcb->ctl;
-	const bool open = irq_waits && !shadow_counts(v);
+	bool window, deliver;
 
+	if (irq_waits)
+		free_window(v);
 	nmi_before_entry(v);
-	v->entry_shadow = in_shadow(v) && !occupied(v) && !open;
+	window = irq_waits && !v->virq && !shadow_counts(v);
+	deliver = v->virq && !shadow_counts(v);
+	v->entry_shadow = in_shadow(v) && !occupied(v) && !window;
 	v->entry_rip = v->vmcb->save.rip;
-	if (open)
-		c->vintr |= WINDOW;
-	else
-		c->vintr &= ~WINDOW;
-	return (irq_waits && !open) || nmi_waits(v);
+	c->vintr &= ~(VIRQ | VINTR_VECTOR(0xff));
+	c->ctl3 |= (uint32_t)CTL3_VINTR;
+	if (window)
+		c->vintr |= VIRQ;
+	if (deliver) {
+		c->vintr |= VIRQ | VINTR_VECTOR(v->virq);
+		c->ctl3 &= (uint32_t)~CTL3_VINTR;
+	}
+	return (irq_waits && !window) || (v->virq && !deliver) || nmi_waits(v);
 }
 
-/*
- * QEMU's VMRUN forgets to forget an interrupt that it has injected: should its main loop be entered
- * before the next exit (for another CPU's sake, so most often on a busy host), the guest gets it
- * again, even with IF = 0. An exit before the first instruction, for a host interrupt that waits
- * already, ends that.
- */
 bool svm_must_leave_at_once(const struct svm_vcpu *v)
 {
 	const uint64_t event = v->vmcb->ctl.event_inj;
@@ -163,13 +187,16 @@ bool svm_reinject(struct svm_vcpu *v)
 	struct vmcb_control *c = &v->vmcb->ctl;
 	uint64_t event = c->exit_int_info;
 	const uint64_t vector = event & EVENT_VECTOR;
+	const bool cut = event & EVENT_VALID;
 
+	if (!(c->ctl3 & CTL3_VINTR) && !(c->vintr & VINTR_IRQ))
+		v->virq = 0; /* delivered; not so if the guest was left before */
 	/* A shadow that QEMU has not loaded: nothing was executed, so it is still there. */
 	if (v->entry_shadow && v->vmcb->save.rip == v->entry_rip)
 		c->int_state |= INT_SHADOW;
 	c->event_inj = 0;
-	if (!(event & EVENT_VALID))
-		return false;
+	if (!cut || (v->virq && vector == v->virq))
+		return cut;
 	switch (event & EVENT_TYPE) {
 	case EVENT_INTR:
 	case EVENT_NMI:

@@ -28,6 +28,7 @@ struct svm_vcpu {
 	struct vmcb *entered; /* as it was before an entry after we changed state: for a refusal */
 	bool changed;	      /* state was set by us since the last entry: check it before */
 	bool loaded;	      /* DR0-3 and TSC_AUX are in this CPU's registers */
+	uint8_t virq; /* on QEMU's TCG: interrupt that V_IRQ is to deliver; 0: none (inject.c) */
 	bool nmi_pending;
 	bool nmi_blocked; /* from an NMI's delivery to its IRET */
 	bool iret_left;	  /* the CPU stood at that IRET, at iret_rip, when the guest was left */

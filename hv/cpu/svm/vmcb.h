@@ -48,10 +48,11 @@
 #define TLB_FLUSH_ALL 1
 
 /* Control area 060h */
-#define VINTR_IRQ      BIT(8)
-#define VINTR_PRIO_MAX (0xfull << 16)
-#define VINTR_IGN_TPR  BIT(20)
-#define VINTR_MASKING  BIT(24)
+#define VINTR_IRQ	BIT(8)
+#define VINTR_PRIO_MAX	(0xfull << 16)
+#define VINTR_IGN_TPR	BIT(20)
+#define VINTR_MASKING	BIT(24)
+#define VINTR_VECTOR(n) ((uint64_t)(n) << 32)
 
 #define INT_SHADOW BIT(0) /* 068h */
 #define NP_ENABLE  BIT(0) /* 090h */

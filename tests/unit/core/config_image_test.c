@@ -125,6 +125,11 @@ static void other_images(void **state)
 	listed_count = 0;
 	assert_int_equal(config_check_image(&image_vm, "initrd", NULL, 0, collect, NULL), 1);
 	assert_string_equal(listed[0].text, "i.cpio is missing: put it beside the config");
+	listed_count = 0;
+	assert_int_equal(
+		config_check_image(&image_vm, "kernel", NULL, CONFIG_IMAGE_FOLDER, collect, NULL),
+		1);
+	assert_string_equal(listed[0].text, "k.elf is a folder: name a file");
 	/* Refused by its size alone: nothing of it is read. */
 	assert_int_equal(config_check_image(&image_vm, "kernel", gzip, CONFIG_MAX_IMAGE_BYTES + 1,
 					    collect, NULL),

@@ -103,8 +103,10 @@ static void the_largest_result_fits(void **state)
 	report_result("bob", "alice", &result, &window);
 	assert_non_null(strstr(line, "\"vm\":\"bob\",\"peer\":\"alice\",\"test\":\"stream\","
 				     "\"frame_bytes\":4294967295,\"run\":4294967295,"));
-	assert_non_null(strstr(line, "\"p99_ns\":18446744073709551615,\"exits\":"));
-	assert_non_null(strstr(line, "\"peer_wakeups\":9187201950435737471}\n"));
+	assert_non_null(strstr(
+		line,
+		"\"p99_ns\":18446744073709551615,\"age_ns\":18446744073709551615,\"exits\":"));
+	assert_non_null(strstr(line, "\"begin_ns\":9187201950435737471}\n"));
 }
 
 /* Every counter by name, and the largest values fit. */

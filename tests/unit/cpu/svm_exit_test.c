@@ -163,15 +163,102 @@ static void test_interrupts(void **state)
 	assert_false(svm_inject_before_entry(&vcpu, true));
 	assert_true(vmcb.ctl.vintr & VINTR_IRQ && vmcb.ctl.ctl3 & CTL3_VINTR);
 	assert_false(svm_must_leave_at_once(&vcpu));
-	svm.strict = true; /* QEMU would inject it once more */
-	assert_true(svm_must_leave_at_once(&vcpu));
 	(void)exit_of(EXIT_VINTR, 0, 0);
 	assert_false(svm_inject_before_entry(&vcpu, false));
 	assert_false(vmcb.ctl.vintr & VINTR_IRQ);
 	assert_true(vmcb.ctl.ctl3 & CTL3_VINTR); /* QEMU may remember one of before */
+}
+
+static bool virq_of(unsigned vector)
+{
+	return vmcb.ctl.vintr & VINTR_IRQ && (vmcb.ctl.vintr >> 32 & 0xff) == vector &&
+	       !(vmcb.ctl.ctl3 & CTL3_VINTR) && !(vmcb.ctl.event_inj & EVENT_VALID);
+}
+
+/* A new guest of QEMU's, about to be entered with an interrupt. */
+static void begin_strict(uint8_t vector)
+{
+	begin();
+	svm.strict = true;
+	vmcb.save.rflags |= RFLAGS_IF;
+	svm_inject(&vcpu.vcpu, &(struct injection){ INJECT_IRQ, vector, -1 });
+	assert_false(svm_irq_ready(&vcpu.vcpu));
+}
+
+/* QEMU would deliver again what EVENTINJ has injected. */
+static void test_strict_interrupts(void **state)
+{
+	struct vcpu *v = &vcpu.vcpu;
+
+	(void)state;
+	begin_strict(0xec);
+	assert_false(svm_inject_before_entry(&vcpu, false));
+	assert_true(virq_of(0xec));
 	assert_false(svm_must_leave_at_once(&vcpu));
+	vmcb.ctl.vintr &= ~VINTR_IRQ; /* delivered */
+	(void)exit_of(EXIT_INTR, 0, 0);
+	assert_true(svm_irq_ready(v));
+	assert_false(svm_inject_before_entry(&vcpu, false));
+	assert_false(vmcb.ctl.vintr & VINTR_IRQ);
+	assert_true(vmcb.ctl.ctl3 & CTL3_VINTR); /* QEMU may remember one of before */
+
+	/* another one waits: the window is its */
+	begin_strict(0xec);
+	assert_false(svm_inject_before_entry(&vcpu, true));
+	assert_int_equal(vmcb.ctl.event_inj, EVENT_VALID | EVENT_INTR | 0xec);
+	assert_true(vmcb.ctl.vintr & VINTR_IRQ && vmcb.ctl.ctl3 & CTL3_VINTR);
+	assert_true(svm_must_leave_at_once(&vcpu));
+
+	/* what QEMU would call an exception with an error code */
+	begin_strict(17);
+	assert_false(svm_inject_before_entry(&vcpu, false));
+	assert_int_equal(vmcb.ctl.event_inj, EVENT_VALID | EVENT_INTR | 17);
+	assert_true(svm_must_leave_at_once(&vcpu));
 	svm_inject_exception(v, 14, 0);
 	assert_false(svm_must_leave_at_once(&vcpu));
+}
+
+/* Left before the interrupt was delivered, or in the midst of it: it comes again, whatever the guest
+ * did meanwhile, but never with IF = 0 or within a shadow. */
+static void test_strict_again(void **state)
+{
+	(void)state;
+	begin_strict(0xec);
+	assert_false(svm_inject_before_entry(&vcpu, false));
+	(void)exit_of(EXIT_INTR, 0, 0);
+	assert_false(svm_irq_ready(&vcpu.vcpu));
+	assert_false(svm_inject_before_entry(&vcpu, false));
+	assert_true(virq_of(0xec));
+	vmcb.ctl.exit_int_info = EVENT_VALID | EVENT_EXCEPTION | 0xec;
+	assert_int_equal(exit_of(EXIT_NPF, NPF_WRITE | BIT(32), 0xfec00000).kind,
+			 VMEXIT_MMIO_FETCH);
+	vmcb.ctl.exit_int_info = 0;
+	assert_false(svm_inject_before_entry(&vcpu, false));
+	assert_true(virq_of(0xec));
+
+	vmcb.save.rflags &= ~RFLAGS_IF;
+	(void)exit_of(EXIT_INTR, 0, 0);
+	svm_inject_exception(&vcpu.vcpu, 13, 0);
+	assert_true(svm_inject_before_entry(&vcpu, true)); /* no window: look again soon */
+	assert_true(vmcb.ctl.vintr & VINTR_IRQ && !(vmcb.ctl.ctl3 & CTL3_VINTR));
+	assert_int_equal(vmcb.ctl.event_inj & (EVENT_TYPE | EVENT_VECTOR), EVENT_EXCEPTION | 13);
+
+	vmcb.save.rflags |= RFLAGS_IF;
+	vmcb.ctl.int_state = INT_SHADOW;
+	code[0] = 0xf4;
+	(void)exit_of(EXIT_INTR, 0, 0);
+	assert_true(svm_inject_before_entry(&vcpu, false));
+	assert_false(vmcb.ctl.vintr & VINTR_IRQ);
+	vmcb.ctl.int_state = 0;
+	vmcb.save.rip++;
+	(void)exit_of(EXIT_INTR, 0, 0);
+	assert_false(svm_inject_before_entry(&vcpu, false));
+	assert_true(virq_of(0xec));
+
+	(void)exit_of(EXIT_INTR, 0, 0);
+	svm_inject(&vcpu.vcpu, &(struct injection){ .kind = INJECT_INIT });
+	assert_false(svm_inject_before_entry(&vcpu, false));
+	assert_false(vmcb.ctl.vintr & VINTR_IRQ);
 }
 
 /* STI; HLT: within the shadow neither window nor interrupt, though QEMU forgets the shadow. */
@@ -360,13 +447,22 @@ static void test_asid_epoch(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kinds),	 cmocka_unit_test(test_io),
-		cmocka_unit_test(test_skip),	 cmocka_unit_test(test_single_step),
-		cmocka_unit_test(test_reinject), cmocka_unit_test(test_interrupts),
-		cmocka_unit_test(test_shadow),	 cmocka_unit_test(test_shadow_without_hlt),
-		cmocka_unit_test(test_nmi),	 cmocka_unit_test(test_sregs),
-		cmocka_unit_test(test_msrs),	 cmocka_unit_test(test_msr_map),
-		cmocka_unit_test(test_asids),	 cmocka_unit_test(test_asid_epoch),
+		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_io),
+		cmocka_unit_test(test_skip),
+		cmocka_unit_test(test_single_step),
+		cmocka_unit_test(test_reinject),
+		cmocka_unit_test(test_interrupts),
+		cmocka_unit_test(test_strict_interrupts),
+		cmocka_unit_test(test_strict_again),
+		cmocka_unit_test(test_shadow),
+		cmocka_unit_test(test_shadow_without_hlt),
+		cmocka_unit_test(test_nmi),
+		cmocka_unit_test(test_sregs),
+		cmocka_unit_test(test_msrs),
+		cmocka_unit_test(test_msr_map),
+		cmocka_unit_test(test_asids),
+		cmocka_unit_test(test_asid_epoch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,11 +14,13 @@ endef
 
 DEV_HEADERS := $(wildcard hv/dev/*.h hv/core/*.h tests/unit/dev/*.h) hv/dev/vlapic_timer.c
 DEV_VIRTIO  := $(addprefix hv/dev/,bus.c pcie.c msix.c virtio_pci.c virtio_common.c virtio_net.c \
-	virtio_net_ctrl.c device_queue.c switch_env.c) tests/unit/dev/fake_switch.c vswitch/vq_split.c \
-	vswitch/vq_packed.c vswitch/policy.c hv/core/nearest.c
+	virtio_net_ctrl.c device_queue.c switch_env.c) tests/unit/dev/fake_switch.c \
+	tests/unit/dev/fake_msi.c vswitch/vq_split.c vswitch/vq_packed.c vswitch/policy.c \
+	hv/core/nearest.c
 
 $(eval $(call dev_test,bus,hv/dev/bus.c))
-$(eval $(call dev_test,pcie,hv/dev/bus.c hv/dev/pcie.c hv/dev/msix.c))
+$(eval $(call dev_test,pcie,hv/dev/bus.c hv/dev/pcie.c hv/dev/msix.c \
+	tests/unit/dev/fake_msi.c))
 $(eval $(call dev_test,board,$(addprefix hv/dev/,bus.c ioapic.c uart.c rtc.c power.c \
 	pci_ports.c pcie.c) hv/core/marker.c))
 $(eval $(call dev_test,vlapic,hv/dev/bus.c hv/dev/vlapic.c hv/dev/vlapic_irq.c \

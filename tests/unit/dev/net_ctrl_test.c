@@ -5,7 +5,6 @@
 
 #include "hv/core/guest_map.h"
 #include "hv/dev/virtio_net.h"
-#include "hv/dev/vlapic.h"
 #include "tests/unit/dev/fake_switch.h"
 
 #include <cmocka.h>
@@ -43,19 +42,6 @@ static const struct config_net net_config = {
 static uint16_t pos, used; /* the driver's positions in the ring */
 static bool packed;
 static unsigned control;
-
-void msi_deliver(struct vm *vm, uint64_t address, uint32_t data)
-{
-	(void)vm;
-	(void)address;
-	(void)data;
-}
-
-struct vcpu *msi_target(struct vm *vm, uint64_t address)
-{
-	(void)address;
-	return vm->vcpus[0];
-}
 
 static void *ram(uint64_t gpa)
 {

@@ -141,6 +141,37 @@ static void cancelled(void **state)
 	assert_int_equal(port->polls + port->services, 0);
 }
 
+static unsigned waits, waited_for;
+
+/* A moment of the wait; in the third the other CPU is done. */
+static void moment(unsigned cpu)
+{
+	waited_for = cpu;
+	if (++waits == 3)
+		atomic_fetch_sub(&work.busy, 1);
+}
+
+static void serve_for_ever(struct switch_work *w)
+{
+	atomic_fetch_add(&w->busy, 1); /* as if this turn did not end with the call */
+}
+
+/* Does a cancel wait for the CPU that serves the queue, and no longer than any CPU is waited for? */
+static void cancel_waits_for_a_turn(void **state)
+{
+	(void)state;
+	waits = 0;
+	fake_await = moment;
+	switch_work_init(&work, serve_for_ever);
+	become(1);
+	switch_work_queue(&work);
+	assert_false(switch_work_run());
+	become(0);
+	switch_work_cancel(&work);
+	assert_int_equal(waits, 3);
+	assert_int_equal(waited_for, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -149,6 +180,7 @@ int main(void)
 		cmocka_unit_test_setup(other_things_first, set_up),
 		cmocka_unit_test_setup(policies_count, set_up),
 		cmocka_unit_test_setup(cancelled, set_up),
+		cmocka_unit_test_setup(cancel_waits_for_a_turn, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,7 @@
 #include "hv/core/guest_map.h"
 #include "hv/dev/msix.h"
 #include "hv/dev/pcie.h"
-#include "hv/dev/vlapic.h"
+#include "tests/unit/dev/fake_msi.h"
 
 #include <cmocka.h>
 
@@ -19,21 +19,7 @@ static struct pcie pcie;
 static struct pci_function device;
 static struct bus_region memory_bar, port_bar;
 static struct msix msix;
-static unsigned touched, sent;
-static uint32_t last_data;
-
-void msi_deliver(struct vm *vm, uint64_t address, uint32_t data)
-{
-	assert_ptr_equal(vm, &fake_vm);
-	assert_int_equal(address, 0xfee00000);
-	sent++;
-	last_data = data;
-}
-
-struct vcpu *msi_target(struct vm *vm, uint64_t address)
-{
-	return address ? vm->vcpus[0] : NULL;
-}
+static unsigned touched;
 
 static void touch(struct bus_region *region, struct bus_access *access)
 {
@@ -70,7 +56,7 @@ static int setup(void **state)
 	pci_add_bar(&device, 0, PCI_BAR_MEMORY, &memory_bar);
 	pci_add_bar(&device, 2, PCI_BAR_IO, &port_bar);
 	msix_init(&msix, &fake_vm, &device, 4, VECTORS);
-	touched = sent = 0;
+	touched = fake_messages = 0;
 	return pcie_attach(&pcie, &device);
 }
 
@@ -241,22 +227,23 @@ static void messages_wait_while_masked(void **state)
 	}
 	msix_raise(&msix, 1); /* MSI-X is off: lost */
 	ecam_write(0x42, 2, 0x8000);
-	assert_int_equal(sent, 0);
+	assert_int_equal(fake_messages, 0);
 	msix_raise(&msix, 1);
 	msix_raise(&msix, VECTORS);
 	assert_int_equal(table_read(0x800, 8), 2);
 	table_write(16 + 12, 0xfffffffe, 4);
 	assert_int_equal(table_read(16 + 12, 4), 0); /* reserved bits stay clear */
-	assert_int_equal(sent, 1);
-	assert_int_equal(last_data, 0x41);
+	assert_int_equal(fake_messages, 1);
+	assert_int_equal(fake_message_data, 0x41);
+	assert_int_equal(fake_message_address, 0xfee00000);
 	assert_int_equal(table_read(0x800, 4), 0);
 	msix_raise(&msix, 1);
-	assert_int_equal(sent, 2);
+	assert_int_equal(fake_messages, 2);
 	ecam_write(0x42, 2, 0xc000); /* function mask */
 	msix_raise(&msix, 1);
-	assert_int_equal(sent, 2);
+	assert_int_equal(fake_messages, 2);
 	ecam_write(0x42, 2, 0x8000);
-	assert_int_equal(sent, 3);
+	assert_int_equal(fake_messages, 3);
 }
 
 static void odd_table_accesses_do_no_harm(void **state)
@@ -273,7 +260,7 @@ static void odd_table_accesses_do_no_harm(void **state)
 		else
 			table_write(at, fake_random(&seed), bytes);
 	}
-	assert_int_equal(sent, 0);
+	assert_int_equal(fake_messages, 0);
 }
 
 int main(void)

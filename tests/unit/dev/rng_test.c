@@ -5,7 +5,6 @@
 
 #include "hv/core/guest_map.h"
 #include "hv/dev/virtio_rng.h"
-#include "hv/dev/vlapic.h"
 
 #include <cmocka.h>
 
@@ -30,19 +29,6 @@ static struct pcie pcie;
 static struct virtio_rng rng;
 static uint16_t pos; /* split: available index; packed: position */
 static bool packed;
-
-void msi_deliver(struct vm *vm, uint64_t address, uint32_t data)
-{
-	(void)vm;
-	(void)address;
-	(void)data;
-}
-
-struct vcpu *msi_target(struct vm *vm, uint64_t address)
-{
-	(void)address;
-	return vm->vcpus[0];
-}
 
 static void *ram(uint64_t gpa)
 {

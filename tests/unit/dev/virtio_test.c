@@ -5,7 +5,7 @@
 
 #include "hv/core/guest_map.h"
 #include "hv/dev/virtio_net.h"
-#include "hv/dev/vlapic.h"
+#include "tests/unit/dev/fake_msi.h"
 #include "tests/unit/dev/fake_switch.h"
 #include "vswitch/env.h"
 
@@ -45,23 +45,6 @@ static struct config config = { .switch_count = 1, .switches = { { "lan" } } };
 static const struct config_net net_config = {
 	.name = "net0", .mac = { 0x52, 0x54, 0, 0, 0, 1 }, .queue_pairs = 1, .mtu = 9000
 };
-static unsigned messages;
-static uint32_t last_data;
-
-void msi_deliver(struct vm *vm, uint64_t address, uint32_t data)
-{
-	(void)vm;
-	(void)address;
-	messages++;
-	last_data = data;
-}
-
-struct vcpu *msi_target(struct vm *vm, uint64_t address)
-{
-	unsigned id = address >> 12 & 0xff;
-
-	return id < vm->vcpu_count ? vm->vcpus[id] : NULL;
-}
 
 static int setup(void **state)
 {
@@ -70,7 +53,7 @@ static int setup(void **state)
 	memset(&io, 0, sizeof(io));
 	memset(&memory, 0, sizeof(memory));
 	memset(&pcie, 0, sizeof(pcie));
-	messages = 0;
+	fake_messages = 0;
 	fake_start_fails = fake_port_fails = false;
 	fake_more = 0;
 	if (virtio_net_switches(&config) || pcie_init(&pcie, &io, &memory, &fake_vm.log_limit))
@@ -289,8 +272,8 @@ static void a_broken_queue_is_told(void **state)
 	start();
 	env_device_broken(net->port, 1, "test");
 	assert_int_equal(rd(STATUS, 1), 15 | VIRTIO_NEEDS_RESET);
-	assert_int_equal(messages, 1);
-	assert_int_equal(last_data, 0x50);
+	assert_int_equal(fake_messages, 1);
+	assert_int_equal(fake_message_data, 0x50);
 	wr(STATUS, 1, 15);
 	assert_int_equal(rd(STATUS, 1), 15 | VIRTIO_NEEDS_RESET);
 	wr(STATUS, 1, 0);
@@ -305,13 +288,13 @@ static void interrupts_go_where_the_driver_wants(void **state)
 	(void)state;
 	start();
 	env_interrupt(net->port, 1); /* without MSI-X only the ISR byte tells */
-	assert_int_equal(messages, 0);
+	assert_int_equal(fake_messages, 0);
 	assert_int_equal(rd(ISR, 1), 1);
 	assert_int_equal(rd(ISR, 1), 0);
 	enable_msix();
 	env_interrupt(net->port, 1);
-	assert_int_equal(messages, 1);
-	assert_int_equal(last_data, 0x52);
+	assert_int_equal(fake_messages, 1);
+	assert_int_equal(fake_message_data, 0x52);
 	assert_int_equal(rd(ISR, 1), 0);
 	atomic_store(&fake_vcpu[1].state, VCPU_BLOCKED);
 	assert_int_equal(env_peer_state(net->port, 0), PEER_BLOCKED);

@@ -1,90 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Question: does each policy do what docs/policies.md says, alone, and may it be changed between any
- * two packets without one being lost?
+ * two packets without one being lost? Those of CPUs that poll are in polled.c.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include "tests/unit/vswitch/driver.h"
-#include "vswitch/policy.h"
-
-#define QUOTA 1024u
-
-static uint8_t frame[2048], got[DRV_BUF];
-
-struct pair {
-	struct vswitch *sw;
-	struct guest *a, *b;
-	uint32_t sent, received;
-};
-
-static uint64_t count(const struct guest *g, enum stat_id id)
-{
-	return port_counter(g->port, id);
-}
-
-static void policies_as_at_boot(void)
-{
-#define WORD(id, name, words, initial, example, help) policy_set(POLICY_##id, initial);
-#define NUMBER(id, name, least, most, initial, help)  policy_set(POLICY_##id, initial);
-	POLICY_WORDS(WORD)
-	POLICY_NUMBERS(NUMBER)
-#undef WORD
-#undef NUMBER
-}
-
-/* Packets from a to b, not yet seen by the switch. */
-static void put(struct pair *p, unsigned packets, size_t bytes)
-{
-	for (; packets > 0; packets--) {
-		frame_make(frame, bytes, 2, 1, p->sent++);
-		assert_true(drv_send(p->a, NULL, frame, bytes, LAYOUT_ONE));
-	}
-}
-
-/* All that was sent has arrived. */
-static void take(struct pair *p, size_t bytes)
-{
-	for (; p->received < p->sent; p->received++) {
-		assert_int_equal(drv_receive(p->b, got, sizeof(got)), bytes + DRV_HDR);
-		assert_true(frame_is(got + DRV_HDR, bytes, 2, 1, p->received));
-	}
-	assert_int_equal(drv_receive(p->b, got, sizeof(got)), 0);
-	drv_publish(&p->b->rx);
-	drv_reap(p->a);
-}
-
-static struct pair pair_create(uint64_t features)
-{
-	const struct guest_config c = {
-		.name = "g", .size = 1024, .per_slot = 2, .features = features
-	};
-	struct pair p = { .sw = switch_create("lan") };
-
-	policies_as_at_boot();
-	p.a = guest_create(p.sw, &c);
-	p.b = guest_create(p.sw, &c);
-	frame_make(frame, 64, 2, 2, 0);
-	port_inject(p.b->port, frame, 64);
-	drv_receive(p.a, got, sizeof(got));
-	drv_publish(&p.a->rx);
-	return p;
-}
-
-static void pair_destroy(struct pair *p)
-{
-	assert_true(switch_counters_balance(p->sw));
-	guest_destroy(p->a);
-	guest_destroy(p->b);
-	switch_destroy(p->sw);
-	assert_int_equal(env_allocs, 0);
-	policies_as_at_boot();
-}
+#include "tests/unit/vswitch/pair.h"
 
 /* What the receiver has when it is interrupted first. */
 static struct pair *watched;
@@ -155,22 +74,6 @@ static void batch_limits(void **state)
 		take(&p, 1000);
 		pair_destroy(&p);
 	}
-}
-
-/* Puts packets one by one: the number of those for which the device wanted a kick, which it gets. */
-static unsigned kicks_for(struct pair *p, unsigned packets)
-{
-	unsigned kicks = 0;
-
-	for (; packets > 0; packets--) {
-		put(p, 1, 100);
-		if (!drv_publish(&p->a->tx))
-			continue;
-		kicks++;
-		port_kick(p->a->port, 1, VS_BATCH);
-		drv_reap(p->a);
-	}
-	return kicks;
 }
 
 /* A busy sender kicks less and less, up to the limits; all that it put is found. */
@@ -260,11 +163,6 @@ static void flushes(void **state)
 	}
 }
 
-static unsigned tx_interrupts(const struct pair *p)
-{
-	return atomic_load(&p->a->env.interrupts[1]);
-}
-
 /* A packet, taken at once; the driver asks for an interrupt when it is given back. */
 static void send_asking(struct pair *p)
 {
@@ -347,63 +245,6 @@ static void small_ring(void **state)
 	}
 }
 
-/* While a queue is polled there are no kicks; afterwards there are, and nothing was forgotten. */
-static void polling(void **state)
-{
-	(void)state;
-	for (unsigned i = 0; i < 4; i++) {
-		struct pair p = pair_create((i & 1 ? VIRTIO_F_EVENT_IDX : 0) |
-					    (i & 2 ? VIRTIO_F_RING_PACKED : 0));
-
-		assert_int_equal(kicks_for(&p, 3), 3);
-		assert_true(port_poll_begin(p.a->port, 1));
-		assert_false(port_poll_begin(p.a->port, 1));
-		assert_int_equal(port_poll(p.a->port, 1), 0);
-		assert_int_equal(kicks_for(&p, 100), 0);
-		assert_int_equal(port_poll(p.a->port, 1), 64);
-		assert_int_equal(p.a->env.more_work[1], 0);
-		/* somebody else comes by: that changes nothing */
-		assert_int_equal(port_service(p.a->port, 1, VS_BATCH), 36);
-		assert_int_equal(kicks_for(&p, 5), 0);
-		port_poll_end(p.a->port, 1);
-		take(&p, 100);
-		assert_int_equal(kicks_for(&p, 3), 3);
-		take(&p, 100);
-		assert_int_equal(count(p.a, STAT_batches_offloaded), 1);
-		assert_int_equal(count(p.a, STAT_polls_empty), 1);
-		pair_destroy(&p);
-	}
-}
-
-/* A queue that is kicked often is handed over, if there is somebody; a lone kick is not. */
-static void offload(void **state)
-{
-	static const struct {
-		uint32_t on;
-		bool helper;
-		uint64_t apart_us;
-		unsigned want;
-	} cases[] = {
-		{ 1, true, 20, 9 }, { 1, true, 5000, 0 }, { 1, false, 20, 0 }, { 0, true, 20, 0 }
-	};
-
-	(void)state;
-	env_clock_us = 1000000;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct pair p = pair_create(VIRTIO_F_EVENT_IDX);
-
-		policy_set(POLICY_offload, cases[i].on);
-		p.a->env.helper = cases[i].helper;
-		for (unsigned n = 0; n < 10; n++) {
-			env_clock_us += cases[i].apart_us;
-			assert_int_equal(kicks_for(&p, 1), 1);
-		}
-		assert_int_equal(count(p.a, STAT_offloads), cases[i].want);
-		take(&p, 100);
-		pair_destroy(&p);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -413,8 +254,6 @@ int main(void)
 		cmocka_unit_test(flushes),
 		cmocka_unit_test(completions_wait),
 		cmocka_unit_test(small_ring),
-		cmocka_unit_test(polling),
-		cmocka_unit_test(offload),
 	};
 
 	return cmocka_run_group_tests_name("vswitch/policy", tests, NULL, NULL);

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Which file that a device tree source includes cannot be read, and where it is named: dtc tells its
+name at most.
+"""
+import os
+import re
+from pathlib import Path
+
+MOST_FILES = 1000               # that are looked through: dtc gives up at 200 inside one another
+LARGEST = 16 << 20              # bytes of each
+TOKEN = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:[^"\\]|\\.)*"'
+                   r'|/(?P<kind>include|incbin)/[\s(]*"(?P<name>(?:[^"\\]|\\.)*)"', re.S)
+
+
+def problem(path):
+    """why dtc cannot read it; "" if it can"""
+    if os.path.isdir(path):
+        return "is a folder: name a file"
+    if not os.path.exists(path):
+        return "is missing: put it beside the file that names it"
+    return "" if os.access(path, os.R_OK) else "cannot be read: look at its permissions"
+
+
+def source(path):
+    """the text of a regular file; "" of another, which may have no end"""
+    if not os.path.isfile(path) or os.path.getsize(path) > LARGEST:
+        return ""
+    return Path(path).read_bytes().decode("utf-8", "surrogateescape")
+
+
+def broken(file):
+    """(file, line, column, what is wrong) of the first that cannot be read; None: all can"""
+    waiting, seen = [file], {file}
+    while waiting and len(seen) < MOST_FILES:
+        path = waiting.pop(0)
+        text = source(path)
+        for found in TOKEN.finditer(text):
+            if not found["kind"]:
+                continue
+            inner = os.path.join(os.path.dirname(path), found["name"])
+            wrong = problem(inner)
+            if wrong:
+                before = text[:found.start()]
+                return (path, before.count("\n") + 1, found.start() - before.rfind("\n"),
+                        f"/{found['kind']}/ of \"{found['name']}\": it {wrong}")
+            if found["kind"] == "include" and inner not in seen:
+                seen.add(inner)
+                waiting.append(inner)
+    return None

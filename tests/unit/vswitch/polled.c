@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Question: does a CPU that polls a queue for its sender take all of it, and tell both guests of it when
+ * they need it, and not before?
+ */
+#include "tests/unit/vswitch/pair.h"
+
+/* While a queue is polled there are no kicks; afterwards there are, and nothing was forgotten. */
+static void polling(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		struct pair p = pair_create((i & 1 ? VIRTIO_F_EVENT_IDX : 0) |
+					    (i & 2 ? VIRTIO_F_RING_PACKED : 0));
+
+		assert_int_equal(kicks_for(&p, 3), 3);
+		assert_true(port_poll_begin(p.a->port, 1));
+		assert_false(port_poll_begin(p.a->port, 1));
+		assert_int_equal(port_poll(p.a->port, 1), 0);
+		assert_int_equal(kicks_for(&p, 100), 0);
+		assert_int_equal(port_poll(p.a->port, 1), 64);
+		assert_int_equal(p.a->env.more_work[1], 0);
+		/* somebody else comes by: that changes nothing */
+		assert_int_equal(port_service(p.a->port, 1, VS_BATCH), 36);
+		assert_int_equal(kicks_for(&p, 5), 0);
+		port_poll_end(p.a->port, 1);
+		take(&p, 100);
+		assert_int_equal(kicks_for(&p, 3), 3);
+		take(&p, 100);
+		assert_int_equal(count(p.a, STAT_batches_offloaded), 1);
+		assert_int_equal(count(p.a, STAT_polls_empty), 1);
+		pair_destroy(&p);
+	}
+}
+
+/* Who polls for a sender takes one packet, for which both drivers ask for an interrupt. */
+static void poll_one(struct pair *p)
+{
+	take(p, 100);
+	drv_reap(p->a);
+	drv_want_interrupt(&p->b->rx, true);
+	drv_want_interrupt(&p->a->tx, true);
+	put(p, 1, 100);
+	drv_publish(&p->a->tx);
+	assert_int_equal(port_poll(p->a->port, 1), 1);
+}
+
+static unsigned rx_interrupts(const struct pair *p)
+{
+	return atomic_load(&p->b->env.interrupts[0]);
+}
+
+static void expect_interrupts(const struct pair *p, unsigned rx, unsigned tx)
+{
+	assert_int_equal(rx_interrupts(p), rx);
+	assert_int_equal(tx_interrupts(p), tx);
+}
+
+/* Guests that run are told by who polls when they fall asleep, when time is up or when it ends. */
+static void polled_guests_wait(void **state)
+{
+	(void)state;
+	env_clock_us = 1000000;
+	for (unsigned i = 0; i < 4; i++) {
+		struct pair p = pair_create((i & 1 ? VIRTIO_F_EVENT_IDX : 0) |
+					    (i & 2 ? VIRTIO_F_RING_PACKED : 0));
+		unsigned rx = rx_interrupts(&p), tx = tx_interrupts(&p);
+
+		port_poll_begin(p.a->port, 1);
+		poll_one(&p);
+		env_clock_us += 99;
+		port_poll(p.a->port, 1);
+		expect_interrupts(&p, rx, tx);
+		env_clock_us += 1;
+		port_poll(p.a->port, 1);
+		expect_interrupts(&p, ++rx, ++tx);
+		port_poll(p.a->port, 1); /* once is enough */
+		expect_interrupts(&p, rx, tx);
+
+		poll_one(&p); /* it falls asleep: told by who polls, */
+		p.a->env.peer = p.b->env.peer = PEER_BLOCKED;
+		port_poll(p.a->port, 1);
+		expect_interrupts(&p, ++rx, ++tx);
+		p.a->env.peer = p.b->env.peer = PEER_RUNNING;
+
+		poll_one(&p); /* ... or by its own CPU */
+		port_flush(p.b->port, true);
+		port_flush(p.a->port, true);
+		expect_interrupts(&p, ++rx, ++tx);
+		port_poll(p.a->port, 1);
+		expect_interrupts(&p, rx, tx);
+
+		poll_one(&p); /* it has found it by itself */
+		drv_want_interrupt(&p.b->rx, false);
+		drv_want_interrupt(&p.a->tx, false);
+		env_clock_us += 1000;
+		port_poll(p.a->port, 1);
+		port_poll_end(p.a->port, 1);
+		expect_interrupts(&p, rx, tx);
+
+		port_poll_begin(p.a->port, 1);
+		poll_one(&p);
+		port_poll_end(p.a->port, 1);
+		expect_interrupts(&p, ++rx, ++tx);
+
+		policy_set(POLICY_batching, 0);
+		port_poll_begin(p.a->port, 1);
+		poll_one(&p);
+		expect_interrupts(&p, ++rx, ++tx);
+		port_poll_end(p.a->port, 1);
+		take(&p, 100);
+		pair_destroy(&p);
+	}
+}
+
+/* A receiver's queue that is stopped is owed nothing any more. */
+static void stopped_while_owed(void **state)
+{
+	struct pair p = pair_create(VIRTIO_F_EVENT_IDX);
+	unsigned rx = rx_interrupts(&p);
+
+	(void)state;
+	port_poll_begin(p.a->port, 1);
+	poll_one(&p);
+	port_stop_queue(p.b->port, 0);
+	port_poll_end(p.a->port, 1);
+	assert_int_equal(rx_interrupts(&p), rx);
+	pair_destroy(&p);
+}
+
+/* A queue that is kicked often is handed over, if there is somebody; a lone kick is not. */
+static void offload(void **state)
+{
+	static const struct {
+		uint32_t on;
+		bool helper;
+		uint64_t apart_us;
+		unsigned want;
+	} cases[] = {
+		{ 1, true, 20, 9 }, { 1, true, 5000, 0 }, { 1, false, 20, 0 }, { 0, true, 20, 0 }
+	};
+
+	(void)state;
+	env_clock_us = 1000000;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct pair p = pair_create(VIRTIO_F_EVENT_IDX);
+
+		policy_set(POLICY_offload, cases[i].on);
+		p.a->env.helper = cases[i].helper;
+		for (unsigned n = 0; n < 10; n++) {
+			env_clock_us += cases[i].apart_us;
+			assert_int_equal(kicks_for(&p, 1), 1);
+		}
+		assert_int_equal(count(p.a, STAT_offloads), cases[i].want);
+		take(&p, 100);
+		pair_destroy(&p);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(polling),
+		cmocka_unit_test(polled_guests_wait),
+		cmocka_unit_test(stopped_while_owed),
+		cmocka_unit_test(offload),
+	};
+
+	return cmocka_run_group_tests_name("vswitch/polled", tests, NULL, NULL);
+}
