@@ -151,6 +151,14 @@ class Trace(unittest.TestCase):
             self.assertIn(said, err)
         self.assertEqual(self.call("a/net0", "@/none/there")[0], 2)
 
+    def test_a_capture_is_kept(self):
+        file = Path(self.folder.name, "x.pcap")
+        file.write_bytes(pcap([(64, bytes(64))]))
+        for what in str(file), self.config:
+            kept = Path(what).read_bytes()
+            self.assertEqual(self.call("a/net0", f"@{file}", "--json", what)[0], 2)
+            self.assertEqual(Path(what).read_bytes(), kept)
+
     def test_errors_are_one_line(self):
         for port, what, said in (("a/net9", frame(B, A), "name one of a/net0, b/net0, c/net0, c/net1, d/net0"),
                                  ("a", frame(B, A), "no such port"), ("d/net0", frame(B, A), "VM d is disabled"),
