@@ -338,60 +338,55 @@ static const struct place *make_switch(const struct config *config, const struct
 	return from;
 }
 
-static void *read_file(const char *path, size_t *bytes)
+/* Returns the bytes read, 0 if there are none: then it is no device tree. */
+static size_t read_file(const char *path, void *to, size_t room)
 {
 	FILE *file = fopen(path, "rb");
-	char *data = malloc(CONFIG_MAX_DTB_BYTES + 1);
+	size_t bytes = file ? fread(to, 1, room, file) : 0;
 
-	*bytes = file && data ? fread(data, 1, CONFIG_MAX_DTB_BYTES + 1, file) : 0;
 	if (file)
 		fclose(file);
-	return data;
+	return bytes;
 }
 
-static int digit(int c)
+static bool is_byte(const char *digits)
 {
-	return isdigit(c) ? c - '0' : isxdigit(c) ? tolower(c) - 'a' + 10 : -1;
+	return isxdigit((unsigned char)digits[0]) && isxdigit((unsigned char)digits[1]);
 }
 
-/* Hex digits to bytes, in place; returns how many. */
-static size_t unhex(char *line)
+/* Hex digits to bytes; returns how many. */
+static size_t read_bytes(const char *digits, uint8_t *out)
 {
 	size_t n = 0;
 
-	while (digit((unsigned char)line[2 * n]) >= 0 &&
-	       digit((unsigned char)line[2 * n + 1]) >= 0) {
-		line[n] = (char)(digit((unsigned char)line[2 * n]) << 4 |
-				 digit((unsigned char)line[2 * n + 1]));
-		n++;
+	for (; is_byte(digits + 2 * n); n++) {
+		const char two[] = { digits[2 * n], digits[2 * n + 1], '\0' };
+
+		out[n] = (uint8_t)strtoul(two, NULL, 16);
 	}
 	return n;
 }
 
 int main(int argc, char **argv)
 {
-	struct config *config = malloc(sizeof(*config));
-	char *line = malloc(LINE_BYTES);
+	static char line[LINE_BYTES];
+	static uint8_t frame[LINE_BYTES / 2];
+	static struct config config;
+	static char dtb[CONFIG_MAX_DTB_BYTES + 1];
 	const struct config_net *net;
 	const struct place *from;
-	size_t bytes;
-	void *dtb;
 
-	if (argc != 3 || !config || !line) {
+	if (argc != 3) {
 		fprintf(stderr, "usage: lasthop-trace DTB VM/NODE < frames\n");
 		return 2;
 	}
-	dtb = read_file(argv[1], &bytes);
-	if (!dtb || config_parse(dtb, bytes, config, print_error, NULL))
+	if (config_parse(dtb, read_file(argv[1], dtb, sizeof(dtb)), &config, print_error, NULL))
 		return 1;
-	net = find_net(config, argv[2]);
+	net = find_net(&config, argv[2]);
 	if (!net)
 		return 1;
-	from = make_switch(config, net);
-	while (fgets(line, LINE_BYTES, stdin)) {
-		size_t length = unhex(line);
-
-		trace(from, (const uint8_t *)line, length);
-	}
+	from = make_switch(&config, net);
+	while (fgets(line, sizeof(line), stdin))
+		trace(from, frame, read_bytes(line, frame));
 	return 0;
 }
