@@ -155,13 +155,13 @@ class Config:
         told = ((key, place.match(note)) for key, note in notes(annotated))
         return {key: self._place(found) for key, found in reversed(list(told)) if found}
 
-    def check(self, cpus=0):
+    def check(self, cpus=0, with_images=True):
         """all errors, with their places; the parser runs only if dtc had none. cpus: of the machine
-        that it is for, if that is known"""
+        that it is for, if that is known; with_images: of the files that it names, too"""
         if self.blob is None:
             return self.errors
         places = self._places() if self.is_source else {}
-        for found in run_checker(self.blob, self.images, cpus):
+        for found in run_checker(self.blob, self.images if with_images else None, cpus):
             node, prop = found.get("node", ""), found.get("property", "")
             at = place_of(places, node, prop) if prop else None
             at = at or node_place(places, node) or (self.file, 0, 0)
@@ -211,18 +211,20 @@ def dtc(file, form, *options):
 
 
 def run_checker(blob, images, cpus=0):
-    """the error objects of lasthop-check, which finds the images side by side in one folder"""
+    """the error objects of lasthop-check, which finds the images side by side in one folder; None: it
+    is not to look for them"""
     program = paths.checker()
     if not program.is_file():
         raise Failure(f"no {program}: call make first", status=2)
     with tempfile.TemporaryDirectory() as folder:
-        for name, path in images.items():
+        for name, path in (images or {}).items():
             (Path(folder) / name).symlink_to(path.absolute())
         with tempfile.NamedTemporaryFile(suffix=".dtb") as file:
             file.write(blob)
             file.flush()
             machine = ["--cpus", str(cpus)] if cpus else []
-            done = subprocess.run([program, *machine, file.name, folder], capture_output=True)
+            folders = [] if images is None else [folder]
+            done = subprocess.run([program, *machine, file.name, *folders], capture_output=True)
     lines = done.stdout.decode("utf-8", "replace").splitlines()
     if done.returncode not in (0, 1) or (done.returncode == 1) != bool(lines):
         said = done.stderr.decode("utf-8", "replace").strip()

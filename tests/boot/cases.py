@@ -5,10 +5,12 @@ A row says what is booted and what must be seen. Regular expressions are searche
 serial transcript, lines of it being separate (re.MULTILINE). What is booted is as small as the
 claim allows: a CPU more is a third of the time more on Bochs, and one boot proves several claims.
 """
+import re
 import struct
 from dataclasses import dataclass, field, replace
 
 import hooks
+import kernels
 from configs import Vm, config, ends, pair, pairs
 
 
@@ -73,7 +75,7 @@ CHECKERS = [
     Vm("badmsr", "badmsr.elf"), Vm("hcall", "hcall.elf"), Vm("ud", "ud.elf"),
     Vm("pci", "pci.elf", nets=("lan",)), Vm("acpi", "acpi.elf"),
     Vm("control1", "control.elf", "seed=1"), Vm("control2", "control.elf", "seed=2"),
-    Vm("step", "step.elf"), Vm("insn", "insn.elf"),
+    Vm("step", "step.elf"), Vm("insn", "insn.elf"), Vm("rtc", "rtc.elf"),
 ]
 CHECKED = [r"^hello\| hello from tester$"]
 
@@ -182,7 +184,15 @@ def by_core(name, on, vm, says, **more):
                    r"\] cannot start: the config has errors, see above", cpus=2, **more)
 
 
+def unfit(name):
+    """a kernel that the host's checker refuses, were it asked"""
+    content, says = kernels.UNFIT[name]
+    return at_boot(name, config(Vm("good", "hello.elf"), Vm("bad", "bad.bin", memory_mib=64)),
+                   rf": /vms/bad: kernel: bad\.bin {re.escape(says)}", files={"bad.bin": content})
+
+
 REFUSED = [
+    *(unfit(name) for name in ("text", "linux-cut", "linux-32-bit", "linux-large", "elf-arm64")),
     at_boot("missing-kernel", config(Vm("lost", "absent.elf")),
             r": /vms/lost: kernel: absent\.elf is missing"),
     at_boot("folder-kernel", config(Vm("here", "folder")),

@@ -49,10 +49,27 @@ def tables(line, check):
     for wrong, says in (("frobnicate", 'no command "frobnicate"'), ("vm stop", "which VM?"),
                         ("vm stop nobody", "there is no VM of that name"),
                         ("stat nobody/net0", 'no port "nobody/net0"'),
+                        ("vm frob sink1", 'no command "frob"'), ("vm dump nobody", "does not run"),
+                        ("port sink1/net0 left", "up or down?"), ("fdb x", "wrong number of words"),
                         ("log x", "is no number"), ("set x 1", 'no policy "x"'),
+                        ("set batching maybe", "batching takes off, on"),
+                        ("set batch-packets 0", "batch-packets takes 1 to "),
                         ("port 1 2 3 4 5", "wrong number of words")):
         answer = line.command(wrong)
-        check(says in answer, f"{wrong}: {answer.strip()}")
+        check(says in answer and answer.count("\n") == 1, f"{wrong}: {answer.strip()}")
+
+
+def policies(line, check):
+    """each is changed and changed back, while the pair measures"""
+    rows = re.findall(r"^(\S+) +(\S+) +of (\w+)(?:, (\w+))?", line.command("set"), re.M)
+    for name, value, *others in rows:
+        other = next(word for word in others if word != value)
+        for new in (other, value):
+            answer = line.command(f"set {name} {new}")
+            check(answer == f"set: {name} is {new}\n", f"set {name} {new}: {answer.strip()}")
+    check(len(rows) > 5 and rows == re.findall(
+        r"^(\S+) +(\S+) +of (\w+)(?:, (\w+))?", line.command("set"), re.M),
+        f"{len(rows)} policies are as they were")
 
 
 def life(line, check):
@@ -81,6 +98,7 @@ def life(line, check):
     done(line, check, "vm start echo")
     line.wait(r"^echo\| echo: ready$")
     tables(line, check)
+    policies(line, check)
     console(line, check)
 
 

@@ -17,7 +17,9 @@ from unittest import mock
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import kernels    # noqa: E402
 from test_lasthop import SOURCE, WithFolder    # noqa: E402
 
 from lasthoplib import dts, fdt, image, paths    # noqa: E402
@@ -178,6 +180,38 @@ class Machines(Hostile):
         self.assertEqual(self.call("check", "x.dts")[0], 0)
         self.refused(1, r"^x.dts:4:1: error: /vms/a: cpu-affinity: CPU 3 is not there: this machine "
                      "has CPUs 0 to 2", "run", "--cpus", "3", "--on", "tcg", "x.dts")
+
+
+class Kernels(Hostile):
+    def config(self, more=""):
+        self.write("x.dts", '/dts-v1/;\n/ { compatible = "lasthop,config-1"; vms { a {\n'
+                   'compatible = "lasthop,vm"; memory-mib = <64>;\nkernel = "k";\n' + more
+                   + "}; }; };\n")
+
+    def test_what_no_vm_can_start_is_refused_in_one_line(self):
+        self.config()
+        for name, (content, says) in kernels.UNFIT.items():
+            with self.subTest(name):
+                Path("k").write_bytes(content)
+                for argv in (["check"], ["run", "--on", "tcg"], ["image", "--out", "x.img"]):
+                    err = self.refused(1, r"\Ax.dts:4:1: error: /vms/a: kernel: k "
+                                       + re.escape(says), *argv, "x.dts")
+                    self.assertEqual(err.count("error: /vms"), 1, err)
+                self.assertFalse(Path("x.img").exists())
+
+    def test_an_initrd_that_does_not_fit_is_refused_in_one_line(self):
+        self.config('initrd = "i";\n')
+        Path("k").write_bytes(kernels.bzimage())
+        for size, says in ((16 << 20, "i with 16 MiB does not fit behind the kernel, which needs "
+                            "the first 48 of 64 MiB: raise memory-mib"),
+                           (64 << 20, "i has 64 MiB, the VM only 64: raise memory-mib")):
+            Path("i").write_bytes(b"")
+            os.truncate("i", size)
+            err = self.refused(1, r"\Ax.dts:5:1: error: /vms/a: initrd: " + re.escape(says),
+                               "check", "x.dts")
+            self.assertEqual(err.count("error: /vms"), 1, err)
+        os.truncate("i", 15 << 20)
+        self.assertEqual(self.call("check", "x.dts")[0], 0)
 
 
 class Syntax(Hostile):

@@ -193,6 +193,25 @@ static void attached_sees_the_ring_and_no_log(void **state)
 	assert_string_equal(settled(), "[    0.000000] again\nlasthop> ");
 }
 
+/* 64 KiB of what a VM printed are shown to who attaches, and not a byte more. */
+static void the_ring_has_64_kib(void **state)
+{
+	static char text[200001], *replay;
+
+	(void)state;
+	for (unsigned i = 0; i < 20000; i++)
+		snprintf(text + i * 10, 11, "%08u\r\n", i);
+	guest_prints(0, text);
+	ticks(2000);
+	clear();
+	type("\x1d");
+	ticks(2000);
+	assert_non_null(replay = strstr(shown, "[alice: Ctrl-] for the next console]\r\n"));
+	replay = strchr(replay, '\n') + 1;
+	assert_int_equal(strlen(replay), 65536);
+	assert_string_equal(replay, text + 200000 - 65536);
+}
+
 static void typed_lines_are_edited(void **state)
 {
 	static const struct {
@@ -352,6 +371,7 @@ int main(void)
 		cmocka_unit_test_setup(slow_line_gets_all, set_up),
 		cmocka_unit_test_setup(overrun_is_told, set_up),
 		cmocka_unit_test_setup(attached_sees_the_ring_and_no_log, set_up),
+		cmocka_unit_test_setup(the_ring_has_64_kib, set_up),
 		cmocka_unit_test_setup(typed_lines_are_edited, set_up),
 		cmocka_unit_test_setup(long_lines_are_cut, set_up),
 		cmocka_unit_test_setup(prompt_gives_way_and_comes_back, set_up),
