@@ -197,6 +197,8 @@ def bed_for(args, vms):
 
 def boot_config(config, bed, machine, timeout, watcher):
     """boots a config; its result document, and whether all went well: else why is said"""
+    if bed.note:
+        watcher.say(f"{bed.note}; QEMU emulates the CPUs until then")
     watcher.say(f"starting {bed.emulator()} ({bed.name}), {count(machine.cpus, 'CPU')}, "
                 f"{Path(config.file).name}")
     outcome = boot.boot(bed, machine, config.blob, config.images, timeout,

@@ -406,9 +406,11 @@ class TestBeds(WithFolder):
             with mock.patch("fcntl.ioctl", cpuid(leaf, ecx)):
                 self.assertRegex(testbed.kvm_lacks("/dev/null"), f"{wanted}$")
         with mock.patch.object(testbed, "kvm_lacks", return_value="no: do this"):
-            self.assertEqual(testbed.pick("auto").name, "tcg")
+            self.assertEqual((testbed.pick("auto").name, testbed.pick("auto").note), ("tcg", ""))
             with self.assertRaisesRegex(Failure, "^--on kvm: no: do this, or use --on tcg$"):
                 testbed.pick("kvm")
+        with mock.patch("os.open", side_effect=PermissionError):    # a better one is there
+            self.assertRegex(testbed.pick("auto").note, "^no access to /dev/kvm: join the group kvm")
         with mock.patch.object(testbed, "kvm_lacks", return_value=""):
             self.assertEqual([testbed.pick("auto").name, testbed.pick("kvm").name], ["kvm", "kvm"])
 
