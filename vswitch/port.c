@@ -134,7 +134,6 @@ static void reset_queue(struct queue *q, const struct queue_setup *setup)
 	q->resv_head = 0;
 	atomic_store_explicit(&q->resv_tail, 0, memory_order_relaxed);
 	atomic_store_explicit(&q->published, q->next, memory_order_relaxed);
-	q->rx_owed = false;
 	for (unsigned i = 0; q->resv != NULL && i < RX_RESERVATIONS; i++)
 		atomic_store_explicit(&q->resv[i].done, 0, memory_order_relaxed);
 }
@@ -181,6 +180,7 @@ void port_stop_queue(struct port *port, unsigned queue)
 		return;
 	stat_add(stats_slot(port, env_cpu()), STAT_queue_resets, 1);
 	switch_quiesce(port->sw);
+	rx_forget_owed(port, queue);
 }
 
 void port_set_guest_offloads(struct port *port, uint64_t features)

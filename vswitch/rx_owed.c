@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Interrupts owed to receivers. One that is blocked needs each packet at once. One that runs would pay an
- * exit for each interrupt, and with a CPU that polls for the sender, packets come one by one: so that CPU
- * leaves the interrupt until its next poll finds the receiver asleep, or a tenth of poll_us has gone by,
- * or it stops to poll. The receiver's own CPU asks for it at the exit by which it would fall asleep. Most
- * often the driver has found the packets by itself before.
+ * Interrupts owed to receivers. One that is blocked needs each packet at once. One that runs would pay
+ * an exit for each interrupt, and with a CPU that polls for the sender, packets come one by one: so that
+ * CPU leaves the interrupt until its next poll finds the receiver asleep, or a tenth of poll_us has gone
+ * by, or it stops to poll. The CPU of any of the receiver's vCPUs asks for it before that leaves
+ * (port_settle()). Most often the driver has found the packets by itself before.
  *
  * Only who polls makes such a debt, and it looks at those of all ports of the switch at each of its polls
  * and when it ends: so somebody does as long as there is one.
@@ -109,6 +109,15 @@ void rx_settle(struct port *port)
 	batch_end(cpu);
 }
 
+void rx_forget_owed(struct port *port, unsigned queue)
+{
+	struct queue *q = &port->queue[queue];
+
+	if (q->rx_owed)
+		stat_add(stats_slot(port, env_cpu()), STAT_interrupts_saved, 1);
+	q->rx_owed = false;
+}
+
 void rx_settle_all(struct vswitch *sw, bool last)
 {
 	struct vs_cpu *cpu;
@@ -123,7 +132,7 @@ void rx_settle_all(struct vswitch *sw, bool last)
 	set = atomic_exchange_explicit(&sw->owing, 0, memory_order_acq_rel);
 	for (; set != 0; set &= set - 1) {
 		unsigned id = (unsigned)__builtin_ctzll(set);
-		struct port *port = atomic_load_explicit(&sw->port[id], memory_order_acquire);
+		struct port *port = atomic_load_explicit(&sw->port[id], memory_order_seq_cst);
 
 		if (port != NULL)
 			settle_port(port, !last);

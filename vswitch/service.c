@@ -257,8 +257,10 @@ static bool arm_if_empty(struct port *port, struct queue *q)
 	if (vq_has(&q->vq, q->next))
 		return false;
 	/* partner: port_poll_end(), which serves the queue after taking the mark away */
-	if (atomic_load_explicit(&q->polled, memory_order_seq_cst))
+	if (atomic_load_explicit(&q->polled, memory_order_seq_cst)) {
+		atomic_store_explicit(&q->lazy, q->owed > 0, memory_order_relaxed);
 		return true;
+	}
 	after = kick_after(port, q);
 	atomic_store_explicit(&q->lazy, after > 1 || q->owed > 0, memory_order_relaxed);
 	vq_arm_kick(&q->vq, vq_advance(&q->vq, q->next, after - 1));
@@ -343,6 +345,14 @@ void port_flush(struct port *port, bool late)
 		if (atomic_load_explicit(&port->queue[i].lazy, memory_order_relaxed) &&
 		    service(port, i, VS_BATCH, late ? BY_LATE_FLUSH : BY_KICK) > 0)
 			stat_add(stats_slot(port, env_cpu()), STAT_kicks_saved, 1);
+}
+
+void port_settle(struct port *port)
+{
+	for (unsigned i = 1; i < port->queues; i += 2)
+		if (atomic_load_explicit(&port->queue[i].polled, memory_order_relaxed) &&
+		    atomic_load_explicit(&port->queue[i].lazy, memory_order_relaxed))
+			service(port, i, VS_BATCH, BY_LATE_FLUSH);
 	rx_settle(port);
 }
 

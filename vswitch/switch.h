@@ -127,6 +127,10 @@ unsigned port_service(struct port *port, unsigned queue, unsigned quota);
  */
 void port_flush(struct port *port, bool late);
 
+/* The guest's CPU goes away: interrupts that a CPU which polls has left for later are raised, if they are
+ * wanted still. */
+void port_settle(struct port *port);
+
 /*
  * Polling of a transmit queue by one CPU that has nothing else to do. From port_poll_begin() on, if it
  * returns true, the driver need not kick; that CPU calls port_poll() again and again, which returns

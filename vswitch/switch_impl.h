@@ -220,8 +220,10 @@ struct vswitch {
 	struct fdb *fdb;	  /* constant */
 	char name[VS_NAME_BYTES]; /* constant */
 	_Atomic(struct port *) port[VS_MAX_PORTS];
-	_Atomic uint64_t owing; /* set of ports that may be owed interrupts: rx_owed.c */
 	_Atomic(struct vs_cpu *) cpu[VS_MAX_CPUS]; /* NULL until it comes by */
+
+	/* set of ports that may be owed interrupts: rx_owed.c */
+	_Alignas(CACHE_LINE) _Atomic uint64_t owing;
 };
 
 /* --- switch.c --- */
@@ -333,4 +335,6 @@ bool rx_interrupt(struct port *to, unsigned queue, struct stat_slot *slot);
 /* What the port is owed, on its own CPU; or what any port of the switch is, by one who polls: what may
  * wait no longer, or all of it (last). Not inside a batch. */
 void rx_settle(struct port *port);
+/* The queue has stopped, and nobody is inside. */
+void rx_forget_owed(struct port *port, unsigned queue);
 void rx_settle_all(struct vswitch *sw, bool last);

@@ -54,6 +54,8 @@ struct platform_ops {
 	/* The VM's transmit queues that it may have filled without a kick (vcpu->flush_tsc): takes what
 	 * is there. late: see port_flush(). */
 	void (*switch_flush)(struct vm *vm, bool late);
+	/* Interrupts that the VM's ports are owed: port_settle(). */
+	void (*switch_settle)(struct vm *vm);
 	/* The port with this MAC, and the VM it belongs to; NULL: none. Any CPU. */
 	struct port *(*port_by_mac)(const uint8_t mac[6], struct vm **vm);
 	/* Ports of a VM, for totals: NULL past the last. */

@@ -16,6 +16,8 @@
 #include "hv/core/percpu.h"
 #include "hv/core/trap.h"
 
+static _Atomic uint32_t vcpus; /* that may want a CPU */
+
 static uint64_t now_ns(void)
 {
 	return tsc_to_ns(rdtsc());
@@ -45,10 +47,16 @@ void sched_offer(void)
 	offer(this_cpu());
 }
 
+void sched_count(int change)
+{
+	atomic_fetch_add(&vcpus, (uint32_t)change);
+}
+
+/* Fairness among more vCPUs than CPUs is made at the ends of slices (runq_outranked()). */
 static void begin_slice(struct vcpu *v, uint64_t start)
 {
-	bool alone =
-		atomic_load(&this_cpu()->runq_length) == 0; /* partner: sched_enqueue()'s mail */
+	bool alone = atomic_load(&vcpus) <= cpu_count &&
+		     atomic_load(&this_cpu()->runq_length) == 0; /* partner: sched_enqueue() */
 
 	v->slice_start_tsc = start;
 	v->slice_end_tsc = start + tsc_from_us(alone ? LONE_SLICE_US : SLICE_US);

@@ -12,7 +12,8 @@
  * answers a packet waits for a slice at each place in the queue, so that longer ones are felt. */
 #define SLICE_US 1000
 
-/* The same while nobody else waits for the CPU, who ends it (sched_hurry()): each end is a VM exit. */
+/* The same while there is a CPU for each vCPU and nobody waits for this one: each end is a VM exit.
+ * Whoever comes to wait for it ends it (sched_hurry()). */
 #define LONE_SLICE_US 10000
 
 /* What a vCPU gets at least before one that was woken, and is behind it, takes its CPU. */
@@ -28,6 +29,9 @@ void sched_enqueue(struct vcpu *vcpu, bool wakeup);
 /* Takes this CPU's mailbox and does what it asks for; returns the bits. One pass of the run loop:
  * the CPU holds no pointer to a VM but that of its current vCPU. */
 uint32_t sched_mail(void);
+
+/* So many vCPUs more, or fewer, are there to be run. */
+void sched_count(int vcpus);
 
 /* The rest is called for the vCPU that this CPU runs. */
 

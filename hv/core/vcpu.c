@@ -66,6 +66,7 @@ void vcpu_kick(struct vcpu *v)
 
 void vcpu_start(struct vcpu *v)
 {
+	sched_count(1);
 	if (v->index == 0) {
 		vcpu_transition(v, VCPU_OFF, VCPU_RUNNABLE);
 		sched_enqueue(v, false);
@@ -77,6 +78,7 @@ void vcpu_start(struct vcpu *v)
 
 void vcpu_start_at(struct vcpu *v, uint64_t tsc)
 {
+	sched_count(1);
 	timer_set(&v->wake, tsc);
 	vcpu_transition(v, VCPU_OFF, VCPU_BLOCKED);
 }
@@ -149,6 +151,7 @@ static void leave(struct vcpu *v)
 	sched_charge(v);
 	vcpu_unload(this_cpu());
 	vcpu_transition(v, VCPU_RUNNING, VCPU_OFF);
+	sched_count(-1);
 	if (atomic_fetch_sub(&vm->live_vcpus, 1) == 1)
 		vm_last_out(vm);
 }
@@ -175,19 +178,22 @@ static bool awake(struct vcpu *v)
 
 /*
  * The guest may have put packets without a kick: takes them. After each exit; when flush_tsc is over,
- * or the vCPU leaves this CPU, with less trust from then on (late).
- * Model: tests/model/lag.pml.
+ * or the vCPU leaves this CPU, with less trust from then on (late). Who leaves is told besides what a
+ * CPU that polls has left for later, so that it need not be woken for it.
+ * Models: tests/model/lag.pml, owed.pml.
  */
 static void flush(struct vcpu *v, bool leaving)
 {
 	bool late = leaving || rdtsc() >= v->flush_tsc;
 
 	v->leaving = leaving;
-	if (v->flush_tsc == TIMER_NEVER && !leaving)
-		return;
-	if (late)
-		v->flush_tsc = TIMER_NEVER;
-	platform->switch_flush(v->vm, late);
+	if (v->flush_tsc != TIMER_NEVER) {
+		if (late)
+			v->flush_tsc = TIMER_NEVER;
+		platform->switch_flush(v->vm, late);
+	}
+	if (leaving)
+		platform->switch_settle(v->vm);
 }
 
 /* HLT, pause, INIT: true if the vCPU is blocked now and this CPU may not touch it any more. */
@@ -277,7 +283,7 @@ static bool offer_interrupt(struct vcpu *v)
 /* True if the slice is over and somebody else is to run: the vCPU is in a queue then. */
 static bool preempted(struct vcpu *v)
 {
-	if (rdtsc() < v->slice_end_tsc)
+	if (rdtsc() < v->slice_end_tsc && !console_command_waiting())
 		return false;
 	if (!sched_slice_over(v) && !console_command_waiting())
 		return false;
@@ -297,8 +303,12 @@ static uint64_t earlier(uint64_t a, uint64_t b)
  * does not leave for their interrupt. */
 static uint64_t deadline(struct vcpu *v)
 {
-	return earlier(earlier(v->slice_end_tsc, platform->next_timer(v)),
-		       earlier(v->flush_tsc, this_cpu()->armed_tsc));
+	struct cpu *cpu = this_cpu();
+	uint64_t own = earlier(v->slice_end_tsc, cpu->armed_tsc);
+
+	if (atomic_load(&cpu->mailbox)) /* to itself, so that no interrupt tells of it */
+		own = earlier(own, rdtsc() + tsc_from_us(SLICE_US));
+	return earlier(own, earlier(v->flush_tsc, platform->next_timer(v)));
 }
 
 void vcpu_run(struct vcpu *v)
@@ -317,7 +327,7 @@ void vcpu_run(struct vcpu *v)
 
 		if (rdtsc() >= cpu->armed_tsc)
 			timer_poll();
-		if (sched_mail() & MB_RESCHED)
+		if ((sched_mail() | atomic_load(&cpu->mailbox)) & MB_RESCHED)
 			sched_hurry(v);
 		if (atomic_load(&v->vm->state) != VM_RUNNING) {
 			leave(v);

@@ -32,6 +32,7 @@ enum lapic_register { /* SDM 3A, table "Local APIC Register Address Map", offset
 
 #define SVR_ENABLE	 0x100u
 #define LVT_MASKED	 0x10000u
+#define LVT_PERIODIC	 0x20000u
 #define LVT_TSC_DEADLINE 0x40000u
 #define DIVIDE_BY_1	 0x0bu
 #define ICR_FIXED	 0x000u
@@ -44,6 +45,7 @@ enum lapic_register { /* SDM 3A, table "Local APIC Register Address Map", offset
 
 #define ICR_WAIT_READS 1000000u
 #define CALIBRATE_MS   10
+#define LEAST_US       20 /* of the count-down timer, which repeats until it is set anew */
 
 #define NEVER (~0ull)
 
@@ -51,6 +53,7 @@ static volatile uint32_t *xapic; /* constant after lapic_probe() */
 static bool x2apic;
 static bool tsc_deadline;
 static uint64_t counts_per_tick; /* of the count-down timer per TSC tick, times 2^32 */
+static uint32_t least_counts;
 
 static uint32_t lapic_read(enum lapic_register reg)
 {
@@ -115,7 +118,8 @@ void lapic_init_cpu(void)
 	end_all_in_service();
 	lapic_write(LAPIC_TIMER_INITIAL, 0);
 	lapic_write(LAPIC_TIMER_DIVIDE, DIVIDE_BY_1);
-	lapic_write(LAPIC_LVT_TIMER, VECTOR_TIMER | (tsc_deadline ? LVT_TSC_DEADLINE : 0));
+	lapic_write(LAPIC_LVT_TIMER,
+		    VECTOR_TIMER | (tsc_deadline ? LVT_TSC_DEADLINE : LVT_PERIODIC));
 	/* SDM 3A, "TSC-Deadline Mode": the LVT write must be seen before the first deadline. */
 	__asm__ volatile("mfence" : : : "memory");
 }
@@ -196,18 +200,23 @@ void lapic_timer_calibrate(uint64_t tsc_khz)
 	counts = ~0u - lapic_read(LAPIC_TIMER_CURRENT);
 	elapsed = rdtsc() - start;
 	lapic_write(LAPIC_TIMER_INITIAL, 0);
-	lapic_write(LAPIC_LVT_TIMER, VECTOR_TIMER);
+	lapic_write(LAPIC_LVT_TIMER, VECTOR_TIMER | LVT_PERIODIC);
 	counts_per_tick = ((uint64_t)counts << 32) / elapsed;
+	least_counts = (uint32_t)((uint64_t)counts * LEAST_US / (1000 * CALIBRATE_MS)) + 1;
 }
 
-/* A wait longer than the counter reaches ends early, and is set again for the rest. */
+/*
+ * A wait longer than the counter reaches ends early, and is set again for the rest. The timer goes on
+ * with the same wait until it is set anew: QEMU's VMRUN sets V_IRQ in a word that tells of interrupts
+ * from other threads, too, without a lock, so that one of these may be lost.
+ */
 static void count_down(uint64_t ticks)
 {
 	unsigned __int128 counts = (unsigned __int128)ticks * counts_per_tick >> 32;
 
 	if (counts > ~0u)
 		counts = ~0u;
-	lapic_write(LAPIC_TIMER_INITIAL, counts ? (uint32_t)counts : 1);
+	lapic_write(LAPIC_TIMER_INITIAL, counts < least_counts ? least_counts : (uint32_t)counts);
 }
 
 void lapic_timer_set(uint64_t deadline_tsc, uint64_t now_tsc)

@@ -23,8 +23,8 @@ void lapic_send_nmi(uint32_t apic_id);
 void lapic_send_init(uint32_t apic_id);
 void lapic_send_sipi(uint32_t apic_id, uint8_t page);
 
-/* One-shot timer: deadline in TSC ticks; TIMER_NEVER stops it. Uses TSC deadline mode where CPUID
- * has it, else the count-down timer at the rate lapic_timer_calibrate() found. */
+/* Timer: deadline in TSC ticks; TIMER_NEVER stops it. Uses TSC deadline mode where CPUID has it, else
+ * the count-down timer at the rate lapic_timer_calibrate() found, which repeats until it is set anew. */
 void lapic_timer_set(uint64_t deadline_tsc, uint64_t now_tsc);
 void lapic_timer_calibrate(uint64_t tsc_khz);
 bool lapic_is_x2apic(void);

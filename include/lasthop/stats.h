@@ -60,7 +60,8 @@
 	X(interrupts_runnable, events, traffic, "receive interrupts to a runnable vCPU")           \
 	X(interrupts_running, events, traffic, "receive interrupts to a running vCPU")             \
 	X(interrupts_tx, events, traffic, "transmit completion interrupts")                        \
-	X(interrupts_saved, events, traffic, "interrupts the driver had asked not to get")         \
+	X(interrupts_saved, events, traffic,                                                       \
+	  "not raised: the driver did not ask, or one for several")                                \
 	X(queue_stopped, events, fault, "queues stopped because the driver broke a rule")          \
 	X(queue_resets, events, resource, "queues stopped by reset or at the end of the VM")       \
 	X(learned, events, traffic, "source addresses learned or moved to this port")              \

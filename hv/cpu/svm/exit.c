@@ -215,7 +215,10 @@ void svm_exit(struct svm_vcpu *v, struct vmexit *exit)
 		other_exit(v, code, cut, exit);
 		return;
 	}
-	if (exit->kind == VMEXIT_RDMSR && c->exit_info1 & 1)
+	if (exit->kind == VMEXIT_HLT && v->virq && v->vmcb->save.rflags & RFLAGS_IF) {
+		svm_skip(&v->vcpu, SKIP_WHOLE); /* the interrupt that waits ends it at once */
+		exit->kind = VMEXIT_NONE;
+	} else if (exit->kind == VMEXIT_RDMSR && c->exit_info1 & 1)
 		exit->kind = VMEXIT_WRMSR;
 	else if (exit->kind == VMEXIT_CR8)
 		cr8_exit(v, exit);

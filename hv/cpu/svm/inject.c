@@ -7,8 +7,12 @@
  * QEMU's VMRUN forgets to forget an interrupt that EVENTINJ has injected: should its main loop be
  * entered before the next exit (for another CPU's sake, so most often on a busy host), the guest gets
  * it again, even with IF = 0. There, interrupts go in through V_IRQ, not intercepted. Only where the
- * window is needed at the same time it is EVENTINJ, and an exit before the first instruction, for a
- * host interrupt that waits already, ends the matter.
+ * window is needed at the same time, and for vectors of exceptions, it is EVENTINJ, and an exit before
+ * the first instruction, for a host interrupt that waits already, ends the matter.
+ *
+ * V_IRQ can be late: QEMU's VMRUN notes it in a word that other threads change as well, without a lock.
+ * If that was lost, the guest goes on, with the interrupt in service already, and gets it at an entry
+ * when it takes interrupts.
  */
 #include "hv/core/decode.h"
 #include "hv/core/fail.h"
@@ -96,7 +100,7 @@ static void nmi_before_entry(struct svm_vcpu *v)
 
 	if (v->iret_left && v->vmcb->save.rip != v->iret_rip)
 		v->nmi_blocked = v->iret_left = false;
-	if (!v->nmi_pending || v->nmi_blocked || occupied(v))
+	if (!v->nmi_pending || v->nmi_blocked || c->event_inj & EVENT_VALID)
 		return;
 	c->event_inj = EVENT_VALID | EVENT_NMI | 2;
 	c->ctl3 |= (uint32_t)CTL3_IRET;
@@ -158,7 +162,7 @@ bool svm_inject_before_entry(struct svm_vcpu *v, bool irq_waits)
 	nmi_before_entry(v);
 	window = irq_waits && !v->virq && !shadow_counts(v);
 	deliver = v->virq && !shadow_counts(v);
-	v->entry_shadow = in_shadow(v) && !occupied(v) && !window;
+	v->entry_shadow = in_shadow(v) && !(c->event_inj & EVENT_VALID) && !window && !deliver;
 	v->entry_rip = v->vmcb->save.rip;
 	c->vintr &= ~(VIRQ | VINTR_VECTOR(0xff));
 	c->ctl3 |= (uint32_t)CTL3_VINTR;
@@ -179,8 +183,8 @@ bool svm_must_leave_at_once(const struct svm_vcpu *v)
 }
 
 /*
- * INT n, INT3 and INTO are executed again instead: RIP is still at them. QEMU calls an external
- * interrupt that it delivered through V_IRQ an exception, which must not be injected like that.
+ * INT n, INT3 and INTO are executed again instead: RIP is still at them. An interrupt by V_IRQ, which
+ * QEMU calls an exception when its delivery is cut off, is still there.
  */
 bool svm_reinject(struct svm_vcpu *v)
 {
@@ -204,8 +208,6 @@ bool svm_reinject(struct svm_vcpu *v)
 	case EVENT_EXCEPTION:
 		if (vector == VECTOR_BP || vector == VECTOR_OF)
 			return true;
-		if (vector >= FIRST_EXTERNAL)
-			event = EVENT_VALID | EVENT_INTR | vector;
 		break;
 	default:
 		return true;

@@ -104,6 +104,11 @@ void port_flush(struct port *port, bool late)
 	port->flushes += late;
 }
 
+void port_settle(struct port *port)
+{
+	(void)port;
+}
+
 void report_port(const char *port, const char *switch_name, const uint64_t counters[STAT_COUNT])
 {
 	(void)switch_name;

@@ -84,8 +84,8 @@ static void polled_guests_wait(void **state)
 		p.a->env.peer = p.b->env.peer = PEER_RUNNING;
 
 		poll_one(&p); /* ... or by its own CPU */
-		port_flush(p.b->port, true);
-		port_flush(p.a->port, true);
+		port_settle(p.b->port);
+		port_settle(p.a->port);
 		expect_interrupts(&p, ++rx, ++tx);
 		port_poll(p.a->port, 1);
 		expect_interrupts(&p, rx, tx);
