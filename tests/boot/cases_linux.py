@@ -17,8 +17,9 @@ from lasthoplib.serialline import NEXT_CONSOLE
 # again, with its level, what was a warning or worse ("kernel log: <3>…").
 COMPLAINTS = re.compile("|".join([
     r"\bBUG\b", r"WARNING: (CPU|[a-z])", r"\bunstable\b", r"Oops|general protection fault",
-    r"ACPI (Error|Warning|Exception|BIOS)", r"unchecked MSR", r"Call Trace",
-    r"[Ll]ost (interrupt|\d+ interrupt)|nobody cared|[Nn]o irq handler|spurious interrupt",
+    r"ACPI (Error|Warning|Exception|BIOS)|Firmware (Bug|Warn)", r"unchecked MSR", r"Call Trace",
+    r"[Ll]ost (interrupt|\d+ interrupt)|nobody cared|[Nn]o irq handler|[Ss]purious (\w+ )?interrupt",
+    r"APIC error on|unexpected IRQ trap|NMI received for unknown|transmit queue \d+ timed out",
     r"soft lockup|rcu_\w+ (detected|self-detected)|hung_task|blocked for more than",
     r"PCI: Fatal|no GSI|can't find IRQ|BAR \d+: (no space|failed)|virtio\w*[^|]*: (error|failed)",
     r"clocksource: .*(skew|watchdog)|TSC (found|warp|doesn't|synchronization .*failed)",
