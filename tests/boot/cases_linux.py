@@ -18,7 +18,8 @@ from lasthoplib.serialline import NEXT_CONSOLE
 COMPLAINTS = re.compile("|".join([
     r"\bBUG\b", r"WARNING: (CPU|[a-z])", r"\bunstable\b", r"Oops|general protection fault",
     r"ACPI (Error|Warning|Exception|BIOS)|Firmware (Bug|Warn)", r"unchecked MSR", r"Call Trace",
-    r"[Ll]ost (interrupt|\d+ interrupt)|nobody cared|[Nn]o irq handler|[Ss]purious (\w+ )?interrupt",
+    r"[Ll]ost (interrupt|\d+ interrupt)|nobody cared|[Nn]o irq handler|[Ss]purious APIC",
+    r"boot: +(SPU|ERR|MIS):[ \d]*[1-9]",        # in /proc/interrupts
     r"APIC error on|unexpected IRQ trap|NMI received for unknown|transmit queue \d+ timed out",
     r"soft lockup|rcu_\w+ (detected|self-detected)|hung_task|blocked for more than",
     r"PCI: Fatal|no GSI|can't find IRQ|BAR \d+: (no space|failed)|virtio\w*[^|]*: (error|failed)",

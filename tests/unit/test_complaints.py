@@ -25,7 +25,9 @@ ACPI Error: Aborting method \\_SB.PCI0._CRS due to previous error
 unchecked MSR access error: RDMSR from 0x1a0 at rIP: 0xffffffff8107f5c2
 irq 4: nobody cared (try booting with the "irqpoll" option)
 __common_interrupt: 0.35 No irq handler for vector
-spurious APIC interrupt through vector ff on CPU#0, should never happen.
+Spurious APIC interrupt (vector 0xFF) on CPU#0, should never happen.
+alice| boot: SPU:          0         10   Spurious interrupts
+alice| boot: ERR:          1
 APIC error on CPU0: 00(40)
 Uhhuh. NMI received for unknown reason 3d on CPU 0.
 rcu: INFO: rcu_preempt self-detected stall on CPU
@@ -48,6 +50,8 @@ clocksource: Switched to clocksource tsc
 tsc: Detected 2596.131 MHz processor
 rcu: Hierarchical RCU implementation.
 TSC deadline timer available
+alice| boot: SPU:          0          0   Spurious interrupts
+alice| boot: ERR:          0
 vm alice: started, 2 vCPUs, 256 MiB
 """
 
