@@ -47,6 +47,7 @@ alice| kernel log: <4>[    0.575556] Speculative Return Stack Overflow: WARNING:
 alice| kernel log: <3>[    0.2] RETBleed: WARNING: Spectre v2 mitigation leaves CPU vulnerable
 ACPI: PM: Preparing to enter system sleep state S5
 clocksource: Switched to clocksource tsc
+clocksource: Long readout interval, skipping watchdog check: cs_nsec: 7610683397 wd_nsec: 7610684123
 tsc: Detected 2596.131 MHz processor
 rcu: Hierarchical RCU implementation.
 TSC deadline timer available
