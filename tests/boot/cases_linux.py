@@ -124,7 +124,9 @@ DEVICE = [
         (r"02\.0 Class 00ff", "1af4:1044"))),
     r"^alice\| lspci: \tKernel driver in use: virtio-pci",
     r"^alice\| lspci: \tCapabilities: .*MSI-X: Enable\+ Count=",
-    r"^alice\| lspci: \tCapabilities: .*VirtIO: CommonCfg",
+    r"^alice\| lspci: \tControl: I/O\+ Mem\+ BusMaster\+",
+    *(rf"^alice\| lspci: \tCapabilities: .*VirtIO: {part}" for part in (
+        "CommonCfg", "Notify", "ISR", "DeviceCfg")),
     r"^alice\| ethtool -i: driver: virtio_net", r"^alice\| ethtool -i: bus-info: 0000:00:01\.0",
     r"^alice\| ethtool -k: tcp-segmentation-offload: on", r"^alice\| ethtool -k: rx-gro-hw: on$",
     r"^alice\| ethtool -l: Combined:\t+2", r"^alice\| ethtool -S: +rx_queue_0_packets: \d+",
