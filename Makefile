@@ -92,11 +92,17 @@ include guest/guest.mk tests/tests.mk
 HOST_CFLAGS := -std=c17 -O2 -g $(WARN) $(INCLUDE)
 HOST_CC     := $(CC) $(HOST_CFLAGS)
 
-host: $(B)/host/lasthop-check
+host: $(B)/host/lasthop-check $(B)/host/lasthop-trace
 
 $(B)/host/lasthop-check: scripts/check.c $(CONFIG_SRC)
 	$(mkdir)
 	$(call compile,HOST_CC,scripts/check.c $(CONFIG_SRC),-lfdt)
+
+# the switch itself, between the simulated guests of its tests
+TRACE_SRC := scripts/trace.c $(CONFIG_SRC) $(VSWITCH) $(SWITCH_HOST)
+$(B)/host/lasthop-trace: $(TRACE_SRC) $(SWITCH_DEPS)
+	$(mkdir)
+	$(call compile,HOST_CC,$(TRACE_SRC),-lfdt)
 
 # --- what there is to call ---
 setup: ## install what is missing; make the Bochs test bed

@@ -134,7 +134,7 @@ static enum read_result read_file(const char *name, uint64_t limit, struct file 
 /* The first error goes into the reason for refusing; every one is printed. */
 struct errors {
 	unsigned count;
-	char first[320];
+	char first[384];
 };
 
 static void print_error(void *context, const struct config_error *error)

@@ -77,10 +77,13 @@ void text_alone(void)
 
 static void serial_char(char c)
 {
-	/* A line that nobody empties must not hold the boot. */
-	for (unsigned i = 0; i < 100000 && !(inb(COM1_LINE_STATUS) & LINE_STATUS_EMPTY); i++)
-		;
-	outb(COM1, (uint8_t)c);
+	/* A line that nobody empties must not hold the boot: it is given up. */
+	for (unsigned i = 0; i < 100000 && serial; i++)
+		if (inb(COM1_LINE_STATUS) & LINE_STATUS_EMPTY) {
+			outb(COM1, (uint8_t)c);
+			return;
+		}
+	serial = false;
 }
 
 static void show_serial(const char *text)

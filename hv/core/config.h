@@ -57,7 +57,7 @@ struct config {
 struct config_error {
 	char node[96];
 	char property[40];
-	char text[160];
+	char text[224]; /* the longest names of files and VMs leave room for the mend */
 };
 
 /* Called once for each error, in the order of the file. */

@@ -41,7 +41,7 @@ static _Noreturn void refuse(const char *why)
 
 static void config_error(void *context, const struct config_error *error)
 {
-	char line[320];
+	char line[384];
 
 	(void)context;
 	config_error_format(error, "lasthop.dtb", line, sizeof(line));

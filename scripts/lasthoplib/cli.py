@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import boot, dts, guest_results, image, paths, peer, results, table, testbed
+from . import boot, dts, guest_results, image, paths, peer, results, table, testbed, trace
 from .console import Failure, Progress, count, error, plain
 
 DEFAULT_TIMEOUT = {"bochs": 900, "tcg": 300, "kvm": 120}
@@ -72,11 +72,11 @@ def write_json(args, made):
             raise cannot_write(where, problem) from None
 
 
-def checked(args, cpus=0):
+def checked(args, cpus=0, with_images=True):
     """the config of the command line, or its errors shown and the end"""
     config = dts.Config(args.config)
-    keep_inputs(args, [args.config, *config.images.values()])
-    errors = config.check(cpus)
+    keep_inputs(args, [args.config, *config.parts, *config.images.values(), paths.efi_file()])
+    errors = config.check(cpus, with_images)
     if errors:
         write_json(args, dts.as_json(config.file, errors))
         for e in errors:
@@ -90,6 +90,16 @@ def check(args):
     write_json(args, dts.as_json(config.file, []))
     if args.json != "-":
         print(f"{plain(config.file)}: {count(len(config.vms), 'VM')}, no errors")
+    return 0
+
+
+def trace_frames(args):
+    keep_inputs(args, [args.frame[1:]] if args.frame.startswith("@") else [])
+    frames = trace.read_frames(args.frame)
+    told = trace.run(checked(args, with_images=False), args.port, frames)
+    write_json(args, {"schema": 1, "config": str(args.config), "port": args.port, "frames": told})
+    if args.json != "-":
+        print("\n".join(map(plain, trace.render(told))))
     return 0
 
 
@@ -187,6 +197,8 @@ def bed_for(args, vms):
 
 def boot_config(config, bed, machine, timeout, watcher):
     """boots a config; its result document, and whether all went well: else why is said"""
+    if bed.note:
+        watcher.say(f"{bed.note}; QEMU emulates the CPUs until then")
     watcher.say(f"starting {bed.emulator()} ({bed.name}), {count(machine.cpus, 'CPU')}, "
                 f"{Path(config.file).name}")
     outcome = boot.boot(bed, machine, config.blob, config.images, timeout,
@@ -282,6 +294,11 @@ def parser():
     at = verb("image", make_image, "Write a bootable disk image, for an emulator or a USB stick.")
     at.add_argument("--out", required=True, metavar="FILE", type=file_name)
     optional_config(at)
+    at = verb("trace", trace_frames, "Tell what the switch would do with a frame, and why: a line a stage. "
+              "Every VM counts as up, with its address learned.")
+    at.add_argument("config", metavar="CONFIG", help="device tree, .dts or .dtb")
+    at.add_argument("port", metavar="PORT", help="that sends the frame: VM/NODE")
+    at.add_argument("frame", metavar="FRAME", help="hex digits, or @FILE.pcap")
     at = verb("check", check, "Check a config: exit status 0, 1 (errors), 2 (cannot be read).")
     at.add_argument("config", metavar="FILE", help="device tree, .dts or .dtb")
     return top

@@ -22,6 +22,7 @@ WIDEST = 160            # of a source line that is shown
 LARGEST = 16 << 20      # bytes of a config: far more than one needs
 DTC_LIMITS = {resource.RLIMIT_AS: 1 << 30, resource.RLIMIT_CPU: 60}    # it may include anything
 EMPTY = "the file is empty: a config begins with /dts-v1/; and has one root node, / { ... };"
+LINUX_GUEST = r"(vmlinuz|linux\.cpio) is missing:"     # those of examples/
 CUT = 31                # the checker may cut longer names off (CONFIG_MAX_NAME)
 # What dtc writes; %s: the config's own name, which may look like anything.
 SYNTAX = (r"(?:Error: |Lexical error: |Warning: )?(?P<file>%s|.+?):(?P<line>\d+)\.(?P<column>\d+)"
@@ -106,6 +107,7 @@ class Config:
             self._compile(content)
         else:
             self.blob = content
+        self.parts = includes.files(self.source) if self.is_source else []
         self.vms = fdt.vms(self.blob or b"")
         self.images = image.find_images(self.vms, [
             Path(file).absolute().parent, paths.guests(), paths.guests() / "linux"])
@@ -153,17 +155,20 @@ class Config:
         told = ((key, place.match(note)) for key, note in notes(annotated))
         return {key: self._place(found) for key, found in reversed(list(told)) if found}
 
-    def check(self, cpus=0):
+    def check(self, cpus=0, with_images=True):
         """all errors, with their places; the parser runs only if dtc had none. cpus: of the machine
-        that it is for, if that is known"""
+        that it is for, if that is known; with_images: of the files that it names, too"""
         if self.blob is None:
             return self.errors
         places = self._places() if self.is_source else {}
-        for found in run_checker(self.blob, self.images, cpus):
+        for found in run_checker(self.blob, self.images if with_images else None, cpus):
             node, prop = found.get("node", ""), found.get("property", "")
             at = place_of(places, node, prop) if prop else None
             at = at or node_place(places, node) or (self.file, 0, 0)
-            self.errors.append(Error(*at, node, prop, found.get("text", "")))
+            text = found.get("text", "")
+            if re.match(LINUX_GUEST, text):
+                text += ", or call make linux-guest, which makes one"
+            self.errors.append(Error(*at, node, prop, text))
         return self.errors
 
 
@@ -206,18 +211,20 @@ def dtc(file, form, *options):
 
 
 def run_checker(blob, images, cpus=0):
-    """the error objects of lasthop-check, which finds the images side by side in one folder"""
+    """the error objects of lasthop-check, which finds the images side by side in one folder; None: it
+    is not to look for them"""
     program = paths.checker()
     if not program.is_file():
         raise Failure(f"no {program}: call make first", status=2)
     with tempfile.TemporaryDirectory() as folder:
-        for name, path in images.items():
+        for name, path in (images or {}).items():
             (Path(folder) / name).symlink_to(path.absolute())
         with tempfile.NamedTemporaryFile(suffix=".dtb") as file:
             file.write(blob)
             file.flush()
             machine = ["--cpus", str(cpus)] if cpus else []
-            done = subprocess.run([program, *machine, file.name, folder], capture_output=True)
+            folders = [] if images is None else [folder]
+            done = subprocess.run([program, *machine, file.name, *folders], capture_output=True)
     lines = done.stdout.decode("utf-8", "replace").splitlines()
     if done.returncode not in (0, 1) or (done.returncode == 1) != bool(lines):
         said = done.stderr.decode("utf-8", "replace").strip()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Which file that a device tree source includes cannot be read, and where it is named: dtc tells its
-name at most.
+"""The files that a device tree source includes; which of them cannot be read, and where it is named: dtc
+tells its name at most.
 """
 import os
 import re
@@ -28,22 +28,30 @@ def source(path):
     return Path(path).read_bytes().decode("utf-8", "surrogateescape")
 
 
-def broken(file):
-    """(file, line, column, what is wrong) of the first that cannot be read; None: all can"""
+def named(file):
+    """(path, what in it names it, the text before that, path that it is named in) of each file that a
+    source includes, and those include"""
     waiting, seen = [file], {file}
     while waiting and len(seen) < MOST_FILES:
         path = waiting.pop(0)
         text = source(path)
-        for found in TOKEN.finditer(text):
-            if not found["kind"]:
-                continue
+        for found in filter(lambda found: found["kind"], TOKEN.finditer(text)):
             inner = os.path.join(os.path.dirname(path), found["name"])
-            wrong = problem(inner)
-            if wrong:
-                before = text[:found.start()]
-                return (path, before.count("\n") + 1, found.start() - before.rfind("\n"),
-                        f"/{found['kind']}/ of \"{found['name']}\": it {wrong}")
+            yield inner, found, text[:found.start()], path
             if found["kind"] == "include" and inner not in seen:
                 seen.add(inner)
                 waiting.append(inner)
+
+
+def files(file):
+    return [inner for inner, *_ in named(file)]
+
+
+def broken(file):
+    """(file, line, column, what is wrong) of the first that cannot be read; None: all can"""
+    for inner, found, before, path in named(file):
+        wrong = problem(inner)
+        if wrong:
+            return (path, before.count("\n") + 1, len(before) - before.rfind("\n"),
+                    f"/{found['kind']}/ of \"{found['name']}\": it {wrong}")
     return None

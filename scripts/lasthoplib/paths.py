@@ -31,3 +31,7 @@ def guests():
 
 def checker():
     return build() / "host" / "lasthop-check"
+
+
+def tracer():
+    return build() / "host" / "lasthop-trace"

@@ -60,10 +60,16 @@ def columns(rows):
     return ["  " + "  ".join(cell.rjust(w) for cell, w in zip(row, widths)) for row in rows]
 
 
+def commit(made):
+    """short, with the mark of a tree that has been changed since"""
+    head, dash, mark = made["commit"].partition("-")
+    return head[:12] + dash + mark
+
+
 def headline(made):
     clock = "virtual time" if made["clock"] == "virtual" else "wall time"
     cost = f", {made['exit_cost']} instructions a VM exit" if "exit_cost" in made else ""
-    return (f"lasthop {made['commit'][:12]}: {made['emulator']} ({made['testbed']}, "
+    return (f"lasthop {commit(made)}: {made['emulator']} ({made['testbed']}, "
             f"{made['backend'] or 'no backend'}), {count(made['cpus'], 'CPU')}, {clock}{cost}")
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from . import paths
 from .console import Failure
 
+NO_ACCESS = "no access to"      # there is a better test bed, but not for this user
 KEEP_SECONDS = 24 * 3600        # how long folders of failed runs are kept
 
 
@@ -280,7 +281,7 @@ def kvm_lacks(device="/dev/kvm"):
     try:
         kvm = os.open(device, os.O_RDWR)
     except PermissionError:
-        return f"no access to {device}: join the group kvm"
+        return f"{NO_ACCESS} {device}: join the group kvm"
     except OSError as problem:
         return (f"{device}: {problem.strerror}: switch virtualisation on in the firmware and load "
                 "kvm_intel or kvm_amd")
@@ -307,7 +308,9 @@ def pick(name):
         raise Failure(f"--on kvm: {lacks}, or use --on tcg")
     if name == "auto":
         name = "tcg" if lacks else "kvm"
-    return Bochs() if name == "bochs" else Qemu(name)
+    bed = Bochs() if name == "bochs" else Qemu(name)
+    bed.note = lacks if lacks.startswith(NO_ACCESS) else ""
+    return bed
 
 
 def host_cpus():

@@ -27,6 +27,8 @@ COMPLAINTS = re.compile("|".join([
     r"vm \S+: (reads MSR 0x\w+, which it has not|writes 0x\w+ to MSR 0x\w+, refused)",
     r"Unknown symbol|kernel log: <[0-3]>(?!.*(RETBleed|Return Stack Overflow))",
 ]))
+# The host let QEMU wait for seconds, and TCG's clock went on meanwhile (Bochs's does not).
+STALLED = "clocksource: Long readout interval, skipping watchdog check"
 ADDRESS = "lasthop.ip=10.0.0.{0}/24 lasthop.ip6=fd00::{0}/64"
 PEER = "lasthop.peer=10.0.0.1 lasthop.peer6=fd00::1"
 SMALL = "lasthop.copy=/lib/libm.so.6"
@@ -83,7 +85,10 @@ def told(vm, tests):
 
 def no_complaints(outcome):
     """the guests' kernels are content with their machine"""
-    found = [line for line in outcome.serial().split("\n") if COMPLAINTS.search(line)]
+    boot = outcome.stream.of("boot")
+    on_tcg = bool(boot) and boot[0].get("backend") == BACKEND["tcg"]
+    found = [line for line in outcome.serial().split("\n") if COMPLAINTS.search(line)
+             and not (on_tcg and STALLED in line)]
     return [(not found, "no kernel complained" if not found else
              f"{len(found)} complaints of kernels, the first: {found[0]}")]
 
@@ -158,9 +163,10 @@ def boots(on):
                       ])
 
 
-def talks(on, name, tests, seconds=1, more="", **how):
+def talks(on, name, tests, seconds=1, rounds=1, more="", **how):
+    more += f"lasthop.rounds={rounds}" if rounds > 1 else ""
     return linux_case(on, name, server_and_client(tests, seconds, more),
-                      hooks=[told("client", tests)], limit=1200, **how)
+                      hooks=[told("client", tests * rounds)], limit=1200, **how)
 
 
 def ends_as(on, name, words, end, **more):
@@ -363,9 +369,9 @@ CASES_LINUX = [
 LONG = tuple(f"{test}@{mtu}" for mtu in (1500, 9000) for test in (
     "ping", "ping6", "tcp", "tcp-reverse", "tcp6", "tcp6-reverse", "tcp-8", "udp", "udp-reverse",
     "udp6", "udp6-reverse", "udp-small"))
-GIBIBYTE = ("copy", "copy-reverse", "copy6", "copy6-reverse") * 56     # of 4.7 MB
+COPIES, ROUNDS = ("copy", "copy-reverse", "copy6", "copy6-reverse"), 56    # of 4.7 MB: 1 GiB
 SOAK_LINUX = [
-    talks("tcg", "matrix", LONG, seconds=25), talks("tcg", "gibibyte", GIBIBYTE),
+    talks("tcg", "matrix", LONG, seconds=25), talks("tcg", "gibibyte", COPIES, rounds=ROUNDS),
     talks("bochs", "traffic", ("ping", "tcp", "udp6-reverse", "copy6"), more=SMALL),
     talks("bochs", "matrix", MATRIX), handled("bochs"), filtered("bochs"), stormy("bochs"),
     reborn("bochs"), life("bochs"), overcommitted("tcg"),

@@ -255,6 +255,9 @@ class Kernels(Hostile):
                    'compatible = "lasthop,vm"; memory-mib = <64>; kernel = "k"; initrd = "i";\n'
                    '}; }; };\n')
         self.refused(1, "kernel: k is missing: put it", "check", "x.dts")
+        self.write("l.dts", Path("x.dts").read_text().replace('"k"', '"vmlinuz"'))
+        self.refused(1, "vmlinuz is missing: put it beside the config, or call make linux-guest, which",
+                     "check", "l.dts")
         Path("k").mkdir()
         os.mkfifo("i")          # nobody writes to it: an open would wait for ever
         for verb in (["check"], ["image", "--out", "x.img"], ["run", "--on", "tcg"]):
@@ -349,6 +352,14 @@ class Outputs(Hostile):
             self.refused(2, "^error: --(json|out) .*: name (another file|one)\n$", *argv, "good.dts")
             self.assertEqual((self.good.read_text(), Path("b.cpio").read_text()), (before, "initrd"))
             self.assertFalse(Path("x").exists())
+
+    def test_nor_of_what_it_includes_or_of_the_loader(self):
+        self.write("part.dtsi", "// nothing\n")
+        self.write("whole.dts", '/dts-v1/;\n/include/ "part.dtsi"\n/include/ "good.dts"\n')
+        for argv in (["check", "--json", "part.dtsi"], ["image", "--out", "good.dts"],
+                     ["image", "--out", "build/BOOTX64.EFI"]):
+            self.refused(2, f"^error: {argv[1]} .* would be lost: name another", *argv, "whole.dts")
+        self.assertEqual(Path("part.dtsi").read_text(), "// nothing\n")
 
     def test_a_failed_image_leaves_the_old_one(self):
         self.write("x.img", "old")

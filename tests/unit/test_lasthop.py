@@ -194,8 +194,9 @@ class Results(unittest.TestCase):
         told = stream(1, drops=77)
         rr = {"event": "result", "test": "rr", "frame_bytes": 64, "run": 1, "transactions": 4,
               "p50_ns": 1500, "p99_ns": 2500}
-        text = table.render(self.one({"event": "boot", "backend": "vmx", "cpus": 2}, told, rr))
-        for part in ("Bochs 3.1", "vmx", "virtual time", "16.000", "77", "1.5", "2.5", "alice"):
+        with mock.patch.object(results, "commit", return_value="0123456789" * 4 + "-dirty"):
+            text = table.render(self.one({"event": "boot", "backend": "vmx", "cpus": 2}, told, rr))
+        for part in ("lasthop 012345678901-dirty: ","Bochs 3.1", "vmx", "virtual time", "16.000", "77", "1.5", "2.5", "alice"):
             self.assertIn(part, text)
         rows = [line for line in text.split("\n") if line.startswith("  ")]
         self.assertEqual(len({len(r) for r in rows[:3]}), 1, "columns are aligned")
@@ -405,9 +406,11 @@ class TestBeds(WithFolder):
             with mock.patch("fcntl.ioctl", cpuid(leaf, ecx)):
                 self.assertRegex(testbed.kvm_lacks("/dev/null"), f"{wanted}$")
         with mock.patch.object(testbed, "kvm_lacks", return_value="no: do this"):
-            self.assertEqual(testbed.pick("auto").name, "tcg")
+            self.assertEqual((testbed.pick("auto").name, testbed.pick("auto").note), ("tcg", ""))
             with self.assertRaisesRegex(Failure, "^--on kvm: no: do this, or use --on tcg$"):
                 testbed.pick("kvm")
+        with mock.patch("os.open", side_effect=PermissionError):    # a better one is there
+            self.assertRegex(testbed.pick("auto").note, "^no access to /dev/kvm: join the group kvm")
         with mock.patch.object(testbed, "kvm_lacks", return_value=""):
             self.assertEqual([testbed.pick("auto").name, testbed.pick("kvm").name], ["kvm", "kvm"])
 

@@ -43,6 +43,8 @@ class Peer(unittest.TestCase):
                 with self.assertRaises(Failure):
                     peer.of_peer(TOLD.replace(line + "\n", ""), 10)
         with self.assertRaises(Failure):
+            peer.of_peer(TOLD.replace("29000/217000 (13%)", ""), 10)
+        with self.assertRaises(Failure):
             peer.of_ours(OURS[1:])
 
     def test_better_is_above_one(self):

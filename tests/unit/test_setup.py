@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Is the package that BOCHS_DEB names taken where the archive has none that fits, and only there; and
-what is said if it cannot be?
+"""Does set-up without root name what is missing, and stop? Is the package that BOCHS_DEB names taken
+where the archive has none that fits, and only there; and what is said if it cannot be?
 
 Nothing is downloaded: unpacking the archive's packages and the repair are faked, the package is ours.
 """
@@ -17,7 +17,7 @@ from unittest import mock
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from lasthoplib import bochsroot    # noqa: E402
+from lasthoplib import bochsroot, paths    # noqa: E402
 from lasthoplib.console import Failure    # noqa: E402
 
 NO_ARCHIVE = "Bochs from Debian forky: E: nothing there"
@@ -112,6 +112,36 @@ class Fallback(unittest.TestCase):
         cut = self.folder / "cut.deb"
         cut.write_bytes(whole[:-100])
         self.assertRegex(self.refused(cut), f"^BOCHS_DEB={cut}: .*: name the .deb of Bochs 3.1")
+
+
+class Packages(unittest.TestCase):
+    """scripts/setup on a machine of ours: who calls it, and what dpkg-query says is installed"""
+
+    def setup(self, user, installed):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, script in (("id", f"echo {user}"), ("apt-get", "exit 1"), ("dpkg-query", installed)):
+                path = Path(folder) / name
+                path.write_text("#!/bin/sh\n" + script + "\n")
+                path.chmod(0o755)
+            return subprocess.run([paths.SOURCE / "scripts/setup", "--no-bochs"], text=True,
+                                  capture_output=True, env=os.environ | {
+                                      "PATH": f"{folder}:{os.environ['PATH']}"})
+
+    ALL = 'shift 3; for p in "$@"; do [ "$p" = {} ] || echo "installed $p"; done'
+
+    def test_without_root_the_missing_ones_are_named_in_one_line(self):
+        done = self.setup(1000, self.ALL.format("mtools"))
+        self.assertEqual((done.returncode, done.stdout, done.stderr),
+                         (1, "", "missing packages, as root call: apt-get install mtools \n"))
+        done = self.setup(1000, "exit 1")
+        self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1))
+        self.assertIn(" qemu-system-x86 ", done.stderr)
+        self.assertIn(" uidmap ", done.stderr)
+
+    def test_with_nothing_to_do_nothing_is_said(self):
+        for user in (0, 1000):
+            done = self.setup(user, self.ALL.format("none"))
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
 
 
 if __name__ == "__main__":

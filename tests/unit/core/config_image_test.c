@@ -139,6 +139,29 @@ static void other_images(void **state)
 	assert_non_null(strstr(listed[2].text, "raise memory-mib"));
 }
 
+/* Do the longest names leave the mend in the message? */
+static void long_names(void **state)
+{
+	struct image image = good_image();
+	struct config_vm vm = { .memory_mib = 4 };
+	char edge[64];
+
+	(void)state;
+	memset(edge, 'x', 63);
+	edge[63] = 0;
+	memcpy(vm.kernel, edge, 64);
+	memcpy(vm.initrd, edge, 64);
+	image.load.paddr = image.load.memsz = 1ull << 62;
+	listed_count = 0;
+	assert_int_equal(config_check_image(&vm, "kernel", &image, sizeof(image), collect, NULL),
+			 1);
+	assert_non_null(strstr(listed[0].text, "4 MiB: raise memory-mib"));
+	image = good_image();
+	assert_int_equal(config_check_fit(&vm, &image, sizeof(image), 500ull << 20, collect, NULL),
+			 1);
+	assert_non_null(strstr(listed[1].text, "of 4 MiB: raise memory-mib"));
+}
+
 /* A Linux image as Debian's: one sector of setup, then 8 KiB that are loaded at 16 MiB. */
 enum { LINUX_SETUP = 2 * 512, LINUX_PAYLOAD = 8192, LINUX_BYTES = LINUX_SETUP + LINUX_PAYLOAD };
 
@@ -278,13 +301,10 @@ static void damaged_kernels(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(kernels),
-		cmocka_unit_test(other_images),
-		cmocka_unit_test(damaged_kernels),
-		cmocka_unit_test(linux_kernels),
-		cmocka_unit_test(elf_initrd),
-		cmocka_unit_test(linux_initrd),
-		cmocka_unit_test(damaged_linux_kernels),
+		cmocka_unit_test(kernels),	 cmocka_unit_test(other_images),
+		cmocka_unit_test(long_names),	 cmocka_unit_test(damaged_kernels),
+		cmocka_unit_test(linux_kernels), cmocka_unit_test(elf_initrd),
+		cmocka_unit_test(linux_initrd),	 cmocka_unit_test(damaged_linux_kernels),
 	};
 
 	take_seed(argc, argv);
