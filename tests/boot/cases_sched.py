@@ -95,13 +95,13 @@ BOUND = (spins(("a", "b"), affinity=(0,)) + spins(("c",), affinity=(1,))
 BOUND_SHARES = {"a": 1 / 2, "b": 1 / 2, "c": 1 / 2, "d": 1 / 2, "alone": 1}
 
 
-# those that sleep take little; an endless loop is one of three that share what is left
-def beside(on):
-    sleepers, busy = numbered("wake", 3), numbered("spin", 2)
+# those that sleep take little; an endless loop is one of those that share what is left
+def beside(on, name, cpus, sleeping, computing):
+    sleepers, busy = numbered("wake", sleeping), numbered("spin", computing)
     vms = ([Vm("loop", "loop.elf")] + spins(busy)
            + [Vm(name, "wake.elf", WAKE_WINDOW[on]) for name in sleepers])
-    share = (2 - len(sleepers) * WAKE_SHARE) / 3
-    return case(on, "wake", vms, 2, [
+    share = (cpus - sleeping * WAKE_SHARE) / (computing + 1)
+    return case(on, name, vms, cpus, [
         lambda asserted: fair(dict.fromkeys(busy, share), asserted),
         lambda asserted: woken(sleepers, asserted)],
         ended="until", until=tuple(sleepers + busy), ends=ends(vms, loop="running"))
@@ -115,5 +115,6 @@ CASES_SCHED = [
     *(equal(on, 8, 4) for on in BACKEND),
     equal("bochs", 3, 2),
     *(fair_case(on, "affinity", BOUND, 3, BOUND_SHARES) for on in BACKEND),
-    *(beside(on) for on in BACKEND),
+    *(beside(on, "wake", 2, 3, 2) for on in BACKEND),
+    *(beside(on, "eight", 4, 2, 5) for on in BACKEND),
 ]
