@@ -49,7 +49,8 @@ struct cpu {
 	struct spinlock runq_lock;
 	struct list runq;	      /* [q] runnable vCPUs, next first (hv/core/runq.c) */
 	_Atomic uint32_t runq_length; /* (a) changed under runq_lock */
-	_Atomic uint64_t level; /* (a) usage of the vCPU that ran last, as struct vcpu has it */
+	_Atomic uint64_t level;	   /* (a) usage of the vCPU that ran last, as struct vcpu has it */
+	_Atomic uint64_t level_ns; /* (a) ... as of then, if it runs still; or 0 */
 
 	struct spinlock timer_lock;
 	struct list timers; /* [t] by deadline */

@@ -44,10 +44,21 @@ bool sched_permitted(const struct vcpu *vcpu, const struct cpu *cpu)
 	return vcpu->vm->config->affinity[cpu->index / 64] >> cpu->index % 64 & 1;
 }
 
+static void set_level(struct cpu *cpu, const struct vcpu *v, uint64_t now)
+{
+	atomic_store_explicit(&cpu->level, v->usage, memory_order_relaxed);
+	atomic_store_explicit(&cpu->level_ns, now, memory_order_relaxed);
+}
+
 void runq_charge(struct cpu *cpu, struct vcpu *v, uint64_t spent, uint64_t now)
 {
 	v->usage = usage_make(usage_at(v->usage, now) + spent, now);
-	atomic_store_explicit(&cpu->level, v->usage, memory_order_relaxed);
+	set_level(cpu, v, now);
+}
+
+void runq_released(struct cpu *cpu)
+{
+	atomic_store_explicit(&cpu->level_ns, 0, memory_order_relaxed);
 }
 
 static uint32_t waiting(const struct cpu *cpu)
@@ -72,10 +83,13 @@ static struct cpu *find_idle(const struct vcpu *v)
 	return NULL;
 }
 
-/* The level of a CPU that is busy: what the vCPU that runs there has used. */
+/* What the vCPU that runs there has used, or has run there last: what it was charged for, and since. */
 static uint64_t level_of(const struct cpu *cpu, uint64_t now)
 {
-	return usage_at(atomic_load_explicit(&cpu->level, memory_order_relaxed), now);
+	uint64_t level = usage_at(atomic_load_explicit(&cpu->level, memory_order_relaxed), now);
+	uint64_t since = atomic_load_explicit(&cpu->level_ns, memory_order_relaxed);
+
+	return since == 0 || since > now ? level : level + (now - since);
 }
 
 /* Where it gets its turn soonest, if no CPU idles; *level is how far the one there has got. */
@@ -218,7 +232,7 @@ struct vcpu *runq_take(struct cpu *self, uint64_t now)
 		v = take_first(queue, self);
 		if (!v)
 			continue;
-		atomic_store_explicit(&self->level, v->usage, memory_order_relaxed);
+		set_level(self, v, now);
 		return v;
 	}
 	return NULL;

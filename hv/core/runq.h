@@ -28,6 +28,9 @@ bool sched_permitted(const struct vcpu *vcpu, const struct cpu *cpu);
 /* The vCPU has run on this CPU for `spent` until now. It is RUNNING. */
 void runq_charge(struct cpu *cpu, struct vcpu *v, uint64_t spent, uint64_t now);
 
+/* The CPU runs no vCPU any more. */
+void runq_released(struct cpu *cpu);
+
 /* Puts a vCPU that is RUNNABLE and in no queue into one and returns whose: an idle CPU's that it
  * is permitted, its last one if possible. If none idles: after a slice its last one's, at a wake-up
  * that where the vCPU running has most in advance. One that is loaded stays where it is. */

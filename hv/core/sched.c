@@ -47,19 +47,32 @@ void sched_offer(void)
 	offer(this_cpu());
 }
 
-void sched_count(int change)
+static bool too_few_cpus(void)
 {
-	atomic_fetch_add(&vcpus, (uint32_t)change);
+	return atomic_load(&vcpus) > cpu_count;
 }
 
-/* Fairness among more vCPUs than CPUs is made at the ends of slices (runq_outranked()). */
+void sched_count(int change)
+{
+	bool before = too_few_cpus();
+
+	atomic_fetch_add(&vcpus, (uint32_t)change);
+	for (unsigned i = 0; !before && too_few_cpus() && i < cpu_count; i++)
+		cpu_post(cpus[i], MB_RESCHED); /* ends long slices */
+}
+
+/* Nobody is kept from a CPU by the vCPU here. More vCPUs than CPUs are made to share them fairly at the
+ * ends of slices (runq_outranked()). */
+static bool is_alone(void)
+{
+	return !too_few_cpus() &&
+	       atomic_load(&this_cpu()->runq_length) == 0; /* partner: sched_enqueue() */
+}
+
 static void begin_slice(struct vcpu *v, uint64_t start)
 {
-	bool alone = atomic_load(&vcpus) <= cpu_count &&
-		     atomic_load(&this_cpu()->runq_length) == 0; /* partner: sched_enqueue() */
-
 	v->slice_start_tsc = start;
-	v->slice_end_tsc = start + tsc_from_us(alone ? LONE_SLICE_US : SLICE_US);
+	v->slice_end_tsc = start + tsc_from_us(is_alone() ? LONE_SLICE_US : SLICE_US);
 }
 
 void sched_begin(struct vcpu *v, uint64_t start)
@@ -88,7 +101,7 @@ void sched_hurry(struct vcpu *v)
 	uint64_t end = v->slice_start_tsc + tsc_from_us(SLICE_US);
 	uint64_t spent = tsc_to_ns(now - v->charged_tsc);
 
-	if (end < v->slice_end_tsc && atomic_load(&this_cpu()->runq_length) > 0)
+	if (end < v->slice_end_tsc && !is_alone())
 		v->slice_end_tsc = end;
 	if (soon < v->slice_end_tsc && runq_outranked(this_cpu(), v, spent, false, tsc_to_ns(now)))
 		v->slice_end_tsc = soon;
@@ -155,5 +168,6 @@ void sched_loop(void)
 		self->current = v;
 		vcpu_run(v);
 		self->current = NULL;
+		runq_released(self);
 	}
 }

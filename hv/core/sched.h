@@ -41,8 +41,8 @@ void sched_begin(struct vcpu *vcpu, uint64_t start);
 /* Accounts for its CPU time until now. Before it gives up RUNNING: then its usage is another's. */
 void sched_charge(struct vcpu *vcpu);
 
-/* Somebody was put into the queue: the slice is one of many now, and if the vCPU is behind that one,
- * the rest of it is short. */
+/* Somebody was put into the queue, or there are more vCPUs than CPUs now: the slice is one of many, and
+ * if the vCPU is behind the one in the queue, the rest of it is short. */
 void sched_hurry(struct vcpu *vcpu);
 
 /* At the end of a slice: true if another is to run now, else the next slice has begun. */
