@@ -2,8 +2,9 @@
 /*
  * What share of a CPU does a guest get that always computes? It reads the TSC without end: a step
  * longer than 20 us is time in which it did not run. It measures from from=MS to to=MS of its own
- * time and goes on until until=MS, so that others who measure are not left alone too early. What is
- * fair depends on the other VMs: tests/boot compares (on Bochs; on TCG the host's load is in it).
+ * time, when who began before the others has paid for it, and goes on until until=MS, so that others
+ * who measure are not left alone too early. What is fair depends on the other VMs: tests/boot
+ * compares (on Bochs; on TCG the host's load is in it).
  */
 #include "guest/lib/args.h"
 #include "guest/lib/clock.h"
@@ -41,9 +42,9 @@ int guest_main(void)
 	uint64_t begin = rdtsc(), from, to, until;
 	struct measured m;
 
-	(void)args_u64(guest_cmdline(), "from", 30, &from);
-	(void)args_u64(guest_cmdline(), "to", 180, &to);
-	(void)args_u64(guest_cmdline(), "until", 220, &until);
+	(void)args_u64(guest_cmdline(), "from", 80, &from);
+	(void)args_u64(guest_cmdline(), "to", 280, &to);
+	(void)args_u64(guest_cmdline(), "until", 320, &until);
 	m = spin(begin + clock_ms(from), begin + clock_ms(to));
 	while (rdtsc() < begin + clock_ms(until))
 		;

@@ -33,9 +33,9 @@ int guest_main(void)
 {
 	uint64_t begin = rdtsc(), from, to, until, work, most = 0, sum = 0, number = 0;
 
-	(void)args_u64(guest_cmdline(), "from", 30, &from);
-	(void)args_u64(guest_cmdline(), "to", 180, &to);
-	(void)args_u64(guest_cmdline(), "until", 220, &until);
+	(void)args_u64(guest_cmdline(), "from", 80, &from);
+	(void)args_u64(guest_cmdline(), "to", 280, &to);
+	(void)args_u64(guest_cmdline(), "until", 320, &until);
 	(void)args_u64(guest_cmdline(), "work", 50, &work);
 	while (rdtsc() < begin + clock_ms(until)) {
 		uint64_t late = sleep_until(rdtsc() + clock_us(random_us()));
