@@ -138,25 +138,28 @@ unsigned config_check_fit(const struct config_vm *vm, const void *kernel, size_t
 	struct config_reporter r = { .report = report, .context = context };
 	struct bzimage image;
 	uint64_t end = low_ram_end(vm), kernel_end, at;
+	bool tight = false;
 
 	if (!initrd_bytes || !vm->memory_mib)
 		return 0;
 	if (bzimage_header(kernel, kernel_bytes, &image)) {
 		kernel_end = image.load_address + image.init_bytes;
 		at = bzimage_initrd_at(&image, initrd_bytes, end);
+		tight = at && 2 * (uint64_t)initrd_bytes > end - kernel_end;
 	} else {
 		kernel_end = elf64_end(kernel, kernel_bytes);
 		if (!kernel_end)
 			return 0; /* no kernel: that has been told */
 		at = elf64_initrd_at(kernel_end, initrd_bytes, end);
 	}
-	if (at)
+	if (at && !tight)
 		return 0;
 	config_format(r.node, sizeof(r.node), "/vms/%s", vm->name);
 	config_fail(&r, "initrd",
-		    "%s with %lu MiB does not fit behind the kernel, which needs the "
+		    "%s with %lu MiB does not fit%s behind the kernel, which needs the "
 		    "first %lu of %lu MiB: raise memory-mib",
 		    vm->initrd, (unsigned long)((initrd_bytes + MIB - 1) / MIB),
+		    tight ? " twice, as it is unpacked," : "",
 		    (unsigned long)((kernel_end + MIB - 1) / MIB), (unsigned long)vm->memory_mib);
 	return r.errors;
 }

@@ -33,6 +33,8 @@ Uhhuh. NMI received for unknown reason 3d on CPU 0.
 rcu: INFO: rcu_preempt self-detected stall on CPU
 rcu: INFO: rcu_sched detected stalls on CPUs/tasks:
 INFO: task modprobe:61 blocked for more than 120 seconds.
+wget[105]: segfault at 0 ip 000000000045d2f1 sp 00007ffc5e7a6a50 error 4 in busybox[401000+16e000]
+show_signal_msg: 636 callbacks suppressed
 pci 0000:00:01.0: BAR 0: failed to assign [io  size 0x0040]
 pci 0000:00:01.0: can't find IRQ for PCI INT A; please try using pci=biosirq
 virtio-pci 0000:00:01.0: PCI INT A: no GSI

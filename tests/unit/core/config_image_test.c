@@ -251,11 +251,16 @@ static void elf_initrd(void **state)
 
 static void linux_initrd(void **state)
 {
+	const size_t room = (16 << 20) - 0x10000;
+
 	(void)state;
 	assert_int_equal(check_fit(linux_image(), 0), 0);
-	assert_int_equal(check_fit(linux_image(), (16 << 20) - 0x10000), 0);
-	assert_int_equal(check_fit(linux_image(), (16 << 20) - 0xffff), 1);
+	assert_int_equal(check_fit(linux_image(), room / 2), 0);
+	assert_int_equal(check_fit(linux_image(), room / 2 + 1), 1);
+	assert_non_null(strstr(listed[0].text, "does not fit twice, as it is unpacked, behind"));
+	assert_int_equal(check_fit(linux_image(), room + 1), 1);
 	assert_string_equal(listed[0].property, "initrd");
+	assert_non_null(strstr(listed[0].text, "does not fit behind"));
 	assert_non_null(strstr(listed[0].text, "needs the first 48 of 64 MiB: raise memory-mib"));
 	assert_int_equal(check_fit(linux_image(), SIZE_MAX), 1);
 	assert_int_equal(check_fit(put(linux_image(), 0x22c, 4, (48 << 20) + 4095), 4096), 0);
