@@ -102,13 +102,12 @@ _Static_assert(sizeof(struct acpi_madt) == 44, "ACPI 5.2.12");
 _Static_assert(sizeof(struct acpi_mcfg) == 60, "PCI Firmware Specification 3.3, 4.1.2");
 
 /* 5.2.9, tables "Fixed ACPI Description Table Fixed Feature Flags" and "… Boot … Flags" */
-#define FADT_WBINVD	      BIT(0)
-#define FADT_PWR_BUTTON	      BIT(4) /* no fixed one */
-#define FADT_SLP_BUTTON	      BIT(5)
-#define FADT_RESET_REG	      BIT(10)
-#define FADT_HW_REDUCED	      BIT(20)
-#define FADT_BOOT_NO_VGA      BIT(2) /* legacy devices and 8042 stay clear: there are none */
-#define FADT_BOOT_NO_CMOS_RTC BIT(5)
+#define FADT_WBINVD	 BIT(0)
+#define FADT_PWR_BUTTON	 BIT(4) /* no fixed one */
+#define FADT_SLP_BUTTON	 BIT(5)
+#define FADT_RESET_REG	 BIT(10)
+#define FADT_HW_REDUCED	 BIT(20)
+#define FADT_BOOT_NO_VGA BIT(2) /* legacy devices and 8042 stay clear: there are none */
 
 /* Tables grow here. */
 struct builder {
@@ -187,7 +186,7 @@ static bool write_fadt(struct builder *b)
 	if (!dsdt || !t)
 		return false;
 	memcpy(dsdt, dsdt_aml, dsdt_aml_bytes); /* iasl has summed it up */
-	t->boot_flags = FADT_BOOT_NO_VGA | FADT_BOOT_NO_CMOS_RTC;
+	t->boot_flags = FADT_BOOT_NO_VGA;
 	t->flags =
 		FADT_WBINVD | FADT_PWR_BUTTON | FADT_SLP_BUTTON | FADT_RESET_REG | FADT_HW_REDUCED;
 	t->reset_register = io_byte(GUEST_RESET_PORT);

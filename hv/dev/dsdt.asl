@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The guest's DSDT: host bridge with its windows, the ECAM range (Linux refuses ECAM that no
- * PNP0C02 covers), the serial port, S5. Goes through the C preprocessor first: the addresses are
+ * PNP0C02 covers), the clock, the serial port, S5. Goes through the C preprocessor first: the addresses are
  * those of hv/core/guest_map.h. Processors, one per vCPU, are in an SSDT (acpi_tables.c).
  */
 #include "hv/core/guest_map.h"
@@ -48,6 +48,15 @@ DefinitionBlock ("", "DSDT", 2, "LSTHOP", "LASTHOP ", 1)
 			Name (_CRS, ResourceTemplate ()
 			{
 				Memory32Fixed (ReadWrite, GUEST_ECAM_BASE, GUEST_ECAM_BYTES)
+			})
+		}
+
+		Device (RTC0) /* no interrupt: it has no alarms */
+		{
+			Name (_HID, EisaId ("PNP0B00"))
+			Name (_CRS, ResourceTemplate ()
+			{
+				IO (Decode16, GUEST_RTC_PORT, GUEST_RTC_PORT, 1, 2)
 			})
 		}
 

@@ -5,11 +5,11 @@
 #include "hv/dev/rtc.h"
 
 #include "hv/core/fail.h"
+#include "hv/core/guest_map.h"
 #include "hv/core/list.h"
 #include "hv/core/wall.h"
 #include "hv/cpu/x86.h"
 
-#define PORT_INDEX    0x70u
 #define DAY_SECONDS   86400u
 #define REG_B_24_HOUR 0x02u /* and BCD, bit 2 being clear */
 #define REG_D_VALID   0x80u
@@ -112,7 +112,7 @@ static void rtc_access(struct bus_region *region, struct bus_access *access)
 int rtc_init(struct rtc *rtc, struct bus *io)
 {
 	rtc->region = (struct bus_region){ .bytes = 2, .widest = 1, .access = rtc_access };
-	if (!bus_map(io, &rtc->region, PORT_INDEX))
+	if (!bus_map(io, &rtc->region, GUEST_RTC_PORT))
 		return fail(LH_INVAL, "rtc: its ports overlap a device");
 	return 0;
 }

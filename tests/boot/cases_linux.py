@@ -136,6 +136,7 @@ DEVICE = [
     r"^alice\| ethtool -i: driver: virtio_net", r"^alice\| ethtool -i: bus-info: 0000:00:01\.0",
     r"^alice\| ethtool -k: tcp-segmentation-offload: on", r"^alice\| ethtool -k: rx-gro-hw: on$",
     r"^alice\| ethtool -l: Combined:\t+2", r"^alice\| ethtool -S: +rx_queue_0_packets: \d+",
+    r"^alice\| rtc: rtc_cmos \S+, -?[01] s from the kernel's clock",
     r"^alice\| rng: virtio_rng\.0 of virtio_rng\.0", r"^alice\| rng: 256 bytes, others each time",
 ]
 
