@@ -196,6 +196,22 @@ void port_set_guest_offloads(struct port *port, uint64_t features)
 	}
 }
 
+/* Of a queue that runs, those of these features that are in use. */
+static uint64_t queue_offloads(const struct queue *q, uint64_t features)
+{
+	if (queue_state(q) != QUEUE_RUNNING)
+		return 0;
+	return features & atomic_load_explicit(&q->offloads, memory_order_relaxed);
+}
+
+uint64_t port_offloads(const struct port *port)
+{
+	uint64_t received = VIRTIO_NET_F_GUEST_CSUM | OFFLOAD_GUEST_GSO;
+
+	return queue_offloads(&port->queue[0], received) |
+	       queue_offloads(&port->queue[1], VIRTIO_NET_F_CSUM | OFFLOAD_HOST_GSO);
+}
+
 void port_set_filter(struct port *port, const struct filter *filter)
 {
 	const struct filter *old = atomic_load_explicit(&port->filter, memory_order_relaxed);

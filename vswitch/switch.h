@@ -96,6 +96,9 @@ void port_stop_queue(struct port *port, unsigned queue);
  * sets it as negotiated. Control path. */
 void port_set_guest_offloads(struct port *port, uint64_t features);
 
+/* The offloads in use now: VIRTIO_NET_F_* of the first pair, of a queue that runs. */
+uint64_t port_offloads(const struct port *port);
+
 /* Which frames the guest wants (vswitch/filter.h), copied; NULL, and so it begins: all. Bounded like
  * port_stop_queue(), and not to be called from where that is not. */
 void port_set_filter(struct port *port, const struct filter *filter);

@@ -62,6 +62,9 @@ struct platform_ops {
 	struct port *(*vm_port)(struct vm *vm, unsigned i);
 	/* Takes a port's link down or up. Any CPU, under vm_table_lock. */
 	void (*port_set_link)(struct port *port, bool up);
+	/* The feature bits that its device offers and its driver accepted; false: no driver runs.
+	 * Any CPU, under vm_table_lock. */
+	bool (*port_features)(struct port *port, uint64_t *offered, uint64_t *accepted);
 	/* Switches, from the config; once, before the first VM. */
 	int (*switches_create)(const struct config *config);
 	/* By their number in the config. Their ports may be looked at under vm_table_lock. */

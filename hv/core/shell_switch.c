@@ -48,10 +48,98 @@ static void mac_text(char out[18], const uint8_t mac[6])
 		 mac[5]);
 }
 
-static void list_port(const struct port *port)
+/* The offloads, by the names of virtio 1.2, 5.1.3. */
+static const struct {
+	uint64_t feature;
+	const char *name, *help;
+} offloads[] = {
+	{ VIRTIO_NET_F_CSUM, "csum", "sends without a checksum" },
+	{ VIRTIO_NET_F_HOST_TSO4, "host_tso4", "sends large TCP packets of IPv4" },
+	{ VIRTIO_NET_F_HOST_TSO6, "host_tso6", "the same of IPv6" },
+	{ VIRTIO_NET_F_HOST_USO, "host_uso", "sends large UDP packets" },
+	{ VIRTIO_NET_F_GUEST_CSUM, "guest_csum", "receives without a checksum" },
+	{ VIRTIO_NET_F_GUEST_TSO4, "guest_tso4", "receives large TCP packets of IPv4" },
+	{ VIRTIO_NET_F_GUEST_TSO6, "guest_tso6", "the same of IPv6" },
+	{ VIRTIO_NET_F_GUEST_USO4, "guest_uso4", "receives large UDP packets of IPv4" },
+	{ VIRTIO_NET_F_GUEST_USO6, "guest_uso6", "the same of IPv6" },
+};
+#define OFFLOADS (sizeof(offloads) / sizeof(offloads[0]))
+
+/* Features of a port's device and driver. */
+struct port_features {
+	uint64_t offered, accepted, used; /* VIRTIO_NET_F_*; used: of the offloads only */
+	bool driver;			  /* one runs */
+};
+
+static struct port_features features_of(struct port *port)
+{
+	struct port_features f;
+
+	f.driver = platform->port_features(port, &f.offered, &f.accepted);
+	f.used = port_offloads(port);
+	return f;
+}
+
+/* One line that names the side by which offloads are missing, if any are: the switch then does their work
+ * in software. Without a driver there is none to name. */
+static void warn_of_missing(const struct port_features *f, const char *before)
+{
+	unsigned not_offered = 0, declined = 0, off = 0;
+
+	for (unsigned i = 0; i < OFFLOADS; i++) {
+		uint64_t bit = offloads[i].feature;
+
+		if (!(f->offered & bit))
+			not_offered++;
+		else if (!(f->accepted & bit))
+			declined++;
+		else if (!(f->used & bit))
+			off++;
+	}
+	if (!f->driver)
+		return;
+	if (not_offered)
+		console_printf("%swarning: of %zu offloads the device does not offer %u\n", before,
+			       OFFLOADS, not_offered);
+	else if (declined)
+		console_printf("%swarning: of %zu offloads the guest's driver declined %u\n",
+			       before, OFFLOADS, declined);
+	else if (off)
+		console_printf("%swarning: of %zu offloads the guest's driver has %u off\n", before,
+			       OFFLOADS, off);
+}
+
+static const char *yes(bool is)
+{
+	return is ? "yes" : "no";
+}
+
+/* One port and its offloads. */
+static void show_port(struct port *port)
+{
+	struct port_features f = features_of(port);
+	char mac[18];
+
+	mac_text(mac, port_mac(port));
+	console_printf("%s\n%s on switch %s, link is %s\n", port_name(port), mac,
+		       port_switch_name(port), port_link(port) ? "up" : "down");
+	console_printf("%-12s %-7s %-8s %-9s %s\n", "OFFLOAD", "OFFERED", "ACCEPTED", "IN EFFECT",
+		       "THE GUEST");
+	for (unsigned i = 0; i < OFFLOADS; i++)
+		console_printf("%-12s %-7s %-8s %-9s %s\n", offloads[i].name,
+			       yes(f.offered & offloads[i].feature),
+			       yes(f.accepted & offloads[i].feature),
+			       yes(f.used & offloads[i].feature), offloads[i].help);
+	warn_of_missing(&f, "");
+	if (!f.driver)
+		console_printf("no driver of the guest runs\n");
+}
+
+static void list_port(struct port *port)
 {
 	uint64_t drops = port_counter_drops(port, false) + port_counter_drops(port, true);
 	char mac[18], sent[COUNT_TEXT], received[COUNT_TEXT], dropped[COUNT_TEXT];
+	struct port_features f = features_of(port);
 
 	mac_text(mac, port_mac(port));
 	console_printf("%-31s %-17s %9s %9s %9s\n", port_name(port), mac,
@@ -60,6 +148,7 @@ static void list_port(const struct port *port)
 		       count_text(dropped, drops));
 	if (!port_link(port))
 		console_printf("  link is down\n");
+	warn_of_missing(&f, "  ");
 }
 
 /* The port of that name, or NULL. Under vm_table_lock. */
@@ -74,24 +163,27 @@ static struct port *find_port(const char *name)
 	return NULL;
 }
 
-static void set_link(const char *name, const char *state)
+/* One port: its state, or its link as the word says. */
+static void run_one_port(const char *name, const char *link)
 {
-	bool up = state && strcmp(state, "up") == 0;
+	bool up = link && strcmp(link, "up") == 0;
 	struct port *port;
 
-	if (!up && (!state || strcmp(state, "down") != 0)) {
+	if (link && !up && strcmp(link, "down") != 0) {
 		console_printf("port: %s: up or down?\n", name);
 		return;
 	}
 	spin_lock(&vm_table_lock);
 	port = find_port(name);
-	if (port)
+	if (port && link)
 		platform->port_set_link(port, up);
+	else if (port)
+		show_port(port);
 	spin_unlock(&vm_table_lock);
-	if (port)
-		console_printf("port: %s: link is %s\n", name, up ? "up" : "down");
-	else
+	if (!port)
 		console_printf("port: no port \"%s\": \"port\" lists them\n", name);
+	else if (link)
+		console_printf("port: %s: link is %s\n", name, link);
 }
 
 void run_port(char **args, unsigned count)
@@ -99,7 +191,7 @@ void run_port(char **args, unsigned count)
 	struct port *port;
 
 	if (count > 0) {
-		set_link(args[0], count > 1 ? args[1] : NULL);
+		run_one_port(args[0], count > 1 ? args[1] : NULL);
 		return;
 	}
 	spin_lock(&vm_table_lock);

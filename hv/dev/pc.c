@@ -172,6 +172,7 @@ const struct platform_ops pc_platform = {
 	.port_by_mac = virtio_net_port_by_mac,
 	.vm_port = pc_vm_port,
 	.port_set_link = virtio_net_set_link,
+	.port_features = virtio_net_features,
 	.switches_create = virtio_net_switches,
 	.switch_at = virtio_net_switch,
 	.console_input = pc_console_input,

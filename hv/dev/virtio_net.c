@@ -340,6 +340,18 @@ void virtio_net_set_link(struct port *port, bool up)
 	virtio_pci_config_changed(&net->virtio);
 }
 
+bool virtio_net_features(struct port *port, uint64_t *offered, uint64_t *accepted)
+{
+	struct virtio_net *net = port_owner(port);
+	struct virtio_pci *v = &net->virtio;
+
+	*offered = v->offered;
+	spin_lock(&v->lock);
+	*accepted = v->accepted;
+	spin_unlock(&v->lock);
+	return (atomic_load_explicit(&v->status, memory_order_relaxed) & VIRTIO_DRIVER_OK) != 0;
+}
+
 struct vswitch *virtio_net_switch(unsigned i)
 {
 	return switches[i].sw;

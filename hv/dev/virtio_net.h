@@ -44,5 +44,8 @@ void virtio_net_destroy(struct virtio_net *net);
 /* The cable of its device out or in: the guest is told. Any CPU, under vm_table_lock. */
 void virtio_net_set_link(struct port *port, bool up);
 
+/* The feature bits offered, and those accepted; false: no driver runs. Any CPU, under vm_table_lock. */
+bool virtio_net_features(struct port *port, uint64_t *offered, uint64_t *accepted);
+
 /* The port with this MAC, and its VM. */
 struct port *virtio_net_port_by_mac(const uint8_t mac[6], struct vm **vm);

@@ -45,6 +45,9 @@ def tables(line, check):
               + (f", but {wide[0]!r} is too long" if wide else ""))
     answer = line.command("stat sink1/net0")
     check(re.search(r"^tx_packets +[1-9]\d* packets ", answer, re.M), "stat counts packets")
+    rows = line.command("port sink1/net0").splitlines()
+    check(len(rows) > 11 and re.match(r"csum +yes +(yes|no) +(yes|no) ", rows[3]),
+          f"port sink1/net0 shows {len(rows)} rows, the first offload: {rows[3]}")
     check("source1/net0" in line.command("fdb"), "fdb knows the source's address")
     for wrong, says in (("frobnicate", 'no command "frobnicate"'), ("vm stop", "which VM?"),
                         ("vm stop nobody", "there is no VM of that name"),

@@ -127,7 +127,35 @@ static void set_link(struct port *port, bool up)
 	port->unplugged = !up;
 }
 
-const struct platform_ops fake_platform = { .switch_at = switch_at, .port_set_link = set_link };
+static uint64_t offered, accepted, used;
+static bool driver;
+
+static bool features(struct port *port, uint64_t *of_device, uint64_t *of_driver)
+{
+	assert_int_equal(vm_table_lock.taken, 1);
+	assert_non_null(port);
+	*of_device = offered;
+	*of_driver = accepted;
+	return driver;
+}
+
+uint64_t port_offloads(const struct port *port)
+{
+	assert_non_null(port);
+	return used;
+}
+
+const char *port_switch_name(const struct port *port)
+{
+	assert_non_null(port);
+	return lan.name;
+}
+
+const struct platform_ops fake_platform = {
+	.switch_at = switch_at,
+	.port_set_link = set_link,
+	.port_features = features,
+};
 const struct platform_ops *platform = &fake_platform;
 
 const char *switch_name(const struct vswitch *sw)
@@ -275,7 +303,7 @@ static void wrong_lines_are_answered(void **state)
 		{ "vm fly bob", "no command \"fly\"" },
 		{ "vm dump bob", "bob does not run" },
 		{ "vm dump nobody", "nobody does not run" },
-		{ "port x", "port: x: up or down?" },
+		{ "port x", "no port \"x\"" },
 		{ "port bob/net0 left", "port: bob/net0: up or down?" },
 		{ "port bob/net1 up", "no port \"bob/net1\"" },
 		{ "stat bob", "no port \"bob\"" },
@@ -336,6 +364,49 @@ static void changes_reach_the_vm(void **state)
 		refusal = "it is not its day";
 		assert_non_null(strstr(run(line), ": bob: it is not its day\n"));
 	}
+}
+
+static void a_port_shows_its_offloads(void **state)
+{
+	static const struct {
+		uint64_t offered, accepted, used;
+		const char *warning;
+	} cases[] = {
+		{ 1, UINT64_MAX, UINT64_MAX,
+		  "warning: of 9 offloads the device does not offer 8\n" },
+		{ UINT64_MAX, 3, 1, "warning: of 9 offloads the guest's driver declined 7\n" },
+		{ UINT64_MAX, UINT64_MAX, 3,
+		  "warning: of 9 offloads the guest's driver has 7 off\n" },
+		{ UINT64_MAX, UINT64_MAX, UINT64_MAX, NULL },
+	};
+
+	(void)state;
+	driver = true;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *warning = cases[i].warning;
+
+		offered = cases[i].offered;
+		accepted = cases[i].accepted;
+		used = cases[i].used;
+		for (unsigned n = 0; n < 2; n++) {
+			const char *text = run(n == 0 ? "port bob/net0" : "port");
+
+			assert_true((strstr(text, "warning") != NULL) == (warning != NULL));
+			if (warning)
+				assert_non_null(strstr(text, warning));
+		}
+	}
+	offered = 3;
+	accepted = 2;
+	used = 0;
+	run("port bob/net0");
+	assert_non_null(strstr(out, "\ncsum         yes     no       no        sends "));
+	assert_non_null(strstr(out, "\nguest_csum   yes     yes      no        receives "));
+	assert_non_null(strstr(out, "\nhost_uso     no      no       no        sends "));
+	driver = false;
+	run("port bob/net0");
+	assert_null(strstr(out, "warning"));
+	assert_non_null(strstr(out, "no driver of the guest runs\n"));
 }
 
 static void a_port_is_unplugged(void **state)
@@ -399,6 +470,7 @@ int main(void)
 		cmocka_unit_test_setup(wrong_lines_are_answered, set_up),
 		cmocka_unit_test_setup(policies_change, set_up),
 		cmocka_unit_test_setup(changes_reach_the_vm, set_up),
+		cmocka_unit_test_setup(a_port_shows_its_offloads, set_up),
 		cmocka_unit_test_setup(a_port_is_unplugged, set_up),
 		cmocka_unit_test_setup(dump_asks_the_vcpus_that_are_on, set_up),
 		cmocka_unit_test_setup(states_are_told, set_up),

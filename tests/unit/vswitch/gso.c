@@ -391,8 +391,12 @@ static void guest_offloads(void **state)
 		assert_int_equal(t.packets, steps[i].packets);
 		assert_int_equal(count(b, STAT_csum_software) - sums, steps[i].sums);
 	}
-	assert_int_equal(atomic_load(&b->port->queue[0].offloads),
-			 VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_TSO4);
+	assert_int_equal(port_offloads(b->port), VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_TSO4);
+	assert_int_equal(port_offloads(a->port), ALL_OFFLOADS);
+	port_set_guest_offloads(b->port, VIRTIO_NET_F_GUEST_CSUM);
+	assert_int_equal(port_offloads(b->port), VIRTIO_NET_F_GUEST_CSUM);
+	port_stop_queue(b->port, 0);
+	assert_int_equal(port_offloads(b->port), 0);
 	guest_destroy(a);
 	guest_destroy(b);
 	switch_destroy(sw);
