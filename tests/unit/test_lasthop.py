@@ -19,7 +19,7 @@ from unittest import mock
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from lasthoplib import boot, cli, dts, events, fdt, image, results, table, testbed    # noqa: E402
+from lasthoplib import boot, cli, dts, events, fdt, image, results, running, table, testbed    # noqa: E402
 from lasthoplib.console import Failure    # noqa: E402
 
 SOURCE = """\
@@ -321,7 +321,7 @@ class Configs(WithFolder):
         self.fake_checker()
         one = SOURCE[:SOURCE.index("\t\tbob")] + "\t};\n};\n"
         self.assertIn("demo.dts: 1 VM, no errors", self.call("check", self.write("demo.dts", one))[1])
-        self.assertIn("booted: svm, 1 CPU, TSC", cli.describe({"event": "boot", "backend": "svm",
+        self.assertIn("booted: svm, 1 CPU, TSC", running.describe({"event": "boot", "backend": "svm",
                                                                "cpus": 1}))
 
     def test_without_dtc_the_mend_is_said(self):
@@ -454,8 +454,8 @@ class TestBeds(WithFolder):
     def test_what_a_guest_says_of_its_failure_is_shown(self):
         serial = ("vm| guest: no\nsource| guest: raise max\033[31m\n[ 1.0] x| guest: not it\n"
                   "sink| said guest: nothing\n")
-        self.assertEqual(cli.guest_words(serial), [("vm", "no"), ("source", "raise max?[31m")])
-        self.assertEqual(len(cli.guest_words("a| guest: b\n" * 1000)), cli.LAST_LINES)
+        self.assertEqual(running.guest_words(serial), [("vm", "no"), ("source", "raise max?[31m")])
+        self.assertEqual(len(running.guest_words("a| guest: b\n" * 1000)), running.LAST_LINES)
 
     def test_how_a_run_ends(self):
         end = """echo '{"lasthop":1,"event":"%s"}' >> e9.log; """
