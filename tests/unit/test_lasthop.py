@@ -137,6 +137,12 @@ class Results(unittest.TestCase):
             "p99_us": 9.0, "receiver_exits_per_transaction": 2.0, "wakeups_per_transaction": 0.5,
             "drops": 1, "errors": 0})
 
+    def test_ticks_of_the_hypervisor_are_of_one_pair(self):
+        told = [stream(1, root_ticks=3000), stream(2, root_ticks=1000)]
+        self.assertEqual(self.one(*told)["results"][0]["root_ticks_per_packet"], 1000)
+        told.append(stream(2, 1, root_ticks=1000))
+        self.assertNotIn("root_ticks_per_packet", self.one(*told)["results"][0])
+
     def test_a_request_without_a_good_answer_fails_the_run(self):
         told = {"event": "result", "vm": "a", "peer": "b", "test": "rr", "frame_bytes": 64,
                 "transactions": 10, "run": 1, "lost": 2, "corrupt": 1, "drops": 3}
