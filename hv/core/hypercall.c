@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "hv/core/cpu_time.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/platform.h"
 #include "hv/core/timer.h"
@@ -64,9 +65,14 @@ static bool snapshot(struct vm *vm, const uint8_t own_mac[6], const uint8_t peer
 {
 	struct vm *owner = NULL, *peer = NULL;
 	struct port *own_port, *peer_port;
+	uint64_t time[TIME_KINDS];
 	bool ok = false;
 
 	memset(out, 0, sizeof(*out));
+	cpu_time_sum(time);
+	out->root_ticks = time[TIME_ROOT];
+	out->guest_ticks = time[TIME_GUEST];
+	out->poll_ticks = time[TIME_POLL];
 	spin_lock(&vm_table_lock); /* the peer may end at any time */
 	own_port = platform->port_by_mac(own_mac, &owner);
 	peer_port = platform->port_by_mac(peer_mac, &peer);
@@ -125,6 +131,9 @@ static void subtract(struct report_window *end, const struct report_window *star
 	end->drops -= start->drops;
 	end->way_drops -= start->way_drops;
 	end->peer_wakeups -= start->peer_wakeups;
+	end->root_ticks -= start->root_ticks;
+	end->guest_ticks -= start->guest_ticks;
+	end->poll_ticks -= start->poll_ticks;
 }
 
 static int64_t bench_result(struct vm *vm, gpa_t at)

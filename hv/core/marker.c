@@ -6,8 +6,8 @@
 
 #include <string.h>
 
+#include "hv/core/cpu_time.h"
 #include "hv/core/lifecycle.h"
-#include "hv/core/percpu.h"
 #include "hv/core/report.h"
 #include "hv/core/timer.h"
 #include "hv/cpu/x86.h"
@@ -34,13 +34,21 @@ static void copy_text(char *out, size_t room, const char *text)
 }
 
 /* Of all CPUs. */
-static uint64_t machine_exits(void)
+static struct report_machine machine_now(void)
 {
-	uint64_t sum = 0;
+	uint64_t time[TIME_KINDS];
+	struct report_machine now;
 
+	cpu_time_sum(time);
+	now = (struct report_machine){
+		.us = tsc_to_ns(rdtsc()) / 1000,
+		.root_us = tsc_to_ns(time[TIME_ROOT]) / 1000,
+		.guest_us = tsc_to_ns(time[TIME_GUEST]) / 1000,
+		.poll_us = tsc_to_ns(time[TIME_POLL]) / 1000,
+	};
 	for (unsigned i = 0; i < cpu_count; i++)
-		sum += atomic_load_explicit(&cpus[i]->exits, memory_order_relaxed);
-	return sum;
+		now.exits += atomic_load_explicit(&cpus[i]->exits, memory_order_relaxed);
+	return now;
 }
 
 /* A whole line, NUL-terminated. Under the marker's lock. */
@@ -56,9 +64,10 @@ static void line_done(struct vm *vm, struct marker *m)
 		m->end = MARKER_FAILED;
 		copy_text(m->reason, sizeof(m->reason), text + (*text == ' '));
 	} else if ((text = after(told, "result ")) && m->results < MAX_RESULTS) {
+		struct report_machine now = machine_now();
+
 		m->results++;
-		report_guest_result(vm->config->name, text, tsc_to_ns(rdtsc()) / 1000,
-				    machine_exits());
+		report_guest_result(vm->config->name, text, &now);
 	}
 }
 

@@ -24,6 +24,15 @@ enum mailbox {
 	MB_CONSOLE = 1u << 5,	  /* look at the serial line */
 };
 
+/* What a CPU's time goes into (hv/core/cpu_time.h). */
+enum cpu_time {
+	TIME_ROOT,  /* the hypervisor's work */
+	TIME_GUEST, /* in a guest */
+	TIME_IDLE,  /* in HLT */
+	TIME_POLL,  /* looks at queues that found nothing */
+	TIME_KINDS
+};
+
 /* How far a CPU's start-up is. A CPU that comes late finds it abandoned, and parks. */
 enum cpu_start {
 	CPU_OFFERED,   /* a CPU may take this place */
@@ -56,9 +65,12 @@ struct cpu {
 	struct list timers; /* [t] by deadline */
 	uint64_t armed_tsc; /* (o) what the local APIC's timer is set to */
 
-	_Atomic uint64_t exits; /* (a) VM exits taken; only this CPU writes */
-	void *hvm_area;		/* (o) of the backend: VMXON region, host save area */
-	void *arch;		/* (c) GDT, TSS, IST stacks (hv/core/trap.c) */
+	_Atomic uint64_t exits;		   /* (a) VM exits taken; only this CPU writes */
+	_Atomic uint64_t time[TIME_KINDS]; /* (a) TSC ticks; only this CPU writes these three */
+	_Atomic uint64_t accounted;	   /* (a) ... until this TSC */
+	_Atomic uint32_t doing;		   /* (a) enum cpu_time: what it does since then */
+	void *hvm_area;			   /* (o) of the backend: VMXON region, host save area */
+	void *arch;			   /* (c) GDT, TSS, IST stacks (hv/core/trap.c) */
 };
 
 extern struct cpu *cpus[MAX_CPUS]; /* (c) after smp_start() */

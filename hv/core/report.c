@@ -175,6 +175,9 @@ void report_result(const char *vm, const char *peer, const struct bench_result *
 	add_number(&j, "way_drops", window->way_drops);
 	add_number(&j, "peer_wakeups", window->peer_wakeups);
 	add_number(&j, "begin_ns", window->begin_ns);
+	add_number(&j, "root_ticks", window->root_ticks);
+	add_number(&j, "guest_ticks", window->guest_ticks);
+	add_number(&j, "poll_ticks", window->poll_ticks);
 	send(&j);
 }
 
@@ -197,15 +200,18 @@ void report_port(const char *port, const char *switch_name, const uint64_t count
 	send(&j);
 }
 
-void report_guest_result(const char *vm, const char *text, uint64_t us, uint64_t exits)
+void report_guest_result(const char *vm, const char *text, const struct report_machine *machine)
 {
 	struct json j;
 
 	begin(&j, "guest-result");
 	add_string(&j, "vm", vm);
 	add_string(&j, "text", text);
-	add_number(&j, "us", us);
-	add_number(&j, "exits", exits);
+	add_number(&j, "us", machine->us);
+	add_number(&j, "exits", machine->exits);
+	add_number(&j, "root_us", machine->root_us);
+	add_number(&j, "guest_us", machine->guest_us);
+	add_number(&j, "poll_us", machine->poll_us);
 	send(&j);
 }
 

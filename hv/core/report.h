@@ -19,13 +19,16 @@
  *        "peer_exits", "notifications" (interrupts sent to both net devices), "copies" (packets
  *        copied, to either), "drops" (by both ports), "way_drops" (on the way from the peer to
  *        the VM: its receiver's and the peer's sender's), "peer_wakeups" (blocked to runnable),
- *        "begin_ns" (of a stream: when its first frame came, by the machine's clock)}
+ *        "begin_ns" (of a stream: when its first frame came, by the machine's clock), "root_ticks",
+ *        "guest_ticks", "poll_ticks" (of all CPUs, hv/core/cpu_time.h)}
  *   {"lasthop":1,"event":"port","port":"alice/net0","switch":"lan","counters":{"tx_packets":10, then
  *        every counter of include/lasthop/stats.h by name}}   when the VM ends or starts again: a
  *        VM's ports are made anew each time it starts, and the counters are those of one such life
- *   {"lasthop":1,"event":"guest-result","vm":"bob","text":"test=tcp …","us":81000,"exits":120}
+ *   {"lasthop":1,"event":"guest-result","vm":"bob","text":"test=tcp …","us":81000,"exits":120,
+ *        "root_us":600,"guest_us":70000,"poll_us":0}
  *        told by the guest on its console (hv/core/marker.h); nobody has checked the text. When: by
- *        the machine's clock, and by its VM exits so far, those of all VMs
+ *        the machine's clock, and by its VM exits so far, those of all VMs; and what the
+ *        CPUs' time went into so far, of all CPUs
  *   {"lasthop":1,"event":"refused","reason":"…"}   the loader or core cannot start; nothing runs
  *   {"lasthop":1,"event":"panic","reason":"…"}     the hypervisor failed
  *   {"lasthop":1,"event":"end"}                    every VM is off
@@ -42,11 +45,17 @@ struct bench_result;
 struct report_window {
 	uint64_t own_exits, peer_exits, notifications, copies, drops, way_drops, peer_wakeups;
 	uint64_t begin_ns; /* of what was measured, by the machine's clock */
+	uint64_t root_ticks, guest_ticks, poll_ticks; /* TSC, of all CPUs (hv/core/cpu_time.h) */
 };
 
 /* Of a VM since its start, all vCPUs together. */
 struct report_cpu_time {
 	uint64_t run_us, wakeups, wake_us_max;
+};
+
+/* Of the whole machine since its start. */
+struct report_machine {
+	uint64_t us, exits, root_us, guest_us, poll_us;
 };
 
 /* Each writes one whole line; callable from any CPU, in any context (lines do not mix). */
@@ -58,7 +67,7 @@ void report_vm_reset(const char *vm, const char *reason);
 void report_result(const char *vm, const char *peer, const struct bench_result *result,
 		   const struct report_window *window);
 void report_port(const char *port, const char *switch_name, const uint64_t counters[STAT_COUNT]);
-void report_guest_result(const char *vm, const char *text, uint64_t us, uint64_t exits);
+void report_guest_result(const char *vm, const char *text, const struct report_machine *machine);
 void report_refused(const char *reason);
 void report_panic(const char *reason);
 void report_end(void);

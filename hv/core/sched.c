@@ -11,6 +11,7 @@
 #include "hv/core/sched.h"
 
 #include "hv/core/console.h"
+#include "hv/core/cpu_time.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/platform.h"
 #include "hv/core/percpu.h"
@@ -152,6 +153,7 @@ void sched_loop(void)
 {
 	struct cpu *self = this_cpu();
 
+	cpu_time_begin(self);
 	for (;;) {
 		struct vcpu *v;
 
@@ -162,7 +164,9 @@ void sched_loop(void)
 		v = next_vcpu(self);
 		if (!v) {
 			platform->switch_poll();
+			cpu_time_turn(self, TIME_ROOT, TIME_IDLE);
 			cpu_wait();
+			cpu_time_turn(self, TIME_IDLE, TIME_ROOT);
 			continue;
 		}
 		self->current = v;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "hv/core/console.h"
+#include "hv/core/cpu_time.h"
 #include "hv/core/fpu.h"
 #include "hv/core/log.h"
 #include "hv/core/lifecycle.h"
@@ -345,7 +346,9 @@ void vcpu_run(struct vcpu *v)
 			break;
 		irq_waits = offer_interrupt(v);
 		platform->before_entry(v);
+		cpu_time_turn(cpu, TIME_ROOT, TIME_GUEST);
 		hvm->enter(v, deadline(v), irq_waits, &exit);
+		cpu_time_turn(cpu, TIME_GUEST, TIME_ROOT);
 		platform->after_exit(v);
 		atomic_store_explicit(&v->exits, v->exits + 1, memory_order_relaxed);
 		atomic_store_explicit(&cpu->exits, cpu->exits + 1, memory_order_relaxed);

@@ -5,6 +5,7 @@
  */
 #include "hv/dev/switch_env.h"
 
+#include "hv/core/cpu_time.h"
 #include "hv/core/nearest.h"
 #include "hv/core/percpu.h"
 #include "hv/core/pmm.h"
@@ -230,7 +231,10 @@ static void poll_queues(struct switch_work **works, unsigned count)
 
 	while (wanted && rdtsc() < self->armed_tsc) {
 		for (unsigned i = 0; i < count && wanted; i++) {
-			if (port_poll(works[i]->port, works[i]->queue) > 0)
+			bool found = port_poll(works[i]->port, works[i]->queue) > 0;
+
+			cpu_time_turn(self, found ? TIME_ROOT : TIME_POLL, TIME_ROOT);
+			if (found)
 				last = rdtsc();
 			wanted = !atomic_load(&works[i]->cancelled) &&
 				 atomic_load(&self->mailbox) == 0;

@@ -3,19 +3,15 @@
 import argparse
 import json
 import os
-import re
 import signal
 import sys
 import tempfile
 from pathlib import Path
 
-from . import boot, dts, guest_results, image, paths, peer, results, table, testbed, trace
+from . import bench, dts, image, options, paths, running, table, trace
 from .console import Failure, Progress, count, error, plain
 
 DEFAULT_TIMEOUT = {"bochs": 900, "tcg": 300, "kvm": 120}
-HEARTBEAT_SECONDS = 15
-LAST_LINES = 12
-LONGEST_WORDS = 256             # of a guest, which may write anything
 
 
 def cannot_write(where, problem):
@@ -117,147 +113,22 @@ def make_image(args):
     return 0
 
 
-def describe(event):
-    """one event as a progress line"""
-    kind = event["event"]
-    if kind == "boot":
-        return (f"booted: {event.get('backend')}, {count(event.get('cpus'), 'CPU')}, "
-                f"TSC {event.get('tsc_khz', 0) / 1000:.1f} MHz")
-    if kind == "vm-start":
-        return f"{event.get('vm')}: started"
-    if kind == "vm-end":
-        reason = f", {event['reason']}" if event.get("reason") else ""
-        return f"{event.get('vm')}: ended, {event.get('end')}{reason}"
-    if kind == "result":
-        return describe_result(event)
-    if kind == "guest-result":
-        return guest_results.describe(event)
-    return {"end": "every VM is off"}.get(kind, f"{kind}: {event.get('reason', '')}")
-
-
-def describe_result(event):
-    told = (f"{event.get('peer')} -> {event.get('vm')}: {event.get('test')} "
-            f"{event.get('frame_bytes')} bytes, run {event.get('run')}/{event.get('runs')}: ")
-    if event.get("test") == "rr":
-        return told + (f"p50 {event.get('p50_ns', 0) / 1e3:.1f} us, "
-                       f"p99 {event.get('p99_ns', 0) / 1e3:.1f} us")
-    return told + (f"{8 * results.rate([event], 'bytes'):.3f} Gbit/s, "
-                   f"{1e3 * results.rate([event], 'packets'):.4f} Mpps")
-
-
-class Watcher:
-    """Progress of a boot: its events, and a sign of life where there are none."""
-
-    def __init__(self, progress):
-        self.progress, self.last = progress, progress.elapsed()
-        self.doing = "firmware and loader"
-
-    def say(self, text):
-        self.last = self.progress.elapsed()
-        self.progress.say(text)
-
-    def event(self, event):
-        self.doing = "running"
-        if event["event"] != "port":    # it comes with its VM's end
-            self.say(describe(event))
-
-    def wait(self):
-        if self.progress.elapsed() - self.last > HEARTBEAT_SECONDS:
-            self.say(f"still at it: {self.doing}")
-
-
-def explain(outcome, timeout):
-    """how a run failed: the emulator's words, then the end of the serial log"""
-    if outcome.why():
-        limit = f" ({timeout} s: raise --timeout)" if outcome.ended == "timeout" else ""
-        error(outcome.why() + limit)
-    for line in outcome.words:
-        print("  " + plain(line.strip()), file=sys.stderr)
-    lines = testbed.tail(outcome.serial_log, LAST_LINES)
-    print(f"the end of {outcome.serial_log}:" if lines else
-          f"nothing came over the serial line; the run is kept in {outcome.folder}",
-          file=sys.stderr)
-    for line in lines:
-        print("  | " + plain(line), file=sys.stderr)
-
-
-def guest_words(serial):
-    """[(VM, sentence)] of the bundled guests that said why they fail (guest_fail())"""
-    found = re.findall(r"^([^\s|]+)\| guest: (.+)$", serial, re.M)
-    return [(vm, re.sub(r"[^ -~]", "?", text)[:LONGEST_WORDS]) for vm, text in found[-LAST_LINES:]]
-
-
-def bed_for(args, vms):
-    """the test bed and the machine of the command line; refused before anything is announced"""
-    bed = testbed.pick(args.on)
-    machine = testbed.Machine(args.cpus, boot.memory_for(vms), args.exit_cost)
-    bed.check(machine)
-    return bed, machine
-
-
-def boot_config(config, bed, machine, timeout, watcher):
-    """boots a config; its result document, and whether all went well: else why is said"""
-    if bed.note:
-        watcher.say(f"{bed.note}; QEMU emulates the CPUs until then")
-    watcher.say(f"starting {bed.emulator()} ({bed.name}), {count(machine.cpus, 'CPU')}, "
-                f"{Path(config.file).name}")
-    outcome = boot.boot(bed, machine, config.blob, config.images, timeout,
-                        on_event=watcher.event, on_wait=watcher.wait)
-    made = results.document(outcome.stream.events, bed, machine, config.vms, config.blob)
-    said = results.complaints(made)
-    if outcome.ended == "end" and not said:
-        outcome.discard()
-        return made, True
-    explain(outcome, timeout)
-    for complaint in said:
-        error(complaint)
-    for vm, text in guest_words(outcome.serial()):
-        error(f"VM {vm}: {text}")
-    return made, False
-
-
 def run(args):
     config = checked(args, args.cpus)
     if all(vm.disabled for vm in config.vms):
         raise Failure(f"{config.file}: every VM has status = \"disabled\": nothing would run")
-    bed, machine = bed_for(args, config.vms)
+    bed, machine = running.bed_for(args, config.vms)
     progress = Progress(sys.stderr if args.json == "-" else sys.stdout)
-    made, good = boot_config(config, bed, machine, args.timeout or DEFAULT_TIMEOUT[bed.name],
-                             Watcher(progress))
+    made, good = running.boot_config(config, bed, machine,
+                                     args.timeout or DEFAULT_TIMEOUT[bed.name],
+                                     running.Watcher(progress))
     write_json(args, made)
     print("\n" + table.render(made) + "\n", file=progress.stream, flush=True)
     return 0 if good else 1
 
 
-def bench_peer(args):
-    config = peer.config(args.on)
-    errors = config.check()
-    if errors:
-        raise Failure("bench peer: " + " ".join(errors[0].headline()))
-    bed, machine = bed_for(args, config.vms)
-    progress = Progress(sys.stderr if args.json == "-" else sys.stdout)
-    progress.say("the peer's disk images: made if there are none")
-    peer.prepare(machine)
-    made, good = boot_config(config, bed, machine, peer.LIMIT[args.on], Watcher(progress))
-    if not good:
-        return 1
-    progress.say("the same guests under Linux with KVM, in the same machine")
-    made["compared"] = peer.compared(peer.of_ours(made["results"]), peer.measure(args.on, machine))
-    write_json(args, made)
-    print("\n" + peer.render(made) + "\n", file=progress.stream, flush=True)
-    return 0
-
-
-def positive(text):
-    if not re.fullmatch("0*[1-9][0-9]{0,8}", text, re.ASCII):
-        raise argparse.ArgumentTypeError("wanted is a number, 1 or more")
-    return int(text)
-
-
-def file_name(text):
-    if not text:
-        raise argparse.ArgumentTypeError("the name of the file is empty")
-    return text
+def run_bench(args):
+    return bench.run(args, Progress(sys.stderr if args.json == "-" else sys.stdout), write_json)
 
 
 def parser():
@@ -266,7 +137,8 @@ def parser():
 
     def verb(name, function, about):
         added = verbs.add_parser(name, help=about, description=about)
-        added.add_argument("--json", metavar="FILE", type=file_name, help="write the result there; - is stdout")
+        if function is not run_bench:           # each of them has it
+            options.add_json(added)
         added.set_defaults(function=function)
         return added
 
@@ -277,22 +149,15 @@ def parser():
     at = verb("run", run, "Boot a config on a test bed and show what its VMs measured.")
     at.add_argument("--on", choices=("auto", "kvm", "tcg", "bochs"), default="auto",
                     help="test bed; auto: KVM where it nests, else QEMU TCG")
-    at.add_argument("--cpus", type=positive, default=4, metavar="N", help="of the machine (4)")
-    at.add_argument("--exit-cost", type=int, choices=(0, 1000), default=0,
-                    help="instructions that a VM exit costs, on Bochs (0)")
-    at.add_argument("--timeout", type=positive, metavar="S",
+    options.add_cpus(at)
+    options.add_exit_cost(at)
+    at.add_argument("--timeout", type=options.positive, metavar="S",
                     help="seconds after which the run has failed (%s)"
                     % ", ".join(f"{k} {v}" for k, v in DEFAULT_TIMEOUT.items()))
     optional_config(at)
-    at = verb("bench", bench_peer, "Compare: `bench peer` runs two Linux guests under lasthop, then "
-              "the same under KVM with vhost-net, in the same emulated machine.")
-    at.add_argument("what", choices=("peer",))
-    at.add_argument("--on", choices=("tcg", "bochs"), default="tcg", help="test bed (tcg)")
-    at.add_argument("--cpus", type=positive, default=4, metavar="N", help="of the machine (4)")
-    at.add_argument("--exit-cost", type=int, choices=(0, 1000), default=0,
-                    help="instructions that a VM exit costs, on Bochs (0)")
+    bench.add_parsers(verb("bench", run_bench, "Measure, and compare: `bench NAME --help` tells more."))
     at = verb("image", make_image, "Write a bootable disk image, for an emulator or a USB stick.")
-    at.add_argument("--out", required=True, metavar="FILE", type=file_name)
+    at.add_argument("--out", required=True, metavar="FILE", type=options.file_name)
     optional_config(at)
     at = verb("trace", trace_frames, "Tell what the switch would do with a frame, and why: a line a stage. "
               "Every VM counts as up, with its address learned.")

@@ -19,7 +19,7 @@ from unittest import mock
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from lasthoplib import boot, cli, dts, events, fdt, image, results, table, testbed    # noqa: E402
+from lasthoplib import boot, cli, dts, events, fdt, image, results, running, table, testbed    # noqa: E402
 from lasthoplib.console import Failure    # noqa: E402
 
 SOURCE = """\
@@ -136,6 +136,12 @@ class Results(unittest.TestCase):
             "name": "rr", "path": "v2v", "frame_bytes": 64, "transactions": 30, "p50_us": 2.0,
             "p99_us": 9.0, "receiver_exits_per_transaction": 2.0, "wakeups_per_transaction": 0.5,
             "drops": 1, "errors": 0})
+
+    def test_ticks_of_the_hypervisor_are_of_one_pair(self):
+        told = [stream(1, root_ticks=3000), stream(2, root_ticks=1000)]
+        self.assertEqual(self.one(*told)["results"][0]["root_ticks_per_packet"], 1000)
+        told.append(stream(2, 1, root_ticks=1000))
+        self.assertNotIn("root_ticks_per_packet", self.one(*told)["results"][0])
 
     def test_a_request_without_a_good_answer_fails_the_run(self):
         told = {"event": "result", "vm": "a", "peer": "b", "test": "rr", "frame_bytes": 64,
@@ -321,7 +327,7 @@ class Configs(WithFolder):
         self.fake_checker()
         one = SOURCE[:SOURCE.index("\t\tbob")] + "\t};\n};\n"
         self.assertIn("demo.dts: 1 VM, no errors", self.call("check", self.write("demo.dts", one))[1])
-        self.assertIn("booted: svm, 1 CPU, TSC", cli.describe({"event": "boot", "backend": "svm",
+        self.assertIn("booted: svm, 1 CPU, TSC", running.describe({"event": "boot", "backend": "svm",
                                                                "cpus": 1}))
 
     def test_without_dtc_the_mend_is_said(self):
@@ -454,8 +460,8 @@ class TestBeds(WithFolder):
     def test_what_a_guest_says_of_its_failure_is_shown(self):
         serial = ("vm| guest: no\nsource| guest: raise max\033[31m\n[ 1.0] x| guest: not it\n"
                   "sink| said guest: nothing\n")
-        self.assertEqual(cli.guest_words(serial), [("vm", "no"), ("source", "raise max?[31m")])
-        self.assertEqual(len(cli.guest_words("a| guest: b\n" * 1000)), cli.LAST_LINES)
+        self.assertEqual(running.guest_words(serial), [("vm", "no"), ("source", "raise max?[31m")])
+        self.assertEqual(len(running.guest_words("a| guest: b\n" * 1000)), running.LAST_LINES)
 
     def test_how_a_run_ends(self):
         end = """echo '{"lasthop":1,"event":"%s"}' >> e9.log; """

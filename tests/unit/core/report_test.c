@@ -61,9 +61,11 @@ static void events_as_promised(void **state)
 			    "\"run_us\":250100,\"wakeups\":60,\"wake_us_max\":480,"
 			    "\"end\":\"ok\",\"reason\":\"\"}\n");
 	filled = 0;
-	report_guest_result("bob", "test=tcp us=5", 81000, 120);
+	report_guest_result("bob", "test=tcp us=5",
+			    &(struct report_machine){ 81000, 120, 600, 70000, 5 });
 	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"guest-result\",\"vm\":\"bob\","
-				  "\"text\":\"test=tcp us=5\",\"us\":81000,\"exits\":120}\n");
+				  "\"text\":\"test=tcp us=5\",\"us\":81000,\"exits\":120,"
+				  "\"root_us\":600,\"guest_us\":70000,\"poll_us\":5}\n");
 	filled = 0;
 	report_end();
 	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"end\"}\n");
@@ -106,7 +108,8 @@ static void the_largest_result_fits(void **state)
 	assert_non_null(strstr(
 		line,
 		"\"p99_ns\":18446744073709551615,\"age_ns\":18446744073709551615,\"exits\":"));
-	assert_non_null(strstr(line, "\"begin_ns\":9187201950435737471}\n"));
+	assert_non_null(strstr(line, "\"begin_ns\":9187201950435737471,\"root_ticks\":"));
+	assert_non_null(strstr(line, "\"poll_ticks\":9187201950435737471}\n"));
 }
 
 /* Every counter by name, and the largest values fit. */

@@ -22,7 +22,7 @@ $(eval $(call dev_test,bus,hv/dev/bus.c))
 $(eval $(call dev_test,pcie,hv/dev/bus.c hv/dev/pcie.c hv/dev/msix.c \
 	tests/unit/dev/fake_msi.c))
 $(eval $(call dev_test,board,$(addprefix hv/dev/,bus.c ioapic.c uart.c rtc.c power.c \
-	pci_ports.c pcie.c) hv/core/marker.c))
+	pci_ports.c pcie.c) hv/core/marker.c hv/core/cpu_time.c))
 $(eval $(call dev_test,vlapic,hv/dev/bus.c hv/dev/vlapic.c hv/dev/vlapic_irq.c \
 	hv/dev/vlapic_eoi.c))
 $(eval $(call dev_test,vlapic_eoi,$(addprefix hv/dev/,bus.c vlapic.c vlapic_irq.c vlapic_eoi.c \
@@ -33,5 +33,5 @@ $(eval $(call dev_test,offload,hv/dev/switch_env.c tests/unit/dev/fake_switch.c 
 $(eval $(call dev_test,net_ctrl,$(DEV_VIRTIO)))
 $(eval $(call dev_test,rng,$(DEV_VIRTIO) hv/dev/virtio_rng.c hv/cpu/entropy.c))
 $(eval $(call dev_test,acpi,hv/dev/acpi_tables.c $(B)/dsdt.c))
-$(eval $(call dev_test,pc,$(wildcard hv/dev/*.c) hv/cpu/entropy.c hv/core/marker.c $(B)/dsdt.c tests/unit/dev/fake_switch.c \
+$(eval $(call dev_test,pc,$(wildcard hv/dev/*.c) hv/cpu/entropy.c hv/core/marker.c hv/core/cpu_time.c $(B)/dsdt.c tests/unit/dev/fake_switch.c \
 	vswitch/vq_split.c vswitch/vq_packed.c vswitch/policy.c hv/core/nearest.c))

@@ -203,11 +203,10 @@ void vm_end(struct vm *vm, const char *end, const char *reason_fmt, ...)
 	fake_end = end;
 }
 
-void report_guest_result(const char *vm, const char *text, uint64_t us, uint64_t exits)
+void report_guest_result(const char *vm, const char *text, const struct report_machine *machine)
 {
 	(void)vm;
-	(void)us;
-	(void)exits;
+	(void)machine;
 	snprintf(fake_result, sizeof(fake_result), "%s", text);
 }
 
