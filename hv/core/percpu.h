@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hv/core/exit_cause.h"
 #include "hv/core/list.h"
 #include "hv/core/lock.h"
 
@@ -65,7 +66,7 @@ struct cpu {
 	struct list timers; /* [t] by deadline */
 	uint64_t armed_tsc; /* (o) what the local APIC's timer is set to */
 
-	_Atomic uint64_t exits;		   /* (a) VM exits taken; only this CPU writes */
+	_Atomic uint64_t exits[EXIT_CAUSE_COUNT]; /* (a) VM exits taken; only this CPU writes */
 	_Atomic uint64_t time[TIME_KINDS]; /* (a) TSC ticks; only this CPU writes these three */
 	_Atomic uint64_t accounted;	   /* (a) ... until this TSC */
 	_Atomic uint32_t doing;		   /* (a) enum cpu_time: what it does since then */
