@@ -332,6 +332,7 @@ void vcpu_run(struct vcpu *v)
 	load(v);
 	sched_offer(); /* of the one unloaded: it may be in our queue, and could not move until now */
 	timer_cancel(&v->wake);
+	platform->switch_arrive(v->vm); /* served below, with the mail */
 	for (;;) {
 		struct vmexit exit;
 		bool irq_waits;
