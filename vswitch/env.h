@@ -29,9 +29,9 @@ void env_device_broken(struct port *port, unsigned queue, const char *why);
 void env_more_work(struct port *port, unsigned queue);
 
 /* The port's guest may put packets without a kick from now on, or is owed an interrupt: does this CPU
- * call port_flush() for it, at each VM exit of the guest, and in a tenth of poll_us (policy) from now
- * at the latest? Only if it is about to go on with that guest. */
-bool env_will_flush(struct port *port);
+ * call port_flush() for it, at each VM exit of the guest, and within_us from now at the latest? Only if it
+ * is about to go on with that guest. The last call counts. */
+bool env_will_flush(struct port *port, uint32_t within_us);
 
 /* The transmit queue is busy: if there is an idle CPU, let that poll it (port_poll_begin()) from soon
  * on; true: it will. */

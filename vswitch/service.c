@@ -8,13 +8,15 @@
  *
  * Batching: a busy sender is asked for a kick only at the lag-th packet from now. Then its next VM exit
  * of any kind takes what is there (port_flush), and one by a timer if there is no other; who has not
- * promised that, or leaves, arms for the next packet. The lag doubles with every batch that reaches it,
- * and is 1 again for a receiver that was asleep: it needs each packet at once.
+ * promised that, or leaves, arms for the next packet. The lag doubles with every batch that reaches it
+ * soon enough that the timer would not end the wait for twice as many, and is 1 again for a receiver that
+ * was asleep: it needs each packet at once, unless they are large.
  * Model: tests/model/lag.pml.
  *
  * Completions: a sender that runs is told of buffers that came back at a later VM exit, and only if it
  * still asks then: most often it has found them by itself at its next packet. When it leaves its CPU it is
- * told before, so that it need not sleep, and after many packets or the same time as above at the latest.
+ * told before, so that it need not sleep, and after many packets or poll_us at the latest. One that sleeps
+ * is told within the patience of who polls: a stream's next acknowledgement most often comes before.
  *
  * Fairness: deficit round robin over the queues that a CPU has to serve. A service is a queue's turn; what
  * its last batch costs above what the turn may is missing in the next one.
@@ -44,6 +46,9 @@
 /* A kick comes before this part of the ring is full, or the sender would wait for it. */
 #define LAG_SHARE 4u
 
+/* A stream's packets are so large: that its receiver sleeps is no reason to kick for each. */
+#define BULK_BYTES 8192u
+
 /* After so many packets given back a sender is told of them in any case. */
 #define OWED_PACKETS VS_BATCH
 
@@ -68,8 +73,22 @@ static void complete(struct port *port, unsigned queue, uint16_t before, const s
 	q->owed += (uint16_t)b->count;
 }
 
+/* How long one who polls leaves the driver's interrupt: nobody waits for a buffer that came back as for an
+ * answer, but who sleeps may do so for want of room. */
+static uint32_t owed_patience_us(enum peer_state sender)
+{
+	switch (sender) {
+	case PEER_RUNNING:
+		return policy_get(POLICY_poll_us);
+	case PEER_BLOCKED:
+		return policy_patience_us();
+	default: /* it costs no exit */
+		return 0;
+	}
+}
+
 /* Somebody comes by again for what the driver is owed: this CPU's next VM exit, or its next poll, unless
- * that has come too often or the driver sleeps. */
+ * that has come too often or is due. */
 static bool may_owe(struct port *port, unsigned queue)
 {
 	const struct queue *q = &port->queue[queue];
@@ -77,9 +96,8 @@ static bool may_owe(struct port *port, unsigned queue)
 	if (q->owed >= OWED_PACKETS || q->late || !policy_get(POLICY_batching))
 		return false;
 	if (!q->polling)
-		return env_will_flush(port);
-	return env_peer_state(port, queue) == PEER_RUNNING &&
-	       env_now_us() - q->owed_us < policy_patience_us();
+		return env_will_flush(port, policy_get(POLICY_poll_us));
+	return env_now_us() - q->owed_us < owed_patience_us(env_peer_state(port, queue));
 }
 
 /* Tells the driver of what was given back, now or later. */
@@ -250,14 +268,23 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 	return b->count;
 }
 
+/* Packets come so fast that twice as many will be there within the patience. */
+static bool is_fast(struct queue *q)
+{
+	uint64_t now = env_now_us(), since = now - q->taken_us;
+
+	q->taken_us = now;
+	return 2 * since <= policy_patience_us();
+}
+
 /* taken: by this service until now, with the last batch. */
 static void adapt_lag(struct queue *q, const struct batch *b, unsigned taken)
 {
-	if (taken >= q->lag)
+	if (taken >= q->lag && is_fast(q))
 		q->lag = q->lag < VS_BATCH / 2 ? (uint16_t)(2 * q->lag) : VS_BATCH;
 	else if (q->late)
 		q->lag = taken > 1 ? (uint16_t)taken : 1;
-	if (taken > 0 && b->woke)
+	if (taken > 0 && b->woke && q->packet_bytes < BULK_BYTES)
 		q->lag = 1;
 }
 
@@ -273,7 +300,8 @@ static unsigned kick_after(struct port *port, const struct queue *q)
 
 	after = lesser(after, policy_get(POLICY_batch_bytes) / q->packet_bytes);
 	after = lesser(after, q->vq.size / LAG_SHARE / q->packet_descs);
-	if (after <= 1 || !q->vq.event_idx || !policy_get(POLICY_batching) || !env_will_flush(port))
+	if (after <= 1 || !q->vq.event_idx || !policy_get(POLICY_batching) ||
+	    !env_will_flush(port, policy_patience_us()))
 		return 1;
 	return after;
 }

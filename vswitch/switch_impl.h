@@ -90,6 +90,7 @@ struct queue {
 	int64_t deficit;	    /* [s] what it may still cost in this turn (service.c) */
 	bool late;		    /* [s] this service is one by port_flush(late) */
 	bool polling;		    /* [s] this service is one by port_poll() */
+	uint64_t taken_us;	    /* [s] when packets were taken last */
 	uint16_t lag;		    /* [s] packets after which a kick is wanted: 1..VS_BATCH */
 	uint16_t packet_descs;	    /* [s] of a packet of the last batch, at least 1 */
 	uint32_t packet_bytes;	    /* [s] the same */

@@ -204,14 +204,14 @@ bool env_offload(struct port *port, unsigned queue)
 	return switch_work_offer(&net->work[queue]);
 }
 
-bool env_will_flush(struct port *port)
+bool env_will_flush(struct port *port, uint32_t within_us)
 {
 	struct virtio_net *net = port_owner(port);
 	struct vcpu *vcpu = this_cpu()->current;
 
 	if (!vcpu || vcpu->vm != net->virtio.vm || vcpu->leaving)
 		return false;
-	vcpu->flush_tsc = rdtsc() + tsc_from_us(policy_patience_us());
+	vcpu->flush_tsc = rdtsc() + tsc_from_us(within_us);
 	return true;
 }
 

@@ -60,10 +60,12 @@ bool env_offload(struct port *port, unsigned queue)
 	return e != NULL && e->helper;
 }
 
-bool env_will_flush(struct port *port)
+bool env_will_flush(struct port *port, uint32_t within_us)
 {
 	struct env_port *e = port_owner(port);
 
+	if (e != NULL)
+		e->flush_us = within_us;
 	return e != NULL && e->will_flush;
 }
 

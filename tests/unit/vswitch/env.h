@@ -19,6 +19,7 @@ struct env_port {
 	const char *why;					 /* of the last one broken */
 	_Atomic enum peer_state peer;				 /* answer of env_peer_state() */
 	bool helper;						 /* answer of env_offload() */
+	uint32_t flush_us;					 /* asked of env_will_flush() last */
 	bool will_flush;					 /* answer of env_will_flush() */
 	void (*on_interrupt)(struct port *port, unsigned queue); /* or NULL */
 };

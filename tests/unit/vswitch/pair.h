@@ -14,7 +14,7 @@
 
 #define QUOTA 1024u
 
-static uint8_t frame[2048], got[DRV_BUF];
+static uint8_t frame[DRV_BUF], got[DRV_BUF];
 
 struct pair {
 	struct vswitch *sw;

@@ -163,6 +163,46 @@ static void flushes(void **state)
 	}
 }
 
+/* Packets that come too slowly for a timer of a tenth of poll_us are kicked for, each: no timer is set for
+ * more of them. Large ones are kicked for less often even if the receiver sleeps. */
+static void slow_and_large(void **state)
+{
+	static const struct {
+		enum peer_state peer;
+		uint32_t bytes, apart_us;
+		unsigned least, most; /* kicks for 16 packets */
+	} cases[] = {
+		{ PEER_RUNNING, 100, 60, 16, 16 },    { PEER_RUNNING, 100, 20, 1, 9 },
+		{ PEER_BLOCKED, 100, 20, 16, 16 },    { PEER_BLOCKED, 9000, 20, 1, 9 },
+		{ PEER_BLOCKED, 9000, 60, 16, 16 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct pair p = pair_create(VIRTIO_F_EVENT_IDX | VIRTIO_NET_F_MRG_RXBUF);
+		unsigned kicks = 0;
+
+		policy_set(POLICY_batch_bytes, 1 << 20);
+		p.a->env.will_flush = true;
+		p.b->env.peer = cases[i].peer;
+		for (unsigned n = 0; n < 32; n++) {
+			drv_want_interrupt(&p.b->rx, true);
+			env_clock_us += cases[i].apart_us;
+			put(&p, 1, cases[i].bytes);
+			if (drv_publish(&p.a->tx)) {
+				port_kick(p.a->port, 1, VS_BATCH);
+				kicks += n >= 16;
+				take(&p, cases[i].bytes);
+			}
+		}
+		port_flush(p.a->port, false);
+		take(&p, cases[i].bytes);
+		assert_in_range(kicks, cases[i].least, cases[i].most);
+		assert_int_equal(p.a->env.flush_us == 100, cases[i].most < 16);
+		pair_destroy(&p);
+	}
+}
+
 /* A packet, taken at once; the driver asks for an interrupt when it is given back. */
 static void send_asking(struct pair *p)
 {
@@ -252,6 +292,7 @@ int main(void)
 		cmocka_unit_test(batch_limits),
 		cmocka_unit_test(batching),
 		cmocka_unit_test(flushes),
+		cmocka_unit_test(slow_and_large),
 		cmocka_unit_test(completions_wait),
 		cmocka_unit_test(small_ring),
 	};

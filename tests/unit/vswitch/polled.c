@@ -56,7 +56,8 @@ static void expect_interrupts(const struct pair *p, unsigned rx, unsigned tx)
 	assert_int_equal(tx_interrupts(p), tx);
 }
 
-/* Guests that run are told by who polls when they fall asleep, when time is up or when it ends. */
+/* Guests that run are told by who polls when they fall asleep, when time is up or when it ends; of packets
+ * sooner than of buffers that came back. */
 static void polled_guests_wait(void **state)
 {
 	(void)state;
@@ -73,14 +74,26 @@ static void polled_guests_wait(void **state)
 		expect_interrupts(&p, rx, tx);
 		env_clock_us += 1;
 		port_poll(p.a->port, 1);
-		expect_interrupts(&p, ++rx, ++tx);
+		expect_interrupts(&p, ++rx, tx);
+		env_clock_us += 899;
+		port_poll(p.a->port, 1);
+		expect_interrupts(&p, rx, tx);
+		env_clock_us += 1;
+		port_poll(p.a->port, 1);
+		expect_interrupts(&p, rx, ++tx);
 		port_poll(p.a->port, 1); /* once is enough */
 		expect_interrupts(&p, rx, tx);
 
 		poll_one(&p); /* it falls asleep: told by who polls, */
 		p.a->env.peer = p.b->env.peer = PEER_BLOCKED;
 		port_poll(p.a->port, 1);
-		expect_interrupts(&p, ++rx, ++tx);
+		expect_interrupts(&p, ++rx, tx);
+		env_clock_us += 99;
+		port_poll(p.a->port, 1);
+		expect_interrupts(&p, rx, tx);
+		env_clock_us += 1;
+		port_poll(p.a->port, 1);
+		expect_interrupts(&p, rx, ++tx);
 		p.a->env.peer = p.b->env.peer = PEER_RUNNING;
 
 		poll_one(&p); /* ... or by its own CPU */
