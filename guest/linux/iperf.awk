@@ -17,6 +17,8 @@ END {
 		best("seconds") * 1000000, best("bytes")
 	if ("sum.packets" in got)
 		printf " packets=%d lost=%d", got["sum.packets"], got["sum.lost_packets"]
+	if (ring != "")
+		printf " ring=%d", ring
 	if ("sum_sent.retransmits" in got)
 		printf " retransmits=%d", got["sum_sent.retransmits"]
 	print ""

@@ -36,7 +36,10 @@ IPERF = [
     ("packets", lambda r: str(r.get("packets", "-"))),
     ("lost", lambda r: str(r.get("lost", "-"))),
     ("retransmits", lambda r: str(r.get("retransmits", "-"))),
+    ("ring", lambda r: str(r.get("ring", "-"))),
     ("exits/MiB", lambda r: str(r.get("exits_per_mib", "-"))),
+    ("timers", lambda r: str(r.get("timer_exits_per_mib", "-"))),
+    ("busy ms/MiB", lambda r: str(r.get("busy_ms_per_mib", "-"))),
 ]
 COPY = IPERF[:5]
 PING = [
