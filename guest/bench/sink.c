@@ -193,7 +193,7 @@ int sink_main(struct link *link)
 			end = rdtsc() + clock_ms(PEER_TIMEOUT_MS);
 		}
 		net_sleep(end);
-		if (net_trouble())
+		if (!busy && net_trouble()) /* asks the device, which costs an exit */
 			break;
 	}
 	if (!bye && !net_trouble()) {
