@@ -2,15 +2,19 @@
 /*
  * The benchmark guest. Boot arguments:
  *
- *   role=sink ip=A.B.C.D
+ *   role=sink ip=A.B.C.D [sources=N] (that many sources come, one after the other: 1)
  *   role=source ip=A.B.C.D peer=A.B.C.D tests=stream:BYTES,rr:BYTES,… [runs=N] [packets=N]
- *        [transactions=N] [burst=N]
+ *        [transactions=N] [burst=N] [count=N]
  *   both: [net=N] (which virtio-net device, 0 is the first), [tx=single|chain|indirect] (how
- *        frames are described to the device)
+ *        frames are described to the device), [ring=split|packed], [offload=on] (frames of up to 64 KiB
+ *        are for the device to cut, or come whole)
  *
  * The source drives: for each run START to the sink, frames, END; BYE after the last one. Control
  * messages are answered, and repeated until they are. Who has a result to tell (lasthop/bench.h):
  * the sink for stream, the source for rr.
+ *
+ * With count=N the source runs a loop of N turns before the first test and after the last, and tells
+ * how many ticks each took: on a machine whose clock is fair they are the same.
  */
 #pragma once
 
@@ -35,8 +39,9 @@ struct bench_plan {
 	uint32_t burst; /* frames shown to the device at once */
 };
 
-/* Reads tests=, runs= and so on; NULL, or what is wrong with them. */
-const char *plan_parse(const char *cmdline, unsigned mtu, struct bench_plan *plan);
+/* Reads tests=, runs= and so on; NULL, or what is wrong with them. large: the device takes frames to be
+ * cut. */
+const char *plan_parse(const char *cmdline, unsigned mtu, bool large, struct bench_plan *plan);
 
 /* One run each; the result's test, frame_bytes, run and runs are filled in by the caller. False:
  * the guest cannot go on (and has printed why). */
@@ -47,7 +52,7 @@ bool rr_run(struct link *link, const struct bench_case *c, uint32_t session,
 
 /* The roles; their value is the guest's end status. */
 int source_main(struct link *link, const struct bench_plan *plan);
-int sink_main(struct link *link);
+int sink_main(struct link *link, uint64_t sources);
 
 /* Tells the sink that there is no more to come, so that it ends. */
 void source_bye(struct link *link, uint32_t session);
@@ -55,3 +60,6 @@ void source_bye(struct link *link, uint32_t session);
 /* Tells the hypervisor, if it is lasthop, and prints. False: it refused (printed). */
 bool bench_begin(const struct link *link);
 bool bench_report(const struct bench_result *result);
+
+/* Runs the counting loop and tells; 0: nothing. */
+void bench_count(const char *when, uint64_t loops);

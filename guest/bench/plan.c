@@ -15,7 +15,9 @@ static uint64_t default_packets(uint32_t frame_bytes)
 {
 	if (frame_bytes <= 256)
 		return 20000;
-	return frame_bytes <= 1514 ? 10000 : 3000;
+	if (frame_bytes <= 1514)
+		return 10000;
+	return frame_bytes <= WIRE_MAX_FRAME ? 3000 : 500;
 }
 
 enum { DEFAULT_TRANSACTIONS = 500 };
@@ -39,29 +41,42 @@ static const char *parse_case(const char *s, const char *end, struct bench_case 
 	return s;
 }
 
-static const char *parse_cases(const char *s, const char *end, unsigned mtu,
+/* NULL, or why frames of this case cannot be sent. */
+static const char *refused(const struct bench_case *c, unsigned mtu, bool large)
+{
+	if (c->frame_bytes > WIRE_MAX_FRAME && c->frame_bytes <= WIRE_MAX_LARGE &&
+	    c->test == BENCH_STREAM)
+		return large ? NULL : "tests= names a frame that needs offload=on at both ends";
+	if (c->frame_bytes < WIRE_MIN_FRAME || c->frame_bytes > WIRE_MAX_FRAME)
+		return "tests= names a frame that is not of 60 to 9014 bytes";
+	if (c->frame_bytes > mtu + WIRE_ETHERNET)
+		return "tests= names a frame larger than the device's MTU and 14 bytes: "
+		       "raise max-frame-size";
+	return NULL;
+}
+
+static const char *parse_cases(const char *s, const char *end, unsigned mtu, bool large,
 			       struct bench_plan *plan)
 {
 	for (;; s++) { /* over the comma */
 		struct bench_case *c = &plan->list[plan->cases];
+		const char *error;
 
 		if (plan->cases == BENCH_MAX_TESTS)
 			return "tests= names more than 32 tests";
 		s = parse_case(s, end, c);
 		if (!s || (s < end && *s != ','))
 			return "tests= wants stream:BYTES or rr:BYTES, separated by commas";
-		if (c->frame_bytes < WIRE_MIN_FRAME || c->frame_bytes > WIRE_MAX_FRAME)
-			return "tests= names a frame that is not of 60 to 9014 bytes";
-		if (c->frame_bytes > mtu + WIRE_ETHERNET)
-			return "tests= names a frame larger than the device's MTU and 14 bytes: "
-			       "raise max-frame-size";
+		error = refused(c, mtu, large);
+		if (error)
+			return error;
 		plan->cases++;
 		if (s == end)
 			return NULL;
 	}
 }
 
-const char *plan_parse(const char *cmdline, unsigned mtu, struct bench_plan *plan)
+const char *plan_parse(const char *cmdline, unsigned mtu, bool large, struct bench_plan *plan)
 {
 	uint64_t runs, packets, transactions, burst;
 	const char *tests, *error;
@@ -71,7 +86,7 @@ const char *plan_parse(const char *cmdline, unsigned mtu, struct bench_plan *pla
 	tests = args_find(cmdline, "tests", &bytes);
 	if (!tests)
 		return "tests= is missing, as in tests=stream:1514,rr:64";
-	error = parse_cases(tests, tests + bytes, mtu, plan);
+	error = parse_cases(tests, tests + bytes, mtu, large, plan);
 	if (error)
 		return error;
 	if (!args_u64(cmdline, "runs", 1, &runs) || !runs || runs > RUNS_MAX)

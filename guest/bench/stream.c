@@ -13,11 +13,11 @@
 enum { STALL_MS = 10, STUCK_MS = 20000 };
 
 /* Sleeps until a slot is free; false: none becomes free. */
-static bool wait_for_slot(void)
+static bool wait_for_slot(const struct link_run *run)
 {
 	uint64_t stuck = rdtsc() + clock_ms(STUCK_MS);
 
-	for (net_tx_reclaim(); !net_tx_free(); net_tx_reclaim()) {
+	for (net_tx_reclaim(); !link_room(run); net_tx_reclaim()) {
 		uint64_t now = rdtsc();
 
 		if (now > stuck)
@@ -50,7 +50,7 @@ bool stream_run(struct link *link, const struct bench_plan *plan, const struct b
 		if (burst)
 			continue;
 		++*stalls;
-		if (!wait_for_slot()) {
+		if (!wait_for_slot(&run)) {
 			print("bench: the transmit ring is stuck after %lu frames\n", sent);
 			return false;
 		}
