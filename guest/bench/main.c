@@ -121,6 +121,13 @@ static void open_device(struct link *link, const char *cmdline)
 	      clock_source());
 }
 
+/* Never gives its CPU away. */
+static __attribute__((noreturn)) void busy_main(void)
+{
+	for (volatile uint64_t turns = 0;; turns++)
+		;
+}
+
 int guest_main(void)
 {
 	static struct link link;
@@ -130,6 +137,8 @@ int guest_main(void)
 	char role[16];
 	int status;
 
+	if (args_string(cmdline, "role", role, sizeof(role)) && !strcmp(role, "busy"))
+		busy_main();
 	wire_init();
 	if (!args_ipv4(cmdline, "ip", &link.own.ip))
 		guest_fail("ip= is missing or not an IPv4 address");

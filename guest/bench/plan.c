@@ -8,7 +8,9 @@
 #include "guest/lib/string.h"
 #include "guest/lib/vq.h"
 
-enum { RUNS_MAX = 1000, BURST_DEFAULT = 32 };
+enum { RUNS_MAX = 1000, BURST_DEFAULT = 32, PDR_PERMILLE = 5 };
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Sized for emulators of 100 million instructions a second: the whole demo within a minute. */
 static uint64_t default_packets(uint32_t frame_bytes)
@@ -22,21 +24,30 @@ static uint64_t default_packets(uint32_t frame_bytes)
 
 enum { DEFAULT_TRANSACTIONS = 500 };
 
-/* One "stream:BYTES" or "rr:BYTES" in s..end; NULL if it is none, else where it ends. */
+/* One "stream:BYTES" or the like in s..end; NULL if it is none, else where it ends. */
 static const char *parse_case(const char *s, const char *end, struct bench_case *c)
 {
+	static const struct {
+		const char *word;
+		struct bench_case c;
+	} words[] = {
+		{ "stream:", { .test = BENCH_STREAM } },
+		{ "rr:", { .test = BENCH_RR } },
+		{ "ndr:", { .test = BENCH_STREAM, .search = true } },
+		{ "pdr:", { .test = BENCH_STREAM, .search = true, .loss_permille = PDR_PERMILLE } },
+	};
 	uint64_t bytes;
+	unsigned i = 0;
+	size_t n;
 
-	if (end - s > 7 && !strncmp(s, "stream:", 7)) {
-		c->test = BENCH_STREAM;
-		s += 7;
-	} else if (end - s > 3 && !strncmp(s, "rr:", 3)) {
-		c->test = BENCH_RR;
-		s += 3;
-	} else {
+	while (i < COUNT(words) && ((size_t)(end - s) <= strlen(words[i].word) ||
+				    strncmp(s, words[i].word, strlen(words[i].word))))
+		i++;
+	if (i == COUNT(words))
 		return NULL;
-	}
-	s = args_number(s, end, &bytes);
+	*c = words[i].c;
+	n = strlen(words[i].word);
+	s = args_number(s + n, end, &bytes);
 	c->frame_bytes = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
 	return s;
 }
@@ -66,7 +77,8 @@ static const char *parse_cases(const char *s, const char *end, unsigned mtu, boo
 			return "tests= names more than 32 tests";
 		s = parse_case(s, end, c);
 		if (!s || (s < end && *s != ','))
-			return "tests= wants stream:BYTES or rr:BYTES, separated by commas";
+			return "tests= wants stream:BYTES, rr:BYTES, ndr:BYTES or pdr:BYTES, separated "
+			       "by commas";
 		error = refused(c, mtu, large);
 		if (error)
 			return error;
@@ -97,6 +109,10 @@ const char *plan_parse(const char *cmdline, unsigned mtu, bool large, struct ben
 		return "transactions= is not a number below 2^32";
 	if (!args_u64(cmdline, "burst", BURST_DEFAULT, &burst) || !burst || burst > VQ_MAX)
 		return "burst= is not a number from 1 to 256";
+	if (!args_u64(cmdline, "begin", 0, &plan->begin_s) || plan->begin_s > UINT32_MAX)
+		return "begin= is not a number of seconds since 1970";
+	if (!args_u64(cmdline, "every", 1000, &plan->every_ms) || plan->every_ms > UINT32_MAX)
+		return "every= is not a number of ms";
 	plan->runs = (uint32_t)runs;
 	plan->burst = (uint32_t)burst;
 	for (unsigned i = 0; i < plan->cases; i++) {

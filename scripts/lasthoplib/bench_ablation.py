@@ -37,7 +37,7 @@ def chosen(text):
 
 
 def arguments(parser):
-    parser.add_argument("--on", choices=guestbench.BEDS, default="tcg", help="test bed (tcg)")
+    guestbench.add_bed(parser)
     options.add_cpus(parser)
     parser.add_argument("--exit-cost", type=int, choices=(0, 1000), action="append",
                         help="instructions that a VM exit costs, on Bochs (0 and 1000, one after the other)")

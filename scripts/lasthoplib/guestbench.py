@@ -10,7 +10,11 @@ from .vmconfig import Vm, config
 
 COUNT_LOOPS = 20000             # of the counting loop, 0.4 ms on Bochs
 LIMIT = {"bochs": 3600, "tcg": 1800, "kvm": 600}    # seconds of the host for one boot
-BEDS = ("tcg", "bochs", "kvm")
+
+
+def add_bed(parser, choices=tuple(LIMIT)):
+    """Bochs, where time is virtual, unless another is asked for"""
+    parser.add_argument("--on", choices=choices, default="bochs", help="test bed (bochs)")
 
 
 def pair(number, args="", sources=1, cpus=(), **how):
@@ -64,9 +68,15 @@ class Session:
         return found
 
 
-def talker(session, steps, found):
+def told(line, command, wanted):
+    """the shell does as it is told"""
+    if wanted not in line.command(command):
+        raise Failure(f"the shell refuses: {command}")
+
+
+def talker(session, steps, stop, found):
     """for each step, (name, {policy: value}, VM): sets, starts the VM, and waits for its end, whose
-    events go to found[name]"""
+    events go to found[name]; at last stops the VMs that would run for ever"""
     def talk(line):
         try:
             line.wait(r"\] vm \S+: started")     # before, nobody would read what is typed
@@ -75,11 +85,11 @@ def talker(session, steps, found):
             for name, policy, vm in steps:
                 session.watcher.say(name)
                 for key, value in policy.items():
-                    if line.command(f"set {key} {value}") != f"set: {key} is {value}\n":
-                        raise Failure(f"the shell refuses: set {key} {value}")
-                if "done" not in line.command(f"vm start {vm}"):
-                    raise Failure(f"the shell refuses: vm start {vm}")
+                    told(line, f"set {key} {value}", f"{key} is {value}")
+                told(line, f"vm start {vm}", "done")
                 found[name] = session.until_end(vm, LIMIT["tcg"])
+            for vm in stop:
+                told(line, f"vm stop {vm}", "done")
         except Failure as failure:
             session.failed = str(failure)
             return False
@@ -87,21 +97,22 @@ def talker(session, steps, found):
     return talk
 
 
-def boot_steps(made, bed, machine, watcher, steps=None):
+def boot_steps(made, bed, machine, watcher, steps=None, stop=()):
     """boots; {step: its events}, or with no steps {"": all events}; the complaints"""
     watcher.say(f"starting {bed.emulator()} ({bed.name}), {count(machine.cpus, 'CPU')}"
                 + (f", {machine.exit_cost} instructions a VM exit" if bed.name == "bochs" else ""))
     session, found = Session(watcher), {}
     limit = LIMIT[bed.name]
     outcome = boot.boot(bed, machine, made.blob, made.images, limit, on_event=session.event,
-                        on_wait=watcher.wait, talk=steps and talker(session, steps, found))
+                        on_wait=watcher.wait, talk=steps and talker(session, steps, stop, found))
     events = outcome.stream.events
     said = [session.failed] if session.failed else []
     if outcome.ended != "end":
         running.explain(outcome, limit)
         return found, said + [outcome.why() or "the run did not come to its end"]
     ends = {e.get("vm"): e.get("end") for e in events if e["event"] == "vm-end"}
-    said += [f"VM {vm}: {end}" for vm, end in ends.items() if end != "ok"]
+    said += [f"VM {vm}: {end}" for vm, end in ends.items()
+             if end != ("stopped" if vm in stop else "ok")]
     said += ports.unbalanced(ports.entries(events)) + uneven(events, bed)
     outcome.discard()
     return (found if steps else {"": events}), said

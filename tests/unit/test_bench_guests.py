@@ -10,7 +10,8 @@ from types import SimpleNamespace
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from lasthoplib import bench_ablation, guestbench, policies, vmconfig    # noqa: E402
+from lasthoplib import bench_ablation, bench_latency, bench_rfc2544, bench_scaling    # noqa: E402
+from lasthoplib import guestbench, policies, vmconfig    # noqa: E402
 from lasthoplib.console import Failure    # noqa: E402
 
 HEADER = r'''
@@ -127,6 +128,74 @@ class Ablation(unittest.TestCase):
     def test_lost_frames_are_complaints(self):
         self.assertEqual(guestbench.mistakes([("all", [result()])]), [])
         self.assertIn("7 frames", guestbench.mistakes([("all", [result(errors=7)])])[0])
+
+
+def measured(vm, begin, length, packets=1000):
+    return {"event": "result", "test": "stream", "vm": vm, "peer": vm, "frame_bytes": 64, "run": 1,
+            "begin_ns": begin, "nanoseconds": length, "packets": packets, "bytes": 64 * packets,
+            "root_ticks": 5000}
+
+
+class Scaling(unittest.TestCase):
+    def test_machines(self):
+        def ask(**more):
+            return bench_scaling.machines(SimpleNamespace(**{"pairs": None, "quick": False} | more))
+        self.assertEqual(ask(), [(1, 2), (2, 4), (4, 8), (6, 12), (7, 14), (1, 4), (2, 8), (3, 12)])
+        self.assertEqual(ask(pairs=[2, 7]), [(2, 4), (7, 14), (2, 8)])
+        self.assertEqual(ask(quick=True), [(1, 2), (7, 14)])
+
+    def test_overlap(self):
+        self.assertEqual(bench_scaling.overlap([measured("a", 0, 100)]), 1)
+        self.assertEqual(bench_scaling.overlap([measured("a", 0, 90), measured("b", 10, 90)]), 0.8)
+        self.assertEqual(bench_scaling.overlap([measured("a", 0, 10), measured("b", 20, 10)]), 0)
+
+    def test_all_pairs_together(self):
+        one = bench_scaling.entry(64, [measured("a", 0, 1000000)], 2)
+        two = bench_scaling.entry(64, [measured("a", 0, 1000000), measured("b", 0, 1000000)], 4)
+        bench_scaling.compare([one, two])
+        self.assertEqual([one["times_one"], two["times_one"]], [1, 2])
+        self.assertEqual([one["root_ticks_per_packet"], two["root_ticks_per_packet"]], [5, 2.5])
+        made = {"commit": "0" * 40, "emulator": "Bochs", "exit_cost": 0, "results": [two, one]}
+        self.assertRegex(bench_scaling.render(made), r"64 +1 +2 .*\n +64 +2 +4 ")
+        self.assertEqual(list(bench_scaling.plots(made)), ["bochs-64"])
+
+
+class Latency(unittest.TestCase):
+    def test_combinations(self):
+        self.assertEqual(bench_latency.combinations(["batching", "immediate-notification"]), [
+            ("all", []), ("without immediate-notification", ["immediate-notification"])])
+        both = bench_latency.combinations(["preemptive-copy", "immediate-notification"])
+        self.assertEqual(both[-1], ("without preemptive-copy, immediate-notification",
+                                    ["preemptive-copy", "immediate-notification"]))
+
+    def test_tables_and_plots(self):
+        rr = {"name": "rr", "p50_us": 5, "p99_us": 7}
+        made = {"commit": "0" * 40, "emulator": "Bochs", "testbed": "bochs", "cpus": 4, "clock": "virtual",
+                "exit_cost": 1000, "rows": [{"others": 0, "name": "all", "results": [rr]},
+                                            {"others": 1, "name": "all", "results": []}]}
+        self.assertRegex(bench_latency.render(made), r"0 +all +5\.0 +7\.0 ")
+        self.assertEqual(list(bench_latency.plots(made)), ["bochs-p50", "bochs-p99"])
+
+
+class Rates(unittest.TestCase):
+    def test_what_the_searches_told(self):
+        events = [measured("a", 0, 1000000, 200), measured("a", 0, 1, 9) | {"run": 2}]
+        events += [{"event": "guest-result", "text": f"test=search loss={loss} frame=64 pps={pps} trials=9"}
+                   for loss, pps in ((0, 100000), (5, 110000))]
+        told, = bench_rfc2544.found(events)
+        self.assertEqual(told, {"frame_bytes": 64, "trials": 18, "ndr_mpps": 0.1, "ndr_gbit_s": 0.0512,
+                                "pdr_mpps": 0.11, "pdr_gbit_s": 0.05632, "mrr_mpps": 0.2,
+                                "mrr_gbit_s": 0.1024})
+        made = {"commit": "0" * 40, "emulator": "Bochs", "testbed": "bochs", "cpus": 4, "clock": "virtual",
+                "results": [told]}
+        self.assertRegex(bench_rfc2544.render(made), r"64 +0\.1000 +0\.051 +0\.1100")
+        self.assertEqual(list(bench_rfc2544.plots(made)), ["bochs"])
+
+    def test_frame_sizes(self):
+        self.assertEqual(bench_rfc2544.frame_bytes("60"), 60)
+        for wrong in ("59", "9015", "x"):
+            with self.assertRaises(argparse.ArgumentTypeError):
+                bench_rfc2544.frame_bytes(wrong)
 
 
 if __name__ == "__main__":
