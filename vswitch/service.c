@@ -15,6 +15,7 @@
  * Completions: a sender that runs is told of buffers that came back at a later VM exit, and only if it
  * still asks then: most often it has found them by itself at its next packet. When it leaves its CPU it is
  * told before, so that it need not sleep, and after many packets or the same time as above at the latest.
+ * Model: tests/model/completions.pml.
  *
  * Fairness: deficit round robin over the queues that a CPU has to serve. A service is a queue's turn; what
  * its last batch costs above what the turn may is missing in the next one.
