@@ -122,9 +122,16 @@ soak: setup ## what takes longer, resumable: ONLY=linux|dataplane|fuzz for one p
 	@scripts/build all tests-built linux-guest
 	@B=$(B) scripts/soak $(if $(FRESH),--fresh) $(if $(SEED),--seed $(SEED)) $(ONLY)
 
-bench: setup ## measure the data plane alone, on this machine
-	@scripts/build $(B)/bench/native
+# those that take no hours, shortest first; their documents and plots go to $(B)/bench
+BENCHES := rfc2544 latency scaling ablation
+bench: setup ## measure: the data plane alone, then BENCHES between VMs, on Bochs or ON=tcg
+	@scripts/build all $(B)/bench/native
 	@$(B)/bench/native
+	@for name in $(if $(filter tcg kvm,$(ON)),$(filter-out scaling,$(BENCHES)),$(BENCHES)); do \
+		printf '\n%s\n' "bench $$name"; \
+		B=$(B) scripts/lasthop bench $$name $(if $(filter-out auto,$(ON)),--on $(ON)) \
+			--json $(B)/bench/$$name.json --svg $(B)/bench || exit; done
+	@echo 'There are others: scripts/lasthop bench --help lists them.'
 
 verify: setup ## check the protocol models with spin
 	@scripts/verify

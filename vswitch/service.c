@@ -17,6 +17,7 @@
  * still asks then: most often it has found them by itself at its next packet. When it leaves its CPU it is
  * told before, so that it need not sleep, and after many packets or poll_us at the latest. One that sleeps
  * is told within the patience of who polls: a stream's next acknowledgement most often comes before.
+ * Model: tests/model/completions.pml.
  *
  * Fairness: deficit round robin over the queues that a CPU has to serve. A service is a queue's turn; what
  * its last batch costs above what the turn may is missing in the next one.

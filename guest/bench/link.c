@@ -10,7 +10,29 @@
 
 enum { STAMP_AT = WIRE_HEADERS, SEQUENCE_AT = WIRE_HEADERS + 8 };
 
+enum { LARGE_BYTES = (WIRE_MAX_LARGE + 63) / 64 * 64, LARGE_SEGMENT = 1472 };
+
 static uint32_t slot_session[VQ_MAX]; /* whose frame lies in the slot; 0: of no run */
+
+/* At most LINK_LARGE slots are used at a time, and those used last first: so these are the same ones
+ * all through a run, which begins with all slots free. */
+static uint8_t large[LINK_LARGE][LARGE_BYTES] __attribute__((aligned(64)));
+static uint8_t large_of[VQ_MAX]; /* the slot's, in a run of large frames */
+static unsigned large_used; /* any so far? */
+
+static const struct net_header large_header = {
+	.flags = NET_NEEDS_CSUM,
+	.gso_type = NET_GSO_UDP_L4,
+	.hdr_len = WIRE_HEADERS,
+	.gso_size = LARGE_SEGMENT,
+	.csum_start = WIRE_CSUM_START,
+	.csum_offset = WIRE_CSUM_OFFSET,
+};
+
+static bool is_large(const struct link_run *run)
+{
+	return run->frame_bytes > WIRE_MAX_FRAME;
+}
 
 /* A slot for a frame of no run. */
 static int free_slot(void)
@@ -19,8 +41,11 @@ static int free_slot(void)
 
 	net_tx_reclaim();
 	slot = net_tx_slot();
-	if (slot >= 0)
+	if (slot >= 0) {
 		slot_session[slot] = 0;
+		if (large_used)
+			net_tx_own((unsigned)slot);
+	}
 	return slot;
 }
 
@@ -152,15 +177,27 @@ void link_echo(const struct net_frame *frame)
 	send(slot, frame->bytes);
 }
 
+static uint8_t *frame_of(const struct link_run *run, unsigned slot)
+{
+	return is_large(run) ? large[large_of[slot]] : net_tx_buffer(slot);
+}
+
 static void fill(struct link *link, const struct link_run *run, unsigned slot)
 {
 	struct wire_stamp stamp = { .magic = WIRE_MAGIC, .session = run->session };
-	uint8_t *frame = net_tx_buffer(slot);
+	uint8_t *frame;
 
+	if (is_large(run))
+		large_of[slot] = large_used++ % LINK_LARGE;
+	else if (large_used)
+		net_tx_own(slot);
+	frame = frame_of(run, slot);
 	wire_headers(frame, run->frame_bytes, &link->own, &link->peer, run->port);
 	memcpy(frame + STAMP_AT, &stamp, sizeof(stamp));
 	memcpy(frame + STAMP_AT + WIRE_STAMP, wire_pattern,
 	       run->frame_bytes - STAMP_AT - WIRE_STAMP);
+	if (is_large(run))
+		wire_seal_partial(frame);
 	slot_session[slot] = run->session;
 }
 
@@ -176,23 +213,36 @@ bool link_prepare(struct link *link, struct link_run *run, uint32_t session, uin
 			return false;
 		net_tx_sleep(rdtsc() + clock_ms(RETRY_MS));
 	}
-	for (unsigned i = 0; i < slots; i++)
+	for (unsigned i = 0; i < slots && !is_large(run); i++)
 		fill(link, run, i);
-	run->sum = wire_udp_sum(net_tx_buffer(0), frame_bytes);
+	if (!is_large(run))
+		run->sum = wire_udp_sum(net_tx_buffer(0), frame_bytes);
 	return true;
+}
+
+bool link_room(const struct link_run *run)
+{
+	unsigned used = net_info()->tx_slots - net_tx_free();
+
+	return net_tx_free() && !(is_large(run) && used >= LINK_LARGE);
 }
 
 bool link_push(struct link *link, const struct link_run *run, uint64_t sequence)
 {
-	int slot = net_tx_slot();
 	uint8_t *frame;
+	int slot;
 
-	if (slot < 0)
+	if (!link_room(run))
 		return false;
-	frame = net_tx_buffer((unsigned)slot);
+	slot = net_tx_slot();
 	if (slot_session[slot] != run->session)
 		fill(link, run, (unsigned)slot);
+	frame = frame_of(run, (unsigned)slot);
 	__builtin_memcpy(frame + SEQUENCE_AT, &sequence, sizeof(sequence));
+	if (is_large(run)) {
+		net_tx_push_from((unsigned)slot, &large_header, frame, run->frame_bytes);
+		return true;
+	}
 	wire_seal(frame, checksum_plus(run->sum, sequence));
 	net_tx_push((unsigned)slot, run->frame_bytes);
 	return true;

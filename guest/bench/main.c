@@ -23,7 +23,7 @@ static enum net_tx_mode tx_mode(const char *cmdline)
 	guest_fail("tx=%s: single, chain or indirect is wanted", mode);
 }
 
-/* ring=packed and control=on; both are off unless they are asked for. */
+/* ring=packed, control=on and offload=on; all are off unless they are asked for. */
 static uint64_t features_wanted(const char *cmdline)
 {
 	uint64_t features = 0;
@@ -37,6 +37,9 @@ static uint64_t features_wanted(const char *cmdline)
 	}
 	if (args_string(cmdline, "control", word, sizeof(word)) && !strcmp(word, "on"))
 		features |= NET_F_CTRL_VQ | NET_F_CTRL_RX | NET_F_CTRL_MAC_ADDR;
+	if (args_string(cmdline, "offload", word, sizeof(word)) && !strcmp(word, "on"))
+		features |= NET_F_CSUM | NET_F_HOST_USO | NET_F_GUEST_CSUM | NET_F_GUEST_USO4 |
+			    VIRTIO_F_INDIRECT_DESC; /* of frames that lie elsewhere */
 	return features;
 }
 
@@ -118,31 +121,50 @@ static void open_device(struct link *link, const char *cmdline)
 	      clock_source());
 }
 
+/* Never gives its CPU away. */
+static __attribute__((noreturn)) void busy_main(void)
+{
+	for (volatile uint64_t turns = 0;; turns++)
+		;
+}
+
 int guest_main(void)
 {
 	static struct link link;
 	static struct bench_plan plan;
 	const char *cmdline = guest_cmdline(), *error;
+	uint64_t sources, loops;
 	char role[16];
+	int status;
 
+	if (args_string(cmdline, "role", role, sizeof(role)) && !strcmp(role, "busy"))
+		busy_main();
 	wire_init();
 	if (!args_ipv4(cmdline, "ip", &link.own.ip))
 		guest_fail("ip= is missing or not an IPv4 address");
 	if (!args_string(cmdline, "role", role, sizeof(role)))
 		guest_fail("role= is missing: source or sink");
+	if (!args_u64(cmdline, "sources", 1, &sources) || !sources)
+		guest_fail("sources= is not a number above 0");
+	if (!args_u64(cmdline, "count", 0, &loops))
+		guest_fail("count= is not a number");
 	open_device(&link, cmdline);
 	if (!strcmp(role, "sink"))
-		return sink_main(&link);
+		return sink_main(&link, sources);
 	if (strcmp(role, "source"))
 		guest_fail("role=%s: source or sink is wanted", role);
 	if (!args_ipv4(cmdline, "peer", &link.peer.ip))
 		guest_fail("peer= is missing or not an IPv4 address");
-	error = plan_parse(cmdline, net_info()->mtu, &plan);
+	error = plan_parse(cmdline, net_info()->mtu, net_info()->features & NET_F_HOST_USO,
+			   &plan);
 	if (error) {
 		print("guest: %s\n", error);
 		if (link_resolve(&link)) /* else the sink waits a minute for us */
 			source_bye(&link, 1);
 		guest_end(1);
 	}
-	return source_main(&link, &plan);
+	bench_count("first", loops);
+	status = source_main(&link, &plan);
+	bench_count("last", loops);
+	return status;
 }

@@ -8,60 +8,87 @@
 #include "guest/lib/string.h"
 #include "guest/lib/vq.h"
 
-enum { RUNS_MAX = 1000, BURST_DEFAULT = 32 };
+enum { RUNS_MAX = 1000, BURST_DEFAULT = 32, PDR_PERMILLE = 5 };
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Sized for emulators of 100 million instructions a second: the whole demo within a minute. */
 static uint64_t default_packets(uint32_t frame_bytes)
 {
 	if (frame_bytes <= 256)
 		return 20000;
-	return frame_bytes <= 1514 ? 10000 : 3000;
+	if (frame_bytes <= 1514)
+		return 10000;
+	return frame_bytes <= WIRE_MAX_FRAME ? 3000 : 500;
 }
 
 enum { DEFAULT_TRANSACTIONS = 500 };
 
-/* One "stream:BYTES" or "rr:BYTES" in s..end; NULL if it is none, else where it ends. */
+/* One "stream:BYTES" or the like in s..end; NULL if it is none, else where it ends. */
 static const char *parse_case(const char *s, const char *end, struct bench_case *c)
 {
+	static const struct {
+		const char *word;
+		struct bench_case c;
+	} words[] = {
+		{ "stream:", { .test = BENCH_STREAM } },
+		{ "rr:", { .test = BENCH_RR } },
+		{ "ndr:", { .test = BENCH_STREAM, .search = true } },
+		{ "pdr:", { .test = BENCH_STREAM, .search = true, .loss_permille = PDR_PERMILLE } },
+	};
 	uint64_t bytes;
+	unsigned i = 0;
+	size_t n;
 
-	if (end - s > 7 && !strncmp(s, "stream:", 7)) {
-		c->test = BENCH_STREAM;
-		s += 7;
-	} else if (end - s > 3 && !strncmp(s, "rr:", 3)) {
-		c->test = BENCH_RR;
-		s += 3;
-	} else {
+	while (i < COUNT(words) && ((size_t)(end - s) <= strlen(words[i].word) ||
+				    strncmp(s, words[i].word, strlen(words[i].word))))
+		i++;
+	if (i == COUNT(words))
 		return NULL;
-	}
-	s = args_number(s, end, &bytes);
+	*c = words[i].c;
+	n = strlen(words[i].word);
+	s = args_number(s + n, end, &bytes);
 	c->frame_bytes = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
 	return s;
 }
 
-static const char *parse_cases(const char *s, const char *end, unsigned mtu,
+/* NULL, or why frames of this case cannot be sent. */
+static const char *refused(const struct bench_case *c, unsigned mtu, bool large)
+{
+	if (c->frame_bytes > WIRE_MAX_FRAME && c->frame_bytes <= WIRE_MAX_LARGE &&
+	    c->test == BENCH_STREAM)
+		return large ? NULL : "tests= names a frame that needs offload=on at both ends";
+	if (c->frame_bytes < WIRE_MIN_FRAME || c->frame_bytes > WIRE_MAX_FRAME)
+		return "tests= names a frame that is not of 60 to 9014 bytes";
+	if (c->frame_bytes > mtu + WIRE_ETHERNET)
+		return "tests= names a frame larger than the device's MTU and 14 bytes: "
+		       "raise max-frame-size";
+	return NULL;
+}
+
+static const char *parse_cases(const char *s, const char *end, unsigned mtu, bool large,
 			       struct bench_plan *plan)
 {
 	for (;; s++) { /* over the comma */
 		struct bench_case *c = &plan->list[plan->cases];
+		const char *error;
 
 		if (plan->cases == BENCH_MAX_TESTS)
 			return "tests= names more than 32 tests";
 		s = parse_case(s, end, c);
 		if (!s || (s < end && *s != ','))
-			return "tests= wants stream:BYTES or rr:BYTES, separated by commas";
-		if (c->frame_bytes < WIRE_MIN_FRAME || c->frame_bytes > WIRE_MAX_FRAME)
-			return "tests= names a frame that is not of 60 to 9014 bytes";
-		if (c->frame_bytes > mtu + WIRE_ETHERNET)
-			return "tests= names a frame larger than the device's MTU and 14 bytes: "
-			       "raise max-frame-size";
+			return "tests= wants stream:BYTES, rr:BYTES, ndr:BYTES or pdr:BYTES, separated "
+			       "by commas";
+		error = refused(c, mtu, large);
+		if (error)
+			return error;
 		plan->cases++;
 		if (s == end)
 			return NULL;
 	}
 }
 
-const char *plan_parse(const char *cmdline, unsigned mtu, struct bench_plan *plan)
+const char *plan_parse(const char *cmdline, unsigned mtu, bool large, struct bench_plan *plan)
 {
 	uint64_t runs, packets, transactions, burst;
 	const char *tests, *error;
@@ -71,7 +98,7 @@ const char *plan_parse(const char *cmdline, unsigned mtu, struct bench_plan *pla
 	tests = args_find(cmdline, "tests", &bytes);
 	if (!tests)
 		return "tests= is missing, as in tests=stream:1514,rr:64";
-	error = parse_cases(tests, tests + bytes, mtu, plan);
+	error = parse_cases(tests, tests + bytes, mtu, large, plan);
 	if (error)
 		return error;
 	if (!args_u64(cmdline, "runs", 1, &runs) || !runs || runs > RUNS_MAX)
@@ -82,6 +109,10 @@ const char *plan_parse(const char *cmdline, unsigned mtu, struct bench_plan *pla
 		return "transactions= is not a number below 2^32";
 	if (!args_u64(cmdline, "burst", BURST_DEFAULT, &burst) || !burst || burst > VQ_MAX)
 		return "burst= is not a number from 1 to 256";
+	if (!args_u64(cmdline, "begin", 0, &plan->begin_s) || plan->begin_s > UINT32_MAX)
+		return "begin= is not a number of seconds since 1970";
+	if (!args_u64(cmdline, "every", 1000, &plan->every_ms) || plan->every_ms > UINT32_MAX)
+		return "every= is not a number of ms";
 	plan->runs = (uint32_t)runs;
 	plan->burst = (uint32_t)burst;
 	for (unsigned i = 0; i < plan->cases; i++) {

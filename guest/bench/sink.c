@@ -13,7 +13,7 @@
 
 /* Each frame's checksum is verified; some are also compared with the pattern, which finds
  * 16-bit words that changed places. */
-enum { COMPARE_EVERY = 16, LINGER_MS = 3 * RETRY_MS };
+enum { COMPARE_EVERY = 16, LINGER_MS = 3 * RETRY_MS, FOREVER_MS = 1000 * 3600 * 24 };
 
 static struct control session;	/* START of the current run; .session 0: none open */
 static struct control last_end; /* the answer to END, for when it is asked for again */
@@ -21,6 +21,8 @@ static struct sequence sequence;
 static struct bench_result result; /* of the current run */
 static uint64_t damaged, first_tsc, last_tsc;
 static uint64_t all_corrupt;
+static bool served, gone; /* a source has started a run; one has said BYE */
+static bool takes_large; /* the device does not cut frames for us */
 static bool report_failed;
 
 static void answer(struct link *link, const struct control *to, uint16_t refused)
@@ -32,11 +34,17 @@ static void answer(struct link *link, const struct control *to, uint16_t refused
 	(void)link_send(link, &message); /* lost: the source asks again */
 }
 
+static bool fits(uint32_t frame_bytes)
+{
+	if (frame_bytes > WIRE_MAX_FRAME)
+		return takes_large && frame_bytes <= WIRE_MAX_LARGE;
+	return frame_bytes <= net_info()->mtu + WIRE_ETHERNET;
+}
+
 static void take_start(struct link *link, const struct control *message)
 {
 	bool bad = (message->start.test != BENCH_STREAM && message->start.test != BENCH_RR) ||
-		   message->start.frame_bytes > net_info()->mtu + 14 ||
-		   message->start.runs < message->start.run;
+		   !fits(message->start.frame_bytes) || message->start.runs < message->start.run;
 
 	if (message->session != session.session && !bad) {
 		session = *message;
@@ -51,6 +59,7 @@ static void take_start(struct link *link, const struct control *message)
 		if (message->start.test == BENCH_STREAM && !bench_begin(link))
 			report_failed = true;
 	}
+	served = true;
 	answer(link, message, bad);
 }
 
@@ -126,10 +135,11 @@ static void take_stream(const struct net_frame *frame)
 	result.bytes += frame->bytes;
 }
 
-/* True if it was BYE. */
+/* True if it was the first BYE of a source; it repeats it until our answer comes. */
 static bool take_control(struct link *link, const struct net_frame *frame)
 {
 	struct control message;
+	bool bye;
 
 	if (!wire_copy(frame, WIRE_HEADERS, &message, sizeof(message)) ||
 	    message.magic != WIRE_MAGIC || !message.session)
@@ -144,7 +154,12 @@ static bool take_control(struct link *link, const struct net_frame *frame)
 		take_end(link, &message);
 	else if (message.type == CONTROL_BYE)
 		answer(link, &message, 0);
-	return message.type == CONTROL_BYE;
+	bye = message.type == CONTROL_BYE && (served || !gone);
+	if (bye) {
+		served = false;
+		gone = true;
+	}
+	return bye;
 }
 
 /* Takes all that is there; true if BYE was among it. *busy: there was anything of ours. */
@@ -178,27 +193,40 @@ static int judge(void)
 	return all_corrupt || report_failed || net_trouble() ? 1 : 0;
 }
 
-int sink_main(struct link *link)
+/* All sources have gone: our answer may get lost, so it stays for the repetition. */
+static void linger(struct link *link)
 {
-	uint64_t end = rdtsc() + clock_ms(PEER_TIMEOUT_MS);
-	bool bye = false;
+	uint64_t end = rdtsc() + clock_ms(LINGER_MS);
+	bool busy;
 
-	while (rdtsc() < end) {
+	while (rdtsc() < end && !net_trouble()) {
+		(void)drain(link, &busy);
+		net_sleep(end);
+	}
+}
+
+int sink_main(struct link *link, uint64_t sources)
+{
+	const uint64_t patience_ms = sources > 1 ? FOREVER_MS : PEER_TIMEOUT_MS;
+	uint64_t end = rdtsc() + clock_ms(patience_ms);
+
+	takes_large = net_info()->features & NET_F_GUEST_USO4;
+	while (sources && rdtsc() < end) {
 		bool busy = false;
 
-		if (drain(link, &busy) && !bye) {
-			bye = true; /* our answer may get lost: stay for the repetition */
-			end = rdtsc() + clock_ms(LINGER_MS);
-		} else if (busy && !bye) {
-			end = rdtsc() + clock_ms(PEER_TIMEOUT_MS);
-		}
-		net_sleep(end);
-		if (net_trouble())
+		if (drain(link, &busy))
+			sources--;
+		if (busy)
+			end = rdtsc() + clock_ms(patience_ms);
+		else if (net_trouble()) /* asks the device, which costs an exit */
 			break;
+		if (sources)
+			net_sleep(end);
 	}
-	if (!bye && !net_trouble()) {
+	if (sources && !net_trouble()) {
 		print("bench: nothing came from the source for a minute\n");
 		return 1;
 	}
+	linger(link);
 	return judge();
 }

@@ -2,7 +2,8 @@
 /*
  * The sender of a stream: keeps the transmit ring full. It takes back what is done without
  * interrupts; only when the ring is full (a stall) it sleeps until half of it is done, since with
- * more VMs than CPUs a spinning sender would take the receiver's time.
+ * more VMs than CPUs a spinning sender would take the receiver's time. With a rate it spins until the next
+ * frame is due.
  */
 #include "guest/bench/bench.h"
 
@@ -13,11 +14,11 @@
 enum { STALL_MS = 10, STUCK_MS = 20000 };
 
 /* Sleeps until a slot is free; false: none becomes free. */
-static bool wait_for_slot(void)
+static bool wait_for_slot(const struct link_run *run)
 {
 	uint64_t stuck = rdtsc() + clock_ms(STUCK_MS);
 
-	for (net_tx_reclaim(); !net_tx_free(); net_tx_reclaim()) {
+	for (net_tx_reclaim(); !link_room(run); net_tx_reclaim()) {
 		uint64_t now = rdtsc();
 
 		if (now > stuck)
@@ -27,30 +28,40 @@ static bool wait_for_slot(void)
 	return true;
 }
 
+/* How many frames may be sent by now. */
+static uint64_t due(uint64_t begin, uint64_t rate, uint64_t count)
+{
+	uint64_t n = rate ? (rdtsc() - begin) * rate / (clock_tsc_khz() * 1000) + 1 : count;
+
+	return n < count ? n : count;
+}
+
 bool stream_run(struct link *link, const struct bench_plan *plan, const struct bench_case *c,
-		uint32_t session, uint64_t *stalls)
+		uint64_t rate, uint32_t session, uint64_t *stalls)
 {
 	struct link_run run;
-	uint64_t sent = 0;
+	uint64_t sent = 0, begin;
 
 	*stalls = 0;
 	if (!link_prepare(link, &run, session, c->frame_bytes, PORT_STREAM)) {
 		print("bench: the device does not send what was given to it\n");
 		return false;
 	}
+	begin = rdtsc();
 	while (sent < c->count) {
+		uint64_t until = due(begin, rate, c->count);
 		unsigned burst = 0;
 
 		net_tx_reclaim();
-		while (burst < plan->burst && sent < c->count && link_push(link, &run, sent)) {
+		while (burst < plan->burst && sent < until && link_push(link, &run, sent)) {
 			burst++;
 			sent++;
 		}
 		net_tx_flush();
-		if (burst)
+		if (burst || sent == until)
 			continue;
 		++*stalls;
-		if (!wait_for_slot()) {
+		if (!wait_for_slot(&run)) {
 			print("bench: the transmit ring is stuck after %lu frames\n", sent);
 			return false;
 		}

@@ -19,8 +19,12 @@ enum {
 	WIRE_STAMP = 16,
 	WIRE_MIN_FRAME = 60,
 	WIRE_MAX_FRAME = 9014,
+	WIRE_MAX_LARGE = WIRE_ETHERNET + 65535, /* for the device to cut (USO) */
 	WIRE_ARP_FRAME = 60,
 };
+
+/* Where the checksum begins and lies, for the device. */
+enum { WIRE_CSUM_START = 34, WIRE_CSUM_OFFSET = 6 };
 
 enum { PORT_CONTROL = 19528, PORT_STREAM = 19529, PORT_RR = 19530 };
 
@@ -83,7 +87,7 @@ enum wire_kind {
 
 /* The pattern that fills measured frames behind the stamp; to be called once. */
 void wire_init(void);
-extern uint8_t wire_pattern[WIRE_MAX_FRAME];
+extern uint8_t wire_pattern[WIRE_MAX_LARGE];
 
 /* Writes the three headers, UDP checksum 0; WIRE_HEADERS < bytes. */
 void wire_headers(uint8_t *frame, uint32_t bytes, const struct wire_end *from,
@@ -95,7 +99,10 @@ uint64_t wire_udp_sum(const uint8_t *frame, uint32_t bytes);
 /* Writes the UDP checksum: `sum`, and what was not in it yet. */
 void wire_seal(uint8_t *frame, uint64_t sum);
 
-/* Looks a frame over: headers, lengths, checksums. */
+/* Instead of wire_seal(), if the device is to finish the checksum (VIRTIO_NET_HDR_F_NEEDS_CSUM). */
+void wire_seal_partial(uint8_t *frame);
+
+/* Looks a frame over: headers, lengths, and the checksum unless the device left it out. */
 enum wire_kind wire_check(const struct net_frame *frame, const struct wire_end *own);
 
 /* Copies n payload bytes at the offset in the frame; false: it is not that long. */

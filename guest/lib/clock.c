@@ -12,7 +12,11 @@
 
 enum { PM_TIMER_HZ = 3579545, FADT_PM_TMR_BLK = 76, PM_TICKS = PM_TIMER_HZ / 50 };
 
-#define CPUID_TIMING_LEAF 0x40000010u
+#define CPUID_TIMING_LEAF  0x40000010u
+#define CPUID_KVM_FEATURES 0x40000001u
+#define KVM_CLOCK	   (1u << 3)
+#define MSR_WALL_CLOCK	   0x4b564d00u
+#define SECOND_NS	   1000000000ull
 
 static uint64_t tsc_khz = 1000000, apic_khz;
 static const char *source = "guess";
@@ -119,6 +123,19 @@ uint64_t clock_us(uint64_t us)
 uint64_t clock_ns(uint64_t ticks)
 {
 	return ticks / tsc_khz * 1000000 + ticks % tsc_khz * 1000000 / tsc_khz;
+}
+
+uint64_t clock_wall_ns(void)
+{
+	static volatile struct {
+		uint32_t version, sec, nsec;
+	} when; /* the TSC was 0 */
+
+	if (!(cpuid(1, 0).ecx >> 31) || !(cpuid(CPUID_KVM_FEATURES, 0).eax & KVM_CLOCK))
+		return 0;
+	if (!when.version)
+		wrmsr(MSR_WALL_CLOCK, (uintptr_t)&when);
+	return when.sec * SECOND_NS + when.nsec + clock_ns(rdtsc());
 }
 
 void clock_wait(uint64_t deadline)

@@ -15,6 +15,10 @@ uint64_t clock_ms(uint64_t ms); /* in TSC ticks */
 uint64_t clock_us(uint64_t us);
 uint64_t clock_ns(uint64_t ticks); /* TSC ticks in ns */
 
+/* Nanoseconds since 1970 by the hypervisor's clock, the same for all of its VMs (Linux,
+ * Documentation/virt/kvm/x86/msr.rst); 0: there is no such clock. */
+uint64_t clock_wall_ns(void);
+
 /*
  * Sleeps until an interrupt comes, or the TSC reaches deadline, or earlier: the caller looks again
  * what is new. To be called with interrupts off, after that look. The timer is left alone while it

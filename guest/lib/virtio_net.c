@@ -64,6 +64,9 @@ static void setup_rx(void)
 {
 	/* As Linux does: a page at most; a larger frame is spread over several */
 	rx_buffer_bytes = NET_HEADER + info.mtu + FRAME_EXTRA <= RX_SMALL ? RX_SMALL : RX_PAGE;
+	if (device.features & (NET_F_GUEST_TSO4 | NET_F_GUEST_TSO6 | NET_F_GUEST_USO4 |
+			       NET_F_GUEST_USO6)) /* 64 KiB in NET_MAX_SEGMENTS */
+		rx_buffer_bytes = RX_PAGE;
 	if (!(device.features & NET_F_MRG_RXBUF))
 		rx_buffer_bytes = (NET_HEADER + info.mtu + FRAME_EXTRA + 63) / 64 * 64;
 	info.rx_buffers = RX_POOL / rx_buffer_bytes;
@@ -80,20 +83,20 @@ static void setup_rx(void)
 }
 
 /* desc[0] holds the header, desc[1] the frame; a single descriptor holds both. */
-static void setup_slot(unsigned slot)
+static void describe(unsigned slot, enum net_tx_mode mode)
 {
 	uint64_t header = (uintptr_t)tx_pool[slot];
 	struct vq_desc *desc =
-		tx_mode == NET_TX_INDIRECT ? tx_indirect[slot] : &tx_memory.desc[slot * per_slot];
+		mode == NET_TX_INDIRECT ? tx_indirect[slot] : &tx_memory.desc[slot * per_slot];
 
 	desc[0] = (struct vq_desc){ .address = header };
-	if (tx_mode == NET_TX_SINGLE)
+	if (mode == NET_TX_SINGLE)
 		return;
 	desc[0].bytes = NET_HEADER;
 	desc[0].flags = VQ_DESC_NEXT;
-	desc[0].next = tx_mode == NET_TX_INDIRECT ? 1 : (uint16_t)(slot * per_slot + 1);
+	desc[0].next = mode == NET_TX_INDIRECT ? 1 : (uint16_t)(slot * per_slot + 1);
 	desc[1] = (struct vq_desc){ .address = header + NET_HEADER };
-	if (tx_mode == NET_TX_INDIRECT)
+	if (mode == NET_TX_INDIRECT)
 		tx_memory.desc[slot] = (struct vq_desc){
 			.address = (uintptr_t)tx_indirect[slot],
 			.bytes = sizeof(tx_indirect[slot]),
@@ -106,7 +109,7 @@ static void setup_tx(void)
 	per_slot = tx_mode == NET_TX_CHAIN ? 2 : 1;
 	info.tx_slots = tx.size / per_slot;
 	for (unsigned i = 0; i < info.tx_slots; i++) {
-		setup_slot(i);
+		describe(i, tx_mode);
 		tx_free[i] = (uint16_t)(info.tx_slots - 1 - i);
 	}
 	tx_free_count = info.tx_slots;
@@ -248,13 +251,22 @@ void net_tx_push(unsigned slot, uint32_t bytes)
 void net_tx_push_from(unsigned slot, const struct net_header *header, const void *frame,
 		      uint32_t bytes)
 {
-	struct vq_desc *desc = tx_mode == NET_TX_INDIRECT ? &tx_indirect[slot][1]
-							  : &tx_memory.desc[slot * per_slot + 1];
+	struct vq_desc *desc = &tx_memory.desc[slot * per_slot + 1];
 
+	if (tx_mode != NET_TX_CHAIN) {
+		describe(slot, NET_TX_INDIRECT);
+		desc = &tx_indirect[slot][1];
+	}
 	memcpy(tx_pool[slot], header, NET_HEADER);
 	desc->address = (uintptr_t)frame;
 	desc->bytes = bytes;
 	vq_push(&tx, (uint16_t)(slot * per_slot));
+}
+
+void net_tx_own(unsigned slot)
+{
+	memset(tx_pool[slot], 0, NET_HEADER);
+	describe(slot, tx_mode);
 }
 
 void net_tx_flush(void)

@@ -79,10 +79,12 @@ void net_refill(void);
 int net_tx_slot(void);		       /* a free one, or -1 */
 uint8_t *net_tx_buffer(unsigned slot); /* its frame's first byte; mtu + 18 bytes */
 void net_tx_push(unsigned slot, uint32_t bytes);
-/* A frame of any length from elsewhere; the header asks the device for its part. Not with
- * NET_TX_SINGLE, and for a slot once so, always so. */
+/* A frame of any length from elsewhere; the header asks the device for its part. NET_TX_SINGLE needs
+ * VIRTIO_F_INDIRECT_DESC for it, to be wanted. The slot stays so until net_tx_own(). */
 void net_tx_push_from(unsigned slot, const struct net_header *header, const void *frame,
 		      uint32_t bytes);
+/* The slot's frame is in its own buffer again, with nothing for the device to do. */
+void net_tx_own(unsigned slot);
 void net_tx_flush(void);   /* what was pushed is for the device to send */
 void net_tx_reclaim(void); /* takes back the slots that are done */
 unsigned net_tx_free(void);

@@ -56,6 +56,7 @@ static void add_port(struct report_window *w, const struct port *port)
 	w->drops += port_counter_drops(port, true) + port_counter_drops(port, false) -
 		    port_counter(port, STAT_tx_drop_receiver);
 	w->copies += port_counter(port, STAT_copies);
+	w->kicks += port_counter(port, STAT_kicks);
 }
 
 /* The counters now, of the caller and the VM with peer_mac; its name in *peer. False if a MAC is
@@ -128,6 +129,7 @@ static void subtract(struct report_window *end, const struct report_window *star
 	end->peer_exits -= start->peer_exits;
 	end->notifications -= start->notifications;
 	end->copies -= start->copies;
+	end->kicks -= start->kicks;
 	end->drops -= start->drops;
 	end->way_drops -= start->way_drops;
 	end->peer_wakeups -= start->peer_wakeups;

@@ -171,6 +171,7 @@ void report_result(const char *vm, const char *peer, const struct bench_result *
 	add_number(&j, "peer_exits", window->peer_exits);
 	add_number(&j, "notifications", window->notifications);
 	add_number(&j, "copies", window->copies);
+	add_number(&j, "kicks", window->kicks);
 	add_number(&j, "drops", window->drops);
 	add_number(&j, "way_drops", window->way_drops);
 	add_number(&j, "peer_wakeups", window->peer_wakeups);

@@ -17,8 +17,9 @@
  *   {"lasthop":1,"event":"result","vm":"bob","peer":"alice","test":"stream", then every member of
  *        struct bench_result by name, then of the window: "exits" (both VMs), "own_exits",
  *        "peer_exits", "notifications" (interrupts sent to both net devices), "copies" (packets
- *        copied, to either), "drops" (by both ports), "way_drops" (on the way from the peer to
- *        the VM: its receiver's and the peer's sender's), "peer_wakeups" (blocked to runnable),
+ *        copied, to either), "kicks" (of both drivers), "drops" (by both ports), "way_drops" (on the
+ *        way from the peer to the VM: its receiver's and the peer's sender's), "peer_wakeups"
+ *        (blocked to runnable),
  *        "begin_ns" (of a stream: when its first frame came, by the machine's clock), "root_ticks",
  *        "guest_ticks", "poll_ticks" (of all CPUs, hv/core/cpu_time.h)}
  *   {"lasthop":1,"event":"port","port":"alice/net0","switch":"lan","counters":{"tx_packets":10, then
@@ -45,7 +46,8 @@ struct bench_result;
 
 /* Counters of one measured window, both ends together unless named otherwise. */
 struct report_window {
-	uint64_t own_exits, peer_exits, notifications, copies, drops, way_drops, peer_wakeups;
+	uint64_t own_exits, peer_exits, notifications, copies, kicks;
+	uint64_t drops, way_drops, peer_wakeups;
 	uint64_t begin_ns; /* of what was measured, by the machine's clock */
 	uint64_t root_ticks, guest_ticks, poll_ticks; /* TSC, of all CPUs (hv/core/cpu_time.h) */
 };

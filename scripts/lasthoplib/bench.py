@@ -28,7 +28,8 @@ def modules():
 def add_parsers(parser):
     kinds = parser.add_subparsers(dest="what", required=True, metavar="NAME")
     for name, module in modules().items():
-        added = kinds.add_parser(name, help=module.ABOUT, description=module.ABOUT)
+        about = module.ABOUT.replace("%", "%%")
+        added = kinds.add_parser(name, help=about, description=about)
         options.add_json(added)
         added.add_argument("--svg", metavar="DIR", type=options.file_name, help="write the plots there")
         module.arguments(added)

@@ -94,6 +94,7 @@ def stream_entry(frame_bytes, events):
         "mpps": spread([1e3 * rate(run, "packets") for run in runs], 6),
         "exits_per_packet": ratio(total(events, "exits"), packets),
         "notifications_per_packet": ratio(total(events, "notifications"), packets),
+        "kicks_per_packet": ratio(total(events, "kicks"), packets),
         "copies_per_packet": ratio(total(events, "copies"), packets),
         "drops": total(events, "drops"),
         "errors": damaged(events) + sum(map(unaccounted, events)),
@@ -111,6 +112,8 @@ def rr_entry(frame_bytes, events):
         "p50_us": median_us("p50_ns"), "p99_us": median_us("p99_ns"),
         "receiver_exits_per_transaction": ratio(total(events, "peer_exits"), transactions),
         "wakeups_per_transaction": ratio(total(events, "peer_wakeups"), transactions),
+        "kicks_per_transaction": ratio(total(events, "kicks"), transactions),
+        "notifications_per_transaction": ratio(total(events, "notifications"), transactions),
         # one frame is under way at a time: there is no reason to lose any
         "drops": total(events, "drops"), "errors": damaged(events) + total(events, "lost"),
     }

@@ -106,8 +106,9 @@ panic: action=fatal
 warn: action=report
 error: action=ignore
 info: action=ignore
-clock: sync=none, time0=1767225600
+clock: sync=none, time0={time0}
 """
+    TIME0 = 1767225600                          # seconds since 1970, when it starts
     STARTS = 10                                 # tries to get a port for its screen
     START_SECONDS = 60                          # it listens at once, if at all
     MOST_CPUS = 14                              # Bochs runs out of timers above it
@@ -143,7 +144,8 @@ clock: sync=none, time0=1767225600
         if machine.serial_port:
             serial = f"mode=socket-client, dev=127.0.0.1:{machine.serial_port}"
         (folder / "bochsrc").write_text(self.CONFIG.format(
-            cpus=machine.cpus, cpu=cpu, serial=serial, memory=max(1024, machine.memory_mib), folder=inside))
+            cpus=machine.cpus, cpu=cpu, serial=serial, memory=max(1024, machine.memory_mib), folder=inside,
+            time0=self.TIME0))
         command = ["/usr/bin/" + self.binary(machine).name, "-q", "-f", inside + "/bochsrc"]
         for _ in range(self.STARTS):
             process = spawn(chroot(self.root) + command, folder, folder / "e9.log")

@@ -1,47 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Sources of configs for the boot tests, written from a few words."""
-from dataclasses import dataclass, field
+"""Configs of the boot tests, written from a few words."""
+from lasthoplib.vmconfig import Vm, config    # noqa: F401: for the cases
 
 SHORT = "tests=stream:64,stream:1514,rr:64 packets=2000 transactions=50"
-
-
-@dataclass
-class Vm:
-    """one VM; nets: the switch of each of its devices"""
-    name: str
-    kernel: str
-    args: str = ""
-    nets: tuple = ()
-    memory_mib: int = 16
-    affinity: tuple = ()
-    cpus: int = 1
-    queue_pairs: int = 1
-    mtu: int = 9000
-    more: list = field(default_factory=list)     # further lines of its node
-
-    def source(self, index):
-        lines = [f"{self.name} {{", 'compatible = "lasthop,vm";', f"cpus = <{self.cpus}>;",
-                 f"memory-mib = <{self.memory_mib}>;", f'kernel = "{self.kernel}";',
-                 "no-fast-strings;", *self.more]
-        if self.args:
-            lines.append(f'bootargs = "{self.args}";')
-        if self.affinity:
-            lines.append(f"cpu-affinity = <{' '.join(map(str, self.affinity))}>;")
-        for n, switch in enumerate(self.nets):
-            mac = f"52 54 00 00 {index + 1:02x} {n + 1:02x}"
-            lines.append(f'net{n} {{ compatible = "lasthop,net"; switch = <&{switch}>; '
-                         f"local-mac-address = [{mac}]; max-frame-size = <{self.mtu}>; "
-                         f"queue-pairs = <{self.queue_pairs}>; }};")
-        return "\n".join(lines + ["};"])
-
-
-def config(*vms):
-    """source text: these VMs and the switches that they name"""
-    switches = dict.fromkeys(switch for vm in vms for switch in vm.nets)
-    return "\n".join(
-        ["/dts-v1/;", "/ {", 'compatible = "lasthop,config-1";',
-         *(f'{name}: {name} {{ compatible = "lasthop,switch"; }};' for name in switches),
-         "vms {", *(vm.source(i) for i, vm in enumerate(vms)), "};", "};", ""])
 
 
 def pair(number=1, tests=SHORT, nets=("lan",), more="", address=None, affinity=()):

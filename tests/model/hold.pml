@@ -4,6 +4,7 @@
  * preemptive-copy off). One CPU serves the sender's queue, the receiver's CPU serves it as well when it
  * arrives; the queue has a try-lock with a mark "look again", as in kick.pml. The receiver sleeps, is made
  * RUNNABLE by an interrupt, gets its CPU (RUNNING), looks who waits for it, and sleeps again at any time.
+ * The policy may change at any time: it is a choice each time it is read.
  * Claim: when everything has come to rest, every packet was copied, though nobody kicked for those held.
  */
 #define PACKETS	   3
@@ -27,7 +28,7 @@ inline unheld()
 	wait = false;
 	saw = peer;
 	if
-	:: waits == MOST_WAITS || saw == RUNNING
+	:: waits == MOST_WAITS || saw == RUNNING || true /* the policy has changed just now */
 	:: waits < MOST_WAITS && saw == BLOCKED ->
 		if
 		:: atomic { peer == BLOCKED -> peer = RUNNABLE } /* env_interrupt() */

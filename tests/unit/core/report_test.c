@@ -110,6 +110,7 @@ static void the_largest_result_fits(void **state)
 	assert_non_null(strstr(
 		line,
 		"\"p99_ns\":18446744073709551615,\"age_ns\":18446744073709551615,\"exits\":"));
+	assert_non_null(strstr(line, ",\"kicks\":9187201950435737471,"));
 	assert_non_null(strstr(line, "\"begin_ns\":9187201950435737471,\"root_ticks\":"));
 	assert_non_null(strstr(line, "\"poll_ticks\":9187201950435737471}\n"));
 }

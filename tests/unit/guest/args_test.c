@@ -64,7 +64,7 @@ static void the_demo(void **state)
 
 	(void)state;
 	assert_null(
-		plan_parse("role=source tests=stream:64,stream:1514,rr:64 runs=3", 1500, &plan));
+		plan_parse("role=source tests=stream:64,stream:1514,rr:64 runs=3", 1500, false, &plan));
 	assert_int_equal(plan.cases, 3);
 	assert_int_equal(plan.runs, 3);
 	assert_int_equal(plan.list[1].frame_bytes, 1514);
@@ -72,7 +72,7 @@ static void the_demo(void **state)
 	assert_int_equal(plan.list[1].count, 10000);
 	assert_int_equal(plan.list[2].test, BENCH_RR);
 	assert_int_equal(plan.list[2].count, 500);
-	assert_null(plan_parse("tests=stream:9014 packets=9 transactions=4", 9000, &plan));
+	assert_null(plan_parse("tests=stream:9014 packets=9 transactions=4", 9000, false, &plan));
 	assert_int_equal(plan.list[0].count, 9);
 }
 
@@ -101,7 +101,7 @@ static void wrong_plans(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-		assert_non_null(plan_parse(wrong[i], 1500, &plan));
+		assert_non_null(plan_parse(wrong[i], 1500, false, &plan));
 }
 
 /* A frame is as large as its device takes at most. */
@@ -110,8 +110,23 @@ static void small_mtus(void **state)
 	struct bench_plan plan;
 
 	(void)state;
-	assert_null(plan_parse("tests=rr:82", 68, &plan));
-	assert_non_null(strstr(plan_parse("tests=rr:83", 68, &plan), "raise max-frame-size"));
+	assert_null(plan_parse("tests=rr:82", 68, false, &plan));
+	assert_non_null(strstr(plan_parse("tests=rr:83", 68, false, &plan), "raise max-frame-size"));
+}
+
+/* Frames that the device cuts or passes whole */
+static void large_frames(void **state)
+{
+	struct bench_plan plan;
+
+	(void)state;
+	assert_null(plan_parse("tests=stream:65536,stream:65549", 1500, true, &plan));
+	assert_int_equal(plan.list[0].count, 500);
+	assert_non_null(
+		strstr(plan_parse("tests=stream:65536", 9000, false, &plan), "offload=on"));
+	assert_non_null(plan_parse("tests=stream:65550", 9000, true, &plan));
+	assert_non_null(plan_parse("tests=stream:9014", 1500, true, &plan));
+	assert_non_null(plan_parse("tests=rr:65536", 9000, true, &plan));
 }
 
 static void too_many_cases(void **state)
@@ -122,9 +137,9 @@ static void too_many_cases(void **state)
 	(void)state;
 	for (unsigned i = 0; i < BENCH_MAX_TESTS; i++)
 		strcat(text, i ? ",rr:64" : "rr:64");
-	assert_null(plan_parse(text, 1500, &plan));
+	assert_null(plan_parse(text, 1500, false, &plan));
 	strcat(text, ",rr:64");
-	assert_non_null(plan_parse(text, 1500, &plan));
+	assert_non_null(plan_parse(text, 1500, false, &plan));
 }
 
 int main(void)
@@ -132,7 +147,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(words),       cmocka_unit_test(numbers),
 		cmocka_unit_test(addresses),   cmocka_unit_test(the_demo),
-		cmocka_unit_test(wrong_plans), cmocka_unit_test(too_many_cases),
+		cmocka_unit_test(wrong_plans), cmocka_unit_test(large_frames),
+		cmocka_unit_test(too_many_cases),
 		cmocka_unit_test(small_mtus),
 	};
 

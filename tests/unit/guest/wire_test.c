@@ -17,7 +17,8 @@
 static const struct wire_end alice = { { 2, 0, 0, 0, 0, 1 }, 0x0a000001 };
 static const struct wire_end bob = { { 2, 0, 0, 0, 0, 2 }, 0x0a000002 };
 
-static uint8_t bytes[WIRE_MAX_FRAME];
+static uint8_t bytes[WIRE_MAX_LARGE];
+static struct net_header header;
 
 static int setup(void **state)
 {
@@ -39,7 +40,7 @@ static void build(uint32_t n, uint16_t port)
 /* The frame in pieces: the first one of first bytes, the others of step. */
 static struct net_frame cut(uint32_t n, uint32_t first, uint32_t step)
 {
-	struct net_frame f = { .bytes = n };
+	struct net_frame f = { .header = &header, .bytes = n };
 	uint32_t at = 0;
 
 	while (at < n) {
@@ -156,6 +157,26 @@ static void the_sum_without_the_sequence_number(void **state)
 	}
 }
 
+/* What comes whole has no checksum but that of the pseudo header: the pattern tells. */
+static void large(void **state)
+{
+	struct net_frame f = { 0 };
+
+	(void)state;
+	build(WIRE_MAX_LARGE, PORT_STREAM);
+	assert_int_equal(kind(WIRE_MAX_LARGE), WIRE_STREAM);
+	wire_seal_partial(bytes);
+	assert_int_equal(kind(WIRE_MAX_LARGE), WIRE_DAMAGED);
+	header.flags = NET_NEEDS_CSUM;
+	assert_int_equal(kind(WIRE_MAX_LARGE), WIRE_STREAM);
+	f = cut(WIRE_MAX_LARGE, 4084, 4096);
+	assert_int_equal(wire_check(&f, &bob), WIRE_STREAM);
+	assert_true(wire_pattern_ok(&f));
+	bytes[60000] ^= 1;
+	assert_false(wire_pattern_ok(&f));
+	header.flags = 0;
+}
+
 static void turned_round(void **state)
 {
 	struct wire_end from;
@@ -202,7 +223,7 @@ int main(void)
 		cmocka_unit_test(every_damaged_bit),
 		cmocka_unit_test(words_that_changed_places),
 		cmocka_unit_test(the_sum_without_the_sequence_number),
-		cmocka_unit_test(turned_round),
+		cmocka_unit_test(large), cmocka_unit_test(turned_round),
 		cmocka_unit_test(arp),
 	};
 

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The switch's policies, read from their one list (include/lasthop/policy.h)."""
+import re
+
+from . import paths
+
+HEADER = paths.SOURCE / "include/lasthop/policy.h"
+ROW = re.compile(r'X\(\w+, "([\w-]+)", (\w+), ')
+WORDS = re.compile(r'^#define (\w+)\s+("(?:[^"\\]|\\.)*")$', re.M)
+
+
+def with_words(text=None):
+    """{name: its words} of those that are no numbers"""
+    text = text if text is not None else HEADER.read_text()
+    lists = {name: [w for w in words.strip('"').split("\\0") if w]
+             for name, words in WORDS.findall(text)}
+    return {name: lists[words] for name, words in ROW.findall(text) if words in lists}
+
+
+def switches(text=None):
+    """the names of those that are on or off"""
+    return [name for name, words in with_words(text).items() if words == ["off", "on"]]
+
+
+def on_bochs(text=None):
+    """how a config for Bochs sets the copy: `rep movs` moves the clock of all its CPUs
+    (docs/testbed.md)"""
+    return {"copy": "vectors"} if "vectors" in with_words(text).get("copy", ()) else {}
