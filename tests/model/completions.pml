@@ -4,7 +4,7 @@
  * hv/core/vcpu.c: flush). The driver has SLOTS buffers for PACKETS packets; when all are out it asks for an
  * interrupt, looks once more, and sleeps. Who serves the queue gives buffers back, and tells the driver if
  * that asked; but who comes by again may owe it that: the CPU of a vCPU of the guest until that leaves it, a
- * CPU that polls, as long as the driver runs, until its next poll or the end of polling.
+ * CPU that polls, even if the driver sleeps, until a later poll (at whatever time) or the end of polling.
  * Policies may change at any time: whether to owe is a choice each time.
  * Claim: when everything has come to rest, every packet was given back, and the driver knows.
  */
@@ -63,10 +63,10 @@ inline serve(may)
 
 active proctype poller()
 {
-	bool mine, seen_running;
+	bool mine;
 
 	do
-	:: (done != sent || owed) -> seen_running = running; serve(seen_running)
+	:: (done != sent || owed) -> serve(true)
 	:: break
 	od;
 	polled = false;
