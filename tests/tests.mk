@@ -77,6 +77,12 @@ $(B)/bench/native: tests/bench/native.c $(SWITCH_DEPS)
 	$(mkdir)
 	$(CC) $(HOST_CFLAGS) $< $(SWITCH_HOST) $(VSWITCH) -o $@
 
+# two cores, with surroundings of its own
+CIRCULATE := $(addprefix tests/bench/,circulate.c guest.c env.c)
+$(B)/bench/circulate: $(CIRCULATE) $(wildcard tests/bench/*.h) $(SWITCH_DEPS)
+	$(mkdir)
+	$(UNIT_CC) -O2 $(CIRCULATE) $(VSWITCH) -lpthread -o $@
+
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
 FUZZ_CC := clang -std=gnu17 -O1 -g $(INCLUDE) -fsanitize=fuzzer,address,undefined
 $(B)/fuzz/%: tests/fuzz/%.c $(SWITCH_DEPS)
