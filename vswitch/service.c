@@ -109,6 +109,8 @@ struct reading {
 	uint16_t start, avail; /* where it began; see vq_read() */
 	unsigned nsegs, descs;
 	unsigned ring; /* of descs, in the ring or its table: indirect ones count as one */
+	unsigned most; /* packets, and bytes, of the batch */
+	uint32_t most_bytes;
 };
 
 /* Reads the next chain, of any kind, into the batch; *more: there was one. */
@@ -136,33 +138,52 @@ static enum vq_fault read_chain(struct vs_cpu *cpu, struct queue *q, struct read
 	return VQ_OK;
 }
 
+static bool has_room(const struct batch *b, const struct reading *r)
+{
+	return b->count < r->most && r->nsegs + VQ_MAX_CHAIN <= TX_SEGS && r->descs < READ_DESCS &&
+	       b->tx_bytes < r->most_bytes && b->segments < BATCH_SEGMENTS;
+}
+
+/* Reads single descriptors, as many as come next, ahead of what looks into their packets: until that
+ * does, these are on their way into the cache. What the batch has no room for is left in the ring. */
+static void read_singles(struct vs_cpu *cpu, struct queue *q, struct reading *r)
+{
+	struct batch *b = &cpu->batch;
+	struct seg *seg = cpu->tx_seg + r->nsegs;
+	uint16_t id[VS_BATCH];
+	unsigned count =
+		vq_read_singles(&q->vq, q->next, r->avail, VQ_READ, seg, id, r->most - b->count);
+
+	for (unsigned i = 0; i < count && has_room(b, r); i++) {
+		if (q->vq.packed && !vq_packed_fits(&q->vq, r->start, q->next, 1))
+			return;
+		q->next = vq_advance(&q->vq, q->next, 1);
+		cpu->tx_slots[b->count] = 1;
+		r->nsegs++;
+		r->descs++;
+		r->ring++;
+		batch_add(cpu, &seg[i], seg[i].len, id[i]);
+	}
+	if (count > 0)
+		guess_next(q, id[count - 1]);
+}
+
 /* Reads up to `most` chains into the batch: a rule broken by the driver ends it. Nothing is taken
  * when it begins. avail: see vq_read(). */
 static enum vq_fault read_chains(struct vs_cpu *cpu, struct queue *q, struct batch *b,
 				 uint16_t avail, unsigned most)
 {
-	struct reading r = { .start = q->next, .avail = avail };
-	uint32_t most_bytes = policy_get(POLICY_batch_bytes);
+	struct reading r = { .start = q->next, .avail = avail, .most = most };
 	enum vq_fault fault = VQ_OK;
 	bool more = true;
 
-	while (fault == VQ_OK && more && b->count < most && r.nsegs + VQ_MAX_CHAIN <= TX_SEGS &&
-	       r.descs < READ_DESCS && b->tx_bytes < most_bytes && b->segments < BATCH_SEGMENTS) {
-		struct seg *seg = cpu->tx_seg + r.nsegs;
-		uint16_t id;
-
-		if (!vq_read_single(&q->vq, q->next, avail, VQ_READ, seg, &id) ||
-		    (q->vq.packed && !vq_packed_fits(&q->vq, r.start, q->next, 1))) {
+	r.most_bytes = policy_get(POLICY_batch_bytes);
+	while (fault == VQ_OK && more && has_room(b, &r)) {
+		read_singles(cpu, q, &r);
+		if (has_room(b, &r))
 			fault = read_chain(cpu, q, &r, &more);
-			continue;
-		}
-		q->next = vq_advance(&q->vq, q->next, 1);
-		cpu->tx_slots[b->count] = 1;
-		r.nsegs++;
-		r.descs++;
-		r.ring++;
-		batch_add(cpu, seg, seg->len, id);
 	}
+	batch_sort(cpu);
 	if (b->count > 0)
 		q->packet_descs = (uint16_t)(r.ring > b->count ? r.ring / b->count : 1);
 	return fault;
@@ -187,6 +208,24 @@ static enum vq_fault read_avail(const struct queue *q, uint16_t *avail)
 	return (uint16_t)(*avail - q->next) > q->vq.size ? VQ_BAD_AVAIL_IDX : VQ_OK;
 }
 
+static unsigned lesser(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
+/* What a batch of `count` packets will need of both queues' rings comes from other CPUs, line by line: asked
+ * for at once, most of it is here when it is needed. The receiver's is a guess. */
+static void prefetch_rings(const struct port *port, const struct queue *q, unsigned count)
+{
+	struct port *to = atomic_load_explicit(&port->sw->port[q->towards], memory_order_seq_cst);
+
+	queue_prefetch(q, q->next, count);
+	if (to != NULL && queue_state(&to->queue[0]) == QUEUE_RUNNING)
+		queue_prefetch(&to->queue[0],
+			       atomic_load_explicit(&to->queue[0].published, memory_order_relaxed),
+			       count);
+}
+
 /* One batch, inside of batch_begin/end: returns the packets taken. */
 static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queue, unsigned most)
 {
@@ -197,10 +236,14 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 	enum vq_fault fault = read_avail(q, &avail);
 	struct batch *b;
 
+	q->more = false;
 	if (fault != VQ_OK) {
 		queue_break(port, queue, fault, cpu->cpu);
 		return 0;
 	}
+	if (q->vq.packed || avail != q->next)
+		prefetch_rings(port, q,
+			       lesser(q->vq.packed ? VS_BATCH : (uint16_t)(avail - q->next), most));
 	b = batch_open(cpu, port);
 	b->offloads = atomic_load_explicit(&q->offloads, memory_order_relaxed);
 	b->polling = q->polling;
@@ -217,6 +260,8 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 		learn_flows(port, b, queue / 2);
 	batch_forward(cpu);
 	complete(port, queue, before, cpu);
+	q->more = !q->vq.packed && avail != q->next;
+	q->towards = (uint8_t)b->last_dest;
 	q->packet_bytes = (uint32_t)(b->tx_bytes / b->count) + 1;
 	return b->count;
 }
@@ -230,11 +275,6 @@ static void adapt_lag(struct queue *q, const struct batch *b, unsigned taken)
 		q->lag = taken > 1 ? (uint16_t)taken : 1;
 	if (taken > 0 && b->woke)
 		q->lag = 1;
-}
-
-static unsigned lesser(unsigned a, unsigned b)
-{
-	return a < b ? a : b;
 }
 
 /* At which packet from now on the driver is to kick: 1 is the next one. */
@@ -254,7 +294,7 @@ static bool arm_if_empty(struct port *port, struct queue *q)
 {
 	unsigned after;
 
-	if (vq_has(&q->vq, q->next))
+	if (q->more || vq_has(&q->vq, q->next))
 		return false;
 	/* partner: port_poll_end(), which serves the queue after taking the mark away */
 	if (atomic_load_explicit(&q->polled, memory_order_seq_cst)) {
