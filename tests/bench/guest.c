@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* See guest.h. */
-#define _GNU_SOURCE
 #include "tests/bench/guest.h"
 
 #include <stdbool.h>
@@ -16,16 +15,18 @@
 #define DESC_WRITE  2u
 #define GSO_PAYLOAD 1448u
 
-/* Zeroed, of huge pages where there are any: a VM's memory has them. */
+/* Zeroed, of huge pages if there are any: a VM's memory has them. */
 static uint8_t *map(size_t bytes)
 {
-	uint8_t *p = mmap(NULL, bytes + HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			  -1, 0);
+	const int prot = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	uint8_t *p;
 
+	bytes = (bytes + HUGE - 1) & ~(size_t)(HUGE - 1);
+	p = mmap(NULL, bytes, prot, flags | MAP_HUGETLB, -1, 0);
+	if (p == MAP_FAILED)
+		p = mmap(NULL, bytes, prot, flags, -1, 0);
 	if (p == MAP_FAILED)
 		abort();
-	p += -(uintptr_t)p & (HUGE - 1);
-	madvise(p, bytes, MADV_HUGEPAGE);
 	return memset(p, 0, bytes);
 }
 
