@@ -47,9 +47,6 @@
 /* A kick comes before this part of the ring is full, or the sender would wait for it. */
 #define LAG_SHARE 4u
 
-/* A stream's packets are so large: that its receiver sleeps is no reason to kick for each. */
-#define BULK_BYTES 8192u
-
 /* After so many packets given back a sender is told of them in any case. */
 #define OWED_PACKETS VS_BATCH
 
@@ -266,6 +263,8 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 	batch_forward(cpu);
 	complete(port, queue, before, cpu);
 	q->packet_bytes = (uint32_t)(b->tx_bytes / b->count) + 1;
+	if (q->packet_bytes >= BULK_BYTES)
+		atomic_store_explicit(&q->bulk_us, env_now_us(), memory_order_relaxed);
 	return b->count;
 }
 

@@ -48,6 +48,8 @@
 #define RX_PACKETS	256u
 /* Reservations of one receive queue that wait to be published: see rx.c. */
 #define RX_RESERVATIONS 256u
+/* A stream's packets are so large, and hardly those of anybody who waits for an answer to each. */
+#define BULK_BYTES	8192u
 /* Flows that a port remembers, by their hash. */
 #define STEER_FLOWS	256u
 
@@ -91,6 +93,7 @@ struct queue {
 	bool late;		    /* [s] this service is one by port_flush(late) */
 	bool polling;		    /* [s] this service is one by port_poll() */
 	uint64_t taken_us;	    /* [s] when packets were taken last */
+	_Atomic uint64_t bulk_us;   /* (a) transmit: when large ones were, 0: never */
 	uint16_t lag;		    /* [s] packets after which a kick is wanted: 1..VS_BATCH */
 	uint16_t packet_descs;	    /* [s] of a packet of the last batch, at least 1 */
 	uint32_t packet_bytes;	    /* [s] the same */
