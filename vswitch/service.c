@@ -288,6 +288,15 @@ static void adapt_lag(struct queue *q, const struct batch *b, unsigned taken)
 		q->lag = 1;
 }
 
+/* A receiver without a buffer left is given time, if it is what the sender sends to: its ring, and then its
+ * socket, hold the sender up, instead of packets that are lost. Only by who polls: others have no time. */
+static void let_rest(struct queue *q, const struct batch *b)
+{
+	if (b->refused > 0 && 2 * b->refused >= b->count)
+		atomic_store_explicit(&q->rest_us, env_now_us() + policy_patience_us(),
+				      memory_order_relaxed);
+}
+
 static unsigned lesser(unsigned a, unsigned b)
 {
 	return a < b ? a : b;
@@ -349,6 +358,7 @@ static unsigned serve(struct port *port, unsigned queue, unsigned quota, bool *i
 			disarm(q);
 			taken += serve_batch(cpu, port, queue, quota - taken);
 			adapt_lag(q, &cpu->batch, taken);
+			let_rest(q, &cpu->batch);
 		}
 		settle(port, queue);
 		*idle = queue_state(q) != QUEUE_RUNNING ||
@@ -431,8 +441,10 @@ bool port_poll_begin(struct port *port, unsigned queue)
 
 unsigned port_poll(struct port *port, unsigned queue)
 {
-	unsigned taken = service(port, queue, VS_BATCH, BY_POLL);
 	struct stat_slot *slot = stats_slot(port, env_cpu());
+	bool rests = env_now_us() <
+		     atomic_load_explicit(&port->queue[queue].rest_us, memory_order_relaxed);
+	unsigned taken = rests ? 0 : service(port, queue, VS_BATCH, BY_POLL);
 
 	stat_add(slot, taken > 0 ? STAT_batches_offloaded : STAT_polls_empty, 1);
 	stat_add(slot, STAT_kicks_saved, taken > 0);

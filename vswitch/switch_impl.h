@@ -93,6 +93,7 @@ struct queue {
 	bool late;		    /* [s] this service is one by port_flush(late) */
 	bool polling;		    /* [s] this service is one by port_poll() */
 	uint64_t taken_us;	    /* [s] when packets were taken last */
+	_Atomic uint64_t rest_us;   /* (a) who polls leaves it alone until then */
 	_Atomic uint64_t bulk_us;   /* (a) transmit: when large ones were, 0: never */
 	uint16_t lag;		    /* [s] packets after which a kick is wanted: 1..VS_BATCH */
 	uint16_t packet_descs;	    /* [s] of a packet of the last batch, at least 1 */
@@ -167,6 +168,7 @@ struct batch {
 	uint64_t tx_bytes;
 	unsigned segments; /* that its frames may become */
 	bool polling;	   /* this CPU polls: it comes by again soon */
+	unsigned refused;  /* packets to one port, which took them not */
 	bool woke;	   /* a receiver that was blocked got an interrupt */
 	bool dropped;	   /* any of drops[], else they are not valid */
 	uint32_t drops[VERDICT_COUNT];
