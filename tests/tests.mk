@@ -24,6 +24,7 @@ UNIT_core_emulate_native := $(UNIT_core_emulate)
 UNIT_core_nearest      := hv/core/nearest.c
 UNIT_core_gva          := hv/core/gva.c
 UNIT_core_cpu_time     := hv/core/cpu_time.c
+UNIT_core_exit_cause   := hv/core/exit_cause.c
 UNIT_core_sched        := hv/core/runq.c
 UNIT_cpu_entropy       := hv/cpu/entropy.c
 UNIT_cpu_vmx_detect    := $(VMX)/detect.c
@@ -34,7 +35,7 @@ UNIT_cpu_svm_exit      := $(addprefix $(SVM)/,exit.c inject.c vmcb.c check.c str
 UNIT_cpu_svm_moves     := $(UNIT_cpu_svm_exit)
 UNIT_cpu_svm_npt       := $(SVM)/npt.c
 UNIT_TESTS := core/acpi core/console core/shell core/clock core/pmm core/print core/report core/string core/config \
-	core/config_image core/emulate core/emulate_native core/gva core/nearest core/cpu_time core/sched core/smp cpu/entropy cpu/vmx_detect cpu/vmx_check cpu/vmx_ept \
+	core/config_image core/emulate core/emulate_native core/gva core/nearest core/cpu_time core/exit_cause core/sched core/smp cpu/entropy cpu/vmx_detect cpu/vmx_check cpu/vmx_ept \
 	cpu/svm_check cpu/svm_exit cpu/svm_moves cpu/svm_npt
 
 define unit_test

@@ -27,6 +27,7 @@ struct batch *batch_open(struct vs_cpu *cpu, struct port *from)
 	b->segments = 0;
 	b->polling = false;
 	b->woke = false;
+	b->refused = 0;
 	b->dropped = false;
 	b->flood = 0;
 	b->dests = 0;
@@ -294,6 +295,7 @@ static void forward_to_queue(struct vs_cpu *cpu, struct batch *b, struct port *t
 		if (now == 0)
 			now = take_first(&set, WAKING_GROUP);
 	}
+	b->refused += unicast_drops;
 	if (unicast_drops != 0)
 		stat_add(stats_slot(b->from, cpu->cpu), STAT_tx_drop_receiver, unicast_drops);
 }

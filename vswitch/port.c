@@ -128,6 +128,8 @@ static void reset_queue(struct queue *q, const struct queue_setup *setup)
 	atomic_store_explicit(&q->held, false, memory_order_relaxed);
 	q->waits = 0;
 	q->deficit = 0;
+	atomic_store_explicit(&q->bulk_us, 0, memory_order_relaxed);
+	atomic_store_explicit(&q->rest_us, 0, memory_order_relaxed);
 	q->lag = q->packet_descs = 1;
 	q->owed = 0;
 	q->packet_bytes = 1;

@@ -4,7 +4,8 @@
  * an exit for each interrupt, and with a CPU that polls for the sender, packets come one by one: so that
  * CPU leaves the interrupt until its next poll finds the receiver asleep, or a tenth of poll_us has gone
  * by, or it stops to poll. The CPU of any of the receiver's vCPUs asks for it before that leaves
- * (port_settle()). Most often the driver has found the packets by itself before.
+ * (port_settle()). Most often the driver has found the packets by itself before. A guest that sends a stream
+ * and sleeps since its window is full is owed acknowledgements in the same way: each wake-up is a VM exit.
  *
  * Only who polls makes such a debt, and it looks at those of all ports of the switch at each of its polls
  * and when it ends: so somebody does as long as there is one.
@@ -14,13 +15,25 @@
 
 #include "vswitch/policy.h"
 
+/* Its guest has just sent large packets by this pair: what comes in are acknowledgements, most likely. */
+static bool sends_bulk(const struct port *to, unsigned queue)
+{
+	uint64_t bulk_us =
+		atomic_load_explicit(&to->queue[queue + 1].bulk_us, memory_order_relaxed);
+
+	return bulk_us != 0 && env_now_us() - bulk_us < policy_get(POLICY_poll_us);
+}
+
 /* Under the publish lock: the driver may be told later. */
 static bool may_wait(const struct port *to, unsigned queue)
 {
 	const struct queue *q = &to->queue[queue];
+	enum peer_state state = env_peer_state(to, queue);
 
-	return policy_get(POLICY_batching) && env_peer_state(to, queue) == PEER_RUNNING &&
-	       (!q->rx_owed || env_now_us() - q->rx_owed_us < policy_patience_us());
+	if (!policy_get(POLICY_batching) ||
+	    (q->rx_owed && env_now_us() - q->rx_owed_us >= policy_patience_us()))
+		return false;
+	return state == PEER_RUNNING || (state == PEER_BLOCKED && sends_bulk(to, queue));
 }
 
 /* Under the publish lock: settles the debt; false: nothing is due now. */

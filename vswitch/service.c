@@ -47,9 +47,6 @@
 /* A kick comes before this part of the ring is full, or the sender would wait for it. */
 #define LAG_SHARE 4u
 
-/* A stream's packets are so large: that its receiver sleeps is no reason to kick for each. */
-#define BULK_BYTES 8192u
-
 /* After so many packets given back a sender is told of them in any case. */
 #define OWED_PACKETS VS_BATCH
 
@@ -224,6 +221,8 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 	q->more = !q->vq.packed && avail != q->next;
 	q->towards = (uint8_t)b->last_dest;
 	q->packet_bytes = (uint32_t)(b->tx_bytes / b->count) + 1;
+	if (q->packet_bytes >= BULK_BYTES)
+		atomic_store_explicit(&q->bulk_us, env_now_us(), memory_order_relaxed);
 	return b->count;
 }
 
@@ -245,6 +244,15 @@ static void adapt_lag(struct queue *q, const struct batch *b, unsigned taken)
 		q->lag = taken > 1 ? (uint16_t)taken : 1;
 	if (taken > 0 && b->woke && q->packet_bytes < BULK_BYTES)
 		q->lag = 1;
+}
+
+/* A receiver without a buffer left is given time, if it is what the sender sends to: its ring, and then its
+ * socket, hold the sender up, instead of packets that are lost. Only by who polls: others have no time. */
+static void let_rest(struct queue *q, const struct batch *b)
+{
+	if (b->refused > 0 && 2 * b->refused >= b->count)
+		atomic_store_explicit(&q->rest_us, env_now_us() + policy_patience_us(),
+				      memory_order_relaxed);
 }
 
 /* At which packet from now on the driver is to kick: 1 is the next one. */
@@ -303,6 +311,7 @@ static unsigned serve(struct port *port, unsigned queue, unsigned quota, bool *i
 			disarm(q);
 			taken += serve_batch(cpu, port, queue, quota - taken);
 			adapt_lag(q, &cpu->batch, taken);
+			let_rest(q, &cpu->batch);
 		}
 		settle(port, queue);
 		*idle = queue_state(q) != QUEUE_RUNNING ||
@@ -385,8 +394,10 @@ bool port_poll_begin(struct port *port, unsigned queue)
 
 unsigned port_poll(struct port *port, unsigned queue)
 {
-	unsigned taken = service(port, queue, VS_BATCH, BY_POLL);
 	struct stat_slot *slot = stats_slot(port, env_cpu());
+	bool rests = env_now_us() <
+		     atomic_load_explicit(&port->queue[queue].rest_us, memory_order_relaxed);
+	unsigned taken = rests ? 0 : service(port, queue, VS_BATCH, BY_POLL);
 
 	stat_add(slot, taken > 0 ? STAT_batches_offloaded : STAT_polls_empty, 1);
 	stat_add(slot, STAT_kicks_saved, taken > 0);

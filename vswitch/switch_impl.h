@@ -49,6 +49,8 @@
 #define RX_PACKETS	256u
 /* Reservations of one receive queue that wait to be published: see rx.c. */
 #define RX_RESERVATIONS 256u
+/* A stream's packets are so large, and hardly those of anybody who waits for an answer to each. */
+#define BULK_BYTES	8192u
 /* Flows that a port remembers, by their hash. */
 #define STEER_FLOWS	256u
 
@@ -103,6 +105,8 @@ struct queue {
 	uint64_t taken_us;	    /* [s] when packets were taken last */
 	bool more;		    /* [s] the last batch left some: no need to look */
 	uint8_t towards;	    /* [s] transmit: the port that the last batch went to */
+	_Atomic uint64_t rest_us;   /* (a) who polls leaves it alone until then */
+	_Atomic uint64_t bulk_us;   /* (a) transmit: when large ones were, 0: never */
 	uint16_t lag;		    /* [s] packets after which a kick is wanted: 1..VS_BATCH */
 	uint16_t packet_descs;	    /* [s] of a packet of the last batch, at least 1 */
 	uint32_t packet_bytes;	    /* [s] the same */
@@ -178,6 +182,7 @@ struct batch {
 	uint64_t tx_bytes;
 	unsigned segments; /* that its frames may become */
 	bool polling;	   /* this CPU polls: it comes by again soon */
+	unsigned refused;  /* packets to one port, which took them not */
 	bool woke;	   /* a receiver that was blocked got an interrupt */
 	bool dropped;	   /* any of drops[], else they are not valid */
 	uint32_t drops[VERDICT_COUNT];

@@ -54,7 +54,8 @@ struct cpu {
 	_Atomic uint32_t mailbox; /* (a) enum mailbox */
 	_Atomic uint64_t flushes; /* (a) how often MB_FLUSH was answered */
 	struct vcpu *current;	  /* (o) the vCPU it runs, NULL if none */
-	struct vcpu *_Atomic loaded; /* (a) whose FPU and backend state is in this CPU; set by it alone */
+	struct vcpu *_Atomic
+		loaded; /* (a) whose FPU and backend state is in this CPU; set by it alone */
 
 	struct spinlock runq_lock;
 	struct list runq;	      /* [q] runnable vCPUs, next first (hv/core/runq.c) */

@@ -1,68 +1,56 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The comparison with KVM, vhost-net and a Linux bridge: the same guests in the same emulated machine,
-first under lasthop, then under a Linux that boots there (tests/bench/peers/kvm-peer.sh)."""
+"""The peer: KVM with vhost-net and a Linux bridge, as the outer system of the machine that lasthop is tested
+in (tests/bench/peers/kvm-peer.sh): run, and what it prints turned into figures like linuxguests.py's."""
 import os
 import re
 import subprocess
 
-from . import dts, paths, table
-from .console import Failure, count
+from . import linuxguests, paths
+from .console import Failure
 
 SCRIPT = paths.SOURCE / "tests/bench/peers/kvm-peer.sh"
-CONFIG = paths.SOURCE / "tests/bench/peers/lasthop.dts"
 SECONDS = {"bochs": 5, "tcg": 10}       # of each iperf3 test, as in SCRIPT
 LIMIT = {"bochs": 2400, "tcg": 600}     # seconds of the host; making the images takes a minute more
 PREPARE_LIMIT = 1800
 UNIT = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}
 
-# what is compared: key, heading, its unit, whether more is better
-ROWS = [
-    ("tcp", "TCP, one stream", "Mbit/s", True),
-    ("exits", "VM exits in the TCP test", "per MiB", False),
-    ("udp-small", "UDP, 18 bytes, received", "kpps", True),
-    ("udp", "UDP, 1400 bytes, received", "Mbit/s", True),
-    ("ping-min", "ping, least", "us", False),
-    ("ping", "ping, mean", "us", False),
-]
-TRANSFER = re.compile(r"guest to guest: \[ *\d+\] .* ([\d.]+) ([KMG]?)bits/sec.* receiver")
+RECEIVED = r"{}: \[ *\d+\] .* ([\d.]+) ([KMG]?)bits/sec.* receiver"
+TRANSFER = re.compile(RECEIVED.format("guest to guest"))
+LOOPBACK = re.compile(RECEIVED.format("guest, loopback"))
 LOST = re.compile(r" (\d+)/(\d+) \([-\d.e+]+%\)")
 PING = re.compile(r"guest to guest: round-trip min/avg/max = ([\d.]+)/([\d.]+)/")
-EXITS = re.compile(r"TCP window: .*exits ([\d.]+)/MiB")
+RING = re.compile(r"UDP window: (\d+) packets")
+TCP = re.compile(r"TCP window: busy ([\d.]+) ms/MiB, exits ([\d.]+)/MiB")
+TIMERS = re.compile(r"traced window: timers set ([\d.]+)/MiB, over ([\d.]+)/MiB")
 
 
-def config(on):
-    """CONFIG with the tests' length on this test bed"""
-    folder = paths.build() / "peer"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{on}.dts"
-    path.write_text(re.sub(r"lasthop\.seconds=\d+", f"lasthop.seconds={SECONDS[on]}",
-                           CONFIG.read_text()))
-    return dts.Config(path)
+def rates(pattern, text):
+    return [(float(m[1]) * UNIT[m[2]], m[0]) for m in pattern.finditer(text)]
 
 
-def of_ours(results):
-    """{key: value} of a result document's entries"""
-    found = {r["test"]: r for r in results}
-    try:
-        small = found["udp-small"]
-        return {"tcp": found["tcp"]["gbit_s"] * 1e3, "exits": found["tcp"]["exits_per_mib"],
-                "udp-small": (small["packets"] - small["lost"]) / small["seconds"] / 1e3,
-                "udp": found["udp"]["gbit_s"] * 1e3,
-                "ping-min": found["ping"]["min_us"], "ping": found["ping"]["avg_us"]}
-    except KeyError as missing:
-        raise Failure(f"bench peer: the guests of lasthop told no {missing}") from None
+def lost(line):
+    """(packets lost, sent) of an iperf3 line"""
+    found = LOST.search(line)
+    return (int(found[1]), int(found[2])) if found else None
 
 
-def of_peer(text, seconds):
-    """{key: value} of what kvm-peer.sh printed: TCP, then UDP with small and with large packets"""
-    rates = [(float(m[1]) * UNIT[m[2]], m[0]) for m in TRANSFER.finditer(text)]
-    ping, exits = PING.search(text), EXITS.search(text)
-    lost = len(rates) == 3 and LOST.search(rates[1][1])
-    if not lost or not ping or not exits:
+def figures(text, seconds):
+    """{key: figure} of what SCRIPT printed: TCP, then UDP with small and with large packets, between two guests;
+    TCP and small UDP in one. A timer that was set, and one that was over, is an exit each."""
+    between, within = rates(TRANSFER, text), rates(LOOPBACK, text)
+    found = [pattern.search(text) for pattern in (PING, RING, TCP, TIMERS)]
+    small = lost(between[1][1]) if len(between) == 3 else None
+    looped = lost(within[1][1]) if len(within) == 2 else None
+    if not small or not looped or not all(found):
         raise Failure(f"bench peer: kvm-peer.sh did not print what was expected:\n{text}")
-    return {"tcp": rates[0][0] / 1e6, "exits": float(exits[1]),
-            "udp-small": (int(lost[2]) - int(lost[1])) / seconds / 1e3, "udp": rates[2][0] / 1e6,
-            "ping-min": float(ping[1]) * 1e3, "ping": float(ping[2]) * 1e3}
+    ping, ring, tcp, timers = found
+    timer_exits = float(timers[1]) + float(timers[2])
+    udp = {"packets": small[1], "lost": small[0], "ring": int(ring[1]), "seconds": seconds}
+    return {"tcp": between[0][0] / 1e6, "exits": float(tcp[2]) - timer_exits, "timers": timer_exits,
+            "busy": float(tcp[1]), "polls": 0.0, "udp": between[2][0] / 1e6,
+            "ping-min": float(ping[1]) * 1e3, "ping": float(ping[2]) * 1e3,
+            "ceiling": within[0][0] / 1e6,
+            "udp-ceiling": linuxguests.kpps(looped[1] - looped[0], seconds)} | linuxguests.of_udp(udp)
 
 
 def script(what, machine, limit):
@@ -85,24 +73,6 @@ def prepare(machine):
 
 
 def measure(on, machine):
-    return of_peer(script(on, machine, LIMIT[on]), SECONDS[on])
-
-
-def compared(ours, theirs):
-    """rows of the document: how many times better lasthop is"""
-    made = []
-    for key, name, unit, more in ROWS:
-        a, b = ours[key], theirs[key]
-        ratio = (a / b if more else b / a) if a and b else None
-        made.append({"name": name, "unit": unit, "lasthop": round(a, 2), "kvm": round(b, 2),
-                     "times_better": round(ratio, 2) if ratio else None})
-    return made
-
-
-def render(made):
-    lines = [f"lasthop {table.commit(made)} and KVM with vhost-net, {made['emulator']} "
-             f"({made['testbed']}), {count(made['cpus'], 'CPU')}, {made['clock']} time"]
-    rows = [("", "", "lasthop", "KVM", "times better")]
-    rows += [(r["name"], r["unit"], f"{r['lasthop']:.1f}", f"{r['kvm']:.1f}",
-              f"{r['times_better']:.2f}" if r["times_better"] else "-") for r in made["compared"]]
-    return "\n".join(lines + table.columns(rows))
+    """(figures, what was printed)"""
+    text = script(on, machine, LIMIT[on])
+    return figures(text, SECONDS[on]), text

@@ -92,6 +92,12 @@ def bed_for(args, vms):
 
 def boot_config(config, bed, machine, timeout, watcher):
     """boots a config; its result document, and whether all went well: else why is said"""
+    made, good, _ = boot_config_events(config, bed, machine, timeout, watcher)
+    return made, good
+
+
+def boot_config_events(config, bed, machine, timeout, watcher):
+    """the same, and its events"""
     if bed.note:
         watcher.say(f"{bed.note}; QEMU emulates the CPUs until then")
     watcher.say(f"starting {bed.emulator()} ({bed.name}), {count(machine.cpus, 'CPU')}, "
@@ -102,10 +108,10 @@ def boot_config(config, bed, machine, timeout, watcher):
     said = results.complaints(made)
     if outcome.ended == "end" and not said:
         outcome.discard()
-        return made, True
+        return made, True, outcome.stream.events
     explain(outcome, timeout)
     for complaint in said:
         error(complaint)
     for vm, text in guest_words(outcome.serial()):
         error(f"VM {vm}: {text}")
-    return made, False
+    return made, False, outcome.stream.events

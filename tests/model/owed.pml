@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * No receiver sleeps over an interrupt that it is owed (vswitch/rx_owed.c; hv/core/vcpu.c: flush). CPUs that
- * poll for senders publish PACKETS packets. While the receiver runs, they may owe it the interrupt, and look
- * again at each of their polls, at whatever time that is, and when they end. `owing` says that somebody is
- * owed something: who looks takes it away, and puts it back if so it stays. The receiver's own CPU settles
- * before it falls asleep, or does not (it is a matter of speed alone).
+ * poll for senders publish PACKETS packets. They may owe the receiver the interrupt while it runs, or sleeps
+ * in the middle of a stream that it sends, and look again at each of their polls, at whatever time that is,
+ * and when they end. `owing` says that somebody is owed something: who looks takes it away, and puts it back
+ * if so it stays. The receiver's own CPU settles before it falls asleep, or does not (it is a matter of speed
+ * alone).
  * The policy batching may change at any time: it is a choice each time it is read.
  * Claim: when everything has come to rest, every packet was taken.
  */
@@ -30,7 +31,7 @@ inline due_now(polling)
 {
 	due = event >= owed_from && event < published;
 	if
-	:: due && polling && running -> owed = true; owing = true; due = false
+	:: due && polling -> owed = true; owing = true; due = false
 	:: owed = false /* too late for more, or any other condition */
 	fi
 }

@@ -66,6 +66,17 @@ class Lines(unittest.TestCase):
         self.assertNotIn("exits_per_mib", made[2])      # its first result
         self.assertEqual((made[3]["name"], made[3]["exits_per_mib"]), ("copy", 200))
 
+    def test_what_a_mib_costs(self):
+        begin = event("test=ping") | {"exits": 100, "root_us": 0, "guest_us": 5000, "poll_us": 10,
+                                      "causes": {"hlt": 60, "timer": 40}}
+        end = event("test=tcp mtu=1500 us=1000000 bytes=2097152") | {
+            "exits": 300, "root_us": 4000, "guest_us": 25000, "poll_us": 2010,
+            "causes": {"hlt": 160, "timer": 140}}
+        made = guest_results.entry(end, begin)
+        self.assertEqual((made["exits_per_mib"], made["timer_exits_per_mib"], made["busy_ms_per_mib"],
+                          made["poll_ms_per_mib"]), (100, 50, 12, 1))
+        self.assertEqual(made["exits_by_cause"], {"hlt": 50, "timer": 50})
+
     def test_ping(self):
         made = guest_results.entry(event("test=ping sent=20 received=19 min_us=1 avg_us=2 max_us=3"))
         self.assertEqual((made["name"], made["received"], made["avg_us"]), ("ping", 19, 2))

@@ -64,7 +64,7 @@ E
 	cat > root/bench.sh <<'E'
 #!/bin/bash
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
-mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev 2>/dev/null; mount -t tmpfs tmp /tmp; mount -t debugfs d /sys/kernel/debug
+mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev 2>/dev/null; mount -t tmpfs tmp /tmp; mount -t debugfs d /sys/kernel/debug; [ -e /dev/fd ] || ln -s /proc/self/fd /dev/fd
 S=10; CPU=host; ARGS=""
 # In Bochs a rep string instruction moves everybody's clock (docs/testbed.md): hide what makes Linux use them
 grep -q peer=bochs /proc/cmdline && S=5 && CPU=host,-erms,-fsrm && ARGS="clearcpuid=rep_good,erms,fsrm"
@@ -83,16 +83,16 @@ E=/sys/kernel/debug/tracing/events/kvm
 # Which exits are the guests' own timers: in a window of its own, since counting by reason costs KVM time. Timer writes
 # are MSR 0x6e0 (1760); that a timer is over is an exit by the preemption timer (VMX: 52), else seen as its vector (236).
 trace() { echo "${1}hist:keys=ecx if write==1" > $E/kvm_msr/trigger; echo "${1}hist:keys=vec" > $E/kvm_apic_accept_irq/trigger; echo "${1}hist:keys=exit_reason" > $E/kvm_exit/trigger; }
-hits() { awk -v want="$2" '/hitcount/ { gsub(/[{}:,]/, " "); if (want == "" || $2 == want) n += $NF } END { print n + 0 }' $E/$1/hist; }
+hits() { awk -v want="$2" '/^[{].*hitcount/ { gsub(/[{}:,]/, " "); if (want == "" || $2 == want) n += $NF } END { print n + 0 }' $E/$1/hist; }
 lines() { tr -d '\r' < /tmp/l2-$1.log | grep -a -A60 L2-CLIENT-UP | grep -avE 'L2-|TCP-|UDP-|TRACE-|^traced' | sed "s/^/R $2: /"; }
-mib() { tr -d '\r' < /tmp/l2-1.log | grep -a -A9 $1 | awk '/receiver/ { for (i = 2; i <= NF; i++) if ($i ~ /Bytes$/) { m = $(i - 1); if ($i == "GBytes") m *= 1024; print m; exit } }'; }
+mib() { tr -d '\r' < /tmp/l2-1.log | grep -a -A9 $1 | awk '/receiver/ { for (i = 2; i <= NF; i++) if ($i ~ /Bytes$/) { m = $(i - 1); if ($i == "GBytes") m *= 1024; if ($i == "KBytes") m /= 1024; print m; exit } }'; }
 [ "$(nproc)" -gt 2 ] && A=1 || A=0
 run 0 server $A 1; one=$!; run 1 client $((A + 1)) 1; two=$!
 wait_for 1 TCP-BEGIN; a=$(now); wait_for 1 TCP-END; b=$(now)
 wait_for 1 UDP-BEGIN; u=$(cat /sys/class/net/tap0/statistics/tx_packets); wait_for 1 UDP-END; v=$(cat /sys/class/net/tap0/statistics/tx_packets)
 wait_for 1 TRACE-BEGIN; trace ""; wait_for 1 TRACE-END
 if grep -q vmx /proc/cpuinfo; then over=$(hits kvm_exit 52); else over=$(hits kvm_apic_accept_irq 236); fi
-t="$(hits kvm_msr 1760) $over $(hits kvm_exit)"; cat $E/kvm_exit/hist | grep hitcount | sed 's/^/R exits by reason: /'; trace "!"
+t="$(hits kvm_msr 1760) $over $(hits kvm_exit)"; grep '^{.*hitcount' $E/kvm_exit/hist | sed 's/^/R exits by reason: /'; trace "!"
 wait_for 1 L2-DONE; lines 1 "guest to guest"
 mb=$(mib TCP-BEGIN); tmb=$(mib TRACE-BEGIN)
 echo "R UDP window: $((v - u)) packets went into the receiver's ring"

@@ -29,6 +29,6 @@ struct port {
 
 extern struct port fake_port[FAKE_PORTS];
 extern bool fake_start_fails;
-extern bool fake_port_fails; /* port_create() */
-extern unsigned fake_more;   /* so many calls of port_service() ask for another */
+extern bool fake_port_fails;	  /* port_create() */
+extern unsigned fake_more;	  /* so many calls of port_service() ask for another */
 extern void (*fake_polled)(void); /* called at each look, unless NULL */

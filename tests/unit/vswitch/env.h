@@ -16,11 +16,11 @@ struct env_port {
 	_Atomic unsigned interrupts[ENV_QUEUES];
 	_Atomic unsigned more_work[ENV_QUEUES];
 	_Atomic unsigned broken[ENV_QUEUES];
-	const char *why;					 /* of the last one broken */
-	_Atomic enum peer_state peer;				 /* answer of env_peer_state() */
-	bool helper;						 /* answer of env_offload() */
-	uint32_t flush_us;					 /* asked of env_will_flush() last */
-	bool will_flush;					 /* answer of env_will_flush() */
+	const char *why;	      /* of the last one broken */
+	_Atomic enum peer_state peer; /* answer of env_peer_state() */
+	bool helper;		      /* answer of env_offload() */
+	uint32_t flush_us;	      /* asked of env_will_flush() last */
+	bool will_flush;	      /* answer of env_will_flush() */
 	void (*on_interrupt)(struct port *port, unsigned queue); /* or NULL */
 };
 

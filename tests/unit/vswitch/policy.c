@@ -172,8 +172,8 @@ static void slow_and_large(void **state)
 		uint32_t bytes, apart_us;
 		unsigned least, most; /* kicks for 16 packets */
 	} cases[] = {
-		{ PEER_RUNNING, 100, 60, 16, 16 },    { PEER_RUNNING, 100, 20, 1, 9 },
-		{ PEER_BLOCKED, 100, 20, 16, 16 },    { PEER_BLOCKED, 9000, 20, 1, 9 },
+		{ PEER_RUNNING, 100, 60, 16, 16 },  { PEER_RUNNING, 100, 20, 1, 9 },
+		{ PEER_BLOCKED, 100, 20, 16, 16 },  { PEER_BLOCKED, 9000, 20, 1, 9 },
 		{ PEER_BLOCKED, 9000, 60, 16, 16 },
 	};
 

@@ -126,6 +126,83 @@ static void polled_guests_wait(void **state)
 	}
 }
 
+/* Who sleeps in the middle of a stream that it sends is told of what comes in, acknowledgements, when a tenth
+ * of poll_us is over; who has sent small packets, or has not sent for poll_us, at once. */
+static void streaming_guests_sleep_on(void **state)
+{
+	static const struct {
+		size_t sent_bytes;
+		uint64_t before_us;
+		bool waits;
+	} cases[] = {
+		{ 9000, 0, true }, { 9000, 999, true }, { 9000, 1000, false }, { 1000, 0, false }
+	};
+
+	(void)state;
+	env_clock_us = 1000000;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct pair p = pair_create(VIRTIO_F_EVENT_IDX | VIRTIO_NET_F_MRG_RXBUF);
+		unsigned rx;
+
+		frame_make(frame, cases[i].sent_bytes, 1, 2, 0);
+		assert_true(drv_send(p.b, NULL, frame, cases[i].sent_bytes, LAYOUT_ONE));
+		drv_publish(&p.b->tx);
+		assert_int_equal(port_service(p.b->port, 1, QUOTA), 1);
+		env_clock_us += cases[i].before_us;
+		p.b->env.peer = PEER_BLOCKED;
+		rx = rx_interrupts(&p);
+		port_poll_begin(p.a->port, 1);
+		poll_one(&p);
+		assert_int_equal(rx_interrupts(&p), rx + !cases[i].waits);
+		env_clock_us += 99;
+		port_poll(p.a->port, 1);
+		assert_int_equal(rx_interrupts(&p),
+				 rx + (!cases[i].waits || cases[i].before_us > 0));
+		env_clock_us += 1;
+		port_poll(p.a->port, 1);
+		assert_int_equal(rx_interrupts(&p), rx + 1);
+		port_poll_end(p.a->port, 1);
+		take(&p, 100);
+		pair_destroy(&p);
+	}
+}
+
+/* A sender whose receiver has no buffer left is left alone by who polls for a tenth of poll_us; one that
+ * sends other packets as well is not. */
+static void full_receivers_hold_up(void **state)
+{
+	(void)state;
+	env_clock_us = 1000000;
+	for (unsigned others = 0; others < 2; others++) {
+		struct pair p = pair_create(VIRTIO_F_EVENT_IDX);
+		unsigned most = 600;
+
+		port_poll_begin(p.a->port, 1);
+		while (count(p.a, STAT_tx_drop_receiver) == 0 && most-- > 0) {
+			put(&p, 1, 100);
+			for (unsigned i = 0; i < 2 * others; i++) { /* to itself */
+				frame_make(frame, 100, 1, 1, 0);
+				drv_send(p.a, NULL, frame, 100, LAYOUT_ONE);
+			}
+			drv_publish(&p.a->tx);
+			port_poll(p.a->port, 1);
+			drv_reap(p.a);
+		}
+		assert_int_equal(count(p.a, STAT_tx_drop_receiver), 1);
+		p.sent--; /* it was the one that was dropped */
+		take(&p, 100);
+		put(&p, 1, 100);
+		drv_publish(&p.a->tx);
+		env_clock_us += 99;
+		assert_int_equal(port_poll(p.a->port, 1), others);
+		env_clock_us += 1;
+		assert_int_equal(port_poll(p.a->port, 1), !others);
+		port_poll_end(p.a->port, 1);
+		take(&p, 100);
+		pair_destroy(&p);
+	}
+}
+
 /* A receiver's queue that is stopped is owed nothing any more. */
 static void stopped_while_owed(void **state)
 {
@@ -175,6 +252,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(polling),
 		cmocka_unit_test(polled_guests_wait),
+		cmocka_unit_test(streaming_guests_sleep_on),
+		cmocka_unit_test(full_receivers_hold_up),
 		cmocka_unit_test(stopped_while_owed),
 		cmocka_unit_test(offload),
 	};
