@@ -168,7 +168,6 @@ static inline enum verdict read_packet(struct batch *b, struct packet *p, struct
 
 	if (verdict != VERDICT_DELIVERED)
 		return verdict;
-	p->bytes = (uint32_t)chain_bytes - VNET_HDR_BYTES;
 	p->seg = seg + gather_head(p->head, seg);
 	p->head_bytes = HEAD_BYTES;
 	p->off.needs = 0;
@@ -181,11 +180,12 @@ void batch_add(struct vs_cpu *cpu, struct seg *seg, uint64_t chain_bytes, uint16
 {
 	struct batch *b = &cpu->batch;
 	struct packet *p = &b->pkt[b->count];
-	enum verdict verdict = read_packet(b, p, seg, chain_bytes);
+	enum verdict verdict;
 
-	if (chain_bytes > VNET_HDR_BYTES)
-		b->tx_bytes += chain_bytes - VNET_HDR_BYTES;
+	p->bytes = chain_bytes > VNET_HDR_BYTES ? (uint32_t)(chain_bytes - VNET_HDR_BYTES) : 0;
+	b->tx_bytes += p->bytes;
 	p->chain = chain;
+	verdict = read_packet(b, p, seg, chain_bytes);
 	if (b->unplugged) {
 		verdict = VERDICT_DROP_UNPLUGGED;
 	} else if (verdict == VERDICT_DELIVERED) {
@@ -198,6 +198,23 @@ void batch_add(struct vs_cpu *cpu, struct seg *seg, uint64_t chain_bytes, uint16
 	if (verdict != VERDICT_DELIVERED && verdict != VERDICT_FLOODED)
 		count_drops(b, verdict, 1);
 	b->count++;
+}
+
+void batch_cut(struct batch *b, unsigned count)
+{
+	const uint64_t keep = ~(~0ull << count);
+
+	for (unsigned i = count; i < b->count; i++) {
+		enum verdict verdict = (enum verdict)b->pkt[i].verdict;
+
+		b->tx_bytes -= b->pkt[i].bytes;
+		if (verdict != VERDICT_DELIVERED && verdict != VERDICT_FLOODED)
+			b->drops[verdict]--;
+	}
+	b->flood &= keep;
+	for (uint64_t dests = b->dests; dests != 0; dests &= dests - 1)
+		b->to[__builtin_ctzll(dests)] &= keep;
+	b->count = count;
 }
 
 /* A receiver that sleeps gets one packet first, and wakes up while the others are copied; these then

@@ -13,7 +13,8 @@ struct port;
 
 enum peer_state { PEER_BLOCKED, PEER_RUNNABLE, PEER_RUNNING, PEER_OFF };
 
-/* State of the vCPU that takes this queue's interrupt, at a glance: may be stale when read. */
+/* State of the vCPU that takes this queue's interrupt, at a glance: may be stale when read. A sequentially
+ * consistent read. */
 enum peer_state env_peer_state(const struct port *port, unsigned queue);
 
 /* Raises the queue's interrupt (MSI-X) at the guest, waking it if it is blocked. */

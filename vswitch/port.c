@@ -125,6 +125,9 @@ static void reset_queue(struct queue *q, const struct queue_setup *setup)
 	q->next = vq_start(&q->vq);
 	q->disarmed_at = 0;
 	atomic_store_explicit(&q->lazy, false, memory_order_relaxed);
+	atomic_store_explicit(&q->held, false, memory_order_relaxed);
+	q->waits = 0;
+	q->deficit = 0;
 	q->lag = q->packet_descs = 1;
 	q->owed = 0;
 	q->packet_bytes = 1;

@@ -134,6 +134,10 @@ void port_flush(struct port *port, bool late);
  * wanted still. */
 void port_settle(struct port *port);
 
+/* A vCPU of the port's guest has got a CPU, which calls this before it enters: queues that hold packets
+ * for it (policy preemptive-copy off) are announced by env_more_work(). */
+void port_arrive(struct port *port);
+
 /*
  * Polling of a transmit queue by one CPU that has nothing else to do. From port_poll_begin() on, if it
  * returns true, the driver need not kick; that CPU calls port_poll() again and again, which returns

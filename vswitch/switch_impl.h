@@ -85,6 +85,9 @@ struct queue {
 	uint16_t owed;		    /* [s] transmit: packets given back, the driver not told, */
 	uint16_t owed_from;	    /* [s] ... from here on */
 	uint64_t owed_us;	    /* [s] ... since then, if by one who polls */
+	_Atomic bool held;	    /* (a) transmit: it waits for a receiver to run (hold.c), */
+	uint8_t waits;		    /* [s] ... its first packet for the so manieth time */
+	int64_t deficit;	    /* [s] what it may still cost in this turn (service.c) */
 	bool late;		    /* [s] this service is one by port_flush(late) */
 	bool polling;		    /* [s] this service is one by port_poll() */
 	uint16_t lag;		    /* [s] packets after which a kick is wanted: 1..VS_BATCH */
@@ -128,6 +131,7 @@ struct port {
 	struct filter filters[2];	       /* the other one is port_set_filter()'s */
 	_Atomic uint32_t pairs;		       /* receive queues in use */
 	_Atomic bool unplugged;		       /* link down: nothing passes */
+	_Atomic uint64_t awaited_by;	       /* set of ports that hold packets for it: hold.c */
 	_Atomic uint8_t flow[STEER_FLOWS];     /* by hash: pair it went out by, + 1; 0: unknown */
 	_Atomic(struct stat_slot *) stats[VS_MAX_CPUS]; /* NULL until that CPU counts something */
 	struct stat_slot spare;
@@ -287,8 +291,18 @@ struct batch *batch_open(struct vs_cpu *cpu, struct port *from);
  * chain: transmit descriptor, for the caller's use. */
 void batch_add(struct vs_cpu *cpu, struct seg *seg, uint64_t chain_bytes, uint16_t chain);
 
+/* Takes all but the first `count` packets out again, as if they had not been added. */
+void batch_cut(struct batch *b, unsigned count);
+
 /* Delivers and counts what is in the batch; pkt[].verdict then holds the outcome. */
 void batch_forward(struct vs_cpu *cpu);
+
+/* --- hold.c --- */
+
+/* How many packets of the batch are to be forwarded now, from the first on: all of them with the policy
+ * preemptive-copy, else up to the first whose receiver is to run before it is copied; the transmit queue
+ * is `held` then. */
+unsigned batch_unheld(struct batch *b, struct queue *tx, unsigned cpu);
 
 /* --- steer.c --- */
 

@@ -223,13 +223,15 @@ int sink_main(struct link *link, uint64_t sources)
 	uint64_t end = rdtsc() + clock_ms(patience_ms);
 
 	takes_large = net_info()->features & NET_F_GUEST_USO4;
-	while (sources && rdtsc() < end && !net_trouble()) {
+	while (sources && rdtsc() < end) {
 		bool busy = false;
 
 		if (drain(link, &busy))
 			sources--;
 		if (busy)
 			end = rdtsc() + clock_ms(patience_ms);
+		else if (net_trouble()) /* asks the device, which costs an exit */
+			break;
 		if (sources)
 			net_sleep(end);
 	}

@@ -47,7 +47,9 @@ static struct report_machine machine_now(void)
 		.poll_us = tsc_to_ns(time[TIME_POLL]) / 1000,
 	};
 	for (unsigned i = 0; i < cpu_count; i++)
-		now.exits += atomic_load_explicit(&cpus[i]->exits, memory_order_relaxed);
+		for (unsigned id = 0; id < EXIT_CAUSE_COUNT; id++)
+			now.exits[id] +=
+				atomic_load_explicit(&cpus[i]->exits[id], memory_order_relaxed);
 	return now;
 }
 

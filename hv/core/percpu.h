@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hv/core/exit_cause.h"
 #include "hv/core/list.h"
 #include "hv/core/lock.h"
 
@@ -53,7 +54,7 @@ struct cpu {
 	_Atomic uint32_t mailbox; /* (a) enum mailbox */
 	_Atomic uint64_t flushes; /* (a) how often MB_FLUSH was answered */
 	struct vcpu *current;	  /* (o) the vCPU it runs, NULL if none */
-	struct vcpu *loaded;	  /* (o) whose FPU and backend state is in this CPU */
+	struct vcpu *_Atomic loaded; /* (a) whose FPU and backend state is in this CPU; set by it alone */
 
 	struct spinlock runq_lock;
 	struct list runq;	      /* [q] runnable vCPUs, next first (hv/core/runq.c) */
@@ -65,7 +66,7 @@ struct cpu {
 	struct list timers; /* [t] by deadline */
 	uint64_t armed_tsc; /* (o) what the local APIC's timer is set to */
 
-	_Atomic uint64_t exits;		   /* (a) VM exits taken; only this CPU writes */
+	_Atomic uint64_t exits[EXIT_CAUSE_COUNT]; /* (a) VM exits taken; only this CPU writes */
 	_Atomic uint64_t time[TIME_KINDS]; /* (a) TSC ticks; only this CPU writes these three */
 	_Atomic uint64_t accounted;	   /* (a) ... until this TSC */
 	_Atomic uint32_t doing;		   /* (a) enum cpu_time: what it does since then */

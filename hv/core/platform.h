@@ -56,6 +56,9 @@ struct platform_ops {
 	void (*switch_flush)(struct vm *vm, bool late);
 	/* Interrupts that the VM's ports are owed: port_settle(). */
 	void (*switch_settle)(struct vm *vm);
+	/* A vCPU of the VM has got this CPU, and is RUNNING: packets that wait for it become work of this
+	 * CPU (port_arrive()). */
+	void (*switch_arrive)(struct vm *vm);
 	/* The port with this MAC, and the VM it belongs to; NULL: none. Any CPU. */
 	struct port *(*port_by_mac)(const uint8_t mac[6], struct vm **vm);
 	/* Ports of a VM, for totals: NULL past the last. */

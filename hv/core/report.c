@@ -203,16 +203,28 @@ void report_port(const char *port, const char *switch_name, const uint64_t count
 
 void report_guest_result(const char *vm, const char *text, const struct report_machine *machine)
 {
+	static const char *const names[EXIT_CAUSE_COUNT] = {
+#define EXIT_CAUSE_NAME(id, help) #id,
+		EXIT_CAUSES(EXIT_CAUSE_NAME)
+#undef EXIT_CAUSE_NAME
+	};
+	uint64_t exits = 0;
 	struct json j;
 
+	for (unsigned id = 0; id < EXIT_CAUSE_COUNT; id++)
+		exits += machine->exits[id];
 	begin(&j, "guest-result");
 	add_string(&j, "vm", vm);
 	add_string(&j, "text", text);
 	add_number(&j, "us", machine->us);
-	add_number(&j, "exits", machine->exits);
+	add_number(&j, "exits", exits);
 	add_number(&j, "root_us", machine->root_us);
 	add_number(&j, "guest_us", machine->guest_us);
 	add_number(&j, "poll_us", machine->poll_us);
+	add(&j, ",\"causes\":{");
+	for (unsigned id = 0; id < EXIT_CAUSE_COUNT; id++)
+		add(&j, "%s\"%s\":%lu", id ? "," : "", names[id], machine->exits[id]);
+	add(&j, "}");
 	send(&j);
 }
 

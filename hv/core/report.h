@@ -26,7 +26,8 @@
  *        every counter of include/lasthop/stats.h by name}}   when the VM ends or starts again: a
  *        VM's ports are made anew each time it starts, and the counters are those of one such life
  *   {"lasthop":1,"event":"guest-result","vm":"bob","text":"test=tcp …","us":81000,"exits":120,
- *        "root_us":600,"guest_us":70000,"poll_us":0}
+ *        "root_us":600,"guest_us":70000,"poll_us":0,"causes":{"hlt":100, then every cause of
+ *        hv/core/exit_cause.h by name}}
  *        told by the guest on its console (hv/core/marker.h); nobody has checked the text. When: by
  *        the machine's clock, and by its VM exits so far, those of all VMs; and what the
  *        CPUs' time went into so far, of all CPUs
@@ -38,6 +39,7 @@
 
 #include <stdint.h>
 
+#include "hv/core/exit_cause.h"
 #include "lasthop/stats.h"
 
 struct bench_result;
@@ -57,7 +59,8 @@ struct report_cpu_time {
 
 /* Of the whole machine since its start. */
 struct report_machine {
-	uint64_t us, exits, root_us, guest_us, poll_us;
+	uint64_t us, root_us, guest_us, poll_us;
+	uint64_t exits[EXIT_CAUSE_COUNT];
 };
 
 /* Each writes one whole line; callable from any CPU, in any context (lines do not mix). */

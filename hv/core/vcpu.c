@@ -9,6 +9,7 @@
 
 #include "hv/core/console.h"
 #include "hv/core/cpu_time.h"
+#include "hv/core/exit_cause.h"
 #include "hv/core/fpu.h"
 #include "hv/core/log.h"
 #include "hv/core/lifecycle.h"
@@ -309,7 +310,16 @@ static uint64_t deadline(struct vcpu *v)
 
 	if (atomic_load(&cpu->mailbox)) /* to itself, so that no interrupt tells of it */
 		own = earlier(own, rdtsc() + tsc_from_us(SLICE_US));
-	return earlier(own, earlier(v->flush_tsc, platform->next_timer(v)));
+	v->timer_tsc = platform->next_timer(v);
+	return earlier(own, earlier(v->flush_tsc, v->timer_tsc));
+}
+
+static void count_exit(struct vcpu *v, const struct vmexit *exit)
+{
+	_Atomic uint64_t *count = &this_cpu()->exits[exit_cause(v, exit)];
+
+	atomic_store_explicit(&v->exits, v->exits + 1, memory_order_relaxed);
+	atomic_store_explicit(count, *count + 1, memory_order_relaxed);
 }
 
 void vcpu_run(struct vcpu *v)
@@ -322,6 +332,7 @@ void vcpu_run(struct vcpu *v)
 	load(v);
 	sched_offer(); /* of the one unloaded: it may be in our queue, and could not move until now */
 	timer_cancel(&v->wake);
+	platform->switch_arrive(v->vm); /* served below, with the mail */
 	for (;;) {
 		struct vmexit exit;
 		bool irq_waits;
@@ -350,8 +361,7 @@ void vcpu_run(struct vcpu *v)
 		hvm->enter(v, deadline(v), irq_waits, &exit);
 		cpu_time_turn(cpu, TIME_GUEST, TIME_ROOT);
 		platform->after_exit(v);
-		atomic_store_explicit(&v->exits, v->exits + 1, memory_order_relaxed);
-		atomic_store_explicit(&cpu->exits, cpu->exits + 1, memory_order_relaxed);
+		count_exit(v, &exit);
 		exit_handle(v, &exit);
 		flush(v, false);
 	}

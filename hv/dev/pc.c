@@ -143,6 +143,14 @@ static void pc_switch_settle(struct vm *vm)
 		port_settle(p->nets[i]->port);
 }
 
+static void pc_switch_arrive(struct vm *vm)
+{
+	struct platform *p = vm->platform;
+
+	for (unsigned i = 0; i < p->net_count; i++)
+		port_arrive(p->nets[i]->port);
+}
+
 static bool pc_console_input(struct vm *vm, char c)
 {
 	return uart_receive(&vm->platform->uart, c);
@@ -169,6 +177,7 @@ const struct platform_ops pc_platform = {
 	.switch_poll = switch_poll,
 	.switch_flush = pc_switch_flush,
 	.switch_settle = pc_switch_settle,
+	.switch_arrive = pc_switch_arrive,
 	.port_by_mac = virtio_net_port_by_mac,
 	.vm_port = pc_vm_port,
 	.port_set_link = virtio_net_set_link,

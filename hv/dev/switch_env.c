@@ -20,6 +20,10 @@
 #define POLL_QUEUES  4u /* polled by one CPU at a time */
 #define SPARE_SHARE  10u /* of poll-us: a CPU that has been in HLT for so long has time to spare */
 
+/* Queues are polled up to 2^MOST_PATIENCE times poll_us in vain: acknowledgements of a stream come far
+ * apart. */
+#define MOST_PATIENCE 3
+
 _Static_assert(MAX_CPUS <= VS_MAX_CPUS, "the switch knows all CPUs");
 
 static struct work_list {
@@ -151,10 +155,26 @@ static struct cpu *find_helper(void)
 			continue;
 		which[count] = cpu;
 		helpers[count].apic_id = cpu->apic_id;
-		helpers[count++].queues = atomic_load(&lists[cpu->index].polls);
+		helpers[count].queues = atomic_load(&lists[cpu->index].polls);
+		if (atomic_load(&cpu->loaded) != NULL) /* who sleeps there wants it back soon */
+			helpers[count].queues += POLL_QUEUES;
+		count++;
 	}
 	best = nearest_helper(&caches, self->apic_id, helpers, count);
 	return best < 0 ? NULL : which[best];
+}
+
+/* Packets that come just after the CPU has given up are worth waiting for longer; none for long, not. */
+static void adapt_patience(struct switch_work *work)
+{
+	uint8_t times = atomic_load_explicit(&work->patience, memory_order_relaxed);
+	uint64_t wait = tsc_from_us((uint64_t)policy_get(POLICY_poll_us) << times);
+
+	if (rdtsc() - atomic_load(&work->ended_tsc) > wait)
+		times = 0;
+	else if (times < MOST_PATIENCE)
+		times++;
+	atomic_store_explicit(&work->patience, times, memory_order_relaxed);
 }
 
 bool switch_work_offer(struct switch_work *work)
@@ -164,7 +184,10 @@ bool switch_work_offer(struct switch_work *work)
 	if (atomic_load(&work->home) || atomic_load(&work->busy))
 		return false;
 	cpu = find_helper();
-	return cpu && enlist(work, cpu, true);
+	if (cpu == NULL)
+		return false;
+	adapt_patience(work);
+	return enlist(work, cpu, true);
 }
 
 /* Takes it out of the list of a CPU, if it is there already. */
@@ -234,47 +257,94 @@ bool switch_work_run(void)
 	return more;
 }
 
-/* Looks at the queues in turn until all were empty for poll_us, or this CPU has something else to do:
- * mail, which also tells of somebody to run, or a timer. */
-static void poll_queues(struct switch_work **works, unsigned count)
+/* What a CPU polls. */
+struct polling {
+	unsigned count;
+	struct switch_work *work[POLL_QUEUES];
+	uint64_t found_tsc[POLL_QUEUES]; /* when there was something last */
+};
+
+/* Takes what this CPU was handed, as far as there is room. */
+static void poll_more(struct polling *p)
 {
-	struct cpu *self = this_cpu();
-	uint64_t patience =
-		policy_get(POLICY_polling) ? tsc_from_us(policy_get(POLICY_poll_us)) : 0;
-	uint64_t last = rdtsc();
-	bool wanted = policy_get(POLICY_offload);
+	unsigned cpu = this_cpu()->index;
+	struct switch_work *work;
 
-	while (wanted && rdtsc() < self->armed_tsc) {
-		for (unsigned i = 0; i < count && wanted; i++) {
-			bool found = port_poll(works[i]->port, works[i]->queue) > 0;
-
-			cpu_time_turn(self, found ? TIME_ROOT : TIME_POLL, TIME_ROOT);
-			if (found)
-				last = rdtsc();
-			wanted = !atomic_load(&works[i]->cancelled) &&
-				 atomic_load(&self->mailbox) == 0;
-		}
-		wanted = wanted && policy_get(POLICY_offload) && rdtsc() - last < patience;
-		__builtin_ia32_pause();
+	while (p->count < POLL_QUEUES && (work = take(cpu, true)) != NULL) {
+		port_poll_begin(work->port, work->queue);
+		p->found_tsc[p->count] = rdtsc();
+		p->work[p->count++] = work;
 	}
+	atomic_store(&lists[cpu].polls, p->count);
 }
 
+/* Its driver is asked for kicks again, or another CPU goes on. */
+static void poll_end(struct polling *p, unsigned i, bool in_vain)
+{
+	struct switch_work *work = p->work[i];
+	struct cpu *other;
+
+	p->count--;
+	p->work[i] = p->work[p->count];
+	p->found_tsc[i] = p->found_tsc[p->count];
+	atomic_store(&lists[this_cpu()->index].polls, p->count);
+	port_poll_end(work->port, work->queue);
+	if (in_vain)
+		atomic_store(&work->ended_tsc, rdtsc());
+	else if ((other = find_helper()) != NULL)
+		enlist(work, other, true);
+	atomic_fetch_sub(&work->busy, 1);
+}
+
+static uint64_t patience_tsc(const struct switch_work *work)
+{
+	uint64_t us = policy_get(POLICY_polling) ? policy_get(POLICY_poll_us) : 0;
+
+	return tsc_from_us(us << atomic_load_explicit(&work->patience, memory_order_relaxed));
+}
+
+/* One look at it; false: no more. */
+static bool poll_once(struct polling *p, unsigned i)
+{
+	struct switch_work *work = p->work[i];
+	bool found;
+
+	if (!policy_get(POLICY_offload))
+		return false;
+	found = port_poll(work->port, work->queue) > 0;
+	cpu_time_turn(this_cpu(), found ? TIME_ROOT : TIME_POLL, TIME_ROOT);
+	if (found)
+		p->found_tsc[i] = rdtsc();
+	return !atomic_load(&work->cancelled) && rdtsc() - p->found_tsc[i] < patience_tsc(work);
+}
+
+/* This CPU has something else to do: mail, which also tells of somebody to run, or a timer. Queues
+ * that it is handed meanwhile are no reason to let the others go. */
+static bool wanted_elsewhere(struct polling *p)
+{
+	struct cpu *self = this_cpu();
+
+	if (atomic_load(&self->mailbox) == MB_SWITCH_WORK) {
+		atomic_fetch_and(&self->mailbox, ~(uint32_t)MB_SWITCH_WORK);
+		if (switch_work_run())
+			cpu_post(self, MB_SWITCH_WORK);
+		poll_more(p);
+	}
+	return (atomic_load(&self->mailbox) & ~(uint32_t)MB_SWITCH_WORK) != 0 ||
+	       rdtsc() >= self->armed_tsc;
+}
+
+/* In turn, each until it was empty for its patience. */
 void switch_poll(void)
 {
-	unsigned cpu = this_cpu()->index, count = 0;
-	struct switch_work *works[POLL_QUEUES];
+	struct polling p = { .count = 0 };
 
-	while (count < POLL_QUEUES && (works[count] = take(cpu, true)) != NULL)
-		count++;
-	if (count == 0)
-		return;
-	atomic_store(&lists[cpu].polls, count);
-	for (unsigned i = 0; i < count; i++)
-		port_poll_begin(works[i]->port, works[i]->queue);
-	poll_queues(works, count);
-	for (unsigned i = 0; i < count; i++) {
-		port_poll_end(works[i]->port, works[i]->queue);
-		atomic_fetch_sub(&works[i]->busy, 1);
+	poll_more(&p);
+	for (unsigned i = 0; p.count > 0 && !wanted_elsewhere(&p); i++) {
+		if (!poll_once(&p, i % p.count))
+			poll_end(&p, i % p.count, true);
+		__builtin_ia32_pause();
 	}
-	atomic_store(&lists[cpu].polls, 0);
+	while (p.count > 0)
+		poll_end(&p, p.count - 1, false);
 }

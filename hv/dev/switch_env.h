@@ -30,6 +30,8 @@ struct switch_work {
 	_Atomic uint32_t busy;	 /* (a) CPUs that serve it now */
 	_Atomic uint32_t server; /* (a) the last that began to */
 	_Atomic bool cancelled;	 /* (a) */
+	_Atomic uint8_t patience;   /* (a) it is polled 2^patience times poll_us in vain */
+	_Atomic uint64_t ended_tsc; /* (a) when that happened last */
 };
 
 void switch_work_init(struct switch_work *work, switch_work_fn *serve);

@@ -162,7 +162,7 @@ enum peer_state env_peer_state(const struct port *port, unsigned queue)
 	struct virtio_net *net = port_owner(port);
 	struct vcpu *vcpu = virtio_pci_queue_vcpu(&net->virtio, queue);
 
-	switch (atomic_load_explicit(&vcpu->state, memory_order_acquire)) {
+	switch (atomic_load(&vcpu->state)) { /* partner of the switch's: hold.c */
 	case VCPU_BLOCKED:
 		return PEER_BLOCKED;
 	case VCPU_RUNNABLE:

@@ -15,6 +15,8 @@
 #define POLICY_WORDS(X)                                                                            \
 	X(batching, "batching", POLICY_OFF_ON, 1, "off",                                           \
 	  "ask a busy sender for a kick only after several packets")                               \
+	X(preemptive_copy, "preemptive-copy", POLICY_OFF_ON, 1, "off",                             \
+	  "a packet is in the receiver's buffer before that runs")                                 \
 	X(immediate_notification, "immediate-notification", POLICY_OFF_ON, 1, "off",               \
 	  "wake a blocked receiver after the first packet of a batch, not the last")               \
 	X(offload, "offload", POLICY_OFF_ON, 1, "off",                                             \

@@ -54,6 +54,7 @@
 	X(batches_8_31, events, traffic, "of them, with 8 to 31 packets")                          \
 	X(batches_32_64, events, traffic, "of them, with 32 to 64 packets")                        \
 	X(batches_offloaded, events, traffic, "of them, taken by a CPU that was idle")             \
+	X(batches_held, events, traffic, "batches that wait for a receiver to run")                \
 	X(offloads, events, traffic, "times that a queue was handed to an idle CPU")               \
 	X(polls_empty, events, traffic, "looks at the queue by an idle CPU that found nothing")    \
 	X(interrupts_blocked, events, traffic, "receive interrupts to a blocked vCPU")             \

@@ -5,6 +5,7 @@
  * queue at one of its VM exits may ask for a kick only after LAG more, since it will serve it again: at
  * its next exit, which a timer makes if nothing else does, and before it leaves its CPU; then, or when
  * another CPU serves the queue (announced work), the next chain kicks.
+ * The policy batching may change at any time: it is a choice each time it is read.
  * Claim: when everything has come to rest, every chain was taken.
  */
 #define PACKETS 4

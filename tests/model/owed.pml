@@ -5,6 +5,7 @@
  * again at each of their polls, at whatever time that is, and when they end. `owing` says that somebody is
  * owed something: who looks takes it away, and puts it back if so it stays. The receiver's own CPU settles
  * before it falls asleep, or does not (it is a matter of speed alone).
+ * The policy batching may change at any time: it is a choice each time it is read.
  * Claim: when everything has come to rest, every packet was taken.
  */
 #define PACKETS 3

@@ -4,6 +4,7 @@
  * port_poll_begin, port_poll_end, and what service() and arm_if_empty() leave undone for a queue that
  * is polled). A driver puts PACKETS chains; one CPU answers kicks and announced work; another polls
  * the queue, for any time, twice.
+ * The policies offload and polling may change at any time: so polling may end at any time.
  * Claim: when everything has come to rest, every chain was taken.
  */
 #define PACKETS 4

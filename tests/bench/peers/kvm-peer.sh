@@ -43,8 +43,9 @@ server) ip addr add 10.9.0.1/24 dev eth0; ip link set eth0 up; iperf3 -s;;
 client) ip addr add 10.9.0.2/24 dev eth0; ip link set eth0 up; sleep 3; echo L2-CLIENT-UP
  ping -c 20 -i 0.2 10.9.0.1 | grep round-trip
  echo TCP-BEGIN; iperf3 -c 10.9.0.1 -t $S | grep -E 'sender|receiver'; echo TCP-END
- iperf3 -c 10.9.0.1 -u -b 0 -l 18 -t $S | grep -E 'sender|receiver'
- iperf3 -c 10.9.0.1 -u -b 0 -l 1400 -t $S | grep -E 'sender|receiver';;
+ sleep 1; echo UDP-BEGIN; iperf3 -c 10.9.0.1 -u -b 0 -l 18 -t $S | grep -E 'sender|receiver'; echo UDP-END
+ iperf3 -c 10.9.0.1 -u -b 0 -l 1400 -t $S | grep -E 'sender|receiver'
+ sleep 1; echo TRACE-BEGIN; iperf3 -c 10.9.0.1 -t 2 | grep -E 'receiver' | sed 's/^/traced /'; echo TRACE-END;;
 loop) taskset 1 iperf3 -s -D; sleep 1; echo L2-CLIENT-UP         # the ceiling: both ends in one guest, a vCPU each
  taskset 2 iperf3 -c 127.0.0.1 -t $S | grep receiver
  taskset 2 iperf3 -c 127.0.0.1 -u -b 0 -l 18 -t $S | grep -E 'sender|receiver';;
@@ -76,12 +77,26 @@ run() { # log, role, CPUs to be on, vCPUs
  -kernel /l2/vmlinuz -initrd /l2/l2.gz -append "console=ttyS0 role=$2 secs=$S panic=-1 mitigations=off quiet $ARGS" \
  -netdev tap,id=n0,ifname=tap$1,script=no,downscript=no,vhost=on -device virtio-net-pci,netdev=n0,mac=52:54:00:00:00:0$1,romfile= -serial file:/tmp/l2-$1.log 2>/dev/null & }
 now() { echo $(awk '/^cpu /{print $2+$3+$4+$7+$8}' /proc/stat) $(cat /sys/kernel/debug/kvm/exits) $(cat /sys/kernel/debug/kvm/halt_exits) $(cat /sys/kernel/debug/kvm/irq_exits); }
-wait_for() { for i in $(seq 1 1600); do sleep 0.25; grep -aqs $2 /tmp/l2-$1.log && return; done; }
-lines() { tr -d '\r' < /tmp/l2-$1.log | grep -a -A60 L2-CLIENT-UP | grep -avE 'L2-|TCP-' | sed "s/^/R $2: /"; }
+# without a process that looks again and again: that would be work of the CPUs which are measured
+wait_for() { touch /tmp/l2-$1.log; grep -aqm1 $2 < <(exec tail -n +1 -f /tmp/l2-$1.log); }
+E=/sys/kernel/debug/tracing/events/kvm
+# Which exits are the guests' own timers: in a window of its own, since counting by reason costs KVM time. Timer writes
+# are MSR 0x6e0 (1760); that a timer is over is an exit by the preemption timer (VMX: 52), else seen as its vector (236).
+trace() { echo "${1}hist:keys=ecx if write==1" > $E/kvm_msr/trigger; echo "${1}hist:keys=vec" > $E/kvm_apic_accept_irq/trigger; echo "${1}hist:keys=exit_reason" > $E/kvm_exit/trigger; }
+hits() { awk -v want="$2" '/hitcount/ { gsub(/[{}:,]/, " "); if (want == "" || $2 == want) n += $NF } END { print n + 0 }' $E/$1/hist; }
+lines() { tr -d '\r' < /tmp/l2-$1.log | grep -a -A60 L2-CLIENT-UP | grep -avE 'L2-|TCP-|UDP-|TRACE-|^traced' | sed "s/^/R $2: /"; }
+mib() { tr -d '\r' < /tmp/l2-1.log | grep -a -A9 $1 | awk '/receiver/ { for (i = 2; i <= NF; i++) if ($i ~ /Bytes$/) { m = $(i - 1); if ($i == "GBytes") m *= 1024; print m; exit } }'; }
 [ "$(nproc)" -gt 2 ] && A=1 || A=0
 run 0 server $A 1; one=$!; run 1 client $((A + 1)) 1; two=$!
-wait_for 1 TCP-BEGIN; a=$(now); wait_for 1 TCP-END; b=$(now); wait_for 1 L2-DONE; lines 1 "guest to guest"
-mb=$(tr -d '\r' < /tmp/l2-1.log | grep -a -A9 TCP-BEGIN | awk '/receiver/{m=$5; if ($6=="GBytes") m*=1024; print m; exit}')
+wait_for 1 TCP-BEGIN; a=$(now); wait_for 1 TCP-END; b=$(now)
+wait_for 1 UDP-BEGIN; u=$(cat /sys/class/net/tap0/statistics/tx_packets); wait_for 1 UDP-END; v=$(cat /sys/class/net/tap0/statistics/tx_packets)
+wait_for 1 TRACE-BEGIN; trace ""; wait_for 1 TRACE-END
+if grep -q vmx /proc/cpuinfo; then over=$(hits kvm_exit 52); else over=$(hits kvm_apic_accept_irq 236); fi
+t="$(hits kvm_msr 1760) $over $(hits kvm_exit)"; cat $E/kvm_exit/hist | grep hitcount | sed 's/^/R exits by reason: /'; trace "!"
+wait_for 1 L2-DONE; lines 1 "guest to guest"
+mb=$(mib TCP-BEGIN); tmb=$(mib TRACE-BEGIN)
+echo "R UDP window: $((v - u)) packets went into the receiver's ring"
+echo "R traced window: $(echo $t $tmb | awk '{printf "timers set %.2f/MiB, over %.2f/MiB, all exits %.2f/MiB", $1/$4, $2/$4, $3/$4}')"
 echo "R TCP window: $(echo $a $b $mb | awk '{printf "busy %.1f ms/MiB, exits %.2f/MiB (halt %.2f, interrupt %.2f)", ($5-$1)*10/$9, ($6-$2)/$9, ($7-$3)/$9, ($8-$4)/$9}')"
 kill $one $two; sleep 1
 run 2 loop $A,$((A + 1)) 2; wait_for 2 L2-DONE; lines 2 "one two-vCPU guest, loopback"

@@ -17,6 +17,7 @@ struct vswitch {
 struct port fake_port[FAKE_PORTS];
 bool fake_start_fails, fake_port_fails;
 unsigned fake_more;
+void (*fake_polled)(void);
 static struct vswitch the_switch;
 
 static void insist(bool ok, const char *what)
@@ -81,6 +82,11 @@ bool port_poll_begin(struct port *port, unsigned queue)
 {
 	insist(port->used && queue < FAKE_QUEUES && !port->polled[queue], "polled twice");
 	port->polled[queue] = true;
+	for (unsigned i = 0, polled = 0; i < FAKE_QUEUES; i++) {
+		polled += port->polled[i];
+		if (polled > port->polled_at_once)
+			port->polled_at_once = polled;
+	}
 	return true;
 }
 
@@ -88,6 +94,8 @@ unsigned port_poll(struct port *port, unsigned queue)
 {
 	insist(port->used && port->polled[queue], "not polled");
 	port->polls++;
+	if (fake_polled != NULL)
+		fake_polled();
 	return 0;
 }
 

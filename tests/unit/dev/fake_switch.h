@@ -24,10 +24,11 @@ struct port {
 	unsigned reports; /* of its counters */
 	unsigned flushes; /* late ones */
 	bool polled[FAKE_QUEUES];
-	unsigned polls, poll_ends;
+	unsigned polls, poll_ends, polled_at_once;
 };
 
 extern struct port fake_port[FAKE_PORTS];
 extern bool fake_start_fails;
 extern bool fake_port_fails; /* port_create() */
 extern unsigned fake_more;   /* so many calls of port_service() ask for another */
+extern void (*fake_polled)(void); /* called at each look, unless NULL */

@@ -18,7 +18,7 @@ extern unsigned cpu_count;
 enum { LONG_AGO = 2 }; /* a TSC */
 
 static struct cpu helper[2];
-static struct switch_work work;
+static struct switch_work work, second;
 static struct port *port;
 
 void env_more_work(struct port *p, unsigned queue)
@@ -34,6 +34,8 @@ static int set_up(void **state)
 	const struct port_config config = { .name = "p", .queue_pairs = 1 };
 
 	(void)state;
+	if (work.serve) /* an earlier test may have left it in a list */
+		switch_work_cancel(&work);
 	fake_reset(1);
 	fake_cpu.index = 0;
 	cpu_count = 3;
@@ -47,6 +49,8 @@ static int set_up(void **state)
 	memset(fake_port, 0, sizeof(fake_port));
 	port = port_create(switch_create("lan"), &config);
 	memset(&work, 0, sizeof(work));
+	memset(&second, 0, sizeof(second));
+	fake_polled = NULL;
 	switch_work_init_queue(&work, port, 1);
 	policy_set(POLICY_offload, 1);
 	policy_set(POLICY_polling, 1);
@@ -142,6 +146,79 @@ static void the_rest_elsewhere(void **state)
 	assert_int_equal(port->services, 1);
 }
 
+/* Who sleeps on a CPU will want it back: another is chosen, if there is one. */
+static void not_where_somebody_sleeps(void **state)
+{
+	static struct vcpu sleeper;
+
+	(void)state;
+	atomic_store(&helper[0].loaded, &sleeper);
+	assert_true(switch_work_offer(&work));
+	assert_int_equal(atomic_load(&work.home), 3);
+	set_up(NULL);
+	atomic_store(&helper[0].loaded, &sleeper);
+	atomic_store(&helper[1].idle, false);
+	assert_true(switch_work_offer(&work));
+	assert_int_equal(atomic_load(&work.home), 2);
+}
+
+/* A CPU that has somebody to run hands on what it polled; what was empty for long, not. */
+static void handed_on(void **state)
+{
+	(void)state;
+	assert_true(switch_work_offer(&work));
+	become(1);
+	atomic_store(&fake_cpu.mailbox, MB_RESCHED);
+	switch_poll();
+	assert_int_equal(port->poll_ends, 1);
+	assert_int_equal(atomic_load(&work.home), 3);
+	assert_int_equal(atomic_load(&work.busy), 0);
+	become(2);
+	switch_poll();
+	assert_int_equal(port->poll_ends, 2);
+	assert_int_equal(atomic_load(&work.home), 0);
+}
+
+static void hand_over_another(void)
+{
+	fake_polled = NULL;
+	fake_cpu.index = 0;
+	assert_true(switch_work_offer(&second));
+	fake_cpu.index = 1;
+	atomic_fetch_or(&fake_cpu.mailbox, MB_SWITCH_WORK);
+}
+
+/* One more queue is polled beside the first, which is not let go for it. */
+static void one_more(void **state)
+{
+	(void)state;
+	assert_true(switch_work_offer(&work));
+	atomic_store(&helper[1].idle, false);
+	switch_work_init_queue(&second, port, 3);
+	become(1);
+	fake_polled = hand_over_another;
+	switch_poll();
+	assert_int_equal(port->poll_ends, 2);
+	assert_int_equal(port->polled_at_once, 2);
+}
+
+/* What is kicked just after a CPU has given up is waited for longer, what is not, as at first. */
+static void patience_grows(void **state)
+{
+	(void)state;
+	for (unsigned times = 0; times < 5; times++) {
+		become(0);
+		assert_true(switch_work_offer(&work));
+		assert_int_equal(atomic_load(&work.patience), times < 3 ? times : 3);
+		become(1);
+		switch_poll();
+	}
+	atomic_store(&work.ended_tsc, 0);
+	become(0);
+	assert_true(switch_work_offer(&work));
+	assert_int_equal(atomic_load(&work.patience), 0);
+}
+
 /* Policies: off while it waits is not polled; without polling it is looked at once. */
 static void policies_count(void **state)
 {
@@ -212,6 +289,10 @@ int main(void)
 		cmocka_unit_test_setup(hardly_idle_ones_do_not, set_up),
 		cmocka_unit_test_setup(other_things_first, set_up),
 		cmocka_unit_test_setup(the_rest_elsewhere, set_up),
+		cmocka_unit_test_setup(not_where_somebody_sleeps, set_up),
+		cmocka_unit_test_setup(handed_on, set_up),
+		cmocka_unit_test_setup(one_more, set_up),
+		cmocka_unit_test_setup(patience_grows, set_up),
 		cmocka_unit_test_setup(policies_count, set_up),
 		cmocka_unit_test_setup(cancelled, set_up),
 		cmocka_unit_test_setup(cancel_waits_for_a_turn, set_up),

@@ -17,7 +17,7 @@ struct env_port {
 	_Atomic unsigned more_work[ENV_QUEUES];
 	_Atomic unsigned broken[ENV_QUEUES];
 	const char *why;					 /* of the last one broken */
-	enum peer_state peer;					 /* answer of env_peer_state() */
+	_Atomic enum peer_state peer;				 /* answer of env_peer_state() */
 	bool helper;						 /* answer of env_offload() */
 	bool will_flush;					 /* answer of env_will_flush() */
 	void (*on_interrupt)(struct port *port, unsigned queue); /* or NULL */

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/vswitch/driver.h"
-#include "vswitch/policy.h"
+#include "tests/unit/vswitch/policies.h"
 
 #define QUOTA 1024u
 
@@ -25,16 +25,6 @@ struct pair {
 static inline uint64_t count(const struct guest *g, enum stat_id id)
 {
 	return port_counter(g->port, id);
-}
-
-static inline void policies_as_at_boot(void)
-{
-#define WORD(id, name, words, initial, example, help) policy_set(POLICY_##id, initial);
-#define NUMBER(id, name, least, most, initial, help)  policy_set(POLICY_##id, initial);
-	POLICY_WORDS(WORD)
-	POLICY_NUMBERS(NUMBER)
-#undef WORD
-#undef NUMBER
 }
 
 /* Packets from a to b, not yet seen by the switch. */

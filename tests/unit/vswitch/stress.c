@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Question: whatever hostile guests write into their rings, does the switch stay within their
- * memory, keep its counters balanced, and go on serving two honest guests without a loss?
+ * Question: whatever hostile guests write into their rings, and whatever policies change between, does the
+ * switch stay within their memory, keep its counters balanced, and go on serving two honest guests without
+ * a loss?
  * Seeded: the first argument repeats a run, the second is the number of steps.
  */
 #include <stdio.h>
@@ -10,6 +11,7 @@
 
 #include "tests/unit/vswitch/driver.h"
 #include "tests/unit/vswitch/packet.h"
+#include "tests/unit/vswitch/policies.h"
 #include "vswitch/gso.h"
 
 #define HOSTILE 3u
@@ -328,6 +330,24 @@ static void discard(struct guest *g)
 	drv_publish(&g->rx);
 }
 
+/* The guest sleeps, waits for a CPU, or runs; in the end it has run. */
+static void live(struct guest *g, enum peer_state state)
+{
+	g->env.peer = state;
+	if (state == PEER_RUNNING)
+		port_arrive(g->port);
+}
+
+/* A receiver that was interrupted while it slept waits for a CPU. */
+static void wake(struct port *port, unsigned queue)
+{
+	struct env_port *e = port_owner(port);
+
+	(void)queue;
+	if (e->peer == PEER_BLOCKED)
+		e->peer = PEER_RUNNABLE;
+}
+
 /* Nobody but a has sent since b was last looked at: so what came is known by when, not by what
  * stands in it, which the others can write as well. */
 static void receive_honest(struct guest *b)
@@ -344,6 +364,15 @@ static void receive_honest(struct guest *b)
 	}
 	drv_publish(&b->rx);
 	check(received == sent, "the honest receiver lost a packet");
+}
+
+/* As much as was announced, until nothing is: what is held back is served when its receiver arrives. */
+static void serve_rest(struct guest *a)
+{
+	while (atomic_load(&a->env.more_work[1]) > 0) {
+		atomic_store(&a->env.more_work[1], 0);
+		port_service(a->port, 1, 64);
+	}
 }
 
 static uint64_t some_offloads(void)
@@ -372,6 +401,7 @@ static void run(unsigned steps)
 	struct guest *b = create(sw, "b", all | VIRTIO_F_RING_PACKED | some_offloads());
 	uint64_t stopped = 0;
 
+	b->env.on_interrupt = wake;
 	for (unsigned i = 0; i < HOSTILE; i++)
 		h[i] = create(sw, "h",
 			      (rng(2) ? all : all & ~VIRTIO_NET_F_MRG_RXBUF) |
@@ -379,10 +409,16 @@ static void run(unsigned steps)
 				      (rng(4) ? OFFLOAD_FEATURES : some_offloads()));
 	for (unsigned i = 0; i < steps; i++) {
 		env_this_cpu = rng(3);
+		if (rng(16) == 0)
+			policy_set_some(rng(UINT32_MAX));
+		live(h[rng(HOSTILE)], (enum peer_state)rng(PEER_OFF + 1));
 		misbehave(h[rng(HOSTILE)]);
 		discard(b);
 		if (rng(4) == 0) {
+			live(b, (enum peer_state)rng(PEER_OFF));
 			send_honest(a, b);
+			live(b, PEER_RUNNING);
+			serve_rest(a);
 			receive_honest(b);
 		}
 		discard(a);

@@ -2,7 +2,8 @@
 /*
  * Question: with several CPUs serving queues that all lead to one receiver, kicks that meet, and a
  * queue that is reset all the time, is every packet delivered or counted, in order, untorn, and no
- * wake-up lost, also while a receiver takes its offloads back and gives them again? Built with ThreadSanitizer as well. Each thread is a CPU, or a guest's driver.
+ * wake-up lost, also while a receiver takes its offloads back and gives them again, falls asleep and wakes up,
+ * and policies change? Built with ThreadSanitizer as well. Each thread is a CPU, or a guest's driver.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -12,6 +13,7 @@
 
 #include "tests/unit/vswitch/driver.h"
 #include "tests/unit/vswitch/packet.h"
+#include "tests/unit/vswitch/policies.h"
 #include "vswitch/gso.h"
 
 #define SENDERS 4u
@@ -158,26 +160,48 @@ static void drain(void)
 	drv_publish(&sink->rx);
 }
 
+/* The sink was interrupted: if it slept, it waits for a CPU. */
+static void wake(struct port *port, unsigned queue)
+{
+	struct env_port *e = port_owner(port);
+	enum peer_state asleep = PEER_BLOCKED;
+
+	(void)queue;
+	atomic_compare_exchange_strong(&e->peer, &asleep, PEER_RUNNABLE);
+}
+
+/* It runs when it was woken, and sleeps again. */
 static void *receive_all(void *arg)
 {
 	(void)arg;
+	env_this_cpu = SENDERS + WORKERS + 1;
 	while (!atomic_load(&all_sent)) {
+		enum peer_state state = PEER_RUNNABLE;
+
+		if (atomic_compare_exchange_strong(&sink->env.peer, &state, PEER_RUNNING))
+			port_arrive(sink->port);
 		drain();
+		drv_want_interrupt(&sink->rx, true);
+		state = PEER_RUNNING;
+		atomic_compare_exchange_strong(&sink->env.peer, &state, PEER_BLOCKED);
 		sched_yield();
 	}
 	return NULL;
 }
 
-/* A guest that resets its device again and again, while packets are on their way to it. */
+/* A guest that resets its device again and again, while packets are on their way to it; and policies. */
 static void *reset_all(void *arg)
 {
 	uint64_t offloads = 0;
+	uint32_t random = 1;
 
 	(void)arg;
 	env_this_cpu = SENDERS + WORKERS;
 	while (!atomic_load(&all_sent)) {
 		guest_reset(victim);
 		port_set_guest_offloads(sink->port, offloads = ~offloads);
+		random = random * 1664525 + 1013904223;
+		policy_set_some(random >> 8);
 		sched_yield();
 	}
 	return NULL;
@@ -226,7 +250,10 @@ static void play(bool packed)
 	memset(next_seq, 0, sizeof(next_seq));
 	taken = 0;
 	sw = switch_create("threads");
+	policies_as_at_boot();
 	sink = create("sink", 1024, packed);
+	sink->env.peer = PEER_BLOCKED;
+	sink->env.on_interrupt = wake;
 	victim = create("victim", 64, packed);
 	for (unsigned n = 0; n < SENDERS; n++)
 		sender[n] = create("sender", 256, packed == (n / 2 == 0));
