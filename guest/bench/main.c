@@ -155,8 +155,7 @@ int guest_main(void)
 		guest_fail("role=%s: source or sink is wanted", role);
 	if (!args_ipv4(cmdline, "peer", &link.peer.ip))
 		guest_fail("peer= is missing or not an IPv4 address");
-	error = plan_parse(cmdline, net_info()->mtu, net_info()->features & NET_F_HOST_USO,
-			   &plan);
+	error = plan_parse(cmdline, net_info()->mtu, net_info()->features & NET_F_HOST_USO, &plan);
 	if (error) {
 		print("guest: %s\n", error);
 		if (link_resolve(&link)) /* else the sink waits a minute for us */
