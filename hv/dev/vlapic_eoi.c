@@ -38,7 +38,10 @@ void vlapic_before_entry(struct vcpu *vcpu)
 	const uint32_t offer = OFFERED;
 	struct vlapic *v = vlapic_of(vcpu);
 
-	if (v->eoi_msr & ENABLE && vlapic_eoi_can_wait(v))
+	if (!(v->eoi_msr & ENABLE))
+		return;
+	vlapic_take_requests(v);
+	if (vlapic_eoi_can_wait(v))
 		v->eoi_offered = vm_write(vcpu->vm, word(v), &offer, sizeof(offer));
 }
 
