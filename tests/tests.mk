@@ -28,13 +28,14 @@ UNIT_core_sched        := hv/core/runq.c
 UNIT_cpu_entropy       := hv/cpu/entropy.c
 UNIT_cpu_vmx_detect    := $(VMX)/detect.c
 UNIT_cpu_vmx_check     := $(VMX)/check.c
+UNIT_cpu_vmx_msr       := $(VMX)/msr.c
 UNIT_cpu_vmx_ept       := $(VMX)/ept.c
 UNIT_cpu_svm_check     := $(SVM)/check.c
 UNIT_cpu_svm_exit      := $(addprefix $(SVM)/,exit.c inject.c vmcb.c check.c strict.c) hv/core/decode.c
 UNIT_cpu_svm_moves     := $(UNIT_cpu_svm_exit)
 UNIT_cpu_svm_npt       := $(SVM)/npt.c
 UNIT_TESTS := core/acpi core/console core/shell core/clock core/pmm core/print core/report core/string core/config \
-	core/config_image core/emulate core/emulate_native core/gva core/nearest core/cpu_time core/sched core/smp cpu/entropy cpu/vmx_detect cpu/vmx_check cpu/vmx_ept \
+	core/config_image core/emulate core/emulate_native core/gva core/nearest core/cpu_time core/sched core/smp cpu/entropy cpu/vmx_detect cpu/vmx_check cpu/vmx_msr cpu/vmx_ept \
 	cpu/svm_check cpu/svm_exit cpu/svm_moves cpu/svm_npt
 
 define unit_test

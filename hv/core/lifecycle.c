@@ -45,8 +45,9 @@ static void start(struct vm *vm, uint64_t gap_us)
 		vcpu_start(vm->vcpus[i]);
 	atomic_store(&vm->state, VM_RUNNING);
 	report_vm_start(vm->config->name);
-	log_printf("vm %s: started, %u vCPU, %llu MiB", vm->config->name, vm->vcpu_count,
-		   (unsigned long long)vm->config->memory_mib);
+	log_printf("vm %s: started, %u vCPU, %llu MiB%s", vm->config->name, vm->vcpu_count,
+		   (unsigned long long)vm->config->memory_mib,
+		   vm_virtualizes_apics(vm) ? ", apicv" : "");
 	if (begun[vm->id] > now)
 		vcpu_start_at(vm->vcpus[0], begun[vm->id]);
 	else

@@ -41,6 +41,7 @@ struct vcpu {
 	uint64_t slice_end_tsc;	  /* (o) */
 	uint64_t flush_tsc;	  /* (o) packets put without a kick are to be taken until then */
 	bool leaving;		  /* (o) not to enter the guest again soon: no more of these */
+	_Atomic bool posting;	  /* (a) set by its CPU: posted interrupts reach it in the guest */
 	struct timer wake;	  /* (o) for its local APIC timer while it is blocked */
 	void *platform;		  /* (c) its local APIC (hv/dev/vlapic.c) */
 
@@ -77,6 +78,10 @@ void vcpu_wake(struct vcpu *vcpu);
 /* Makes it look for interrupts: wakes it if blocked; if it is running elsewhere, an IPI makes it
  * leave the guest. Any CPU. The one call a device needs after setting an interrupt. */
 void vcpu_kick(struct vcpu *vcpu);
+
+/* The same after an interrupt was posted (hv/cpu/vapic.h): a vCPU that runs with its local APIC
+ * virtualised gets it without leaving the guest. Any CPU. */
+void vcpu_notify(struct vcpu *vcpu);
 
 /* Runs the vCPU on this CPU until it blocks, ends, or its slice is over (hv/core/vcpu.c). */
 void vcpu_run(struct vcpu *vcpu);

@@ -93,8 +93,8 @@ static inline uint16_t vapic_status(const struct vapic_page *page)
  * triggered is somebody else's business, too. */
 static inline uint64_t vapic_eoi_exits(const struct vapic_page *page, unsigned i)
 {
-	return vapic_get(page, APIC_TMR + 2 * i) |
-	       (uint64_t)vapic_get(page, APIC_TMR + 2 * i + 1) << 32;
+	return vapic_get(page, APIC_TMR + 2 * i) | (uint64_t)vapic_get(page, APIC_TMR + 2 * i + 1)
+							   << 32;
 }
 
 /*

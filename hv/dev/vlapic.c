@@ -201,6 +201,17 @@ static void registers_reset(struct vlapic *v)
 	v->esr_new = 0;
 	v->icr = 0;
 	vlapic_timer_stop(v);
+	vlapic_changed(v);
+}
+
+/* Pending interrupts and those in service are in the page, and stay there. */
+static void set_virtualized(struct vlapic *v, bool on)
+{
+	if (!v->may_virtualize || v->virtualized == on)
+		return;
+	v->virtualized = on;
+	atomic_store(&v->vcpu->posting, on);
+	apic_ops->virtualize(v->vcpu, on);
 }
 
 /* SDM 3A, "x2APIC State Transitions": off to on, on to x2APIC, any to off; no other. The page does
@@ -221,6 +232,7 @@ static bool set_apic_base(struct vlapic *v, uint64_t value)
 		v->icr = 0;
 		set_ids(v);
 	}
+	set_virtualized(v, mode & APIC_BASE_X2APIC);
 	return true;
 }
 
@@ -241,6 +253,16 @@ void vlapic_tpr(struct vcpu *vcpu, bool write, uint64_t *value)
 		vlapic_set(v, APIC_TPR, (uint32_t)*value);
 	else
 		*value = vlapic_get(v, APIC_TPR);
+}
+
+/* The one register that the processor lets the guest write and has not dealt with: SELF IPI, with a
+ * vector that is reserved. */
+void vlapic_written(struct vcpu *vcpu, uint8_t reg)
+{
+	struct vlapic *v = vlapic_of(vcpu);
+
+	if (reg == APIC_SELF_IPI)
+		send_self(v, (uint8_t)vlapic_get(v, reg));
 }
 
 bool vlapic_msr_owned(uint32_t msr)
@@ -327,6 +349,9 @@ int vlapic_create(struct vcpu *vcpu)
 	v->vcpu = vcpu;
 	atomic_store(&v->apic_base, APIC_BASE_RESET | (vcpu->index == 0 ? APIC_BASE_BSP : 0));
 	registers_reset(v);
+	v->may_virtualize = vm_virtualizes_apics(vcpu->vm);
+	if (v->may_virtualize)
+		apic_ops->attach(vcpu, &v->page, &v->posted);
 	vcpu->platform = v;
 	return 0;
 }

@@ -33,6 +33,8 @@ struct vlapic {
 	struct posted posted;	    /* (a) requests of edge-triggered interrupts */
 	struct posted level;	    /* (a) and of level-triggered ones */
 	struct vcpu *vcpu;	    /* (c) */
+	bool may_virtualize;	    /* (c) by the processor, in x2APIC mode */
+	bool virtualized;	    /* (o) it is */
 	_Atomic uint64_t apic_base; /* (s) the MSR */
 	uint64_t icr;		    /* (o) */
 	uint32_t esr_new;	    /* (o) errors since the last write of ESR */
@@ -67,6 +69,13 @@ static inline uint32_t vlapic_get(const struct vlapic *v, unsigned reg)
 static inline void vlapic_set(struct vlapic *v, unsigned reg, uint32_t value)
 {
 	vapic_set(&v->page, reg, value);
+}
+
+/* After IRR, ISR or TMR were changed. */
+static inline void vlapic_changed(struct vlapic *v)
+{
+	if (v->virtualized)
+		apic_ops->changed(v->vcpu);
 }
 
 /* vlapic_irq.c: requests the vector, unless the APIC is off. Any CPU; true: the vCPU is to be told. */

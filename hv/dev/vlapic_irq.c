@@ -49,16 +49,20 @@ void vlapic_take_requests(struct vlapic *v)
 {
 	uint32_t requests[APIC_WORDS];
 
-	if (posted_take(&v->posted, requests))
+	if (posted_take(&v->posted, requests)) {
 		for (unsigned i = 0; i < APIC_WORDS; i++) {
 			set_bits(v, APIC_IRR + i, requests[i]);
 			clear_bits(v, APIC_TMR + i, requests[i]);
 		}
-	if (posted_take(&v->level, requests))
+		vlapic_changed(v);
+	}
+	if (posted_take(&v->level, requests)) {
 		for (unsigned i = 0; i < APIC_WORDS; i++) {
 			set_bits(v, APIC_IRR + i, requests[i]);
 			set_bits(v, APIC_TMR + i, requests[i]);
 		}
+		vlapic_changed(v);
+	}
 }
 
 void vlapic_drop_requests(struct vlapic *v)
@@ -116,6 +120,19 @@ void vlapic_eoi(struct vlapic *v)
 		pc_eoi(v->vcpu->vm, (uint8_t)vector);
 }
 
+/* The processor has taken it out of ISR. What it posts itself is edge-triggered, and leaves TMR alone:
+ * so TMR, and with it the EOI-exit bitmap, forgets the vector here. */
+void vlapic_eoi_exit(struct vcpu *vcpu, uint8_t vector)
+{
+	struct vlapic *v = vlapic_of(vcpu);
+
+	if (!is_level(v, vector))
+		return;
+	clear_bits(v, APIC_TMR + vector / 32, 1u << (vector & 31));
+	vlapic_changed(v);
+	pc_eoi(vcpu->vm, vector);
+}
+
 bool vlapic_eoi_can_wait(const struct vlapic *v)
 {
 	int vector = vapic_highest(&v->page, APIC_ISR);
@@ -171,8 +188,12 @@ static void deliver_to(struct vlapic *v, const struct apic_message *m, const str
 	default: /* SMI, ExtINT: there is neither SMM nor a PIC */
 		return;
 	}
-	if (tell && v != from)
+	if (!tell || v == from)
+		return;
+	if (m->level)
 		vcpu_kick(v->vcpu);
+	else
+		vcpu_notify(v->vcpu);
 }
 
 static void deliver(struct vm *vm, const struct apic_message *m, struct vlapic *from,
