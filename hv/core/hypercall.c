@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "hv/core/cpu_time.h"
+#include "hv/core/exit_counts.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/platform.h"
 #include "hv/core/timer.h"
@@ -82,6 +83,7 @@ static bool snapshot(struct vm *vm, const uint8_t own_mac[6], const uint8_t peer
 				 port_counter(peer_port, STAT_tx_drop_receiver);
 		out->own_exits = vm_exits(vm);
 		out->peer_exits = vm_exits(peer);
+		exit_counts_add(&out->peer_exits_by, peer);
 		out->peer_wakeups = vm_wakeups(peer);
 		add_port(out, own_port);
 		add_port(out, peer_port);
@@ -126,6 +128,7 @@ static void subtract(struct report_window *end, const struct report_window *star
 {
 	end->own_exits -= start->own_exits;
 	end->peer_exits -= start->peer_exits;
+	exit_counts_subtract(&end->peer_exits_by, &start->peer_exits_by);
 	end->notifications -= start->notifications;
 	end->copies -= start->copies;
 	end->drops -= start->drops;

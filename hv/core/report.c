@@ -110,17 +110,32 @@ void report_vm_start(const char *vm)
 	send(&j);
 }
 
+/* Those there were. */
+static void add_exits(struct json *j, const char *name, const struct exit_counts *exits)
+{
+	const char *comma = "";
+
+	add(j, ",\"%s\":{", name);
+	for (unsigned kind = 0; kind < VMEXIT_KINDS; kind++)
+		if (exits->of[kind]) {
+			add(j, "%s\"%s\":%lu", comma, exit_kind_name(kind), exits->of[kind]);
+			comma = ",";
+		}
+	add(j, "}");
+}
+
 void report_vm_end(const char *vm, unsigned vcpus, const char *end, const char *reason,
-		   const struct report_cpu_time *time)
+		   const struct report_life *life)
 {
 	struct json j;
 
 	begin(&j, "vm-end");
 	add_string(&j, "vm", vm);
 	add_number(&j, "vcpus", vcpus);
-	add_number(&j, "run_us", time->run_us);
-	add_number(&j, "wakeups", time->wakeups);
-	add_number(&j, "wake_us_max", time->wake_us_max);
+	add_number(&j, "run_us", life->run_us);
+	add_number(&j, "wakeups", life->wakeups);
+	add_number(&j, "wake_us_max", life->wake_us_max);
+	add_exits(&j, "exits", &life->exits);
 	add_string(&j, "end", end);
 	add_string(&j, "reason", reason);
 	send(&j);
@@ -169,6 +184,7 @@ void report_result(const char *vm, const char *peer, const struct bench_result *
 	add_number(&j, "exits", window->own_exits + window->peer_exits);
 	add_number(&j, "own_exits", window->own_exits);
 	add_number(&j, "peer_exits", window->peer_exits);
+	add_exits(&j, "peer_exits_by", &window->peer_exits_by);
 	add_number(&j, "notifications", window->notifications);
 	add_number(&j, "copies", window->copies);
 	add_number(&j, "drops", window->drops);

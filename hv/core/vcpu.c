@@ -234,6 +234,15 @@ static bool block(struct vcpu *v)
 	return true;
 }
 
+static void count_exit(struct vcpu *v, enum vmexit_kind kind)
+{
+	struct cpu *cpu = this_cpu();
+
+	atomic_store_explicit(&v->exits, v->exits + 1, memory_order_relaxed);
+	atomic_store_explicit(&v->exits_by[kind], v->exits_by[kind] + 1, memory_order_relaxed);
+	atomic_store_explicit(&cpu->exits, cpu->exits + 1, memory_order_relaxed);
+}
+
 static void init(struct vcpu *v)
 {
 	hvm->inject(v, &(struct injection){ .kind = INJECT_INIT });
@@ -369,8 +378,7 @@ void vcpu_run(struct vcpu *v)
 		hvm->enter(v, deadline(v), irq_waits, &exit);
 		cpu_time_turn(cpu, TIME_GUEST, TIME_ROOT);
 		platform->after_exit(v);
-		atomic_store_explicit(&v->exits, v->exits + 1, memory_order_relaxed);
-		atomic_store_explicit(&cpu->exits, cpu->exits + 1, memory_order_relaxed);
+		count_exit(v, exit.kind);
 		exit_handle(v, &exit);
 		flush(v, false);
 	}

@@ -45,8 +45,9 @@ struct vcpu {
 	struct timer wake;	  /* (o) for its local APIC timer while it is blocked */
 	void *platform;		  /* (c) its local APIC (hv/dev/vlapic.c) */
 
-	_Atomic uint64_t exits;	  /* (a) written by its CPU only, read by any */
-	_Atomic uint64_t wakeups; /* (a) BLOCKED to RUNNABLE */
+	_Atomic uint64_t exits;			 /* (a) written by its CPU only, read by any */
+	_Atomic uint64_t exits_by[VMEXIT_KINDS]; /* (a) alike: of them */
+	_Atomic uint64_t wakeups;		 /* (a) BLOCKED to RUNNABLE */
 	_Atomic uint64_t run_tsc; /* (a) written by its CPU only: time spent in or for the guest */
 	_Atomic uint64_t
 		wake_max_tsc; /* (a) written by its CPU only: longest from woken to running */

@@ -100,6 +100,15 @@ def stream_entry(frame_bytes, events):
     }
 
 
+def by_kind(events, count):
+    """the receiver's exits by kind (hv/core/exit_counts.c), divided"""
+    kinds = {}
+    for event in events:
+        for kind, exits in event.get("peer_exits_by", {}).items():
+            kinds[kind] = kinds.get(kind, 0) + exits
+    return {kind: ratio(exits, count) for kind, exits in kinds.items()}
+
+
 def rr_entry(frame_bytes, events):
     transactions = total(events, "transactions")
 
@@ -110,6 +119,7 @@ def rr_entry(frame_bytes, events):
         "name": "rr", "path": "v2v", "frame_bytes": frame_bytes, "transactions": transactions,
         "p50_us": median_us("p50_ns"), "p99_us": median_us("p99_ns"),
         "receiver_exits_per_transaction": ratio(total(events, "peer_exits"), transactions),
+        "receiver_exits_by": by_kind(events, transactions),
         "wakeups_per_transaction": ratio(total(events, "peer_wakeups"), transactions),
         # one frame is under way at a time: there is no reason to lose any
         "drops": total(events, "drops"), "errors": damaged(events) + total(events, "lost"),

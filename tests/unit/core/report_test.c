@@ -55,10 +55,13 @@ static void events_as_promised(void **state)
 	report_vm_start("alice");
 	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"vm-start\",\"vm\":\"alice\"}\n");
 	filled = 0;
-	report_vm_end("alice", 1, "ok", "", &(struct report_cpu_time){ 250100, 60, 480 });
+	report_vm_end("alice", 1, "ok", "",
+		      &(struct report_life){
+			      250100, 60, 480, { { [VMEXIT_HLT] = 70, [VMEXIT_IO] = 9 } } });
 	assert_string_equal(line,
 			    "{\"lasthop\":1,\"event\":\"vm-end\",\"vm\":\"alice\",\"vcpus\":1,"
 			    "\"run_us\":250100,\"wakeups\":60,\"wake_us_max\":480,"
+			    "\"exits\":{\"hlt\":70,\"io\":9},"
 			    "\"end\":\"ok\",\"reason\":\"\"}\n");
 	filled = 0;
 	report_guest_result("bob", "test=tcp us=5",
@@ -87,8 +90,11 @@ static void long_strings_leave_a_whole_line(void **state)
 	(void)state;
 	memset(reason, '\n', sizeof(reason) - 1);
 	reason[sizeof(reason) - 1] = '\0';
-	report_vm_end(reason, 1, reason, reason, &(struct report_cpu_time){ ~0ull, ~0ull, ~0ull });
-	assert_true(filled < 2048);
+	struct report_life life;
+
+	memset(&life, 0xff, sizeof(life));
+	report_vm_end(reason, 1, reason, reason, &life);
+	assert_true(filled < 3072);
 	assert_string_equal(line + filled - 3, "\"}\n");
 	assert_ptr_equal(strchr(line, '\n'), line + filled - 1);
 }
