@@ -65,10 +65,10 @@ $(B)/unit/vswitch_%_test: tests/unit/vswitch/%.c $(SWITCH_DEPS)
 	$(mkdir)
 	$(UNIT_CC) $(SAN) $< $(SWITCH_HOST) $(VSWITCH) -lcmocka -lpthread -o $@
 
-# includes service.c, to step between its lines
+# includes service.c and tx_read.c, to step between their lines
 $(B)/unit/vswitch_rearm_test: tests/unit/vswitch/rearm.c $(SWITCH_DEPS)
 	$(mkdir)
-	$(UNIT_CC) $(SAN) $< $(SWITCH_HOST) $(filter-out vswitch/service.c,$(VSWITCH)) -lcmocka -o $@
+	$(UNIT_CC) $(SAN) $< $(SWITCH_HOST) $(filter-out vswitch/service.c vswitch/tx_read.c,$(VSWITCH)) -lcmocka -o $@
 
 $(B)/unit/vswitch_threads_tsan_test: tests/unit/vswitch/threads.c $(SWITCH_DEPS)
 	$(mkdir)
@@ -77,6 +77,12 @@ $(B)/unit/vswitch_threads_tsan_test: tests/unit/vswitch/threads.c $(SWITCH_DEPS)
 $(B)/bench/native: tests/bench/native.c $(SWITCH_DEPS)
 	$(mkdir)
 	$(CC) $(HOST_CFLAGS) $< $(SWITCH_HOST) $(VSWITCH) -o $@
+
+# two cores, with surroundings of its own
+CIRCULATE := $(addprefix tests/bench/,circulate.c guest.c env.c)
+$(B)/bench/circulate: $(CIRCULATE) $(wildcard tests/bench/*.h) $(SWITCH_DEPS)
+	$(mkdir)
+	$(UNIT_CC) -O2 $(CIRCULATE) $(VSWITCH) -lpthread -o $@
 
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
 FUZZ_CC := clang -std=gnu17 -O1 -g $(INCLUDE) -fsanitize=fuzzer,address,undefined

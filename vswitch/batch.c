@@ -19,9 +19,10 @@ struct batch *batch_open(struct vs_cpu *cpu, struct port *from)
 	b->count = 0;
 	b->unplugged = atomic_load_explicit(&from->unplugged, memory_order_relaxed);
 	b->last_src = 0; /* no valid source is all zero */
-	b->last_addresses =
-		(struct addresses){ { 0, UINT64_MAX } }; /* nor are bytes that overlap unequal */
+	b->last_addresses = b->last_read =
+		(struct addresses){ 0, UINT64_MAX }; /* nor four bytes that */
 	b->offloads = 0;
+	b->last_dest = from->id;
 	b->tx_bytes = 0;
 	b->segments = 0;
 	b->polling = false;
@@ -73,19 +74,16 @@ static int look_up(struct vs_cpu *cpu, struct batch *b, uint64_t dst)
 	return id;
 }
 
+/* In the pieces in which gather_head() stores them: a load across two stores would wait for both. */
 static inline struct addresses addresses_of(const struct packet *p)
 {
-	return (struct addresses){ { load64(p->head + VNET_HDR_BYTES),
-				     load64(p->head + VNET_HDR_BYTES + 4) } };
+	return (struct addresses){ load64(p->head + VNET_HDR_BYTES),
+				   load32(p->head + VNET_HDR_BYTES + 8) };
 }
 
-/* Most packets of a batch are of one flow: as the one before. */
-static inline bool is_last_flow(const struct batch *b, const struct packet *p)
+static inline bool same_addresses(const struct addresses *a, const struct addresses *b)
 {
-	struct addresses f = addresses_of(p);
-
-	return f.dst_src[0] == b->last_addresses.dst_src[0] &&
-	       f.dst_src[1] == b->last_addresses.dst_src[1];
+	return a->first8 == b->first8 && a->last4 == b->last4;
 }
 
 /* Counts a dropped packet of the batch. */
@@ -98,10 +96,10 @@ static void count_drops(struct batch *b, enum verdict verdict, uint32_t packets)
 	b->drops[verdict] += packets;
 }
 
-static enum verdict classify(struct vs_cpu *cpu, struct batch *b, const struct packet *p)
+static enum verdict classify(struct vs_cpu *cpu, struct batch *b, const struct packet *p,
+			     uint64_t bit)
 {
 	enum verdict verdict = frame_check_head(p->head);
-	uint64_t bit = 1ull << b->count;
 	int dest;
 
 	if (verdict != VERDICT_DELIVERED)
@@ -149,8 +147,9 @@ static inline unsigned gather_head(uint8_t head[HEAD_BYTES], struct seg *seg)
 	if (seg->len < HEAD_BYTES)
 		return copy_gather(head, HEAD_BYTES, seg);
 	store64(head, load64(from));
-	store64(head + 8, load64(from + 8));
-	store64(head + 16, load64(from + 16));
+	store32(head + 8, load32(from + 8));
+	store64(head + 12, load64(from + 12));
+	store32(head + 20, load32(from + 20));
 	store16(head + 24, load16(from + 24));
 	__asm__ volatile("" : : : "memory"); /* as in copy_gather() */
 	seg->ptr += HEAD_BYTES;
@@ -177,28 +176,56 @@ static inline enum verdict read_packet(struct batch *b, struct packet *p, struct
 	return p->bytes > longest ? VERDICT_DROP_LONG : VERDICT_DELIVERED;
 }
 
+/* Another flow than the packet before: its places in the FDB are needed soon. */
+static inline void prefetch_flow(struct batch *b, const struct packet *p)
+{
+	struct addresses read = addresses_of(p);
+
+	if (same_addresses(&read, &b->last_read))
+		return;
+	b->last_read = read;
+	fdb_prefetch(b->from->sw->fdb, frame_src(p->head));
+	fdb_prefetch(b->from->sw->fdb, frame_dst(p->head));
+}
+
 void batch_add(struct vs_cpu *cpu, struct seg *seg, uint64_t chain_bytes, uint16_t chain)
 {
 	struct batch *b = &cpu->batch;
-	struct packet *p = &b->pkt[b->count];
+	struct packet *p = &b->pkt[b->count++];
 	enum verdict verdict;
 
 	p->bytes = chain_bytes > VNET_HDR_BYTES ? (uint32_t)(chain_bytes - VNET_HDR_BYTES) : 0;
 	b->tx_bytes += p->bytes;
 	p->chain = chain;
 	verdict = read_packet(b, p, seg, chain_bytes);
-	if (b->unplugged) {
+	if (b->unplugged)
 		verdict = VERDICT_DROP_UNPLUGGED;
-	} else if (verdict == VERDICT_DELIVERED) {
-		if (is_last_flow(b, p))
-			b->to[b->last_dest] |= 1ull << b->count;
-		else
-			verdict = classify(cpu, b, p);
-	}
+	if (verdict == VERDICT_DELIVERED)
+		prefetch_flow(b, p);
 	p->verdict = (uint8_t)verdict;
-	if (verdict != VERDICT_DELIVERED && verdict != VERDICT_FLOODED)
-		count_drops(b, verdict, 1);
-	b->count++;
+}
+
+void batch_sort(struct vs_cpu *cpu)
+{
+	struct batch *b = &cpu->batch;
+
+	for (unsigned i = 0; i < b->count; i++) {
+		struct packet *p = &b->pkt[i];
+		enum verdict verdict = (enum verdict)p->verdict;
+		struct addresses read = addresses_of(p);
+
+		if (verdict == VERDICT_DELIVERED) {
+			/* most packets of a batch are of one flow: as the one before */
+			if (same_addresses(&read, &b->last_addresses)) {
+				b->to[b->last_dest] |= 1ull << i;
+				continue;
+			}
+			verdict = classify(cpu, b, p, 1ull << i);
+			p->verdict = (uint8_t)verdict;
+		}
+		if (verdict != VERDICT_DELIVERED && verdict != VERDICT_FLOODED)
+			count_drops(b, verdict, 1);
+	}
 }
 
 void batch_cut(struct batch *b, unsigned count)
@@ -339,25 +366,16 @@ static uint64_t other_ports(struct batch *b)
 	return others;
 }
 
-static unsigned count_bits(uint64_t set)
-{
-	unsigned n = 0;
-
-	for (; set != 0; set &= set - 1)
-		n++;
-	return n;
-}
-
 /* Flooded packets become packets of each destination; without one, they are dropped. */
 static void spread_flood(struct batch *b, struct stat_slot *slot)
 {
 	uint64_t others = other_ports(b);
-	unsigned packets = count_bits(b->flood);
+	unsigned packets = set_size(b->flood);
 
 	if (others != 0) {
 		b->dests |= others;
 		stat_add(slot, STAT_tx_flooded, packets);
-		stat_add(slot, STAT_tx_flood_copies, (uint64_t)packets * count_bits(others));
+		stat_add(slot, STAT_tx_flood_copies, (uint64_t)packets * set_size(others));
 		return;
 	}
 	for (; b->flood != 0; b->flood &= b->flood - 1)
@@ -401,6 +419,7 @@ enum verdict port_inject(struct port *port, const void *frame, size_t bytes)
 	cpu->tx_seg[1] = (struct seg){ (uint8_t *)(uintptr_t)frame, (uint32_t)bytes };
 	batch_open(cpu, port);
 	batch_add(cpu, cpu->tx_seg, (uint64_t)bytes + VNET_HDR_BYTES, 0);
+	batch_sort(cpu);
 	batch_forward(cpu);
 	verdict = (enum verdict)cpu->batch.pkt[0].verdict;
 	batch_end(cpu);

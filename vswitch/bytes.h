@@ -15,6 +15,14 @@ static inline uint16_t load16(const uint8_t *p)
 	return v;
 }
 
+static inline uint32_t load32(const uint8_t *p)
+{
+	uint32_t v;
+
+	__builtin_memcpy(&v, p, sizeof(v));
+	return v;
+}
+
 static inline uint64_t load64(const uint8_t *p)
 {
 	uint64_t v;

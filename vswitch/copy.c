@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scatter-gather to scatter-gather in one pass, by general registers: the core has no others. The
- * last, partial word is copied as a whole one that overlaps the word before it, instead of byte by
- * byte.
+ * Scatter-gather to scatter-gather in one pass, by general registers, or for long pieces by wider
+ * ones (copy_wide.h). The last, partial word is copied as a whole one that overlaps the word before it,
+ * instead of byte by byte.
  */
 #include "vswitch/copy.h"
 
 #include "vswitch/bytes.h"
+#include "vswitch/copy_wide.h"
 #include "vswitch/csum.h"
 
 static inline void copy_word(uint8_t *to, const uint8_t *from)
@@ -36,6 +37,8 @@ void copy_block(uint8_t *to, const uint8_t *from, uint32_t n)
 {
 	const uint8_t *end = from + n;
 
+	if (n >= COPY_WIDE_LEAST && copy_wide(to, from, n))
+		return;
 	if (n >= 32) {
 		for (; n > 64; n -= 64, to += 64, from += 64) {
 			copy_32(to, from);

@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "vswitch/env.h"
+#include "vswitch/prefetch.h"
 #include "vswitch/spin.h"
 #include "vswitch/switch.h"
 
@@ -101,6 +102,14 @@ int fdb_lookup(const struct fdb *fdb, uint64_t mac, uint32_t now_s)
 	if (way < 0 || aged(fdb, b, (unsigned)way, now_s))
 		return -1;
 	return (int)word_port(word);
+}
+
+void fdb_prefetch(const struct fdb *fdb, uint64_t mac)
+{
+	unsigned b = bucket_of(fdb, mac);
+
+	prefetch_read(&fdb->bucket[b]);
+	prefetch_read(fdb->seen_s[b]);
 }
 
 static void set_held(struct fdb *fdb, unsigned port, uint32_t held)

@@ -26,6 +26,9 @@ enum fdb_learn fdb_learn(struct fdb *fdb, uint64_t mac, unsigned port, uint32_t 
 /* The port, or -1 for unknown or too old. */
 int fdb_lookup(const struct fdb *fdb, uint64_t mac, uint32_t now_s);
 
+/* fdb_learn() or fdb_lookup() of this address will follow soon. */
+void fdb_prefetch(const struct fdb *fdb, uint64_t mac);
+
 /* Forgets all addresses of a port. Nobody may learn for it meanwhile. */
 void fdb_forget_port(struct fdb *fdb, unsigned port);
 

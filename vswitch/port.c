@@ -133,6 +133,7 @@ static void reset_queue(struct queue *q, const struct queue_setup *setup)
 	q->lag = q->packet_descs = 1;
 	q->owed = 0;
 	q->packet_bytes = 1;
+	q->more = false;
 	q->negotiated = offload_usable(setup->features);
 	atomic_store_explicit(&q->offloads, q->negotiated, memory_order_relaxed);
 	q->mergeable = (setup->features & VIRTIO_NET_F_MRG_RXBUF) != 0;

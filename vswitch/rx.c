@@ -157,23 +157,41 @@ static bool take_packet(struct port *to, struct queue *q, uint16_t avail, struct
 	return true;
 }
 
+/* Single buffers that come next, read ahead of the packets that go there: until these are copied, the
+ * buffers are on their way into the cache. */
+struct ahead {
+	unsigned count, taken;
+	uint16_t id[VS_BATCH];
+};
+
+/* Under the lock. In take->seg, where packets take them from one by one; what is left over is read again
+ * when it is needed. */
+static void read_ahead(struct queue *q, uint16_t avail, unsigned most, struct rx_take *take,
+		       struct ahead *ahead)
+{
+	unsigned room = RX_SEGS - take->nsegs;
+
+	ahead->taken = 0;
+	ahead->count = vq_read_singles(&q->vq, q->next, avail, VQ_WRITE, take->seg + take->nsegs,
+				       ahead->id, most < room ? most : room);
+	if (ahead->count > 0)
+		guess_next(q, ahead->id[ahead->count - 1]);
+}
+
 /* Under the lock: the quick way for a packet that goes as it is into one buffer, in one piece.
  * false: nothing was done. */
-static inline bool take_single(struct queue *q, uint16_t avail, const struct packet *p, unsigned i,
-			       bool unicast, struct rx_take *take)
+static inline bool take_single(struct queue *q, const struct packet *p, unsigned i, bool unicast,
+			       struct rx_take *take, struct ahead *ahead)
 {
 	uint32_t need = VNET_HDR_BYTES + p->bytes;
-	struct seg *seg = take->seg + take->nsegs;
-	uint16_t id;
 
-	if ((p->off.needs & ~take->offloads) != 0 || is_full(take) ||
-	    !vq_read_single(&q->vq, q->next, avail, VQ_WRITE, seg, &id) || seg->len < need ||
-	    overruns(q, q->next, 1))
+	if (ahead->taken == ahead->count || (p->off.needs & ~take->offloads) != 0 ||
+	    is_full(take) || take->seg[take->nsegs].len < need || overruns(q, q->next, 1))
 		return false;
 	take->pkt[take->npkts++] =
 		(struct rx_packet){ p->bytes,  (uint16_t)take->nbufs, 1, (uint16_t)take->nsegs++, 0,
 				    (uint8_t)i };
-	take->buf[take->nbufs++] = (struct rx_buf){ id, 1, need };
+	take->buf[take->nbufs++] = (struct rx_buf){ ahead->id[ahead->taken++], 1, need };
 	take->descs++;
 	take->unicast += unicast;
 	take->too_few_for = UINT32_MAX;
@@ -186,13 +204,18 @@ static void take_list(struct port *to, struct queue *q, uint16_t avail, struct b
 		      uint64_t want, struct rx_take *take)
 {
 	uint64_t unicast = b->to[to->id];
+	struct ahead ahead;
 
+	read_ahead(q, avail, set_size(want), take, &ahead);
 	for (; want != 0; want &= want - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(want);
 
-		if (!take_single(q, avail, &b->pkt[i], i, unicast >> i & 1, take) &&
-		    !take_packet(to, q, avail, b, i, take))
+		if (take_single(q, &b->pkt[i], i, unicast >> i & 1, take, &ahead))
+			continue;
+		if (!take_packet(to, q, avail, b, i, take))
 			break;
+		read_ahead(q, avail, 1, take,
+			   &ahead); /* where it ended: the next may be another kind */
 	}
 	if (take->fault == VQ_OK)
 		take->left = want;

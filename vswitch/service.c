@@ -129,72 +129,6 @@ static void count_batch(struct stat_slot *slot, unsigned packets)
 		 1);
 }
 
-/* How far the reading of a batch has come. */
-struct reading {
-	uint16_t start, avail; /* where it began; see vq_read() */
-	unsigned nsegs, descs;
-	unsigned ring; /* of descs, in the ring or its table: indirect ones count as one */
-};
-
-/* Reads the next chain, of any kind, into the batch; *more: there was one. */
-static enum vq_fault read_chain(struct vs_cpu *cpu, struct queue *q, struct reading *r, bool *more)
-{
-	struct batch *b = &cpu->batch;
-	struct seg *seg = cpu->tx_seg + r->nsegs;
-	struct vq_chain chain;
-	enum vq_fault fault =
-		vq_read(&q->vq, q->next, r->avail, VQ_READ, UINT64_MAX, seg, VQ_MAX_CHAIN, &chain);
-
-	*more = chain.slots != 0;
-	if (fault != VQ_OK || chain.slots == 0)
-		return fault;
-	if (!chain.whole)
-		return VQ_BAD_LONG;
-	if (q->vq.packed && !vq_packed_fits(&q->vq, r->start, q->next, chain.slots))
-		return VQ_BAD_OVERRUN;
-	q->next = vq_advance(&q->vq, q->next, chain.slots);
-	cpu->tx_slots[b->count] = chain.slots;
-	r->nsegs += chain.nsegs;
-	r->descs += chain.descs;
-	r->ring += chain.indirect ? 1 : chain.descs;
-	batch_add(cpu, seg, chain.bytes, chain.id);
-	return VQ_OK;
-}
-
-/* Reads up to `most` chains into the batch: a rule broken by the driver ends it. Nothing is taken
- * when it begins. avail: see vq_read(). */
-static enum vq_fault read_chains(struct vs_cpu *cpu, struct queue *q, struct batch *b,
-				 uint16_t avail, unsigned most)
-{
-	struct reading r = { .start = q->next, .avail = avail };
-	uint32_t most_bytes = policy_get(POLICY_batch_bytes);
-	enum vq_fault fault = VQ_OK;
-	bool more = true;
-
-	if (q->deficit < most_bytes)
-		most_bytes = (uint32_t)q->deficit; /* positive: serve() */
-	while (fault == VQ_OK && more && b->count < most && r.nsegs + VQ_MAX_CHAIN <= TX_SEGS &&
-	       r.descs < READ_DESCS && b->tx_bytes < most_bytes && b->segments < BATCH_SEGMENTS) {
-		struct seg *seg = cpu->tx_seg + r.nsegs;
-		uint16_t id;
-
-		if (!vq_read_single(&q->vq, q->next, avail, VQ_READ, seg, &id) ||
-		    (q->vq.packed && !vq_packed_fits(&q->vq, r.start, q->next, 1))) {
-			fault = read_chain(cpu, q, &r, &more);
-			continue;
-		}
-		q->next = vq_advance(&q->vq, q->next, 1);
-		cpu->tx_slots[b->count] = 1;
-		r.nsegs++;
-		r.descs++;
-		r.ring++;
-		batch_add(cpu, seg, seg->len, id);
-	}
-	if (b->count > 0)
-		q->packet_descs = (uint16_t)(r.ring > b->count ? r.ring / b->count : 1);
-	return fault;
-}
-
 /* What comes back of these flows is to come in by the same pair. */
 static void learn_flows(struct port *port, const struct batch *b, unsigned pair)
 {
@@ -229,6 +163,24 @@ static void hold_back(struct vs_cpu *cpu, struct queue *q, uint16_t before)
 		q->next = vq_advance(&q->vq, q->next, cpu->tx_slots[i]);
 }
 
+static unsigned lesser(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
+/* What a batch of `count` packets will need of both queues' rings comes from other CPUs, line by line: asked
+ * for at once, most of it is here when it is needed. The receiver's is a guess. */
+static void prefetch_rings(const struct port *port, const struct queue *q, unsigned count)
+{
+	struct port *to = atomic_load_explicit(&port->sw->port[q->towards], memory_order_seq_cst);
+
+	queue_prefetch(q, q->next, count);
+	if (to != NULL && queue_state(&to->queue[0]) == QUEUE_RUNNING)
+		queue_prefetch(&to->queue[0],
+			       atomic_load_explicit(&to->queue[0].published, memory_order_relaxed),
+			       count);
+}
+
 /* One batch, inside of batch_begin/end: returns the packets taken. */
 static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queue, unsigned most)
 {
@@ -239,14 +191,18 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 	enum vq_fault fault = read_avail(q, &avail);
 	struct batch *b;
 
+	q->more = false;
 	if (fault != VQ_OK) {
 		queue_break(port, queue, fault, cpu->cpu);
 		return 0;
 	}
+	if (q->vq.packed || avail != q->next)
+		prefetch_rings(port, q,
+			       lesser(q->vq.packed ? VS_BATCH : (uint16_t)(avail - q->next), most));
 	b = batch_open(cpu, port);
 	b->offloads = atomic_load_explicit(&q->offloads, memory_order_relaxed);
 	b->polling = q->polling;
-	fault = read_chains(cpu, q, b, avail, most < limit ? most : limit);
+	fault = tx_read(cpu, q, avail, most < limit ? most : limit);
 	if (fault != VQ_OK) {
 		stat_add(slot, STAT_tx_packets, 1);
 		stat_add(slot, STAT_tx_drop_broken, 1);
@@ -262,6 +218,8 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 		learn_flows(port, b, queue / 2);
 	batch_forward(cpu);
 	complete(port, queue, before, cpu);
+	q->more = !q->vq.packed && avail != q->next;
+	q->towards = (uint8_t)b->last_dest;
 	q->packet_bytes = (uint32_t)(b->tx_bytes / b->count) + 1;
 	if (q->packet_bytes >= BULK_BYTES)
 		atomic_store_explicit(&q->bulk_us, env_now_us(), memory_order_relaxed);
@@ -297,11 +255,6 @@ static void let_rest(struct queue *q, const struct batch *b)
 				      memory_order_relaxed);
 }
 
-static unsigned lesser(unsigned a, unsigned b)
-{
-	return a < b ? a : b;
-}
-
 /* At which packet from now on the driver is to kick: 1 is the next one. */
 static unsigned kick_after(struct port *port, const struct queue *q)
 {
@@ -320,7 +273,7 @@ static bool arm_if_empty(struct port *port, struct queue *q)
 {
 	unsigned after;
 
-	if (vq_has(&q->vq, q->next))
+	if (q->more || vq_has(&q->vq, q->next))
 		return false;
 	/* partner: port_poll_end(), which serves the queue after taking the mark away */
 	if (atomic_load_explicit(&q->polled, memory_order_seq_cst)) {

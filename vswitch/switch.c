@@ -7,6 +7,8 @@
  */
 #include "vswitch/switch_impl.h"
 
+#include "vswitch/copy_wide.h"
+
 #define US_PER_S 1000000u
 
 uint64_t switch_features(void)
@@ -33,6 +35,7 @@ struct vswitch *switch_create(const char *name)
 
 	if (sw == NULL)
 		return NULL;
+	copy_wide_detect();
 	/* boot-time jitter is all the randomness there is */
 	sw->fdb = fdb_create(env_now_us() * 0xd1342543de82ef95ull ^ (uintptr_t)sw);
 	if (sw->fdb == NULL) {

@@ -19,6 +19,7 @@
 #include "vswitch/filter.h"
 #include "vswitch/frame.h"
 #include "vswitch/gso.h"
+#include "vswitch/prefetch.h"
 #include "vswitch/spin.h"
 #include "vswitch/switch.h"
 #include "vswitch/vq.h"
@@ -57,6 +58,14 @@ _Static_assert(VS_BATCH <= 64, "sets of packets are 64-bit words");
 _Static_assert(VS_MAX_PORTS <= 64, "sets of ports are 64-bit words");
 _Static_assert(RX_PACKET_SEGS <= RX_SEGS, "a reservation takes one packet at least");
 
+static inline unsigned set_size(uint64_t set)
+{
+	set -= set >> 1 & 0x5555555555555555ull;
+	set = (set & 0x3333333333333333ull) + (set >> 2 & 0x3333333333333333ull);
+	set = (set + (set >> 4)) & 0x0f0f0f0f0f0f0f0full;
+	return (unsigned)(set * 0x0101010101010101ull >> 56);
+}
+
 /* STOPPED -> RUNNING -> STOPPED, or RUNNING -> BROKEN -> STOPPED (port.c). */
 enum queue_state { QUEUE_STOPPED, QUEUE_RUNNING, QUEUE_BROKEN };
 
@@ -78,6 +87,7 @@ struct queue {
 	_Atomic uint64_t
 		offloads;    /* (a) offload_usable(): the driver's, or of it what it wants now */
 	uint64_t negotiated; /* (c) offload_usable() */
+	_Atomic uint16_t desc_guess; /* (a) number of the descriptor that may come next */
 
 	_Alignas(CACHE_LINE) _Atomic uint32_t service; /* (a) transmit: SERVICE_* in service.c */
 	bool kicks_on;	     /* [s] transmit: the driver is asked to kick, */
@@ -95,6 +105,8 @@ struct queue {
 	uint64_t taken_us;	    /* [s] when packets were taken last */
 	_Atomic uint64_t rest_us;   /* (a) who polls leaves it alone until then */
 	_Atomic uint64_t bulk_us;   /* (a) transmit: when large ones were, 0: never */
+	bool more;		    /* [s] the last batch left some: no need to look */
+	uint8_t towards;	    /* [s] transmit: the port that the last batch went to */
 	uint16_t lag;		    /* [s] packets after which a kick is wanted: 1..VS_BATCH */
 	uint16_t packet_descs;	    /* [s] of a packet of the last batch, at least 1 */
 	uint32_t packet_bytes;	    /* [s] the same */
@@ -160,8 +172,10 @@ struct batch {
 	unsigned count;
 	uint64_t last_src; /* the address learned last */
 	struct addresses {
-		uint64_t dst_src[2]; /* the 12 bytes of both addresses, in words that overlap */
-	} last_addresses;	     /* delivered last, to one port alone: */
+		uint64_t first8; /* the 12 bytes of both addresses */
+		uint64_t last4;	 /* never more than 32 bits */
+	} last_read,		 /* of the packet read last */
+		last_addresses;	 /* delivered last, to one port alone: */
 	unsigned last_dest;
 	bool unplugged;	   /* the sender's link is down */
 	uint64_t offloads; /* the sender's: of struct queue, transmit */
@@ -253,6 +267,18 @@ static inline enum queue_state queue_state(const struct queue *q)
 	return (enum queue_state)atomic_load_explicit(&q->state, memory_order_seq_cst);
 }
 
+/* vq_prefetch() of the queue, with the guess that guess_next() made of the last descriptor read. */
+static inline void queue_prefetch(const struct queue *q, uint16_t pos, unsigned count)
+{
+	prefetch_read(&q->vq.avail[1]);
+	vq_prefetch(&q->vq, pos, atomic_load_explicit(&q->desc_guess, memory_order_relaxed), count);
+}
+
+static inline void guess_next(struct queue *q, uint16_t last)
+{
+	atomic_store_explicit(&q->desc_guess, (uint16_t)(last + 1), memory_order_relaxed);
+}
+
 /* Stops a running queue whose driver broke a rule, and tells the environment. */
 void queue_break(struct port *port, unsigned queue, enum vq_fault fault, unsigned cpu);
 
@@ -292,7 +318,7 @@ struct stat_slot *stats_slot_now(struct port *port, unsigned cpu);
  * batch->offloads is set then. */
 struct batch *batch_open(struct vs_cpu *cpu, struct port *from);
 
-/* Reads, checks and classifies one packet, and adds it. seg[]: chain_bytes of virtio-net header and
+/* Reads and checks one packet, and adds it. seg[]: chain_bytes of virtio-net header and
  * frame, in the caller's list, which stays his until batch_forward() and is cut behind the headers.
  * chain: transmit descriptor, for the caller's use. */
 void batch_add(struct vs_cpu *cpu, struct seg *seg, uint64_t chain_bytes, uint16_t chain);
@@ -300,8 +326,18 @@ void batch_add(struct vs_cpu *cpu, struct seg *seg, uint64_t chain_bytes, uint16
 /* Takes all but the first `count` packets out again, as if they had not been added. */
 void batch_cut(struct batch *b, unsigned count);
 
+/* Learns the sources of what is in the batch, and finds out the destinations. Once, after all are there:
+ * what it needs of the FDB was asked for by batch_add(). */
+void batch_sort(struct vs_cpu *cpu);
+
 /* Delivers and counts what is in the batch; pkt[].verdict then holds the outcome. */
 void batch_forward(struct vs_cpu *cpu);
+
+/* --- tx_read.c --- */
+
+/* Reads up to `most` chains, and what else bounds a batch, into the CPU's empty batch, and sorts it. A rule
+ * broken by the driver ends it, with the chains before. By the owner of `service`. avail: see vq_read(). */
+enum vq_fault tx_read(struct vs_cpu *cpu, struct queue *q, uint16_t avail, unsigned most);
 
 /* --- hold.c --- */
 

@@ -114,11 +114,17 @@ enum vq_fault vq_read_chain(const struct vq *vq, uint16_t head, enum vq_dir dir,
 enum vq_fault vq_packed_read(const struct vq *vq, uint16_t pos, enum vq_dir dir, uint64_t want,
 			     struct seg *seg, unsigned room, struct vq_chain *out);
 
-/* The quick way for most chains: if the one at `pos` is a single descriptor, in one piece, true, that
- * piece, and the chain's id; it takes one slot. Whatever else it is, also a fault, false: vq_read()
- * then looks at it anew. */
-bool vq_read_single(const struct vq *vq, uint16_t pos, uint16_t avail, enum vq_dir dir,
-		    struct seg *seg, uint16_t *id);
+/* The quick way for most chains: those from `pos` on that are a single descriptor, in one piece, at most
+ * `most` of them. Fills their pieces and ids, and returns their number; each takes one slot. Whatever
+ * else it finds, also a fault, ends it: vq_read() then looks at that anew. The beginnings of the pieces
+ * are being fetched when it returns. */
+unsigned vq_read_singles(const struct vq *vq, uint16_t pos, uint16_t avail, enum vq_dir dir,
+			 struct seg *seg, uint16_t *id, unsigned most);
+
+/* `count` chains from `pos` on will soon be read and given back: fetches the places in the rings, and, as
+ * drivers use their descriptors in order for the most part, those from number `desc` on. Any value of
+ * pos and desc is right. */
+void vq_prefetch(const struct vq *vq, uint16_t pos, uint16_t desc, unsigned count);
 
 #define VQ_WRAP 0x8000u /* packed: the wrap counter in a position */
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "vswitch/bytes.h"
+#include "vswitch/prefetch.h"
 #include "vswitch/vq.h"
 
 #define DESC_BYTES 16u
@@ -16,8 +17,9 @@ enum { DESC_F_NEXT = 1, DESC_F_WRITE = 2, DESC_F_INDIRECT = 4 };
 /* --- vq_packed.c --- */
 int vq_packed_init(struct vq *vq, const struct queue_setup *setup, const struct gmem *mem,
 		   const char **why);
-bool vq_packed_read_single(const struct vq *vq, uint16_t pos, enum vq_dir dir, struct seg *seg,
-			   uint16_t *id);
+unsigned vq_packed_read_singles(const struct vq *vq, uint16_t pos, enum vq_dir dir, struct seg *seg,
+				uint16_t *id, unsigned most);
+void vq_packed_prefetch(const struct vq *vq, uint16_t pos, unsigned count);
 bool vq_packed_wants_interrupt(const struct vq *vq, uint16_t before, uint16_t end);
 /* Asks for a kick at the chain put at `pos`, or for none. */
 void vq_packed_set_event(const struct vq *vq, uint16_t pos, bool want);
@@ -43,6 +45,20 @@ static inline struct seg first_piece(const struct gmem *mem, uint64_t gpa, uint3
 		}
 	}
 	return (struct seg){ .ptr = NULL, .len = 0 };
+}
+
+/* The buffer, not empty, in one piece, which is being fetched from now on; false: it is not so. */
+static inline bool single_piece(const struct gmem *mem, uint64_t gpa, uint32_t len, enum vq_dir dir,
+				struct seg *seg)
+{
+	*seg = first_piece(mem, gpa, len);
+	if (seg->len != len || len == 0)
+		return false;
+	if (dir == VQ_WRITE)
+		prefetch_write(seg->ptr);
+	else
+		prefetch_read(seg->ptr);
+	return true;
 }
 
 /* Adds one descriptor's buffer: a piece for each extent it lies in. What of *len is left at the end

@@ -160,18 +160,34 @@ static enum vq_fault read_entries(struct walk *w, uint16_t pos, struct packed_de
 	}
 }
 
-bool vq_packed_read_single(const struct vq *vq, uint16_t pos, enum vq_dir dir, struct seg *seg,
-			   uint16_t *id)
+void vq_packed_prefetch(const struct vq *vq, uint16_t pos, unsigned count)
+{
+	uint32_t entry = (pos & ~VQ_WRAP) % vq->size;
+
+	for (unsigned n = 0; n < count; n += PREFETCH_LINE / DESC_BYTES) {
+		prefetch_write(vq->ring + (size_t)entry * DESC_BYTES);
+		entry += PREFETCH_LINE / DESC_BYTES;
+		if (entry >= vq->size)
+			entry -= vq->size;
+	}
+}
+
+unsigned vq_packed_read_singles(const struct vq *vq, uint16_t pos, enum vq_dir dir, struct seg *seg,
+				uint16_t *id, unsigned most)
 {
 	uint16_t write = dir == VQ_WRITE ? DESC_F_WRITE : 0;
-	struct packed_desc d;
+	unsigned n;
 
-	if (!load_entry(vq, pos, &d) ||
-	    (d.flags & (DESC_F_NEXT | DESC_F_INDIRECT | DESC_F_WRITE)) != write)
-		return false;
-	*seg = first_piece(vq->mem, d.addr, d.len);
-	*id = d.id;
-	return seg->len == d.len && d.len != 0;
+	for (n = 0; n < most; n++, pos = vq_advance(vq, pos, 1)) {
+		struct packed_desc d;
+
+		if (!load_entry(vq, pos, &d) ||
+		    (d.flags & (DESC_F_NEXT | DESC_F_INDIRECT | DESC_F_WRITE)) != write ||
+		    !single_piece(vq->mem, d.addr, d.len, dir, &seg[n]))
+			break;
+		id[n] = d.id;
+	}
+	return n;
 }
 
 enum vq_fault vq_packed_read(const struct vq *vq, uint16_t pos, enum vq_dir dir, uint64_t want,

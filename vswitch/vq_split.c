@@ -86,25 +86,54 @@ static inline struct vq_desc load_desc(const uint8_t *table, uint32_t i)
 				 .next = (uint16_t)(hi >> 48) };
 }
 
-bool vq_read_single(const struct vq *vq, uint16_t pos, uint16_t avail, enum vq_dir dir,
-		    struct seg *seg, uint16_t *id)
+/* Lines of a table in a ring of `size` entries of `bytes` each, from entry `i` on, `count` of them. */
+static inline void prefetch_entries(const void *table, uint32_t size, uint32_t bytes, uint32_t i,
+				    unsigned count, bool write)
 {
-	uint16_t write = dir == VQ_WRITE ? DESC_F_WRITE : 0, head;
-	struct vq_desc d;
+	uint32_t step = PREFETCH_LINE / bytes;
+
+	for (unsigned n = 0; n < count + step; n += step) {
+		const uint8_t *p = (const uint8_t *)table + (size_t)((i + n) & (size - 1)) * bytes;
+
+		if (write)
+			prefetch_write(p);
+		else
+			prefetch_read(p);
+	}
+}
+
+void vq_prefetch(const struct vq *vq, uint16_t pos, uint16_t desc, unsigned count)
+{
+	if (vq->packed) {
+		vq_packed_prefetch(vq, pos, count);
+		return;
+	}
+	prefetch_entries((const void *)(vq->avail + 2), vq->size, 2, pos, count, false);
+	prefetch_entries(vq->desc, vq->size, DESC_BYTES, desc, count, false);
+	prefetch_entries((const void *)(vq->used + 2), vq->size, 8, pos, count, true);
+}
+
+unsigned vq_read_singles(const struct vq *vq, uint16_t pos, uint16_t avail, enum vq_dir dir,
+			 struct seg *seg, uint16_t *id, unsigned most)
+{
+	uint16_t write = dir == VQ_WRITE ? DESC_F_WRITE : 0;
+	unsigned ready = (uint16_t)(avail - pos), n;
 
 	if (vq->packed)
-		return vq_packed_read_single(vq, pos, dir, seg, id);
-	if (pos == avail)
-		return false;
-	head = vq_avail_head(vq, pos);
-	if (head >= vq->size)
-		return false;
-	d = load_desc(vq->desc, head);
-	if ((d.flags & (DESC_F_NEXT | DESC_F_INDIRECT | DESC_F_WRITE)) != write)
-		return false;
-	*seg = first_piece(vq->mem, d.addr, d.len);
-	*id = head;
-	return seg->len == d.len && d.len != 0;
+		return vq_packed_read_singles(vq, pos, dir, seg, id, most);
+	for (n = 0; n < most && n < ready; n++) {
+		uint16_t head = vq_avail_head(vq, (uint16_t)(pos + n));
+		struct vq_desc d;
+
+		if (head >= vq->size)
+			break;
+		d = load_desc(vq->desc, head);
+		if ((d.flags & (DESC_F_NEXT | DESC_F_INDIRECT | DESC_F_WRITE)) != write ||
+		    !single_piece(vq->mem, d.addr, d.len, dir, &seg[n]))
+			break;
+		id[n] = head;
+	}
+	return n;
 }
 
 /* 2.7.5.3 Indirect Descriptors: the walk goes on in the table at its first entry. */

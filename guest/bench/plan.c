@@ -8,7 +8,7 @@
 #include "guest/lib/string.h"
 #include "guest/lib/vq.h"
 
-enum { RUNS_MAX = 1000, BURST_DEFAULT = 32, PDR_PERMILLE = 5 };
+enum { RUNS_MAX = 1000, BURST_DEFAULT = 32, PDR_PERMILLE = 5, TRAIN_MAX = 64 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -49,6 +49,11 @@ static const char *parse_case(const char *s, const char *end, struct bench_case 
 	n = strlen(words[i].word);
 	s = args_number(s + n, end, &bytes);
 	c->frame_bytes = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+	c->train = 1;
+	if (!s || s == end || *s != '*' || c->test != BENCH_RR)
+		return s;
+	s = args_number(s + 1, end, &bytes);
+	c->train = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
 	return s;
 }
 
@@ -60,6 +65,8 @@ static const char *refused(const struct bench_case *c, unsigned mtu, bool large)
 		return large ? NULL : "tests= names a frame that needs offload=on at both ends";
 	if (c->frame_bytes < WIRE_MIN_FRAME || c->frame_bytes > WIRE_MAX_FRAME)
 		return "tests= names a frame that is not of 60 to 9014 bytes";
+	if (!c->train || c->train > TRAIN_MAX)
+		return "tests= names a request that is not of 1 to 64 frames";
 	if (c->frame_bytes > mtu + WIRE_ETHERNET)
 		return "tests= names a frame larger than the device's MTU and 14 bytes: "
 		       "raise max-frame-size";

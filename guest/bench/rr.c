@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Request and response: one frame there, the same frame back, one at a time. The client sleeps
+ * Request and response: a frame or a train of them there, the last one back, one at a time. The client sleeps
  * until the answer comes: what is measured is the way of an interrupt to a blocked guest, twice.
  */
 #include "guest/bench/bench.h"
@@ -30,15 +30,17 @@ static bool answered(struct link *link, const struct link_run *run, uint64_t seq
 	return yes;
 }
 
-/* One transaction; *ticks is how long it took. False: no answer in time. */
+/* One transaction, of `train` frames up to this number; *ticks is how long it took. False: no answer
+ * in time. */
 static bool transact(struct link *link, const struct link_run *run, uint64_t sequence,
-		     uint64_t *ticks)
+		     uint32_t train, uint64_t *ticks)
 {
 	uint64_t begin = rdtsc(), deadline = begin + clock_ms(ANSWER_MS);
 
 	net_tx_reclaim();
-	if (!link_push(link, run, sequence))
-		return false;
+	while (train--)
+		if (!link_push(link, run, sequence - train))
+			return false;
 	net_tx_flush();
 	while (!answered(link, run, sequence)) {
 		if (rdtsc() > deadline)
@@ -77,9 +79,10 @@ bool rr_run(struct link *link, const struct bench_case *c, uint32_t session,
 		return false;
 	begin = rdtsc();
 	while (histogram.count < c->count && in_a_row < LOST_IN_A_ROW) {
-		uint64_t ticks;
+		uint64_t ticks, last = (sent + 1) * c->train - 1;
 
-		if (transact(link, &run, sent++, &ticks)) {
+		sent++;
+		if (transact(link, &run, last, c->train, &ticks)) {
 			histogram_add(&histogram, clock_ns(ticks));
 			in_a_row = 0;
 		} else {

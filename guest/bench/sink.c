@@ -95,6 +95,18 @@ static void take_end(struct link *link, const struct control *message)
 		answer(link, &last_end, 0);
 }
 
+/* Of a train only the last frame is answered. */
+static void take_rr(const struct net_frame *frame)
+{
+	struct wire_stamp stamp;
+
+	if (session.session && session.train > 1 &&
+	    wire_copy(frame, WIRE_HEADERS, &stamp, sizeof(stamp)) &&
+	    stamp.sequence % session.train != session.train - 1)
+		return;
+	link_echo(frame);
+}
+
 static bool frame_ok(const struct net_frame *frame, const struct wire_stamp *stamp)
 {
 	return frame->bytes == session.start.frame_bytes && stamp->magic == WIRE_MAGIC &&
@@ -174,7 +186,7 @@ static bool drain(struct link *link, bool *busy)
 		if (kind == WIRE_STREAM)
 			take_stream(&frame);
 		else if (kind == WIRE_RR)
-			link_echo(&frame);
+			take_rr(&frame);
 		else if (kind == WIRE_CONTROL)
 			bye |= take_control(link, &frame);
 		else if (session.session)

@@ -25,6 +25,7 @@ static bool start(struct link *link, const struct bench_result *result, const st
 		.magic = WIRE_MAGIC,
 		.type = CONTROL_START,
 		.session = session,
+		.train = c->train,
 		.start = { .test = c->test,
 			   .frame_bytes = c->frame_bytes,
 			   .run = result->run,

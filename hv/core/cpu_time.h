@@ -25,6 +25,17 @@ static inline void cpu_time_turn(struct cpu *cpu, enum cpu_time was, enum cpu_ti
 	atomic_store_explicit(&cpu->accounted, now, memory_order_release);
 }
 
+/* Ticks for which it has been in HLT by now, or 0. For a guess: it may have changed meanwhile. */
+static inline uint64_t cpu_time_idle(const struct cpu *cpu)
+{
+	uint64_t since = atomic_load_explicit(&cpu->accounted, memory_order_acquire), now = rdtsc();
+
+	if (since <= ACCOUNT_CHANGES || now < since ||
+	    atomic_load_explicit(&cpu->doing, memory_order_relaxed) != TIME_IDLE)
+		return 0;
+	return now - since;
+}
+
 /* The account begins; until then the CPU has none. */
 static inline void cpu_time_begin(struct cpu *cpu)
 {

@@ -18,6 +18,7 @@
 
 #define SLICE_QUEUES 4u /* served in one call of switch_work_run(), a batch each */
 #define POLL_QUEUES  4u /* polled by one CPU at a time */
+#define SPARE_SHARE  10u /* of poll-us: a CPU that has been in HLT for so long has time to spare */
 
 /* Queues are polled up to 2^MOST_PATIENCE times poll_us in vain: acknowledgements of a stream come far
  * apart. */
@@ -120,7 +121,22 @@ void switch_work_queue(struct switch_work *work)
 	enlist(work, this_cpu(), false);
 }
 
-/* The CPU that is to poll for this one: it idles, and nobody waits for it. */
+void switch_work_queue_on(struct switch_work *work, struct cpu *cpu)
+{
+	enlist(work, cpu, false);
+}
+
+/* It idles, nobody waits for it, and it was not busy a moment ago: the CPU of a receiver that sleeps
+ * between two packets has no time to spare, and would take it from the receiver. */
+static bool spare(const struct cpu *cpu)
+{
+	if (!atomic_load(&cpu->idle) || atomic_load(&cpu->runq_length) > 0)
+		return false;
+	return atomic_load(&lists[cpu->index].polls) > 0 ||
+	       cpu_time_idle(cpu) > tsc_from_us(policy_get(POLICY_poll_us)) / SPARE_SHARE;
+}
+
+/* The CPU that is to poll for this one. */
 static struct cpu *find_helper(void)
 {
 	struct helper helpers[MAX_CPUS];
@@ -135,8 +151,7 @@ static struct cpu *find_helper(void)
 	for (unsigned i = 1; i < cpu_count; i++) {
 		struct cpu *cpu = cpus[(self->index + i) % cpu_count];
 
-		if (!atomic_load(&cpu->idle) || atomic_load(&cpu->runq_length) > 0 ||
-		    atomic_load(&lists[cpu->index].polls) >= POLL_QUEUES)
+		if (!spare(cpu) || atomic_load(&lists[cpu->index].polls) >= POLL_QUEUES)
 			continue;
 		which[count] = cpu;
 		helpers[count].apic_id = cpu->apic_id;

@@ -12,6 +12,7 @@
 
 #include "hv/core/list.h"
 
+struct cpu;
 struct port;
 
 struct switch_work;
@@ -38,8 +39,9 @@ void switch_work_init(struct switch_work *work, switch_work_fn *serve);
 /* A transmit queue of a port, which can be polled, too. */
 void switch_work_init_queue(struct switch_work *work, struct port *port, unsigned queue);
 
-/* Puts it into this CPU's list, unless it is in one. */
+/* Puts it into this CPU's list, or that of the CPU, unless it is in one. */
 void switch_work_queue(struct switch_work *work);
+void switch_work_queue_on(struct switch_work *work, struct cpu *cpu);
 
 /* Hands it to an idle CPU, the nearest, to be polled; false: there is none, or it is in a list. */
 bool switch_work_offer(struct switch_work *work);

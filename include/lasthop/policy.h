@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #define POLICY_OFF_ON "off\0on\0"
+#define POLICY_COPY   "auto\0moves\0vectors\0rep\0" /* enum copy_policy */
 
 /* X(id, name, words, initial value, example, help) */
 #define POLICY_WORDS(X)                                                                            \
@@ -24,7 +25,9 @@
 	X(polling, "polling", POLICY_OFF_ON, 1, "off",                                             \
 	  "an idle CPU goes on looking at the queue it took, for poll-us")                         \
 	X(steering, "steering", POLICY_OFF_ON, 1, "off",                                           \
-	  "a flow comes in by the queue pair it goes out by, not by its hash alone")
+	  "a flow comes in by the queue pair it goes out by, not by its hash alone")               \
+	X(copy, "copy", POLICY_COPY, 0, "vectors",                                                 \
+	  "what long pieces of packets are copied by: auto takes what is fastest")
 
 /* X(id, name, least, most, initial value, help) */
 #define POLICY_NUMBERS(X)                                                                          \

@@ -8,7 +8,8 @@ from . import guestbench, options, plot, policies, running, table, testbed
 
 ABOUT = "What each policy of the data plane brings: none, each alone, all but one, all."
 FRAMES = {"64": "stream:64", "256": "stream:256", "1514": "stream:1514", "64k": "stream:65536",
-          "rr": "rr:64"}
+          "rr": "rr:64", "train": "rr:1514*32"}
+TRAIN = ("rr", 1514)            # a request of 32 frames and an answer of one
 RINGS = ("split", "packed")
 STREAM = [      # heading, member
     ("Gbit/s", "gbit_s", ".3f"), ("Mpps", "mpps", ".4f"), ("exits/pkt", "exits_per_packet", ".3f"),
@@ -62,7 +63,7 @@ def wanted(args):
 def one_boot(args, bed, machine, ring, combos, watcher):
     """{combination: its results}, complaints"""
     quick = " packets=4000 transactions=100" if args.quick else ""
-    vms = guestbench.pair(1, f"ring={ring} offload=on", len(combos),
+    vms = guestbench.pair(1, f"ring={ring} offload=on burst=1", len(combos),
                           tests=",".join(FRAMES[t] for t in args.tests) + quick,
                           more=['status = "disabled";'])
     extra = policies.on_bochs() if bed.name == "bochs" else {}
@@ -112,6 +113,10 @@ def result_of(row, test):
     return next((r for r in row["results"] if (r["name"], r["frame_bytes"]) == test), {})
 
 
+def called(test):
+    return f"{test[0]}, {test[1]} bytes" + (", 32 of them and one back" if test == TRAIN else "")
+
+
 def title(boot):
     cost = f", {boot['exit_cost']} instructions a VM exit" if "exit_cost" in boot else ""
     return f"{boot['ring']} ring{cost}"
@@ -123,7 +128,7 @@ def render(made):
     for boot in made["boots"]:
         for test in tests_of(boot):
             columns = STREAM if test[0] == "stream" else RR
-            lines += ["", f"{test[0]}, {test[1]} bytes, {title(boot)}"]
+            lines += ["", f"{called(test)}, {title(boot)}"]
             lines += table.columns([["policies", *(head for head, _, _ in columns)]] + [
                 [row["name"], *(cell(result_of(row, test), m, form) for _, m, form in columns)]
                 for row in boot["rows"]])
@@ -142,7 +147,7 @@ def plots(made):
     for name, frame in tests_of(boots[0]):
         member, unit = ("gbit_s", "Gbit/s") if name == "stream" else ("p50_us", "us, median")
         drawn[f"{made['testbed']}-{name}-{frame}"] = plot.bars(
-            f"{name}, {frame} bytes, by the policies that are on ({made['testbed']})", unit,
+            f"{called((name, frame))}, by the policies that are on ({made['testbed']})", unit,
             [row["name"] for row in boots[0]["rows"]],
             {title(b): values(b, (name, frame), member) for b in boots})
     return drawn

@@ -10,7 +10,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from lasthoplib import bench, plot    # noqa: E402
+from lasthoplib import bench, bench_native, plot, testpmd    # noqa: E402
 from lasthoplib.console import Failure    # noqa: E402
 
 
@@ -29,6 +29,47 @@ class Frame(unittest.TestCase):
             made = bench.write_plots(folder, "some", {"thing": "<svg/>"})
             self.assertEqual(made, [folder + "/some-thing.svg"])
             self.assertEqual(Path(made[0]).read_text(), "<svg/>")
+
+
+# as testpmd of DPDK 22.11 prints it: the switch's account, then that of the guests
+TESTPMD = """
+  RX-packets: 7969056        RX-dropped: 0             RX-total: 7969056
+  RX-bursts : 3056353 [91% of 0 pkts + 9% of 32 pkts]
+  TX-bursts : 252960 [0% of 0 pkts + 100% of 32 pkts]
+  RX-bursts : 3056445 [91% of 0 pkts + 9% of 32 pkts]
+  CPU cycles/packet=243.86 (total cycles=3886615025 / total io packets=15937664) at 2100 MHz Clock
+  RX-packets: 8000000    RX-missed: 0          RX-bytes:  234786816
+  RX-packets: 8000000    RX-missed: 0          RX-bytes:  234807296
+"""
+
+
+class Native(unittest.TestCase):
+    def test_account_of_testpmd(self):
+        self.assertEqual(testpmd.account(TESTPMD, 2), {
+            "busy_ns_per_packet": 116.13, "mpps": 8.0, "empty_polls_percent": 91})
+
+    def test_a_testpmd_that_forwards_nothing(self):
+        for text in ("", TESTPMD.replace("15937664", "0"), TESTPMD.replace("missed", "gone")):
+            with self.assertRaises(Failure):
+                testpmd.account(text, 2)
+
+    def test_ratio_of_each_run(self):
+        def one(ns):
+            return {"busy_ns_per_packet": ns, "mpps": 1, "empty_polls_percent": 0, "drops": 0}
+        row = bench_native.result(64, [(one(40), one(100)), (one(50), one(100)), (one(20), one(80))])
+        self.assertEqual(row["ratio"], {"median": 2.5, "min": 2.0, "max": 4.0})
+        document = {"results": [row, bench_native.result(65536, [(one(2000), one(1600))])]}
+        text = bench_native.render(document)
+        self.assertIn("2.50 (2.00-4.00)", text)
+        self.assertIn("memcpy", text)
+        ElementTree.fromstring(bench_native.plots(document)["mpps"])
+
+    def test_without_peer(self):
+        row = bench_native.result(64, [({"busy_ns_per_packet": 40, "mpps": 1, "empty_polls_percent": 0,
+                                         "drops": 0}, None)])
+        self.assertNotIn("ratio", row)
+        self.assertIn("40.0", bench_native.render({"results": [row]}))
+        self.assertNotIn("testpmd", bench_native.plots({"results": [row]})["mpps"])
 
 
 class Plots(unittest.TestCase):

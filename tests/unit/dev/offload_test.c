@@ -15,6 +15,8 @@
 
 extern unsigned cpu_count;
 
+enum { LONG_AGO = 2 }; /* a TSC */
+
 static struct cpu helper[2];
 static struct switch_work work, second;
 static struct port *port;
@@ -40,6 +42,8 @@ static int set_up(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		helper[i] = (struct cpu){ .index = i + 1, .apic_id = i + 1, .armed_tsc = ~0ull };
 		atomic_store(&helper[i].idle, true);
+		atomic_store(&helper[i].doing, TIME_IDLE);
+		atomic_store(&helper[i].accounted, LONG_AGO);
 		cpus[i + 1] = &helper[i];
 	}
 	memset(fake_port, 0, sizeof(fake_port));
@@ -94,6 +98,18 @@ static void busy_ones_do_not(void **state)
 	become(2);
 	switch_poll();
 	assert_int_equal(port->poll_ends, 1);
+}
+
+/* A receiver's CPU that sleeps a moment between packets has no time to spare. */
+static void hardly_idle_ones_do_not(void **state)
+{
+	(void)state;
+	atomic_store(&helper[0].accounted, ~0ull);
+	atomic_store(&helper[1].doing, TIME_ROOT);
+	assert_false(switch_work_offer(&work));
+	atomic_store(&helper[1].doing, TIME_IDLE);
+	assert_true(switch_work_offer(&work));
+	assert_int_equal(atomic_load(&work.home), 3);
 }
 
 /* Whatever else there is to do comes after one look; then the queue asks for kicks again. */
@@ -187,6 +203,22 @@ static void patience_grows(void **state)
 	assert_int_equal(atomic_load(&work.patience), 0);
 }
 
+/* What is left of a queue goes to the CPU that is named, if it is in no list. */
+static void the_rest_elsewhere(void **state)
+{
+	(void)state;
+	switch_work_queue_on(&work, cpus[2]);
+	assert_int_equal(atomic_load(&work.home), 3);
+	assert_int_equal(fake_posted, MB_SWITCH_WORK);
+	assert_false(switch_work_run());
+	assert_int_equal(port->services, 0);
+	switch_work_queue(&work);
+	assert_int_equal(atomic_load(&work.home), 3);
+	become(2);
+	assert_false(switch_work_run());
+	assert_int_equal(port->services, 1);
+}
+
 /* Policies: off while it waits is not polled; without polling it is looked at once. */
 static void policies_count(void **state)
 {
@@ -254,11 +286,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(idle_ones_help, set_up),
 		cmocka_unit_test_setup(busy_ones_do_not, set_up),
+		cmocka_unit_test_setup(hardly_idle_ones_do_not, set_up),
 		cmocka_unit_test_setup(other_things_first, set_up),
 		cmocka_unit_test_setup(not_where_somebody_sleeps, set_up),
 		cmocka_unit_test_setup(handed_on, set_up),
 		cmocka_unit_test_setup(one_more, set_up),
 		cmocka_unit_test_setup(patience_grows, set_up),
+		cmocka_unit_test_setup(the_rest_elsewhere, set_up),
 		cmocka_unit_test_setup(policies_count, set_up),
 		cmocka_unit_test_setup(cancelled, set_up),
 		cmocka_unit_test_setup(cancel_waits_for_a_turn, set_up),

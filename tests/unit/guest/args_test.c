@@ -96,6 +96,12 @@ static void wrong_plans(void **state)
 		"tests=rr:64 packets=99999999999",
 		"tests=rr:64 burst=0",
 		"tests=rr:64 burst=257",
+		"tests=rr:64*0",
+		"tests=rr:64*65",
+		"tests=rr:64*",
+		"tests=stream:64*2",
+		"tests=ndr:",
+		"tests=ndr",
 	};
 	struct bench_plan plan;
 
@@ -112,6 +118,22 @@ static void small_mtus(void **state)
 	(void)state;
 	assert_null(plan_parse("tests=rr:82", 68, false, &plan));
 	assert_non_null(strstr(plan_parse("tests=rr:83", 68, false, &plan), "raise max-frame-size"));
+}
+
+/* Searches, and requests of several frames */
+static void other_kinds(void **state)
+{
+	struct bench_plan plan;
+
+	(void)state;
+	assert_null(plan_parse("tests=ndr:64,pdr:1514,rr:1514*32,rr:60", 1500, false, &plan));
+	assert_int_equal(plan.cases, 4);
+	assert_true(plan.list[0].search && plan.list[1].search && !plan.list[2].search);
+	assert_int_equal(plan.list[0].loss_permille, 0);
+	assert_int_equal(plan.list[1].loss_permille, 5);
+	assert_int_equal(plan.list[1].count, 10000);
+	assert_int_equal(plan.list[2].train, 32);
+	assert_int_equal(plan.list[3].train, 1);
 }
 
 /* Frames that the device cuts or passes whole */
@@ -147,7 +169,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(words),       cmocka_unit_test(numbers),
 		cmocka_unit_test(addresses),   cmocka_unit_test(the_demo),
-		cmocka_unit_test(wrong_plans), cmocka_unit_test(large_frames),
+		cmocka_unit_test(wrong_plans), cmocka_unit_test(other_kinds),
+		cmocka_unit_test(large_frames),
 		cmocka_unit_test(too_many_cases),
 		cmocka_unit_test(small_mtus),
 	};

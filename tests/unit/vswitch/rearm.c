@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Question: is no wake-up lost, whenever the driver puts a packet while its queue is being
- * served? vswitch/service.c is compiled in here with its looks at the ring replaced by ones at
+ * served? vswitch/service.c and tx_read.c are compiled in here with their looks at the ring replaced by ones at
  * which, before or after the n-th, the driver puts a packet, and kicks if the device wants it;
  * each n is tried. What the model (tests/model/kick.pml) proves of the protocol, this asks of
  * the code.
@@ -70,6 +70,7 @@ static void hooked_disarm_kick(const struct vq *vq, uint16_t pos)
 #define vq_arm_kick    hooked_arm_kick
 #define vq_disarm_kick hooked_disarm_kick
 #include "vswitch/service.c"
+#include "vswitch/tx_read.c"
 
 static struct guest *a;
 static unsigned steps_left[2]; /* until the driver puts packet 1, and 2; 0: it has */

@@ -44,6 +44,7 @@ static void reserve(struct lan *lan, unsigned n, uint32_t seed)
 	cpu->tx_seg[1] = (struct seg){ frame[n], 1000 };
 	batch_open(cpu, lan->from[n]);
 	batch_add(cpu, cpu->tx_seg, 1000 + VNET_HDR_BYTES, 0);
+	batch_sort(cpu);
 	assert_int_equal(cpu->batch.pkt[0].verdict, VERDICT_DELIVERED);
 	rx_reserve(lan->b->port, &cpu->batch, 1, &cpu->rx);
 }

@@ -126,6 +126,7 @@ static struct reads forward(struct lan *lan, unsigned packets)
 		cpu->tx_seg[i] = (struct seg){ frame[i], VNET_HDR_BYTES + FRAME };
 		batch_add(cpu, &cpu->tx_seg[i], VNET_HDR_BYTES + FRAME, 0);
 	}
+	batch_sort(cpu);
 	left = cpu->batch.to[lan->to->id];
 	take->queue = take->segment = 0;
 	take->spent = take->descs = 0;
