@@ -28,10 +28,6 @@ void env_device_broken(struct port *port, unsigned queue, const char *why);
  * soon: on this CPU if it runs somebody, else on the sender's. */
 void env_more_work(struct port *port, unsigned queue);
 
-/* The same, for a queue whose receiver runs next on this CPU: it calls port_service() before it enters the
- * guest. */
-void env_work_here(struct port *port, unsigned queue);
-
 /* The port's guest may put packets without a kick from now on, or is owed an interrupt: does this CPU
  * call port_flush() for it, at each VM exit of the guest, and within_us from now at the latest? Only if it
  * is about to go on with that guest. The last call counts. */

@@ -203,13 +203,6 @@ void env_more_work(struct port *port, unsigned queue)
 	switch_work_queue_on(&net->work[queue], cpu ? cpu : self); /* none: it has not run yet */
 }
 
-void env_work_here(struct port *port, unsigned queue)
-{
-	struct virtio_net *net = port_owner(port);
-
-	switch_work_queue(&net->work[queue]);
-}
-
 bool env_offload(struct port *port, unsigned queue)
 {
 	struct virtio_net *net = port_owner(port);

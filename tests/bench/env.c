@@ -70,9 +70,10 @@ void env_more_work(struct port *port, unsigned queue)
 	(void)queue;
 }
 
-bool env_will_flush(struct port *port)
+bool env_will_flush(struct port *port, uint32_t within_us)
 {
 	(void)port;
+	(void)within_us;
 	return false;
 }
 
