@@ -103,7 +103,7 @@ struct queue {
 	bool late;		    /* [s] this service is one by port_flush(late) */
 	bool polling;		    /* [s] this service is one by port_poll() */
 	uint64_t taken_us;	    /* [s] when packets were taken last */
-	_Atomic uint64_t rest_us;   /* (a) who polls leaves it alone until then */
+	_Atomic uint64_t rest_us;   /* (a) who polls leaves it alone until then; 0: not */
 	_Atomic uint64_t bulk_us;   /* (a) transmit: when large ones were, 0: never */
 	bool more;		    /* [s] the last batch left some: no need to look */
 	uint8_t towards;	    /* [s] transmit: the port that the last batch went to */
