@@ -16,8 +16,8 @@
 #include "vswitch/policy.h"
 #include "vswitch/switch.h"
 
-#define SLICE_QUEUES 4u /* served in one call of switch_work_run(), a batch each */
-#define POLL_QUEUES  4u /* polled by one CPU at a time */
+#define SLICE_QUEUES 4u	 /* served in one call of switch_work_run(), a batch each */
+#define POLL_QUEUES  4u	 /* polled by one CPU at a time */
 #define SPARE_SHARE  10u /* of poll-us: a CPU that has been in HLT for so long has time to spare */
 
 /* Queues are polled up to 2^MOST_PATIENCE times poll_us in vain: acknowledgements of a stream come far
