@@ -11,14 +11,14 @@ unit_links = $(UNIT_$(subst /,_,$1))
 UNIT_core_acpi         :=
 UNIT_core_pmm          :=
 UNIT_core_print        :=
-UNIT_core_report       :=
+UNIT_core_report       := hv/core/exit_cause.c
 UNIT_core_smp          :=
 UNIT_core_string       :=
 UNIT_core_clock        :=
 UNIT_core_config       := $(CONFIG_SRC)
 UNIT_core_config_image := $(CONFIG_SRC)
 UNIT_core_console      := $(addprefix hv/core/,console.c console_input.c log.c)
-UNIT_core_shell        := $(addprefix hv/core/,shell.c shell_switch.c config_policy.c) vswitch/policy.c
+UNIT_core_shell        := $(addprefix hv/core/,shell.c shell_switch.c config_policy.c exit_cause.c) vswitch/policy.c
 UNIT_core_emulate      := hv/core/decode.c hv/core/emulate.c hv/core/alu.c
 UNIT_core_emulate_native := $(UNIT_core_emulate)
 UNIT_core_nearest      := hv/core/nearest.c
@@ -29,13 +29,14 @@ UNIT_core_sched        := hv/core/runq.c
 UNIT_cpu_entropy       := hv/cpu/entropy.c
 UNIT_cpu_vmx_detect    := $(VMX)/detect.c
 UNIT_cpu_vmx_check     := $(VMX)/check.c
+UNIT_cpu_vmx_msr       := $(VMX)/msr.c
 UNIT_cpu_vmx_ept       := $(VMX)/ept.c
 UNIT_cpu_svm_check     := $(SVM)/check.c
 UNIT_cpu_svm_exit      := $(addprefix $(SVM)/,exit.c inject.c vmcb.c check.c strict.c) hv/core/decode.c
 UNIT_cpu_svm_moves     := $(UNIT_cpu_svm_exit)
 UNIT_cpu_svm_npt       := $(SVM)/npt.c
 UNIT_TESTS := core/acpi core/console core/shell core/clock core/pmm core/print core/report core/string core/config \
-	core/config_image core/emulate core/emulate_native core/gva core/nearest core/cpu_time core/exit_cause core/sched core/smp cpu/entropy cpu/vmx_detect cpu/vmx_check cpu/vmx_ept \
+	core/config_image core/emulate core/emulate_native core/gva core/nearest core/cpu_time core/exit_cause core/sched core/smp cpu/entropy cpu/vmx_detect cpu/vmx_check cpu/vmx_msr cpu/vmx_ept \
 	cpu/svm_check cpu/svm_exit cpu/svm_moves cpu/svm_npt
 
 define unit_test

@@ -16,9 +16,14 @@
 /* CPUID 1, ECX; 7.0, EBX; XCR0: SSE, AVX and the three parts of AVX-512 */
 #define CPUID_OSXSAVE (1u << 27)
 #define CPUID_AVX512F (1u << 16)
+#define CPUID_FSRM    (1u << 4) /* EDX: "fast short rep mov"; no emulator's CPU has it */
 #define XCR0_AVX512   0xe6u
 
-static _Atomic bool has_vectors64;
+/* From so many bytes on `rep movsb` is faster than vectors where it is fast at all: it does not read the
+ * lines that it overwrites. Measured: docs/performance.md. */
+#define REP_LEAST 4096u
+
+static _Atomic bool has_vectors64, has_fast_rep;
 
 struct leaf {
 	uint32_t eax, ebx, ecx, edx;
@@ -48,6 +53,8 @@ void copy_wide_detect(void)
 		   (cpuid(7).ebx & CPUID_AVX512F) && (read_xcr0() & XCR0_AVX512) == XCR0_AVX512;
 
 	atomic_store_explicit(&has_vectors64, has, memory_order_relaxed);
+	atomic_store_explicit(&has_fast_rep, cpuid(0).eax >= 7 && (cpuid(7).edx & CPUID_FSRM),
+			      memory_order_relaxed);
 }
 
 unsigned copy_wide_bytes(void)
@@ -170,18 +177,21 @@ void copy_rep(uint8_t *to, const uint8_t *from, uint32_t n)
 	__asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(left) : : "memory");
 }
 
+static bool by_rep(uint32_t policy, uint32_t n)
+{
+	return policy == COPY_REP || (policy == COPY_AUTO && n >= REP_LEAST &&
+				      atomic_load_explicit(&has_fast_rep, memory_order_relaxed));
+}
+
 bool copy_wide(uint8_t *to, const uint8_t *from, uint32_t n)
 {
-	switch (policy_get(POLICY_copy)) {
-	case COPY_MOVES:
+	uint32_t policy = policy_get(POLICY_copy);
+
+	if (policy == COPY_MOVES)
 		return false;
-	case COPY_REP:
+	if (by_rep(policy, n))
 		copy_rep(to, from, n);
-		return true;
-	default:
-		break;
-	}
-	if (atomic_load_explicit(&has_vectors64, memory_order_relaxed))
+	else if (atomic_load_explicit(&has_vectors64, memory_order_relaxed))
 		copy_vectors64(to, from, n);
 	else
 		copy_vectors16(to, from, n);

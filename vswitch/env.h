@@ -25,7 +25,7 @@ void env_interrupt(struct port *port, unsigned queue);
 void env_device_broken(struct port *port, unsigned queue, const char *why);
 
 /* A transmit queue has more than one service may take: port_service() wants to be called again
- * soon, on the sender's CPU. */
+ * soon: on this CPU if it runs somebody, else on the sender's. */
 void env_more_work(struct port *port, unsigned queue);
 
 /* The same, for a queue whose receiver runs next on this CPU: it calls port_service() before it enters the

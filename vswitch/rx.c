@@ -366,6 +366,7 @@ void rx_complete(struct port *to, struct batch *b, const struct rx_take *take, s
 	uint64_t bytes = 0;
 	bool due;
 
+	vq_prefetch_index(&q->vq); /* the driver looks at it all the time */
 	for (unsigned n = 0; n < take->npkts; n++)
 		bytes += take->pkt[n].bytes;
 	stat_add(slot, STAT_copies, take->npkts);

@@ -59,6 +59,7 @@ static void complete(struct port *port, unsigned queue, uint16_t before, const s
 
 	if (queue_state(q) != QUEUE_RUNNING)
 		return;
+	vq_prefetch_index(&q->vq);
 	for (unsigned i = 0; i < b->count; i++) {
 		vq_put_used(&q->vq, pos, b->pkt[i].chain, 0, VQ_READ, i == 0);
 		pos = vq_advance(&q->vq, pos, cpu->tx_slots[i]);

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "vswitch/gmem.h"
+#include "vswitch/prefetch.h"
 #include "vswitch/switch.h"
 
 /* Most descriptors, and most pieces, of one chain. A direct chain ends at the queue size besides;
@@ -246,6 +247,13 @@ static inline void vq_put_used(const struct vq *vq, uint16_t pos, uint16_t id, u
 		e[0] = id;
 		e[1] = len;
 	}
+}
+
+/* vq_publish() will follow soon. */
+static inline void vq_prefetch_index(const struct vq *vq)
+{
+	if (!vq->packed)
+		prefetch_write((const void *)&vq->used[1]);
 }
 
 /* One store gives the chains from position `start` to `end` to the driver. Sequentially consistent:

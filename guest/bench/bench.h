@@ -49,7 +49,7 @@ struct bench_plan {
 	unsigned cases;
 	struct bench_case list[BENCH_MAX_TESTS];
 	uint32_t runs;
-	uint32_t burst; /* frames shown to the device at once */
+	uint32_t burst;		    /* frames shown to the device at once */
 	uint64_t begin_s, every_ms; /* 0: each run begins when the one before it has ended */
 };
 

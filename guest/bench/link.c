@@ -18,7 +18,7 @@ static uint32_t slot_session[VQ_MAX]; /* whose frame lies in the slot; 0: of no 
  * all through a run, which begins with all slots free. */
 static uint8_t large[LINK_LARGE][LARGE_BYTES] __attribute__((aligned(64)));
 static uint8_t large_of[VQ_MAX]; /* the slot's, in a run of large frames */
-static unsigned large_used; /* any so far? */
+static unsigned large_used;	 /* any so far? */
 
 static const struct net_header large_header = {
 	.flags = NET_NEEDS_CSUM,

@@ -84,7 +84,8 @@ static const char *parse_cases(const char *s, const char *end, unsigned mtu, boo
 			return "tests= names more than 32 tests";
 		s = parse_case(s, end, c);
 		if (!s || (s < end && *s != ','))
-			return "tests= wants stream:BYTES, rr:BYTES, ndr:BYTES or pdr:BYTES, separated "
+			return "tests= wants stream:BYTES, rr:BYTES, ndr:BYTES or pdr:BYTES, "
+			       "separated "
 			       "by commas";
 		error = refused(c, mtu, large);
 		if (error)

@@ -22,7 +22,7 @@ static struct bench_result result; /* of the current run */
 static uint64_t damaged, first_tsc, last_tsc;
 static uint64_t all_corrupt;
 static bool served, gone; /* a source has started a run; one has said BYE */
-static bool takes_large; /* the device does not cut frames for us */
+static bool takes_large;  /* the device does not cut frames for us */
 static bool report_failed;
 
 static void answer(struct link *link, const struct control *to, uint16_t refused)

@@ -83,7 +83,8 @@ static bool run(struct link *link, const struct bench_plan *plan, const struct b
 	if (c->test == BENCH_RR && !rr_run(link, c, session, &result))
 		return false;
 	begin = rdtsc();
-	if (c->test == BENCH_STREAM && !stream_run(link, plan, c, r->rate, session, &end.end.stalls))
+	if (c->test == BENCH_STREAM &&
+	    !stream_run(link, plan, c, r->rate, session, &end.end.stalls))
 		return false;
 	end.end.nanoseconds = clock_ns(rdtsc() - begin);
 	end.end.sent = c->test == BENCH_RR ? result.sent : c->count;

@@ -19,7 +19,7 @@
 
 enum { CONFIG_MAC = 0, CONFIG_MTU = 10 };
 enum { RX_QUEUE = 0, TX_QUEUE = 1, CONTROL_QUEUE = 2 }; /* without MQ: 5.1.2 */
-enum { MTU_MAX = 9000, FRAME_EXTRA = 18 };
+enum { MTU_MAX = 9000, FRAME_EXTRA = 18, STATUS_MS = 10 };
 enum { RX_SMALL = 2048, RX_PAGE = 4096, RX_POOL = VQ_MAX * RX_PAGE, REFILL_BATCH = 16 };
 enum { SLOT_BYTES = (NET_HEADER + MTU_MAX + FRAME_EXTRA + 63) / 64 * 64 };
 
@@ -335,11 +335,23 @@ const char *net_command(uint8_t class, uint8_t number, const void *data, uint32_
 	return *(volatile uint8_t *)&command.answer ? "the device refuses a command" : NULL;
 }
 
+/* Reading the status is a VM exit, more than a transaction should cost: not at every call. */
+static bool needs_reset(void)
+{
+	static uint64_t next;
+	uint64_t now = rdtsc();
+
+	if (now < next)
+		return false;
+	next = now + clock_ms(STATUS_MS);
+	return virtio_status(&device) & VIRTIO_NEEDS_RESET;
+}
+
 const char *net_trouble(void)
 {
 	if (!trouble && (rx.broken || tx.broken))
 		trouble = "the device returned a descriptor that does not exist";
-	if (!trouble && virtio_status(&device) & VIRTIO_NEEDS_RESET)
+	if (!trouble && needs_reset())
 		trouble = "the device needs a reset: it took exception to what the driver did";
 	return trouble;
 }

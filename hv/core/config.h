@@ -22,6 +22,13 @@ struct config_net {
 	unsigned mtu;
 };
 
+/* Whether the processor virtualises a VM's local APICs. */
+enum config_apicv {
+	CONFIG_APICV_AUTO, /* if it can */
+	CONFIG_APICV_ON,   /* or the VM is refused */
+	CONFIG_APICV_OFF,
+};
+
 struct config_vm {
 	char name[CONFIG_MAX_NAME + 1];
 	unsigned cpus;				 /* vCPUs */
@@ -31,6 +38,7 @@ struct config_vm {
 	char kernel[CONFIG_MAX_FILE + 1];
 	char initrd[CONFIG_MAX_FILE + 1]; /* "" if there is none */
 	char bootargs[CONFIG_MAX_BOOTARGS + 1];
+	enum config_apicv apicv;
 	bool no_fast_strings; /* hide ERMS, FSRM and fast strings from the guest */
 	bool disabled;	      /* status = "disabled": configured, not started */
 	unsigned net_count;
@@ -75,6 +83,8 @@ unsigned config_parse(const void *dtb, size_t bytes, struct config *config, conf
 struct config_machine {
 	unsigned cpus;	   /* physical CPUs */
 	uint64_t free_mib; /* memory for guests; UINT64_MAX: not known (host) */
+	const char
+		*apicv_lacks; /* what it lacks to virtualise APICs; NULL: nothing, or not known */
 };
 
 /* Checks *config against a machine; reports and counts like config_parse(). */

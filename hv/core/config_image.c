@@ -276,6 +276,10 @@ unsigned config_check_machine(const struct config *config, const struct config_m
 
 		config_format(r.node, sizeof(r.node), "/vms/%s", vm->name);
 		check_affinity(&r, vm, machine->cpus);
+		if (vm->apicv == CONFIG_APICV_ON && machine->apicv_lacks)
+			config_fail(&r, "apicv",
+				    "\"on\" cannot be had, this machine lacks %s: leave it out",
+				    machine->apicv_lacks);
 		if (vm->disabled || machine->free_mib == UINT64_MAX)
 			continue;
 		if (vm->memory_mib > left)

@@ -24,7 +24,8 @@ struct property {
 
 static set_fn set_compatible, set_cpus, set_affinity, set_memory, set_kernel, set_initrd,
 	set_bootargs;
-static set_fn set_no_fast_strings, set_status, set_switch, set_mac, set_mtu, set_queue_pairs;
+static set_fn set_apicv, set_no_fast_strings, set_status, set_switch, set_mac, set_mtu,
+	set_queue_pairs;
 static set_fn set_policy_word, set_policy_number;
 
 #define ROW(type, name, kind, required, min, max, set, example)                                    \
@@ -60,6 +61,7 @@ static const struct property table[] = {
 	    "initrd = \"initrd.cpio\""),
 	ROW(VM,     "bootargs", STRING, false, 0, CONFIG_MAX_BOOTARGS, set_bootargs,
 	    "bootargs = \"console=ttyS0\""),
+	ROW(VM,     "apicv", STRING, false, 1, 15, set_apicv, "apicv = \"off\""),
 	ROW(VM,     "no-fast-strings", FLAG, false, 0, 0, set_no_fast_strings, "no-fast-strings"),
 	ROW(VM,     "status", STRING, false, 1, 15, set_status, "status = \"disabled\""),
 	ROW(NET,    "compatible", STRING, true, 1, 63, set_compatible,
@@ -364,6 +366,18 @@ static void set_initrd(struct config_parser *p, const struct value *v)
 static void set_bootargs(struct config_parser *p, const struct value *v)
 {
 	memcpy(p->vm->bootargs, v->data, v->length);
+}
+
+static void set_apicv(struct config_parser *p, const struct value *v)
+{
+	const char *word = (const char *)v->data;
+
+	if (!strcmp(word, "on"))
+		p->vm->apicv = CONFIG_APICV_ON;
+	else if (!strcmp(word, "off"))
+		p->vm->apicv = CONFIG_APICV_OFF;
+	else
+		config_unknown_word(&p->reporter, "apicv", word, "on", "off");
 }
 
 static void set_no_fast_strings(struct config_parser *p, const struct value *v)

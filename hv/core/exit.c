@@ -168,6 +168,16 @@ void exit_handle(struct vcpu *v, const struct vmexit *exit)
 	case VMEXIT_INTERRUPT:
 		interrupts_take();
 		break;
+	case VMEXIT_INTERRUPT_TAKEN:
+		interrupt_handle(exit->vector);
+		interrupts_take();
+		break;
+	case VMEXIT_APIC_EOI:
+		platform->apic_eoi(v, exit->vector);
+		break;
+	case VMEXIT_APIC_WRITTEN:
+		platform->apic_written(v, exit->apic_register);
+		break;
 	case VMEXIT_HLT:
 		handle_hlt(v);
 		break;
@@ -211,6 +221,7 @@ void exit_handle(struct vcpu *v, const struct vmexit *exit)
 		break;
 	case VMEXIT_FAILED:
 		vm_crash(v, "%s", exit->reason);
+		break;
 		break;
 	}
 }

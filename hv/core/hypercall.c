@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "hv/core/cpu_time.h"
+#include "hv/core/exit_cause.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/platform.h"
 #include "hv/core/timer.h"
@@ -17,15 +18,6 @@
 
 #define MAX_RUNS    1000u
 #define MAX_RESULTS 32000u /* of a VM, which could tell for ever: 32 tests of so many runs */
-
-static uint64_t vm_exits(const struct vm *vm)
-{
-	uint64_t sum = 0;
-
-	for (unsigned i = 0; i < vm->vcpu_count; i++)
-		sum += atomic_load_explicit(&vm->vcpus[i]->exits, memory_order_relaxed);
-	return sum;
-}
 
 static uint64_t vm_wakeups(const struct vm *vm)
 {
@@ -81,8 +73,8 @@ static bool snapshot(struct vm *vm, const uint8_t own_mac[6], const uint8_t peer
 		out->way_drops = port_counter_drops(own_port, true) +
 				 port_counter_drops(peer_port, false) -
 				 port_counter(peer_port, STAT_tx_drop_receiver);
-		out->own_exits = vm_exits(vm);
-		out->peer_exits = vm_exits(peer);
+		exit_counts_add(&out->own_exits, vm);
+		exit_counts_add(&out->peer_exits, peer);
 		out->peer_wakeups = vm_wakeups(peer);
 		add_port(out, own_port);
 		add_port(out, peer_port);
@@ -125,8 +117,8 @@ static bool result_ok(const struct bench_result *r)
 
 static void subtract(struct report_window *end, const struct report_window *start)
 {
-	end->own_exits -= start->own_exits;
-	end->peer_exits -= start->peer_exits;
+	exit_counts_subtract(&end->own_exits, &start->own_exits);
+	exit_counts_subtract(&end->peer_exits, &start->peer_exits);
 	end->notifications -= start->notifications;
 	end->copies -= start->copies;
 	end->kicks -= start->kicks;

@@ -45,8 +45,9 @@ static void start(struct vm *vm, uint64_t gap_us)
 		vcpu_start(vm->vcpus[i]);
 	atomic_store(&vm->state, VM_RUNNING);
 	report_vm_start(vm->config->name);
-	log_printf("vm %s: started, %u vCPU, %llu MiB", vm->config->name, vm->vcpu_count,
-		   (unsigned long long)vm->config->memory_mib);
+	log_printf("vm %s: started, %u vCPU, %llu MiB%s", vm->config->name, vm->vcpu_count,
+		   (unsigned long long)vm->config->memory_mib,
+		   vm_virtualizes_apics(vm) ? ", apicv" : "");
 	if (begun[vm->id] > now)
 		vcpu_start_at(vm->vcpus[0], begun[vm->id]);
 	else
@@ -188,20 +189,21 @@ static int make_and_start(unsigned id, uint64_t gap_us)
 
 static void report_ended(const struct vm *vm)
 {
-	struct report_cpu_time time = { 0 };
+	struct report_life life = { 0 };
 	uint64_t run_tsc = 0, wake_tsc = 0;
 
 	for (unsigned i = 0; i < vm->vcpu_count; i++) {
 		const struct vcpu *v = vm->vcpus[i];
 
 		run_tsc += v->run_tsc;
-		time.wakeups += v->wakeups;
+		life.wakeups += v->wakeups;
 		if (v->wake_max_tsc > wake_tsc)
 			wake_tsc = v->wake_max_tsc;
 	}
-	time.run_us = tsc_to_ns(run_tsc) / 1000;
-	time.wake_us_max = tsc_to_ns(wake_tsc) / 1000;
-	report_vm_end(vm->config->name, vm->vcpu_count, vm->end, vm->end_reason, &time);
+	exit_counts_add(&life.exits, vm);
+	life.run_us = tsc_to_ns(run_tsc) / 1000;
+	life.wake_us_max = tsc_to_ns(wake_tsc) / 1000;
+	report_vm_end(vm->config->name, vm->vcpu_count, vm->end, vm->end_reason, &life);
 }
 
 static void reap(struct vm *vm)
@@ -227,7 +229,7 @@ static void reap(struct vm *vm)
 		if (make_and_start(id, by_itself ? RESET_GAP_US : 0) == 0)
 			return;
 		report_vm_end(config->name, config->cpus, END_FAILED, "it could not be made again",
-			      &(struct report_cpu_time){ 0 });
+			      &(struct report_life){ 0 });
 	} else {
 		spin_lock(&vm_table_lock);
 		making[id] = false;

@@ -24,6 +24,7 @@
 #include "hv/dev/pc.h"
 
 const struct hvm_ops *hvm;
+const struct apic_ops *apic_ops;
 const struct platform_ops *platform = &pc_platform;
 
 static struct config config; /* for as long as the core runs: VMs point into it */
@@ -83,11 +84,24 @@ static void start_cpus(const struct handover *h)
 		refuse("a CPU cannot switch virtualisation on, or differs from the boot CPU");
 }
 
+static const char *apicv_lacks; /* NULL: nothing */
+
+static void choose_apic(void)
+{
+	apic_ops = hvm->apic(&apicv_lacks);
+	if (apic_ops)
+		log_printf("lasthop: interrupts: posted to running guests (apicv)");
+	else
+		log_printf("lasthop: interrupts: injected at VM entries; apicv would need %s",
+			   apicv_lacks);
+}
+
 static void check_config(const struct handover *h)
 {
 	struct config_machine machine = {
 		.cpus = cpu_count,
 		.free_mib = pmm_free_bytes() >> 20,
+		.apicv_lacks = apicv_lacks,
 	};
 
 	if (config_parse(hpa_to_ptr((hpa_t){ h->dtb }), h->dtb_bytes, &config, config_error,
@@ -116,6 +130,7 @@ _Noreturn void core_main(const struct handover *h)
 	wall_init();
 	choose_backend();
 	start_cpus(h);
+	choose_apic();
 	report_boot(hvm->name, cpu_count, tsc_khz());
 	check_config(h);
 	if (console_init(&config) < 0)

@@ -48,7 +48,7 @@ static struct report_machine machine_now(void)
 	};
 	for (unsigned i = 0; i < cpu_count; i++)
 		for (unsigned id = 0; id < EXIT_CAUSE_COUNT; id++)
-			now.exits[id] +=
+			now.exits.of[id] +=
 				atomic_load_explicit(&cpus[i]->exits[id], memory_order_relaxed);
 	return now;
 }

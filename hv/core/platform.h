@@ -32,6 +32,11 @@ struct platform_ops {
 	bool (*msr_read)(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
 	bool (*msr_write)(struct vcpu *vcpu, uint32_t msr, uint64_t value);
 
+	/* APIC virtualisation: the guest has ended a level-triggered interrupt, or written the register
+	 * with that number (hv/cpu/vapic.h), which has the value now. */
+	void (*apic_eoi)(struct vcpu *vcpu, uint8_t vector);
+	void (*apic_written)(struct vcpu *vcpu, uint8_t reg);
+
 	/* The local APIC's task priority (0-255), for CR8. */
 	void (*tpr)(struct vcpu *vcpu, bool write, uint64_t *value);
 
@@ -39,7 +44,8 @@ struct platform_ops {
 	int (*irq_pending)(struct vcpu *vcpu);
 	/* The vector was injected: IRR to ISR. */
 	void (*irq_taken)(struct vcpu *vcpu, uint8_t vector);
-	/* Right around an entry: an EOI without an exit. */
+	/* Right around an entry: interrupts for an APIC that is virtualised; else an EOI without an
+	 * exit. */
 	void (*before_entry)(struct vcpu *vcpu);
 	void (*after_exit)(struct vcpu *vcpu);
 	/* When the local APIC's timer fires next, in host TSC ticks; TIMER_NEVER. */

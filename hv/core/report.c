@@ -110,17 +110,32 @@ void report_vm_start(const char *vm)
 	send(&j);
 }
 
+/* Those there were. */
+static void add_exits(struct json *j, const char *name, const struct exit_counts *exits)
+{
+	const char *comma = "";
+
+	add(j, ",\"%s\":{", name);
+	for (unsigned id = 0; id < EXIT_CAUSE_COUNT; id++)
+		if (exits->of[id]) {
+			add(j, "%s\"%s\":%lu", comma, exit_cause_name(id), exits->of[id]);
+			comma = ",";
+		}
+	add(j, "}");
+}
+
 void report_vm_end(const char *vm, unsigned vcpus, const char *end, const char *reason,
-		   const struct report_cpu_time *time)
+		   const struct report_life *life)
 {
 	struct json j;
 
 	begin(&j, "vm-end");
 	add_string(&j, "vm", vm);
 	add_number(&j, "vcpus", vcpus);
-	add_number(&j, "run_us", time->run_us);
-	add_number(&j, "wakeups", time->wakeups);
-	add_number(&j, "wake_us_max", time->wake_us_max);
+	add_number(&j, "run_us", life->run_us);
+	add_number(&j, "wakeups", life->wakeups);
+	add_number(&j, "wake_us_max", life->wake_us_max);
+	add_exits(&j, "exits", &life->exits);
 	add_string(&j, "end", end);
 	add_string(&j, "reason", reason);
 	send(&j);
@@ -166,9 +181,12 @@ void report_result(const char *vm, const char *peer, const struct bench_result *
 	add_string(&j, "peer", peer);
 	add_string(&j, "test", result->test == BENCH_STREAM ? "stream" : "rr");
 	add_result(&j, result);
-	add_number(&j, "exits", window->own_exits + window->peer_exits);
-	add_number(&j, "own_exits", window->own_exits);
-	add_number(&j, "peer_exits", window->peer_exits);
+	add_number(&j, "exits",
+		   exit_counts_total(&window->own_exits) + exit_counts_total(&window->peer_exits));
+	add_number(&j, "own_exits", exit_counts_total(&window->own_exits));
+	add_number(&j, "peer_exits", exit_counts_total(&window->peer_exits));
+	add_exits(&j, "own_exits_by", &window->own_exits);
+	add_exits(&j, "peer_exits_by", &window->peer_exits);
 	add_number(&j, "notifications", window->notifications);
 	add_number(&j, "copies", window->copies);
 	add_number(&j, "kicks", window->kicks);
@@ -203,28 +221,17 @@ void report_port(const char *port, const char *switch_name, const uint64_t count
 
 void report_guest_result(const char *vm, const char *text, const struct report_machine *machine)
 {
-	static const char *const names[EXIT_CAUSE_COUNT] = {
-#define EXIT_CAUSE_NAME(id, help) #id,
-		EXIT_CAUSES(EXIT_CAUSE_NAME)
-#undef EXIT_CAUSE_NAME
-	};
-	uint64_t exits = 0;
 	struct json j;
 
-	for (unsigned id = 0; id < EXIT_CAUSE_COUNT; id++)
-		exits += machine->exits[id];
 	begin(&j, "guest-result");
 	add_string(&j, "vm", vm);
 	add_string(&j, "text", text);
 	add_number(&j, "us", machine->us);
-	add_number(&j, "exits", exits);
+	add_number(&j, "exits", exit_counts_total(&machine->exits));
 	add_number(&j, "root_us", machine->root_us);
 	add_number(&j, "guest_us", machine->guest_us);
 	add_number(&j, "poll_us", machine->poll_us);
-	add(&j, ",\"causes\":{");
-	for (unsigned id = 0; id < EXIT_CAUSE_COUNT; id++)
-		add(&j, "%s\"%s\":%lu", id ? "," : "", names[id], machine->exits[id]);
-	add(&j, "}");
+	add_exits(&j, "causes", &machine->exits);
 	send(&j);
 }
 

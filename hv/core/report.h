@@ -2,24 +2,25 @@
 /*
  * What happened, for programs: one JSON object a line on the debug port 0xE9 (QEMU's isa-debugcon,
  * Bochs's port_e9_hack). Written only where reading the port gives 0xE9, as both do. Values are
- * strings and unsigned integers, or one object of them. `scripts/lasthop run` reads them; firmware may write other lines.
+ * strings and unsigned integers, or an object of them. `scripts/lasthop run` reads them; firmware may write other lines.
  *
  *   {"lasthop":1,"event":"boot","backend":"vmx","cpus":4,"tsc_khz":100000}
  *   {"lasthop":1,"event":"vm-start","vm":"alice"}
  *   {"lasthop":1,"event":"vm-end","vm":"alice","vcpus":1,"run_us":250100,"wakeups":60,
- *        "wake_us_max":480,"end":"ok","reason":""}
+ *        "wake_us_max":480,"exits":{"hlt":70},"end":"ok","reason":""}
  *        end: ok (HC_END 0), failed (HC_END otherwise), crash (stopped by the hypervisor; reason
  *        says why), off (the guest switched itself off), stopped (by the user). Since its start:
  *        run_us: CPU time of its vCPUs, together; wakeups: how often one was woken (blocked to
- *        runnable); wake_us_max: the longest that one then waited for a CPU
+ *        runnable); wake_us_max: the longest that one then waited for a CPU; exits: by kind
+ *        (hv/core/exit_cause.h)
  *   {"lasthop":1,"event":"vm-reset","vm":"alice","reason":""}   by the guest or the user: it
  *        starts again (vm-start follows)
  *   {"lasthop":1,"event":"result","vm":"bob","peer":"alice","test":"stream", then every member of
  *        struct bench_result by name, then of the window: "exits" (both VMs), "own_exits",
- *        "peer_exits", "notifications" (interrupts sent to both net devices), "copies" (packets
- *        copied, to either), "kicks" (of both drivers), "drops" (by both ports), "way_drops" (on the
- *        way from the peer to the VM: its receiver's and the peer's sender's), "peer_wakeups"
- *        (blocked to runnable),
+ *        "peer_exits", "own_exits_by", "peer_exits_by" (objects: those by cause, hv/core/exit_cause.h),
+ *        "notifications" (interrupts sent to both net devices), "copies" (packets copied, to either),
+ *        "kicks" (of both drivers), "drops" (by both ports), "way_drops" (on the way from the peer to
+ *        the VM: its receiver's and the peer's sender's), "peer_wakeups" (blocked to runnable),
  *        "begin_ns" (of a stream: when its first frame came, by the machine's clock), "root_ticks",
  *        "guest_ticks", "poll_ticks" (of all CPUs, hv/core/cpu_time.h)}
  *   {"lasthop":1,"event":"port","port":"alice/net0","switch":"lan","counters":{"tx_packets":10, then
@@ -46,28 +47,30 @@ struct bench_result;
 
 /* Counters of one measured window, both ends together unless named otherwise. */
 struct report_window {
-	uint64_t own_exits, peer_exits, notifications, copies, kicks;
+	struct exit_counts own_exits, peer_exits;
+	uint64_t notifications, copies, kicks;
 	uint64_t drops, way_drops, peer_wakeups;
 	uint64_t begin_ns; /* of what was measured, by the machine's clock */
 	uint64_t root_ticks, guest_ticks, poll_ticks; /* TSC, of all CPUs (hv/core/cpu_time.h) */
 };
 
 /* Of a VM since its start, all vCPUs together. */
-struct report_cpu_time {
+struct report_life {
 	uint64_t run_us, wakeups, wake_us_max;
+	struct exit_counts exits;
 };
 
 /* Of the whole machine since its start. */
 struct report_machine {
 	uint64_t us, root_us, guest_us, poll_us;
-	uint64_t exits[EXIT_CAUSE_COUNT];
+	struct exit_counts exits;
 };
 
 /* Each writes one whole line; callable from any CPU, in any context (lines do not mix). */
 void report_boot(const char *backend, unsigned cpus, uint64_t tsc_khz);
 void report_vm_start(const char *vm);
 void report_vm_end(const char *vm, unsigned vcpus, const char *end, const char *reason,
-		   const struct report_cpu_time *time);
+		   const struct report_life *life);
 void report_vm_reset(const char *vm, const char *reason);
 void report_result(const char *vm, const char *peer, const struct bench_result *result,
 		   const struct report_window *window);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "hv/core/console.h"
+#include "hv/core/exit_cause.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
 #include "hv/core/pmm.h"
@@ -39,14 +40,16 @@ static const char *state_of(const struct vm *vm)
 
 static void list_vm(const struct config_vm *config, const struct vm *vm)
 {
-	unsigned long long exits = 0, wakeups = 0;
+	struct exit_counts exits = { 0 };
+	unsigned long long wakeups = 0;
 
-	for (unsigned i = 0; vm && i < vm->vcpu_count; i++) {
-		exits += atomic_load_explicit(&vm->vcpus[i]->exits, memory_order_relaxed);
+	if (vm)
+		exit_counts_add(&exits, vm);
+	for (unsigned i = 0; vm && i < vm->vcpu_count; i++)
 		wakeups += atomic_load_explicit(&vm->vcpus[i]->wakeups, memory_order_relaxed);
-	}
 	console_printf("%-31s %-8s %5u %7llu %12llu %11llu\n", config->name, state_of(vm),
-		       config->cpus, (unsigned long long)config->memory_mib, exits, wakeups);
+		       config->cpus, (unsigned long long)config->memory_mib,
+		       (unsigned long long)exit_counts_total(&exits), wakeups);
 }
 
 static void vm_list(void)
@@ -82,6 +85,27 @@ static void vm_dump(const char *name)
 		console_printf("vm dump: %s does not run\n", name);
 }
 
+/* What a running VM's exits were for. */
+static void vm_show_exits(const char *name)
+{
+	struct exit_counts exits = { 0 };
+	bool runs = false;
+
+	spin_lock(&vm_table_lock);
+	for (unsigned i = 0; i < vm_config->vm_count; i++)
+		if (strcmp(vm_config->vms[i].name, name) == 0 && vm_table[i]) {
+			exit_counts_add(&exits, vm_table[i]);
+			runs = true;
+		}
+	spin_unlock(&vm_table_lock);
+	if (!runs)
+		console_printf("vm exits: %s does not run\n", name);
+	for (unsigned id = 0; id < EXIT_CAUSE_COUNT; id++)
+		if (exits.of[id])
+			console_printf("%-16s %12llu\n", exit_cause_name(id),
+				       (unsigned long long)exits.of[id]);
+}
+
 static void vm_change(const char *verb, const char *name)
 {
 	static const struct {
@@ -113,6 +137,8 @@ static void run_vm(char **args, unsigned count)
 		console_printf("vm: which VM? \"vm list\" shows them\n");
 	else if (strcmp(args[0], "dump") == 0)
 		vm_dump(args[1]);
+	else if (strcmp(args[0], "exits") == 0)
+		vm_show_exits(args[1]);
 	else
 		vm_change(args[0], args[1]);
 }
@@ -165,6 +191,7 @@ static const struct command commands[] = {
 	{ "vm", "vm restart VM", "stop it, and start it again", 1, 2, run_vm },
 	{ "vm", "vm pause VM", "its vCPUs do not run until it is resumed", 1, 2, run_vm },
 	{ "vm", "vm resume VM", "let it go on", 1, 2, run_vm },
+	{ "vm", "vm exits VM", "its VM exits, by what they were for", 1, 2, run_vm },
 	{ "vm", "vm dump VM", "the registers of its vCPUs, into the log", 1, 2, run_vm },
 	{ "port", "port [VM/NODE]", "the switches' ports, or the offloads of one", 0, 2, run_port },
 	{ "port", "port VM/NODE up|down", "its link", 1, 2, run_port },

@@ -186,7 +186,7 @@ static void exception(struct trap_frame *f)
 }
 
 /* armed_tsc: the APIC's timer is spent, maybe too early (a long count-down comes in parts). */
-static void interrupt(uint64_t vector)
+void interrupt_handle(uint8_t vector)
 {
 	static struct log_limit limit;
 
@@ -199,11 +199,12 @@ static void interrupt(uint64_t vector)
 		timer_poll();
 		return;
 	case VECTOR_IPI:
+	case VECTOR_POSTED: /* its vCPU is not in the guest (any more): it looks before it is entered */
 		lapic_eoi();
 		return;
 	default:
 		lapic_eoi();
-		log_limited(&limit, "trap: CPU %u: interrupt %lu, which nobody asked for",
+		log_limited(&limit, "trap: CPU %u: interrupt %u, which nobody asked for",
 			    this_cpu()->index, vector);
 	}
 }
@@ -213,7 +214,7 @@ void trap_handle(struct trap_frame *f)
 	if (f->vector < EXC_COUNT)
 		exception(f);
 	else
-		interrupt(f->vector);
+		interrupt_handle((uint8_t)f->vector);
 }
 
 /* STI takes effect after the next instruction (SDM 2B, "STI"). */

@@ -20,6 +20,9 @@ void trap_init_cpu(void);
 /* Takes pending host interrupts: a moment with interrupts on. */
 void interrupts_take(void);
 
+/* Handles a host interrupt that was acknowledged at a VM exit. Interrupts are off. */
+void interrupt_handle(uint8_t vector);
+
 /* Sleeps until an interrupt, unless the mailbox is not empty; no wake-up is lost (STI; HLT). */
 void cpu_wait(void);
 

@@ -16,6 +16,7 @@
 #include "hv/core/platform.h"
 #include "hv/core/sched.h"
 #include "hv/core/trap.h"
+#include "hv/cpu/lapic.h"
 #include "hv/cpu/msr.h"
 
 /* In struct vcpu ->signals beside enum vcpu_signal: the vCPU does nothing until a SIPI; and that
@@ -64,6 +65,21 @@ void vcpu_kick(struct vcpu *v)
 	default: /* looks before its next entry */
 		break;
 	}
+}
+
+/* A notification that comes when the vCPU is in the guest no more, or not yet again, is nothing to its
+ * CPU: the requests are looked for before the next entry. Model: tests/model/posted.pml. */
+void vcpu_notify(struct vcpu *v)
+{
+	struct cpu *cpu;
+
+	if (atomic_load(&v->state) != VCPU_RUNNING || !atomic_load(&v->posting)) {
+		vcpu_kick(v);
+		return;
+	}
+	cpu = atomic_load(&v->cpu);
+	if (cpu != this_cpu())
+		lapic_send_ipi(cpu->apic_id, VECTOR_POSTED);
 }
 
 void vcpu_start(struct vcpu *v)
@@ -271,8 +287,11 @@ static void take_signals(struct vcpu *v)
 /* True: an interrupt waits that the guest cannot take yet. */
 static bool offer_interrupt(struct vcpu *v)
 {
-	int vector = platform->irq_pending(v);
+	int vector;
 
+	if (atomic_load_explicit(&v->posting, memory_order_relaxed))
+		return false; /* before_entry(), and the processor */
+	vector = platform->irq_pending(v);
 	if (vector < 0)
 		return false;
 	if (!hvm->irq_ready(v))
@@ -316,10 +335,11 @@ static uint64_t deadline(struct vcpu *v)
 
 static void count_exit(struct vcpu *v, const struct vmexit *exit)
 {
-	_Atomic uint64_t *count = &this_cpu()->exits[exit_cause(v, exit)];
+	enum exit_cause cause = exit_cause(v, exit);
+	struct cpu *cpu = this_cpu();
 
-	atomic_store_explicit(&v->exits, v->exits + 1, memory_order_relaxed);
-	atomic_store_explicit(count, *count + 1, memory_order_relaxed);
+	atomic_store_explicit(&v->exits[cause], v->exits[cause] + 1, memory_order_relaxed);
+	atomic_store_explicit(&cpu->exits[cause], cpu->exits[cause] + 1, memory_order_relaxed);
 }
 
 void vcpu_run(struct vcpu *v)

@@ -12,6 +12,7 @@
 #include "hv/core/list.h"
 #include "hv/core/timer.h"
 #include "hv/core/vm.h"
+#include "hv/core/exit_cause.h"
 #include "hv/cpu/hvm.h"
 #include "hv/cpu/x86.h"
 
@@ -39,14 +40,15 @@ struct vcpu {
 	uint64_t charged_tsc;	  /* (o) its CPU time is accounted for until then */
 	uint64_t slice_start_tsc; /* (o) */
 	uint64_t slice_end_tsc;	  /* (o) */
-	uint64_t timer_tsc; /* (o) when its local APIC's timer is over, as of its last entry */
-	uint64_t flush_tsc; /* (o) packets put without a kick are to be taken until then */
-	bool leaving;	    /* (o) not to enter the guest again soon: no more of these */
-	struct timer wake;  /* (o) for its local APIC timer while it is blocked */
-	void *platform;	    /* (c) its local APIC (hv/dev/vlapic.c) */
+	uint64_t timer_tsc;   /* (o) when its local APIC's timer is over, as of its last entry */
+	uint64_t flush_tsc;   /* (o) packets put without a kick are to be taken until then */
+	bool leaving;	      /* (o) not to enter the guest again soon: no more of these */
+	_Atomic bool posting; /* (a) set by its CPU: posted interrupts reach it in the guest */
+	struct timer wake;    /* (o) for its local APIC timer while it is blocked */
+	void *platform;	      /* (c) its local APIC (hv/dev/vlapic.c) */
 
-	_Atomic uint64_t exits;	  /* (a) written by its CPU only, read by any */
-	_Atomic uint64_t wakeups; /* (a) BLOCKED to RUNNABLE */
+	_Atomic uint64_t exits[EXIT_CAUSE_COUNT]; /* (a) written by its CPU only, read by any */
+	_Atomic uint64_t wakeups;		  /* (a) BLOCKED to RUNNABLE */
 	_Atomic uint64_t run_tsc; /* (a) written by its CPU only: time spent in or for the guest */
 	_Atomic uint64_t
 		wake_max_tsc; /* (a) written by its CPU only: longest from woken to running */
@@ -78,6 +80,10 @@ void vcpu_wake(struct vcpu *vcpu);
 /* Makes it look for interrupts: wakes it if blocked; if it is running elsewhere, an IPI makes it
  * leave the guest. Any CPU. The one call a device needs after setting an interrupt. */
 void vcpu_kick(struct vcpu *vcpu);
+
+/* The same after an interrupt was posted (hv/cpu/vapic.h): a vCPU that runs with its local APIC
+ * virtualised gets it without leaving the guest. Any CPU. */
+void vcpu_notify(struct vcpu *vcpu);
 
 /* Runs the vCPU on this CPU until it blocks, ends, or its slice is over (hv/core/vcpu.c). */
 void vcpu_run(struct vcpu *vcpu);

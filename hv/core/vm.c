@@ -98,6 +98,11 @@ static int memory_create(struct vm *vm)
 	return 0;
 }
 
+bool vm_virtualizes_apics(const struct vm *vm)
+{
+	return apic_ops && vm->config->apicv != CONFIG_APICV_OFF;
+}
+
 static void add_range(struct vm_range out[VM_RANGES], unsigned *n, uint64_t gpa, uint64_t bytes,
 		      enum vm_range_type type)
 {

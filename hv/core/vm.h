@@ -71,6 +71,9 @@ int vm_create(const struct config_vm *config, unsigned id, const struct handover
 /* Frees all of it. Its vCPUs are OFF, its devices destroyed, and no CPU holds a pointer to it. */
 void vm_destroy(struct vm *vm);
 
+/* Whether the processor virtualises its local APICs. */
+bool vm_virtualizes_apics(const struct vm *vm);
+
 /* What a kernel is told of the VM's memory, by address; numbers as in e820 and in PVH's memory map. */
 #define VM_RANGES 5
 enum vm_range_type { VM_RAM = 1, VM_RESERVED = 2, VM_ACPI = 3 };

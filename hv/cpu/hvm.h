@@ -17,6 +17,8 @@
 
 struct vm;
 struct vcpu;
+struct vapic_page;
+struct posted;
 
 enum gpr { /* encoding order of the manuals */
 	   GPR_RAX,
@@ -58,8 +60,9 @@ struct vcpu_sregs {
 };
 
 enum vmexit_kind {
-	VMEXIT_NONE,	  /* dealt with in the backend: enter again */
-	VMEXIT_INTERRUPT, /* a host interrupt is pending: interrupts_take() */
+	VMEXIT_NONE,		/* dealt with in the backend: enter again */
+	VMEXIT_INTERRUPT,	/* a host interrupt is pending: interrupts_take() */
+	VMEXIT_INTERRUPT_TAKEN, /* a host interrupt was acknowledged: interrupt_handle(exit->vector) */
 	VMEXIT_DEADLINE, /* the deadline given to enter() has passed (or VMEXIT_INTERRUPT instead) */
 	VMEXIT_IRQ_WINDOW, /* the guest can take an interrupt now; the window request is over */
 	VMEXIT_HLT,
@@ -69,7 +72,9 @@ enum vmexit_kind {
 	VMEXIT_WRMSR,
 	VMEXIT_XSETBV,
 	VMEXIT_HYPERCALL,
-	VMEXIT_CR8, /* MOV to or from CR8, the task priority: exit->cr8 */
+	VMEXIT_APIC_EOI, /* the guest ended a level-triggered interrupt: exit->vector */
+	VMEXIT_APIC_WRITTEN, /* the guest wrote a register of its virtualised APIC: exit->apic_register */
+	VMEXIT_CR8,	     /* MOV to or from CR8, the task priority: exit->cr8 */
 	VMEXIT_IO,
 	VMEXIT_MMIO,	   /* nested page fault outside of what is mapped, with a data access */
 	VMEXIT_MMIO_FETCH, /* the same by an instruction fetch or a guest page-table walk */
@@ -97,6 +102,8 @@ struct vmexit {
 			uint8_t gpr; /* enum gpr: source, or destination */
 			bool write;
 		} cr8;
+		uint8_t vector;
+		uint8_t apic_register;
 	};
 	char reason[160]; /* VMEXIT_FAILED */
 };
@@ -115,6 +122,20 @@ struct injection {
 	enum injection_kind kind;
 	uint8_t vector;	    /* IRQ, exception */
 	int64_t error_code; /* exception; negative: none */
+};
+
+/*
+ * APIC virtualisation: interrupts reach a running guest without an exit, and it ends them so
+ * (hv/cpu/vapic.h). It works in x2APIC mode. All are called on the CPU that owns the vCPU and take
+ * effect at its next entry.
+ */
+struct apic_ops {
+	/* The vCPU's local APIC, for as long as the vCPU lives; once. Not virtualised yet. */
+	void (*attach)(struct vcpu *vcpu, struct vapic_page *page, struct posted *posted);
+	/* From the next entry on it is virtualised, or not. */
+	void (*virtualize)(struct vcpu *vcpu, bool on);
+	/* IRR, ISR or TMR in the page were changed: what the processor derives of them is not right. */
+	void (*changed)(struct vcpu *vcpu);
 };
 
 struct hvm_ops {
@@ -169,7 +190,11 @@ struct hvm_ops {
 	/* MSRs that live in the control block: STAR … GS_BASE, SYSENTER_*, PAT, EFER, TSC_AUX.
 	 * false: not one of them, or the value is not allowed (#GP). Most never exit. */
 	bool (*msr)(struct vcpu *vcpu, uint32_t msr, bool write, uint64_t *value);
+
+	/* NULL if the CPUs cannot virtualise APICs; *lacks says why not. After cpu_enable(). */
+	const struct apic_ops *(*apic)(const char **lacks);
 };
 
 extern const struct hvm_ops vmx_ops, svm_ops;
-extern const struct hvm_ops *hvm; /* the one in use */
+extern const struct hvm_ops *hvm;	/* the one in use */
+extern const struct apic_ops *apic_ops; /* of it; NULL: interrupts are injected at entries */

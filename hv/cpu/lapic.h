@@ -7,7 +7,8 @@
 
 enum host_vector {
 	VECTOR_TIMER = 0xf0,
-	VECTOR_IPI = 0xf1,	/* mailbox: nothing to do but to have left the guest or HLT */
+	VECTOR_IPI = 0xf1,    /* mailbox: nothing to do but to have left the guest or HLT */
+	VECTOR_POSTED = 0xf2, /* a guest's posted interrupts; outside of it nothing to do either */
 	VECTOR_SPURIOUS = 0xff, /* no EOI */
 };
 

@@ -26,8 +26,10 @@
 #define MSR_KVM_EOI		0x4b564d04 /* paravirtual: hv/dev/vlapic_eoi.c */
 #define MSR_X2APIC_FIRST	0x800
 #define MSR_X2APIC_LAST		0x8ff
+#define MSR_X2APIC_TPR		0x808
 #define MSR_X2APIC_EOI		0x80b
 #define MSR_X2APIC_ICR		0x830
+#define MSR_X2APIC_SELF_IPI	0x83f
 #define MSR_XSS			0xda0
 #define MSR_EFER		0xc0000080
 #define EFER_SCE		BIT(0)

@@ -16,9 +16,8 @@
 #include "vswitch/policy.h"
 #include "vswitch/switch.h"
 
-#define SLICE_QUEUES 4u	 /* served in one call of switch_work_run(), a batch each */
-#define POLL_QUEUES  4u	 /* polled by one CPU at a time */
-#define SPARE_SHARE  10u /* of poll-us: a CPU that has been in HLT for so long has time to spare */
+#define SLICE_QUEUES 4u /* served in one call of switch_work_run(), a batch each */
+#define POLL_QUEUES  4u /* polled by one CPU at a time */
 
 /* Queues are polled up to 2^MOST_PATIENCE times poll_us in vain: acknowledgements of a stream come far
  * apart. */
@@ -132,8 +131,9 @@ static bool spare(const struct cpu *cpu)
 {
 	if (!atomic_load(&cpu->idle) || atomic_load(&cpu->runq_length) > 0)
 		return false;
-	return atomic_load(&lists[cpu->index].polls) > 0 ||
-	       cpu_time_idle(cpu) > tsc_from_us(policy_get(POLICY_poll_us)) / SPARE_SHARE;
+	if (atomic_load(&lists[cpu->index].polls) > 0 && atomic_load(&cpu->loaded) == NULL)
+		return true; /* it polls, and nobody sleeps there */
+	return cpu_time_idle(cpu) > tsc_from_us(policy_get(POLICY_poll_us));
 }
 
 /* The CPU that is to poll for this one. */

@@ -190,15 +190,17 @@ void env_device_broken(struct port *port, unsigned queue, const char *why)
 	virtio_pci_broken(&net->virtio);
 }
 
-/* It is the sender's work: a CPU that has helped it by polling, and now has its own vCPU to run, must not
- * go on with it in turns. */
+/* It stays with the CPU that runs the sender, or the receiver that it has waited for. One that has polled,
+ * and is about to run a vCPU of its own, must not go on with it in turns: the rest is the sender's. */
 void env_more_work(struct port *port, unsigned queue)
 {
 	struct virtio_net *net = port_owner(port);
 	struct vm *vm = net->virtio.vm;
-	struct cpu *cpu = atomic_load(&vm->vcpus[queue / 2 % vm->vcpu_count]->cpu);
+	struct cpu *self = this_cpu(), *cpu = self;
 
-	switch_work_queue_on(&net->work[queue], cpu ? cpu : this_cpu()); /* it has not run yet */
+	if (self->current == NULL)
+		cpu = atomic_load(&vm->vcpus[queue / 2 % vm->vcpu_count]->cpu);
+	switch_work_queue_on(&net->work[queue], cpu ? cpu : self); /* none: it has not run yet */
 }
 
 void env_work_here(struct port *port, unsigned queue)

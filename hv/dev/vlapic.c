@@ -87,71 +87,51 @@ static bool register_exists(const struct vlapic *v, unsigned reg, bool write)
 
 static uint64_t register_get(struct vlapic *v, unsigned reg)
 {
-	uint32_t id = v->vcpu->index;
-
-	if (reg >= APIC_IRR && reg < APIC_IRR + APIC_WORDS)
-		return atomic_load(&v->irr[reg - APIC_IRR]);
-	if (reg >= APIC_TMR && reg < APIC_TMR + APIC_WORDS)
-		return atomic_load(&v->tmr[reg - APIC_TMR]);
-	if (reg >= APIC_ISR && reg < APIC_ISR + APIC_WORDS)
-		return v->isr[reg - APIC_ISR];
-	if (reg >= APIC_LVT_TIMER && reg <= APIC_LVT_ERROR)
-		return v->lvt[reg - APIC_LVT_TIMER];
 	switch (reg) {
-	case APIC_ID:
-		return vlapic_x2(v) ? id : id << 24;
-	case APIC_VERSION:
-		return APIC_VERSION_VALUE;
-	case APIC_TPR:
-		return v->tpr;
 	case APIC_PPR:
 		return vlapic_ppr(v);
-	case APIC_LDR: /* x2APIC: cluster and bit follow from the ID */
-		return vlapic_x2(v) ? (id >> 4) << 16 | 1u << (id & 15) : v->ldr;
-	case APIC_DFR:
-		return v->dfr;
-	case APIC_SVR:
-		return v->svr;
-	case APIC_ESR:
-		return v->esr;
 	case APIC_ICR:
 		return vlapic_x2(v) ? v->icr : (uint32_t)v->icr;
 	case APIC_ICR_HIGH:
 		return v->icr >> 32;
-	case APIC_INITIAL_COUNT:
-		return v->initial;
 	case APIC_CURRENT_COUNT:
 		return vlapic_timer_current(v);
-	case APIC_DIVIDE:
-		return v->divide;
 	default:
-		return 0;
+		return vlapic_get(v, reg);
 	}
 }
 
 static void set_svr(struct vlapic *v, uint32_t value)
 {
-	atomic_store(&v->svr, value);
+	vlapic_set(v, APIC_SVR, value);
 	if (!(value & SVR_ENABLE))
-		for (unsigned i = 0; i < APIC_LVTS; i++)
-			v->lvt[i] |= LVT_MASKED;
+		for (unsigned reg = APIC_LVT_TIMER; reg <= APIC_LVT_ERROR; reg++)
+			vlapic_set(v, reg, vlapic_get(v, reg) | LVT_MASKED);
 }
 
 static void set_lvt(struct vlapic *v, unsigned reg, uint32_t value)
 {
 	value &= ~(uint32_t)BIT(12); /* delivery status: always idle */
-	if (!(v->svr & SVR_ENABLE))
+	if (!(vlapic_get(v, APIC_SVR) & SVR_ENABLE))
 		value |= LVT_MASKED;
 	if (reg == APIC_LVT_TIMER)
 		vlapic_timer_set_lvt(v, value);
 	else
-		v->lvt[reg - APIC_LVT_TIMER] = value;
+		vlapic_set(v, reg, value);
 }
 
 static void set_icr(struct vlapic *v, uint64_t value)
 {
 	v->icr = vlapic_x2(v) ? value : (v->icr & 0xffffffff00000000ull) | value;
 	vlapic_send_icr(v);
+}
+
+static void send_self(struct vlapic *v, uint8_t vector)
+{
+	if (vector < FIRST_VECTOR)
+		vlapic_error(v, ESR_SEND_ILLEGAL);
+	else
+		vlapic_accept(v, vector, false);
 }
 
 static void register_set(struct vlapic *v, unsigned reg, uint64_t value)
@@ -162,22 +142,20 @@ static void register_set(struct vlapic *v, unsigned reg, uint64_t value)
 	}
 	switch (reg) {
 	case APIC_TPR:
-		v->tpr = (uint32_t)value;
+	case APIC_LDR:
+		vlapic_set(v, reg, (uint32_t)value);
 		break;
 	case APIC_EOI:
 		vlapic_eoi(v);
 		break;
-	case APIC_LDR:
-		atomic_store(&v->ldr, (uint32_t)value);
-		break;
 	case APIC_DFR:
-		atomic_store(&v->dfr, (uint32_t)value | 0x0fffffff);
+		vlapic_set(v, reg, (uint32_t)value | 0x0fffffff);
 		break;
 	case APIC_SVR:
 		set_svr(v, (uint32_t)value);
 		break;
 	case APIC_ESR:
-		v->esr = v->esr_new;
+		vlapic_set(v, APIC_ESR, v->esr_new);
 		v->esr_new = 0;
 		break;
 	case APIC_ICR:
@@ -193,32 +171,47 @@ static void register_set(struct vlapic *v, unsigned reg, uint64_t value)
 		vlapic_timer_set_divide(v, (uint32_t)value);
 		break;
 	case APIC_SELF_IPI:
-		if (value < FIRST_VECTOR)
-			vlapic_error(v, ESR_SEND_ILLEGAL);
-		else
-			vlapic_accept(v, (uint8_t)value, false);
+		send_self(v, (uint8_t)value);
 		break;
 	default:
 		break;
 	}
 }
 
+/* x2APIC: cluster and bit follow from the ID. */
+static void set_ids(struct vlapic *v)
+{
+	uint32_t id = v->vcpu->index;
+
+	vlapic_set(v, APIC_ID, vlapic_x2(v) ? id : id << 24);
+	vlapic_set(v, APIC_LDR, vlapic_x2(v) ? (id >> 4) << 16 | 1u << (id & 15) : 0);
+}
+
 static void registers_reset(struct vlapic *v)
 {
-	for (unsigned i = 0; i < APIC_WORDS; i++) {
-		atomic_store(&v->irr[i], 0);
-		atomic_store(&v->tmr[i], 0);
-		v->isr[i] = 0;
-	}
-	for (unsigned i = 0; i < APIC_LVTS; i++)
-		v->lvt[i] = LVT_MASKED;
-	atomic_store(&v->svr, 0xff);
-	atomic_store(&v->ldr, 0);
-	atomic_store(&v->dfr, 0xffffffff);
-	v->tpr = v->esr = v->esr_new = 0;
+	vlapic_drop_requests(v);
+	for (unsigned reg = 0; reg <= APIC_SELF_IPI; reg++)
+		vlapic_set(v, reg, 0);
+	for (unsigned reg = APIC_LVT_TIMER; reg <= APIC_LVT_ERROR; reg++)
+		vlapic_set(v, reg, LVT_MASKED);
+	vlapic_set(v, APIC_VERSION, APIC_VERSION_VALUE);
+	vlapic_set(v, APIC_SVR, 0xff);
+	vlapic_set(v, APIC_DFR, 0xffffffff);
+	set_ids(v);
+	v->esr_new = 0;
 	v->icr = 0;
-	v->divide = 0;
 	vlapic_timer_stop(v);
+	vlapic_changed(v);
+}
+
+/* Pending interrupts and those in service are in the page, and stay there. */
+static void set_virtualized(struct vlapic *v, bool on)
+{
+	if (!v->may_virtualize || v->virtualized == on)
+		return;
+	v->virtualized = on;
+	atomic_store(&v->vcpu->posting, on);
+	apic_ops->virtualize(v->vcpu, on);
 }
 
 /* SDM 3A, "x2APIC State Transitions": off to on, on to x2APIC, any to off; no other. The page does
@@ -232,11 +225,14 @@ static bool set_apic_base(struct vlapic *v, uint64_t value)
 	    mode == APIC_BASE_X2APIC || (mode == APIC_BASE_ENABLE && old & APIC_BASE_X2APIC) ||
 	    (mode & APIC_BASE_X2APIC && !(old & APIC_BASE_ENABLE)))
 		return false;
+	atomic_store(&v->apic_base, (old & APIC_BASE_BSP) | GUEST_LAPIC_BASE | mode);
 	if (mode == 0)
 		registers_reset(v);
-	if (mode & APIC_BASE_X2APIC && !(old & APIC_BASE_X2APIC))
+	if (mode & APIC_BASE_X2APIC && !(old & APIC_BASE_X2APIC)) {
 		v->icr = 0;
-	atomic_store(&v->apic_base, (old & APIC_BASE_BSP) | GUEST_LAPIC_BASE | mode);
+		set_ids(v);
+	}
+	set_virtualized(v, mode & APIC_BASE_X2APIC);
 	return true;
 }
 
@@ -254,9 +250,19 @@ void vlapic_tpr(struct vcpu *vcpu, bool write, uint64_t *value)
 	struct vlapic *v = vlapic_of(vcpu);
 
 	if (write)
-		v->tpr = (uint32_t)*value;
+		vlapic_set(v, APIC_TPR, (uint32_t)*value);
 	else
-		*value = v->tpr;
+		*value = vlapic_get(v, APIC_TPR);
+}
+
+/* The one register that the processor lets the guest write and has not dealt with: SELF IPI, with a
+ * vector that is reserved. */
+void vlapic_written(struct vcpu *vcpu, uint8_t reg)
+{
+	struct vlapic *v = vlapic_of(vcpu);
+
+	if (reg == APIC_SELF_IPI)
+		send_self(v, (uint8_t)vlapic_get(v, reg));
 }
 
 bool vlapic_msr_owned(uint32_t msr)
@@ -285,6 +291,7 @@ bool vlapic_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 	}
 	if (!vlapic_x2(v) || !register_exists(v, reg, false))
 		return false;
+	vlapic_take_requests(v);
 	*value = register_get(v, reg);
 	return true;
 }
@@ -326,6 +333,7 @@ void vlapic_page_access(struct bus_region *region, struct bus_access *access)
 		return;
 	}
 	vlapic_timer_expire(v);
+	vlapic_take_requests(v);
 	if (!access->write)
 		access->value = byte < 4 ? register_get(v, reg) >> (8 * byte) : 0;
 	else if (access->bytes == 4 && byte == 0) /* others are undefined: ignored */
@@ -339,8 +347,11 @@ int vlapic_create(struct vcpu *vcpu)
 	if (!v)
 		return fail(LH_NOMEM, "vm %s: no memory for a local APIC", vcpu->vm->config->name);
 	v->vcpu = vcpu;
-	registers_reset(v);
 	atomic_store(&v->apic_base, APIC_BASE_RESET | (vcpu->index == 0 ? APIC_BASE_BSP : 0));
+	registers_reset(v);
+	v->may_virtualize = vm_virtualizes_apics(vcpu->vm);
+	if (v->may_virtualize)
+		apic_ops->attach(vcpu, &v->page, &v->posted);
 	vcpu->platform = v;
 	return 0;
 }

@@ -44,6 +44,8 @@ bool vlapic_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
 bool vlapic_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value);
 int vlapic_irq_pending(struct vcpu *vcpu);
 void vlapic_irq_taken(struct vcpu *vcpu, uint8_t vector);
+void vlapic_eoi_exit(struct vcpu *vcpu, uint8_t vector);
+void vlapic_written(struct vcpu *vcpu, uint8_t reg);
 void vlapic_before_entry(struct vcpu *vcpu);
 void vlapic_after_exit(struct vcpu *vcpu);
 uint64_t vlapic_next_timer(struct vcpu *vcpu);

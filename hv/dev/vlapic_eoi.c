@@ -5,7 +5,8 @@
  * in service may wait for the next exit: nobody wants to know of it, and no other interrupt waits. The
  * guest takes the bit away instead of writing the register. After the exit a bit that is gone was the
  * EOI, and one that is still there is taken back. Whoever requests an interrupt meanwhile has the vCPU
- * exit, as ever. The word is the guest's: what it makes of it hurts its own interrupts only.
+ * exit, as ever. The word is the guest's: what it makes of it hurts its own interrupts only. While the
+ * processor virtualises the APIC no EOI needs an exit, and none is offered.
  */
 #include "hv/core/vm.h"
 #include "hv/dev/vlapic_impl.h"
@@ -38,7 +39,15 @@ void vlapic_before_entry(struct vcpu *vcpu)
 	const uint32_t offer = OFFERED;
 	struct vlapic *v = vlapic_of(vcpu);
 
-	if (v->eoi_msr & ENABLE && vlapic_eoi_can_wait(v))
+	if (v->virtualized) {
+		vlapic_timer_expire(v);
+		vlapic_take_requests(v);
+		return;
+	}
+	if (!(v->eoi_msr & ENABLE))
+		return;
+	vlapic_take_requests(v);
+	if (vlapic_eoi_can_wait(v))
 		v->eoi_offered = vm_write(vcpu->vm, word(v), &offer, sizeof(offer));
 }
 

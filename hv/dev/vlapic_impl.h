@@ -1,43 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The local APIC's insides, for vlapic*.c. Register numbers: MSR - 0x800 = offset in the page / 16
- * (SDM 3A, "x2APIC Register Address Space"). */
+/* The local APIC's insides, for vlapic*.c. */
 #pragma once
 
 #include <stdatomic.h>
+#include <stddef.h>
 
 #include "hv/core/vcpu.h"
 #include "hv/cpu/msr.h"
+#include "hv/cpu/vapic.h"
 #include "hv/dev/vlapic.h"
 
-enum apic_register {
-	APIC_ID = 0x02,
-	APIC_VERSION = 0x03,
-	APIC_TPR = 0x08,
-	APIC_PPR = 0x0a,
-	APIC_EOI = 0x0b,
-	APIC_LDR = 0x0d,
-	APIC_DFR = 0x0e,
-	APIC_SVR = 0x0f,
-	APIC_ISR = 0x10, /* eight words each */
-	APIC_TMR = 0x18,
-	APIC_IRR = 0x20,
-	APIC_ESR = 0x28,
-	APIC_ICR = 0x30,
-	APIC_ICR_HIGH = 0x31,
-	APIC_LVT_TIMER = 0x32,
-	APIC_LVT_THERMAL = 0x33,
-	APIC_LVT_PERF = 0x34,
-	APIC_LVT_LINT0 = 0x35,
-	APIC_LVT_LINT1 = 0x36,
-	APIC_LVT_ERROR = 0x37,
-	APIC_INITIAL_COUNT = 0x38,
-	APIC_CURRENT_COUNT = 0x39,
-	APIC_DIVIDE = 0x3e,
-	APIC_SELF_IPI = 0x3f,
-};
-
-#define APIC_WORDS	 8 /* of 32 vectors */
-#define APIC_LVTS	 6
 #define SVR_ENABLE	 BIT(8)
 #define LVT_MASKED	 BIT(16)
 #define LVT_TIMER_MODE	 (BIT(17) | BIT(18))
@@ -48,24 +20,31 @@ enum apic_register {
 #define ESR_REGISTER	 BIT(7)
 #define FIRST_VECTOR	 16 /* below: reserved */
 
-/* (c) constant (o) the CPU that runs the vCPU (s) written by it, read by any (a) any CPU */
+/*
+ * (c) constant (o) the CPU that runs the vCPU (s) written by it, read by any (a) any CPU
+ *
+ * Registers are in the page (o), SVR, LDR and DFR (s) among them; but for ICR, of which x2APIC mode
+ * makes one of 64 bits. Others request interrupts in `posted` and `level` only; their way into IRR is
+ * vlapic_take_requests(), or for `posted`, while the processor virtualises the APIC, its own. That knows
+ * nothing of `level`: the EOI-exit bitmap must be there before such an interrupt is.
+ */
 struct vlapic {
-	struct vcpu *vcpu;		  /* (c) */
-	_Atomic uint32_t irr[APIC_WORDS]; /* (a) */
-	_Atomic uint32_t tmr[APIC_WORDS]; /* (a) level-triggered ones among irr and isr */
-	_Atomic uint64_t apic_base;	  /* (s) the MSR */
-	_Atomic uint32_t svr, ldr, dfr;	  /* (s) ldr: of xAPIC mode */
-	uint32_t isr[APIC_WORDS];	  /* (o) */
-	uint32_t tpr, esr, esr_new;	  /* (o) esr_new: since the last write of ESR */
-	uint64_t icr;			  /* (o) */
-	uint64_t eoi_msr;		  /* (o) vlapic_eoi.c */
-	bool eoi_offered;		  /* (o) the guest may leave out the next EOI */
-	uint32_t lvt[APIC_LVTS];	  /* (o) from APIC_LVT_TIMER on */
-
-	uint32_t initial, divide; /* (o) the timer's registers … */
-	uint64_t tsc_deadline;	  /* (o) … and its MSR, in guest ticks */
-	uint64_t deadline;	  /* (o) when it fires, in host ticks; TIMER_NEVER */
+	struct vapic_page page;
+	struct posted posted;	    /* (a) requests of edge-triggered interrupts */
+	struct posted level;	    /* (a) and of level-triggered ones */
+	struct vcpu *vcpu;	    /* (c) */
+	bool may_virtualize;	    /* (c) by the processor, in x2APIC mode */
+	bool virtualized;	    /* (o) it is */
+	_Atomic uint64_t apic_base; /* (s) the MSR */
+	uint64_t icr;		    /* (o) */
+	uint32_t esr_new;	    /* (o) errors since the last write of ESR */
+	uint64_t eoi_msr;	    /* (o) vlapic_eoi.c */
+	bool eoi_offered;	    /* (o) the guest may leave out the next EOI */
+	uint64_t tsc_deadline;	    /* (o) the timer's MSR, in guest ticks */
+	uint64_t deadline;	    /* (o) when it fires, in host ticks; TIMER_NEVER */
 };
+_Static_assert(offsetof(struct vlapic, page) == 0 && offsetof(struct vlapic, posted) % 64 == 0,
+	       "page_alloc() gives whole pages");
 
 static inline struct vlapic *vlapic_of(const struct vcpu *vcpu)
 {
@@ -82,8 +61,27 @@ static inline bool vlapic_x2(const struct vlapic *v)
 	return atomic_load_explicit(&v->apic_base, memory_order_relaxed) & APIC_BASE_X2APIC;
 }
 
-/* vlapic_irq.c: sets the vector in IRR, unless the APIC is off. Any CPU; does not kick. */
-void vlapic_accept(struct vlapic *v, uint8_t vector, bool level);
+static inline uint32_t vlapic_get(const struct vlapic *v, unsigned reg)
+{
+	return vapic_get(&v->page, reg);
+}
+
+static inline void vlapic_set(struct vlapic *v, unsigned reg, uint32_t value)
+{
+	vapic_set(&v->page, reg, value);
+}
+
+/* After IRR, ISR or TMR were changed. */
+static inline void vlapic_changed(struct vlapic *v)
+{
+	if (v->virtualized)
+		apic_ops->changed(v->vcpu);
+}
+
+/* vlapic_irq.c: requests the vector, unless the APIC is off. Any CPU; true: the vCPU is to be told. */
+bool vlapic_accept(struct vlapic *v, uint8_t vector, bool level);
+void vlapic_take_requests(struct vlapic *v); /* into IRR */
+void vlapic_drop_requests(struct vlapic *v);
 uint32_t vlapic_ppr(const struct vlapic *v);
 void vlapic_eoi(struct vlapic *v);
 

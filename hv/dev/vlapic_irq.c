@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Interrupts through the guest's local APIC: who a message is for, IRR and ISR, priorities, EOI
- * (SDM 3A, "Handling Interrupts"). A sender on any CPU sets the bit in IRR and then kicks the vCPU;
- * the vCPU's CPU looks at IRR after it changed the vCPU's state (partner: block() in core/vcpu.c).
+ * (SDM 3A, "Handling Interrupts"). A sender on any CPU requests the vector and then tells the vCPU,
+ * unless another sender is about to; the vCPU's CPU takes requests after it changed the vCPU's state
+ * (partner: block() in core/vcpu.c). Model: tests/model/posted.pml.
  */
 #include "hv/core/log.h"
 #include "hv/cpu/hvm.h"
@@ -24,48 +25,61 @@
 
 static bool accepts(const struct vlapic *v)
 {
-	return vlapic_enabled(v) && v->svr & SVR_ENABLE;
+	return vlapic_enabled(v) && vlapic_get(v, APIC_SVR) & SVR_ENABLE;
 }
 
-void vlapic_accept(struct vlapic *v, uint8_t vector, bool level)
+bool vlapic_accept(struct vlapic *v, uint8_t vector, bool level)
 {
-	uint32_t bit = 1u << (vector & 31);
-	unsigned word = vector / 32;
-
 	if (vector < FIRST_VECTOR || !accepts(v))
-		return;
-	if (level)
-		atomic_fetch_or(&v->tmr[word], bit);
-	else
-		atomic_fetch_and(&v->tmr[word], ~bit);
-	atomic_fetch_or(&v->irr[word], bit);
+		return false;
+	return posted_put(level ? &v->level : &v->posted, vector);
 }
 
-static int highest(const uint32_t words[APIC_WORDS])
+static void set_bits(struct vlapic *v, unsigned reg, uint32_t bits)
 {
-	for (int i = APIC_WORDS - 1; i >= 0; i--)
-		if (words[i])
-			return 32 * i + 31 - __builtin_clz(words[i]);
-	return -1;
+	vlapic_set(v, reg, vlapic_get(v, reg) | bits);
 }
 
-static int highest_request(const struct vlapic *v)
+static void clear_bits(struct vlapic *v, unsigned reg, uint32_t bits)
 {
-	for (int i = APIC_WORDS - 1; i >= 0; i--) {
-		uint32_t word = atomic_load(&v->irr[i]);
+	vlapic_set(v, reg, vlapic_get(v, reg) & ~bits);
+}
 
-		if (word)
-			return 32 * i + 31 - __builtin_clz(word);
+void vlapic_take_requests(struct vlapic *v)
+{
+	uint32_t requests[APIC_WORDS];
+
+	if (posted_take(&v->posted, requests)) {
+		for (unsigned i = 0; i < APIC_WORDS; i++) {
+			set_bits(v, APIC_IRR + i, requests[i]);
+			clear_bits(v, APIC_TMR + i, requests[i]);
+		}
+		vlapic_changed(v);
 	}
-	return -1;
+	if (posted_take(&v->level, requests)) {
+		for (unsigned i = 0; i < APIC_WORDS; i++) {
+			set_bits(v, APIC_IRR + i, requests[i]);
+			set_bits(v, APIC_TMR + i, requests[i]);
+		}
+		vlapic_changed(v);
+	}
+}
+
+void vlapic_drop_requests(struct vlapic *v)
+{
+	uint32_t requests[APIC_WORDS];
+
+	(void)posted_take(&v->posted, requests);
+	(void)posted_take(&v->level, requests);
 }
 
 uint32_t vlapic_ppr(const struct vlapic *v)
 {
-	int in_service = highest(v->isr);
+	int in_service = vapic_highest(&v->page, APIC_ISR);
 	uint32_t isrv = in_service < 0 ? 0 : (uint32_t)in_service;
+	uint32_t tpr = vlapic_get(v, APIC_TPR);
 
-	return (v->tpr & 0xf0) >= (isrv & 0xf0) ? v->tpr : isrv & 0xf0;
+	return (tpr & 0xf0) >= (isrv & 0xf0) ? tpr : isrv & 0xf0;
 }
 
 int vlapic_irq_pending(struct vcpu *vcpu)
@@ -74,9 +88,10 @@ int vlapic_irq_pending(struct vcpu *vcpu)
 	int vector;
 
 	vlapic_timer_expire(v);
+	vlapic_take_requests(v);
 	if (!vlapic_enabled(v))
 		return -1;
-	vector = highest_request(v);
+	vector = vapic_highest(&v->page, APIC_IRR);
 	return vector >= 0 && ((uint32_t)vector & 0xf0) > (vlapic_ppr(v) & 0xf0) ? vector : -1;
 }
 
@@ -85,34 +100,50 @@ void vlapic_irq_taken(struct vcpu *vcpu, uint8_t vector)
 	struct vlapic *v = vlapic_of(vcpu);
 	uint32_t bit = 1u << (vector & 31);
 
-	atomic_fetch_and(&v->irr[vector / 32], ~bit);
-	v->isr[vector / 32] |= bit;
+	clear_bits(v, APIC_IRR + vector / 32, bit);
+	set_bits(v, APIC_ISR + vector / 32, bit);
+}
+
+static bool is_level(const struct vlapic *v, unsigned vector)
+{
+	return vlapic_get(v, APIC_TMR + vector / 32) >> (vector & 31) & 1;
 }
 
 void vlapic_eoi(struct vlapic *v)
 {
-	int vector = highest(v->isr);
-	uint32_t bit;
+	int vector = vapic_highest(&v->page, APIC_ISR);
 
 	if (vector < 0)
 		return;
-	bit = 1u << (vector & 31);
-	v->isr[vector / 32] &= ~bit;
-	if (atomic_load(&v->tmr[vector / 32]) & bit)
+	clear_bits(v, APIC_ISR + (unsigned)vector / 32, 1u << (vector & 31));
+	if (is_level(v, (unsigned)vector))
 		pc_eoi(v->vcpu->vm, (uint8_t)vector);
+}
+
+/* The processor has taken it out of ISR. What it posts itself is edge-triggered, and leaves TMR alone:
+ * so TMR, and with it the EOI-exit bitmap, forgets the vector here. */
+void vlapic_eoi_exit(struct vcpu *vcpu, uint8_t vector)
+{
+	struct vlapic *v = vlapic_of(vcpu);
+
+	if (!is_level(v, vector))
+		return;
+	clear_bits(v, APIC_TMR + vector / 32, 1u << (vector & 31));
+	vlapic_changed(v);
+	pc_eoi(vcpu->vm, vector);
 }
 
 bool vlapic_eoi_can_wait(const struct vlapic *v)
 {
-	int vector = highest(v->isr);
+	int vector = vapic_highest(&v->page, APIC_ISR);
 
-	return vector >= 0 && !(atomic_load(&v->tmr[vector / 32]) & 1u << (vector & 31)) &&
-	       highest_request(v) < 0;
+	return vector >= 0 && !is_level(v, (unsigned)vector) &&
+	       vapic_highest(&v->page, APIC_IRR) < 0;
 }
 
 void vlapic_error(struct vlapic *v, uint32_t bit)
 {
-	uint32_t lvt = v->lvt[APIC_LVT_ERROR - APIC_LVT_TIMER];
+	uint32_t lvt = vlapic_get(v, APIC_LVT_ERROR);
 
 	v->esr_new |= bit;
 	if (!(lvt & LVT_MASKED))
@@ -129,8 +160,8 @@ static bool is_for(const struct vlapic *v, uint32_t dest, bool logical)
 		return dest == BROADCAST || dest == id;
 	if (vlapic_x2(v))
 		return dest >> 16 == id >> 4 && dest >> (id & 15) & 1;
-	ldr = v->ldr >> 24;
-	if ((v->dfr & DFR_FLAT) == DFR_FLAT)
+	ldr = vlapic_get(v, APIC_LDR) >> 24;
+	if ((vlapic_get(v, APIC_DFR) & DFR_FLAT) == DFR_FLAT)
 		return ldr & dest;
 	return ldr >> 4 == dest >> 4 && ldr & dest & 0xf;
 }
@@ -138,10 +169,12 @@ static bool is_for(const struct vlapic *v, uint32_t dest, bool logical)
 /* One target. from: the sender if it is a vCPU's IPI: it sees its own without a kick. */
 static void deliver_to(struct vlapic *v, const struct apic_message *m, const struct vlapic *from)
 {
+	bool tell = false;
+
 	switch (m->mode) {
 	case APIC_FIXED:
 	case APIC_LOWEST:
-		vlapic_accept(v, m->vector, m->level);
+		tell = vlapic_accept(v, m->vector, m->level);
 		break;
 	case APIC_NMI:
 		vcpu_signal(v->vcpu, SIGNAL_NMI, 0);
@@ -155,8 +188,12 @@ static void deliver_to(struct vlapic *v, const struct apic_message *m, const str
 	default: /* SMI, ExtINT: there is neither SMM nor a PIC */
 		return;
 	}
-	if (v != from)
+	if (!tell || v == from)
+		return;
+	if (m->level)
 		vcpu_kick(v->vcpu);
+	else
+		vcpu_notify(v->vcpu);
 }
 
 static void deliver(struct vm *vm, const struct apic_message *m, struct vlapic *from,

@@ -35,26 +35,36 @@ static uint64_t ns_from_ticks(uint64_t ticks)
 	return ticks / khz * NS_PER_MS + ticks % khz * NS_PER_MS / khz;
 }
 
+static uint32_t initial(const struct vlapic *v)
+{
+	return vlapic_get(v, APIC_INITIAL_COUNT);
+}
+
+static bool masked(const struct vlapic *v)
+{
+	return vlapic_get(v, APIC_LVT_TIMER) & LVT_MASKED;
+}
+
 static uint32_t timer_mode(const struct vlapic *v)
 {
-	return v->lvt[0] & LVT_TIMER_MODE;
+	return vlapic_get(v, APIC_LVT_TIMER) & LVT_TIMER_MODE;
 }
 
 static uint64_t count_ns(const struct vlapic *v, uint32_t count)
 {
-	return (uint64_t)count << divide_shift(v->divide);
+	return (uint64_t)count << divide_shift(vlapic_get(v, APIC_DIVIDE));
 }
 
 void vlapic_timer_stop(struct vlapic *v)
 {
-	v->initial = 0;
+	vlapic_set(v, APIC_INITIAL_COUNT, 0);
 	v->tsc_deadline = 0;
 	v->deadline = TIMER_NEVER;
 }
 
 static uint64_t next_period(const struct vlapic *v, uint64_t now)
 {
-	uint64_t ns = count_ns(v, v->initial);
+	uint64_t ns = count_ns(v, initial(v));
 	uint64_t period = ticks_from_ns(ns > MIN_PERIOD_NS ? ns : MIN_PERIOD_NS);
 	uint64_t next = v->deadline + period;
 
@@ -69,16 +79,16 @@ void vlapic_timer_expire(struct vlapic *v)
 		return;
 	v->tsc_deadline = 0;
 	v->deadline =
-		timer_mode(v) == TIMER_PERIODIC && v->initial ? next_period(v, now) : TIMER_NEVER;
-	if (!(v->lvt[0] & LVT_MASKED))
-		vlapic_accept(v, (uint8_t)v->lvt[0], false);
+		timer_mode(v) == TIMER_PERIODIC && initial(v) ? next_period(v, now) : TIMER_NEVER;
+	if (!masked(v))
+		vlapic_accept(v, (uint8_t)vlapic_get(v, APIC_LVT_TIMER), false);
 }
 
 void vlapic_timer_set_count(struct vlapic *v, uint32_t count)
 {
 	if (timer_mode(v) & TIMER_DEADLINE)
 		return;
-	v->initial = count;
+	vlapic_set(v, APIC_INITIAL_COUNT, count);
 	v->deadline = count ? rdtsc() + ticks_from_ns(count_ns(v, count)) : TIMER_NEVER;
 }
 
@@ -90,15 +100,15 @@ uint32_t vlapic_timer_current(struct vlapic *v)
 	now = rdtsc();
 	if (timer_mode(v) & TIMER_DEADLINE || v->deadline == TIMER_NEVER || v->deadline <= now)
 		return 0;
-	left = ns_from_ticks(v->deadline - now) >> divide_shift(v->divide);
-	return left < v->initial ? (uint32_t)left : v->initial;
+	left = ns_from_ticks(v->deadline - now) >> divide_shift(vlapic_get(v, APIC_DIVIDE));
+	return left < initial(v) ? (uint32_t)left : initial(v);
 }
 
 void vlapic_timer_set_divide(struct vlapic *v, uint32_t divide)
 {
 	uint32_t left = vlapic_timer_current(v);
 
-	v->divide = divide;
+	vlapic_set(v, APIC_DIVIDE, divide);
 	if (left)
 		v->deadline = rdtsc() + ticks_from_ns(count_ns(v, left));
 }
@@ -108,7 +118,7 @@ void vlapic_timer_set_lvt(struct vlapic *v, uint32_t lvt)
 	bool was_deadline = timer_mode(v) & TIMER_DEADLINE;
 
 	vlapic_timer_expire(v);
-	v->lvt[0] = lvt;
+	vlapic_set(v, APIC_LVT_TIMER, lvt);
 	if (was_deadline != !!(lvt & TIMER_DEADLINE))
 		vlapic_timer_stop(v);
 }
@@ -132,5 +142,5 @@ uint64_t vlapic_next_timer(struct vcpu *vcpu)
 {
 	struct vlapic *v = vlapic_of(vcpu);
 
-	return v->lvt[0] & LVT_MASKED ? TIMER_NEVER : v->deadline;
+	return masked(v) ? TIMER_NEVER : v->deadline;
 }

@@ -13,6 +13,7 @@ ABOUT = "The data plane natively, the switch on one core and two guests on anoth
 FRAMES = (64, 256, 1514, 9014)
 LARGE = 65536                   # a TCP frame of a GSO sender, passed whole
 LARGE_RING = ("--ring", "64", "--frames", "32")
+BATCH_BYTES = (65536, 1 << 20)  # policy batch-bytes: as at boot, and so that a batch has several such frames
 BURST = 32                      # of testpmd and its guests: what they are built for
 CORES = (0, 1)
 
@@ -20,6 +21,8 @@ CORES = (0, 1)
 def arguments(parser):
     parser.add_argument("--runs", type=options.positive, default=3, metavar="N", help="of each (3)")
     parser.add_argument("--seconds", type=options.positive, default=3, metavar="S", help="of a run (3)")
+    parser.add_argument("--frames", type=options.positive, nargs="+", choices=(*FRAMES, LARGE), metavar="BYTES",
+                        default=(*FRAMES, LARGE), help="64 256 1514 9014 65536 (all)")
     parser.add_argument("--no-peer", action="store_true", help="without testpmd")
     parser.add_argument("--copy", choices=("auto", "moves", "vectors", "rep"), default="auto",
                         help="policy `copy` (auto)")
@@ -40,25 +43,32 @@ def spread(values):
 
 
 def measure(args, progress, folder):
-    """[(ours, the other's)] of each frame, run by run in turn"""
-    made = {frame: [] for frame in (*FRAMES, LARGE)}
+    """{(frame, batch-bytes): [(ours, the other's)]}, run by run in turn"""
+    frames = [frame for frame in FRAMES if frame in args.frames]
+    made = {(frame, BATCH_BYTES[0]): [] for frame in frames}
+    if LARGE in args.frames:
+        made |= {(LARGE, most): [] for most in BATCH_BYTES}
     for run in range(1, args.runs + 1):
-        for frame in FRAMES:
+        for frame in frames:
             a = ours(frame, args)
             b = testpmd.measure(frame, args.seconds, CORES, folder, BURST) if folder else None
-            made[frame].append((a, b))
+            made[frame, BATCH_BYTES[0]].append((a, b))
             beside = f", testpmd {b['busy_ns_per_packet']:.1f}" if b else ""
             progress.say(f"run {run}/{args.runs}, {frame} bytes: {a['busy_ns_per_packet']:.1f} ns a packet"
                          f"{beside}")
-        made[LARGE].append((ours(LARGE, args, *LARGE_RING), ours(LARGE, args, *LARGE_RING, "--copy")))
-        a, b = made[LARGE][-1]
-        progress.say(f"run {run}/{args.runs}, 64 KiB: {a['busy_ns_per_packet']:.0f} ns a packet, "
-                     f"memcpy {b['busy_ns_per_packet']:.0f}")
+        if LARGE not in args.frames:
+            continue
+        other = ours(LARGE, args, *LARGE_RING, "--copy")
+        for most in BATCH_BYTES:
+            made[LARGE, most].append((ours(LARGE, args, *LARGE_RING, "--batch-bytes", str(most)), other))
+            progress.say(f"run {run}/{args.runs}, 64 KiB, batch-bytes {most}: "
+                         f"{made[LARGE, most][-1][0]['busy_ns_per_packet']:.0f} ns a packet, "
+                         f"memcpy {other['busy_ns_per_packet']:.0f}")
     return made
 
 
-def result(frame, runs):
-    row = {"frame_bytes": frame, "runs": len(runs), "drops": sum(a["drops"] for a, _ in runs)}
+def result(frame, most, runs):
+    row = {"frame_bytes": frame, "batch_bytes": most, "runs": len(runs), "drops": sum(a["drops"] for a, _ in runs)}
     for name, which in (("lasthop", 0), ("memcpy" if frame == LARGE else "testpmd", 1)):
         if runs[0][which] is None:
             continue
@@ -80,7 +90,7 @@ def run(args, progress):
     else:
         with hugepages.reserved(testpmd.HUGE_PAGES) as folder:
             made = measure(args, progress, folder)
-    rows = [result(frame, runs) for frame, runs in made.items()]
+    rows = [result(*key, runs) for key, runs in made.items()]
     return {"format": "lasthop-bench-native-1", "copy": args.copy, "seconds": args.seconds, "results": rows,
             "complaints": [f"{row['frame_bytes']} bytes: the switch dropped {row['drops']} frames"
                            for row in rows if row["drops"]]}
@@ -93,7 +103,7 @@ def peer_of(row):
 def cells(row):
     mine, other = row["lasthop"], peer_of(row)
     busy = mine["busy_ns_per_packet"]
-    made = [str(row["frame_bytes"]), f"{busy['median']:.1f}", f"{busy['min']:.1f}-{busy['max']:.1f}",
+    made = [str(row["frame_bytes"]), str(row["batch_bytes"]), f"{busy['median']:.1f}", f"{busy['min']:.1f}-{busy['max']:.1f}",
             f"{1e3 / busy['median']:.2f}", f"{row['frame_bytes'] * 8 / busy['median']:.1f}",
             f"{mine['empty_polls_percent']['median']:.0f}"]
     if other is None:
@@ -106,7 +116,7 @@ def cells(row):
 
 
 def render(document):
-    head = ["frame", "ns/pkt", "min-max", "Mpps", "Gbit/s", "empty %", "beside", "ns/pkt", "min-max", "empty %",
+    head = ["frame", "batch-bytes", "ns/pkt", "min-max", "Mpps", "Gbit/s", "empty %", "beside", "ns/pkt", "min-max", "empty %",
             "ratio"]
     return "\n".join(["the switch's core: busy time of a packet (polls that found nothing apart)"]
                      + columns([head] + [cells(row) for row in document["results"]]))
@@ -114,6 +124,8 @@ def render(document):
 
 def plots(document):
     rows = [row for row in document["results"] if row["frame_bytes"] != LARGE]
+    if not rows:
+        return {}
     series = {name: [1e3 / row[name]["busy_ns_per_packet"]["median"] for row in rows]
               for name in ("lasthop", "testpmd") if all(name in row for row in rows)}
     return {"mpps": plot.bars("Packets that one core switches between two virtio ports", "Mpps",

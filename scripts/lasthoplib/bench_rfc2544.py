@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """`bench rfc2544`: the highest rates without loss (NDR) and with 0.5 % (PDR), from VM to VM; and what is
-received of a saturated stream (MRR) (docs/benchmark.md). The sender searches by itself (guest/bench/search.h)."""
+received of a saturated stream (MRR) (docs/benchmark.md). The sender searches by itself
+(guest/bench/search.h)."""
 from . import bench_ablation, guest_results, guestbench, options, plot, policies, results, running
 from . import table, testbed
 

@@ -101,6 +101,15 @@ def stream_entry(frame_bytes, events):
     }
 
 
+def by_cause(events, count):
+    """the receiver's exits by cause (hv/core/exit_cause.h), divided"""
+    causes = {}
+    for event in events:
+        for cause, exits in event.get("peer_exits_by", {}).items():
+            causes[cause] = causes.get(cause, 0) + exits
+    return {cause: ratio(exits, count) for cause, exits in causes.items()}
+
+
 def rr_entry(frame_bytes, events):
     transactions = total(events, "transactions")
 
@@ -111,6 +120,7 @@ def rr_entry(frame_bytes, events):
         "name": "rr", "path": "v2v", "frame_bytes": frame_bytes, "transactions": transactions,
         "p50_us": median_us("p50_ns"), "p99_us": median_us("p99_ns"),
         "receiver_exits_per_transaction": ratio(total(events, "peer_exits"), transactions),
+        "receiver_exits_by": by_cause(events, transactions),
         "wakeups_per_transaction": ratio(total(events, "peer_wakeups"), transactions),
         "kicks_per_transaction": ratio(total(events, "kicks"), transactions),
         "notifications_per_transaction": ratio(total(events, "notifications"), transactions),

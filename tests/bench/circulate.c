@@ -188,17 +188,14 @@ static void set_copy(const char *word)
 
 static bool parse(int argc, char **argv, struct frame_plan *plan, double *seconds, unsigned core[2])
 {
-	static const struct option options[] = { { "frame", 1, NULL, 'f' },
-						 { "ring", 1, NULL, 'r' },
-						 { "frames", 1, NULL, 'n' },
-						 { "flows", 1, NULL, 'w' },
-						 { "burst", 1, NULL, 'b' },
-						 { "seconds", 1, NULL, 's' },
-						 { "switch-core", 1, NULL, 'x' },
-						 { "guest-core", 1, NULL, 'g' },
-						 { "routine", 1, NULL, 'p' },
-						 { "copy", 0, NULL, 'c' },
-						 { NULL, 0, NULL, 0 } };
+	static const struct option options[] = {
+		{ "frame", 1, NULL, 'f' },	 { "ring", 1, NULL, 'r' },
+		{ "frames", 1, NULL, 'n' },	 { "flows", 1, NULL, 'w' },
+		{ "burst", 1, NULL, 'b' },	 { "seconds", 1, NULL, 's' },
+		{ "switch-core", 1, NULL, 'x' }, { "guest-core", 1, NULL, 'g' },
+		{ "routine", 1, NULL, 'p' },	 { "batch-bytes", 1, NULL, 'y' },
+		{ "copy", 0, NULL, 'c' },	 { NULL, 0, NULL, 0 }
+	};
 	bool copy = false;
 	int o;
 
@@ -230,6 +227,9 @@ static bool parse(int argc, char **argv, struct frame_plan *plan, double *second
 			break;
 		case 'p':
 			set_copy(optarg);
+			break;
+		case 'y':
+			policy_set(POLICY_batch_bytes, number(optarg));
 			break;
 		case 'c':
 			copy = true;

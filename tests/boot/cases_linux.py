@@ -8,7 +8,7 @@ import time
 from collections import Counter
 
 from cases import BACKEND, MEASURED, Case
-from configs import Vm, config, ends, pair
+from configs import Vm, config, ends, injected, pair
 from hooks import SHOWN
 from lasthoplib import guest_results
 from lasthoplib.serialline import NEXT_CONSOLE
@@ -354,6 +354,9 @@ MATRIX = ("ping@1500", "ping@9000", "ping6@9000", "tcp@1500", "tcp-reverse@1500"
           "udp-small@1500", "copy@1500", "copy-reverse@1500", "copy6@9000", "copy6-reverse@9000")
 CASES_LINUX = [
     boots("tcg"), boots("bochs"),
+    linux_case("bochs", "injected", injected([linux("alice", f"{QUICK} lasthop.tests=cpus", cpus=2,
+                                                    nets=())]), cpus=2, limit=900,
+               must=[r"^alice\| cpus: one time on all", r"^alice\| lasthop: end ok$"]),
     talks("tcg", "traffic", MATRIX),
     handled("tcg"),
     filtered("tcg"),

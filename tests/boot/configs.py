@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Configs of the boot tests, written from a few words."""
+from dataclasses import replace
+
 from lasthoplib.vmconfig import Vm, config    # noqa: F401: for the cases
 
 SHORT = "tests=stream:64,stream:1514,rr:64 packets=2000 transactions=50"
@@ -17,6 +19,11 @@ def pair(number=1, tests=SHORT, nets=("lan",), more="", address=None, affinity=(
 
 def pairs(count, **more):
     return [vm for n in range(count) for vm in pair(n + 1, **more)]
+
+
+def injected(vms):
+    """the same VMs, whose interrupts are injected at VM entries on any machine"""
+    return [replace(vm, more=[*vm.more, 'apicv = "off";']) for vm in vms]
 
 
 def ends(vms, **others):

@@ -28,6 +28,16 @@ def measured(*pairs):
     return hook
 
 
+def exits(vm, **bounds):
+    """so many VM exits of these causes (hv/core/exit_cause.h) the VM made, at least and at most"""
+    def hook(outcome):
+        made = next((e["exits"] for e in outcome.stream.of("vm-end") if e["vm"] == vm), {})
+        return [(least <= made.get(kind, 0) <= most,
+                 f"{vm} made {made.get(kind, 0)} exits {kind}, {least} to {most} are right")
+                for kind, (least, most) in bounds.items()]
+    return hook
+
+
 def _dumped(serial, vm):
     """{table's number and signature: bytes} that the guest acpi printed"""
     lines = [line.partition("| ")[2] for line in serial.split("\n") if line.startswith(vm + "| ")]

@@ -56,16 +56,16 @@ class Native(unittest.TestCase):
     def test_ratio_of_each_run(self):
         def one(ns):
             return {"busy_ns_per_packet": ns, "mpps": 1, "empty_polls_percent": 0, "drops": 0}
-        row = bench_native.result(64, [(one(40), one(100)), (one(50), one(100)), (one(20), one(80))])
+        row = bench_native.result(64, 65536, [(one(40), one(100)), (one(50), one(100)), (one(20), one(80))])
         self.assertEqual(row["ratio"], {"median": 2.5, "min": 2.0, "max": 4.0})
-        document = {"results": [row, bench_native.result(65536, [(one(2000), one(1600))])]}
+        document = {"results": [row, bench_native.result(65536, 1 << 20, [(one(2000), one(1600))])]}
         text = bench_native.render(document)
         self.assertIn("2.50 (2.00-4.00)", text)
         self.assertIn("memcpy", text)
         ElementTree.fromstring(bench_native.plots(document)["mpps"])
 
     def test_without_peer(self):
-        row = bench_native.result(64, [({"busy_ns_per_packet": 40, "mpps": 1, "empty_polls_percent": 0,
+        row = bench_native.result(64, 65536, [({"busy_ns_per_packet": 40, "mpps": 1, "empty_polls_percent": 0,
                                          "drops": 0}, None)])
         self.assertNotIn("ratio", row)
         self.assertIn("40.0", bench_native.render({"results": [row]}))

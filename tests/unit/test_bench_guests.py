@@ -77,6 +77,49 @@ class Sessions(unittest.TestCase):
             self.session.until_end("a", 0.01)
 
 
+class Line:
+    """a shell that does what it is told, and says so"""
+    def __init__(self, refused=""):
+        self.typed, self.refused = [], refused
+
+    def type(self, text):
+        pass
+
+    def command(self, text):
+        self.typed.append(text)
+        words = text.split()
+        if self.refused and self.refused in text:
+            return "no\n"
+        return f"set: {words[1]} is {words[2]}\n" if words[0] == "set" else f"{text}: done\n"
+
+    def wait(self, pattern, seconds=0):
+        pass
+
+
+class Talking(unittest.TestCase):
+    def talk(self, line, steps):
+        session = guestbench.Session(SimpleNamespace(event=lambda e: None, say=lambda t: None))
+        for _ in steps:
+            session.event({"event": "vm-end", "vm": "source1", "end": "ok"})
+        found = {}
+        good = guestbench.talker(session, steps, ["busy1"], found)(line)
+        return good, found, session.failed
+
+    def test_policies_are_set_before_the_source_starts(self):
+        line = Line()
+        good, found, _ = self.talk(line, [("first", {"offload": "off"}, "source1"), ("second", {}, "source1")])
+        self.assertTrue(good)
+        self.assertEqual(list(found), ["first", "second"])
+        self.assertEqual(line.typed, ["set offload off", "vm start source1", "vm start source1",
+                                      "vm stop busy1"])
+
+    def test_a_shell_that_refuses(self):
+        for refused in ("offload", "start", "stop"):
+            good, _, why = self.talk(Line(refused), [("one", {"offload": "off"}, "source1")])
+            self.assertFalse(good)
+            self.assertIn(refused, why)
+
+
 class Counting(unittest.TestCase):
     BOCHS, TCG = SimpleNamespace(clock="virtual"), SimpleNamespace(clock="wall")
 

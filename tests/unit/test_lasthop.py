@@ -128,13 +128,15 @@ class Results(unittest.TestCase):
 
     def test_request_response(self):
         told = {"event": "result", "vm": "a", "peer": "b", "test": "rr", "frame_bytes": 64,
-                "transactions": 10, "peer_exits": 20, "peer_wakeups": 5, "kicks": 2}
+                "transactions": 10, "peer_exits": 20, "peer_wakeups": 5, "kicks": 2,
+                "peer_exits_by": {"hlt": 10, "io": 10}}
         entry = self.one({**told, "run": 1, "p50_ns": 1000, "p99_ns": 9000},
                          {**told, "run": 2, "p50_ns": 3000, "p99_ns": 9500},
                          {**told, "run": 3, "p50_ns": 2000, "p99_ns": 1000, "drops": 1})["results"][0]
         self.assertEqual(entry, {
             "name": "rr", "path": "v2v", "frame_bytes": 64, "transactions": 30, "p50_us": 2.0,
             "p99_us": 9.0, "receiver_exits_per_transaction": 2.0, "wakeups_per_transaction": 0.5,
+            "receiver_exits_by": {"hlt": 1.0, "io": 1.0},
             "kicks_per_transaction": 0.2, "notifications_per_transaction": 0.0, "drops": 1, "errors": 0})
 
     def test_ticks_of_the_hypervisor_are_of_one_pair(self):

@@ -258,6 +258,12 @@ static void svm_enter(struct vcpu *vcpu, uint64_t deadline_tsc, bool irq_waits, 
 	svm_exit(v, exit);
 }
 
+static const struct apic_ops *svm_apic(const char **lacks)
+{
+	*lacks = "VT-x";
+	return NULL;
+}
+
 const struct hvm_ops svm_ops = {
 	.name = "svm",
 	.cpu_enable = svm_cpu_enable,
@@ -275,4 +281,5 @@ const struct hvm_ops svm_ops = {
 	.irq_ready = svm_irq_ready,
 	.inject = svm_inject,
 	.msr = svm_msr,
+	.apic = svm_apic,
 };

@@ -38,6 +38,7 @@
 #define PIN_NMI		       BIT(3)
 #define PIN_VIRTUAL_NMI	       BIT(5)
 #define PIN_PREEMPTION_TIMER   BIT(6)
+#define PIN_POSTED_INTERRUPTS  BIT(7)
 
 /* Primary Processor-Based VM-Execution Controls */
 #define PROC_IRQ_WINDOW	 BIT(2)
@@ -51,6 +52,7 @@
 #define PROC_CR3_STORE	 BIT(16)
 #define PROC_CR8_LOAD	 BIT(19)
 #define PROC_CR8_STORE	 BIT(20)
+#define PROC_TPR_SHADOW	 BIT(21)
 #define PROC_NMI_WINDOW	 BIT(22)
 #define PROC_MOV_DR	 BIT(23)
 #define PROC_IO_BITMAPS	 BIT(25)
@@ -60,12 +62,15 @@
 #define PROC_SECONDARY	 BIT(31)
 
 /* Secondary Processor-Based VM-Execution Controls */
-#define PROC2_EPT     BIT(1)
-#define PROC2_RDTSCP  BIT(3)
-#define PROC2_VPID    BIT(5)
-#define PROC2_WBINVD  BIT(6)
-#define PROC2_UNRESTR BIT(7)
-#define PROC2_INVPCID BIT(12)
+#define PROC2_EPT	     BIT(1)
+#define PROC2_RDTSCP	     BIT(3)
+#define PROC2_X2APIC_MODE    BIT(4)
+#define PROC2_VPID	     BIT(5)
+#define PROC2_WBINVD	     BIT(6)
+#define PROC2_UNRESTR	     BIT(7)
+#define PROC2_APIC_REGISTERS BIT(8)
+#define PROC2_VIRTUAL_IRQS   BIT(9)
+#define PROC2_INVPCID	     BIT(12)
 
 /* VM-Exit Controls */
 #define EXIT_SAVE_DEBUG BIT(2)
@@ -100,6 +105,16 @@ bool vmx_caps_check(const struct vmx_caps *caps, uint64_t feature_control, char 
 
 /* A control word as lasthop runs with it: all wanted bits that can be had. Pure. */
 uint32_t vmx_control(const struct vmx_caps *caps, enum ctl_word word);
+
+/* What APIC virtualisation needs and this CPU lacks, in words; NULL: nothing. Pure. */
+const char *vmx_apicv_lacks(const struct vmx_caps *caps);
+
+/* Bits of a control word that go on, and off, when a vCPU's local APIC is virtualised (apicv.c). */
+#define APICV_PIN      PIN_POSTED_INTERRUPTS
+#define APICV_PROC     PROC_TPR_SHADOW
+#define APICV_PROC_OFF (PROC_CR8_LOAD | PROC_CR8_STORE)
+#define APICV_PROC2    (PROC2_X2APIC_MODE | PROC2_APIC_REGISTERS | PROC2_VIRTUAL_IRQS)
+#define APICV_EXIT     EXIT_ACK_IRQ
 
 /* Bits that lasthop changes while a vCPU runs; off in vmx_control(). */
 #define PROC_WINDOWS (PROC_IRQ_WINDOW | PROC_NMI_WINDOW)

@@ -17,6 +17,7 @@ struct state {
 	struct {
 		uint64_t selector, base, limit, access;
 	} seg[SEG_REG_COUNT];
+	uint64_t apic_page, posted, posted_vector;
 	uint64_t io_a, io_b, msr_bitmap, vpid, eptp, event, event_error, event_length;
 	uint64_t host_cr0, host_cr3, host_cr4, host_efer, host_rip, host_fs, host_gs, host_tr_base;
 	uint64_t host_gdt, host_idt, host_cs, host_tr;
@@ -32,6 +33,9 @@ static void gather(struct state *s, vmcs_reader *read, const void *context)
 		enum vmcs_field field;
 	} map[] = {
 #define AT(member, name) { offsetof(struct state, member), VMCS_##name }
+		AT(apic_page, VIRTUAL_APIC_PAGE),
+		AT(posted, POSTED_DESCRIPTOR),
+		AT(posted_vector, POSTED_VECTOR),
 		AT(io_a, IO_BITMAP_A),
 		AT(io_b, IO_BITMAP_B),
 		AT(msr_bitmap, MSR_BITMAP),
@@ -100,6 +104,30 @@ static bool control_bad(const struct state *s, enum ctl_word word)
 	uint32_t may = (uint32_t)(s->caps->controls[word] >> 32);
 
 	return (s->control[word] & must) != must || (s->control[word] & ~may);
+}
+
+static bool has_all(const struct state *s, enum ctl_word word, uint64_t bits)
+{
+	return (s->control[word] & bits) == bits;
+}
+
+static bool virtual_apic_bad(const struct state *s)
+{
+	return has_all(s, CTL_PROC, PROC_TPR_SHADOW) ? (s->apic_page & 0xfff) != 0
+						     : (s->control[CTL_PROC2] & APICV_PROC2) != 0;
+}
+
+static bool virtual_irqs_bad(const struct state *s)
+{
+	return has_all(s, CTL_PROC2, PROC2_VIRTUAL_IRQS) &&
+	       !has_all(s, CTL_PIN, PIN_EXTERNAL_INTERRUPT);
+}
+
+static bool posted_bad(const struct state *s)
+{
+	return has_all(s, CTL_PIN, PIN_POSTED_INTERRUPTS) &&
+	       (!has_all(s, CTL_PROC2, PROC2_VIRTUAL_IRQS) || !has_all(s, CTL_EXIT, EXIT_ACK_IRQ) ||
+		s->posted_vector > 255 || s->posted & 63);
 }
 
 static bool fixed_bad(uint64_t value, uint64_t fixed0, uint64_t fixed1)
@@ -246,6 +274,13 @@ static bool pdptes_bad(const struct state *s)
 	X(proc2, control_bad(s, CTL_PROC2), "secondary controls: a bit not allowed")               \
 	X(io_bitmap, (s->io_a | s->io_b) & 0xfff, "I/O bitmap: not page-aligned")                  \
 	X(msr_bitmap, s->msr_bitmap & 0xfff, "MSR bitmap: not page-aligned")                       \
+	X(virtual_apic, virtual_apic_bad(s),                                                       \
+	  "virtual-APIC page: not page-aligned, or APIC virtualisation without TPR shadow")        \
+	X(virtual_irqs, virtual_irqs_bad(s),                                                       \
+	  "virtual-interrupt delivery without exits on external interrupts")                       \
+	X(posted, posted_bad(s),                                                                   \
+	  "posted interrupts: descriptor not aligned, bad vector, or without the controls that "   \
+	  "they need")                                                                             \
 	X(nmi_window,                                                                              \
 	  (s->control[CTL_PROC] & PROC_NMI_WINDOW) && !(s->control[CTL_PIN] & PIN_VIRTUAL_NMI),    \
 	  "NMI window without virtual NMIs")                                                       \

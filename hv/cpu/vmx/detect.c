@@ -88,6 +88,20 @@ static const struct ctl_want entry[] = {
 	{ 0, OFF, NULL },
 };
 
+/* Wanted together, or not at all (SDM 3C, "Checks on VMX Controls": one needs the other). */
+static const struct {
+	enum ctl_word word;
+	struct ctl_want want;
+} apicv[] = {
+	{ CTL_PROC, { PROC_TPR_SHADOW, DYNAMIC, "the TPR shadow" } },
+	{ CTL_PROC, { APICV_PROC_OFF, OFF, "CR8 access without exits" } },
+	{ CTL_PROC2, { PROC2_X2APIC_MODE, DYNAMIC, "virtualised x2APIC mode" } },
+	{ CTL_PROC2, { PROC2_APIC_REGISTERS, DYNAMIC, "APIC-register virtualisation" } },
+	{ CTL_PROC2, { PROC2_VIRTUAL_IRQS, DYNAMIC, "virtual-interrupt delivery" } },
+	{ CTL_PIN, { PIN_POSTED_INTERRUPTS, DYNAMIC, "posted interrupts" } },
+	{ CTL_EXIT, { EXIT_ACK_IRQ, DYNAMIC, "acknowledgement of interrupts at exits" } },
+};
+
 static const struct ctl_want *const wants[CTL_COUNT] = {
 	[CTL_PIN] = pin,     [CTL_PROC] = proc, [CTL_PROC2] = proc2, [CTL_EXIT] = exit_controls,
 	[CTL_ENTRY] = entry,
@@ -178,6 +192,14 @@ bool vmx_caps_check(const struct vmx_caps *caps, uint64_t feature_control, char 
 	if (!usable)
 		append(missing, room, mend, "");
 	return usable;
+}
+
+const char *vmx_apicv_lacks(const struct vmx_caps *caps)
+{
+	for (size_t i = 0; i < sizeof(apicv) / sizeof(apicv[0]); i++)
+		if (!available(caps->controls[apicv[i].word], &apicv[i].want))
+			return apicv[i].want.words;
+	return NULL;
 }
 
 uint32_t vmx_control(const struct vmx_caps *caps, enum ctl_word word)

@@ -35,6 +35,7 @@ enum exit_reason {
 	EXIT_MONITOR = 39,
 	EXIT_PAUSE = 40,
 	EXIT_MACHINE_CHECK = 41,
+	EXIT_VIRTUALIZED_EOI = 45,
 	EXIT_EPT_VIOLATION = 48,
 	EXIT_EPT_MISCONFIGURED = 49,
 	EXIT_INVEPT = 50,
@@ -42,6 +43,7 @@ enum exit_reason {
 	EXIT_INVVPID = 53,
 	EXIT_WBINVD = 54,
 	EXIT_XSETBV = 55,
+	EXIT_APIC_WRITE = 56,
 	EXIT_VMFUNC = 59,
 };
 #define EXIT_ENTRY_FAILED BIT(31)
@@ -172,7 +174,6 @@ static bool simple_kind(uint32_t reason, enum vmexit_kind *kind)
 {
 	static const uint8_t kinds[] = {
 		/* VMEXIT_NONE: not simple */
-		[EXIT_EXTERNAL_INTERRUPT] = VMEXIT_INTERRUPT,
 		[EXIT_TRIPLE_FAULT] = VMEXIT_SHUTDOWN,
 		[EXIT_CPUID] = VMEXIT_CPUID,
 		[EXIT_GETSEC] = VMEXIT_UNDEFINED,
@@ -200,11 +201,23 @@ static bool simple_kind(uint32_t reason, enum vmexit_kind *kind)
 	return true;
 }
 
+/* There is information if it was acknowledged at the exit (APICV_EXIT). */
+static void external_interrupt(struct vmexit *exit)
+{
+	uint32_t info = (uint32_t)vmcs_read(VMCS_EXIT_INTERRUPTION_INFO);
+
+	exit->kind = info & EVENT_VALID ? VMEXIT_INTERRUPT_TAKEN : VMEXIT_INTERRUPT;
+	exit->vector = EVENT_VECTOR(info);
+}
+
 static void decode_other(struct vmx_vcpu *v, uint32_t reason, struct vmexit *exit)
 {
 	switch (reason) {
 	case EXIT_EXCEPTION_OR_NMI:
 		exception(v, exit);
+		break;
+	case EXIT_EXTERNAL_INTERRUPT:
+		external_interrupt(exit);
 		break;
 	case EXIT_INIT:	      /* to this CPU, which starts none that runs: drop it */
 	case EXIT_NMI_WINDOW: /* events_before_entry() makes use of it */
@@ -222,6 +235,14 @@ static void decode_other(struct vmx_vcpu *v, uint32_t reason, struct vmexit *exi
 		break;
 	case EXIT_IO:
 		io(exit);
+		break;
+	case EXIT_VIRTUALIZED_EOI:
+		exit->kind = VMEXIT_APIC_EOI;
+		exit->vector = (uint8_t)vmcs_read(VMCS_EXIT_QUALIFICATION);
+		break;
+	case EXIT_APIC_WRITE: /* the qualification is the offset in the page */
+		exit->kind = VMEXIT_APIC_WRITTEN;
+		exit->apic_register = (uint8_t)(vmcs_read(VMCS_EXIT_QUALIFICATION) >> 4);
 		break;
 	case EXIT_EPT_VIOLATION:
 		ept_violation(v, exit);

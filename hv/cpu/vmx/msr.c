@@ -7,6 +7,7 @@
 #include "hv/cpu/vmx/vmx_impl.h"
 
 #include "hv/cpu/msr.h"
+#include "hv/cpu/vapic.h"
 
 const uint32_t msrs_unswitched[MSRS_UNSWITCHED] = {
 	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_FMASK, MSR_KERNEL_GS_BASE, MSR_TSC_AUX,
@@ -42,6 +43,36 @@ bool msr_passes(uint32_t msr)
 	case MSR_FMASK:
 	case MSR_KERNEL_GS_BASE:
 		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Reads: registers whose value is in the page. Not those that are counted when looked at, or of 64
+ * bits, or that exist in xAPIC mode only: the processor would read the page for these, too. Writes:
+ * those that it carries out (SDM 3C, "Virtualizing MSR-Based APIC Accesses").
+ */
+bool x2apic_passes(uint32_t msr, bool write)
+{
+	uint32_t reg = msr - MSR_X2APIC_FIRST;
+
+	switch (reg) {
+	case APIC_TPR:
+		return true;
+	case APIC_EOI:
+	case APIC_SELF_IPI:
+		return write;
+	case APIC_ID:
+	case APIC_VERSION:
+	case APIC_PPR:
+	case APIC_LDR:
+	case APIC_SVR:
+	case APIC_ISR ... APIC_ESR: /* and TMR, IRR */
+	case APIC_LVT_TIMER ... APIC_LVT_ERROR:
+	case APIC_INITIAL_COUNT:
+	case APIC_DIVIDE:
+		return !write;
 	default:
 		return false;
 	}

@@ -20,14 +20,29 @@
 #define MSR_HIGH_BASE	 0xc0000000u
 
 static uint8_t *io_bitmap, *msr_bitmap; /* constant once made */
+static uint8_t *x2apic_bitmap; /* what msr_bitmap passes, and what a virtualised APIC answers */
 
-static void msr_pass(uint32_t msr)
+static void msr_pass(uint8_t *bitmap, uint32_t msr, bool write)
 {
 	uint32_t bit = msr & 0x1fff;
-	uint8_t *low = msr_bitmap + (msr >= MSR_HIGH_BASE ? MSR_BITMAP_HIGH : 0);
+	uint8_t *bits = bitmap + (msr >= MSR_HIGH_BASE ? MSR_BITMAP_HIGH : 0) +
+			(write ? MSR_BITMAP_WRITE : 0);
 
-	low[bit / 8] &= (uint8_t) ~(1u << bit % 8);
-	low[MSR_BITMAP_WRITE + bit / 8] &= (uint8_t) ~(1u << bit % 8);
+	bits[bit / 8] &= (uint8_t) ~(1u << bit % 8);
+}
+
+static void pass_some(void)
+{
+	for (uint32_t i = 0; i < 0x4000; i++) {
+		uint32_t msr = i < 0x2000 ? i : MSR_HIGH_BASE + i - 0x2000;
+
+		for (unsigned write = 0; write < 2; write++) {
+			if (msr_passes(msr))
+				msr_pass(msr_bitmap, msr, write);
+			if (msr_passes(msr) || x2apic_passes(msr, write))
+				msr_pass(x2apic_bitmap, msr, write);
+		}
+	}
 }
 
 int vmcs_init_shared(void)
@@ -36,17 +51,19 @@ int vmcs_init_shared(void)
 		return 0;
 	io_bitmap = page_alloc(IO_BITMAP_BYTES);
 	msr_bitmap = page_alloc(PAGE_SIZE);
-	if (!io_bitmap || !msr_bitmap)
+	x2apic_bitmap = page_alloc(PAGE_SIZE);
+	if (!io_bitmap || !msr_bitmap || !x2apic_bitmap)
 		return fail(LH_NOMEM, "vmx: no memory for the I/O and MSR bitmaps");
 	memset(io_bitmap, 0xff, IO_BITMAP_BYTES);
 	memset(msr_bitmap, 0xff, PAGE_SIZE);
-	for (uint32_t msr = 0; msr < 0x2000; msr++) {
-		if (msr_passes(msr))
-			msr_pass(msr);
-		if (msr_passes(MSR_HIGH_BASE + msr))
-			msr_pass(MSR_HIGH_BASE + msr);
-	}
+	memset(x2apic_bitmap, 0xff, PAGE_SIZE);
+	pass_some();
 	return 0;
+}
+
+void vmcs_set_msr_bitmap(bool x2apic)
+{
+	vmcs_write(VMCS_MSR_BITMAP, ptr_to_hpa(x2apic ? x2apic_bitmap : msr_bitmap).v);
 }
 
 void vmcs_set_proc(struct vmx_vcpu *v, uint32_t proc)
@@ -78,7 +95,7 @@ static void set_controls(struct vmx_vcpu *v)
 	vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, 0);
 	vmcs_write(VMCS_IO_BITMAP_A, ptr_to_hpa(io_bitmap).v);
 	vmcs_write(VMCS_IO_BITMAP_B, ptr_to_hpa(io_bitmap).v + PAGE_SIZE);
-	vmcs_write(VMCS_MSR_BITMAP, ptr_to_hpa(msr_bitmap).v);
+	vmcs_set_msr_bitmap(false);
 	vmcs_write(VMCS_EPT_POINTER, ept_pointer(v->vcpu.vm));
 	if (v->vpid)
 		vmcs_write(VMCS_VPID, v->vpid);

@@ -12,7 +12,9 @@
 #define VMCS_FIELDS(X)                                                                             \
 	/* 16 bits */                                                                              \
 	X(VPID, 0x0000)                                                                            \
+	X(POSTED_VECTOR, 0x0002)                                                                   \
 	X(GUEST_ES_SELECTOR, 0x0800)                                                               \
+	X(GUEST_INTERRUPT_STATUS, 0x0810)                                                          \
 	X(HOST_ES_SELECTOR, 0x0c00)                                                                \
 	X(HOST_CS_SELECTOR, 0x0c02)                                                                \
 	X(HOST_SS_SELECTOR, 0x0c04)                                                                \
@@ -25,7 +27,13 @@
 	X(IO_BITMAP_B, 0x2002)                                                                     \
 	X(MSR_BITMAP, 0x2004)                                                                      \
 	X(TSC_OFFSET, 0x2010)                                                                      \
+	X(VIRTUAL_APIC_PAGE, 0x2012)                                                               \
+	X(POSTED_DESCRIPTOR, 0x2016)                                                               \
 	X(EPT_POINTER, 0x201a)                                                                     \
+	X(EOI_EXIT_BITMAP0, 0x201c)                                                                \
+	X(EOI_EXIT_BITMAP1, 0x201e)                                                                \
+	X(EOI_EXIT_BITMAP2, 0x2020)                                                                \
+	X(EOI_EXIT_BITMAP3, 0x2022)                                                                \
 	X(GUEST_PHYSICAL_ADDRESS, 0x2400)                                                          \
 	X(VMCS_LINK_POINTER, 0x2800)                                                               \
 	X(GUEST_DEBUGCTL, 0x2802)                                                                  \
@@ -52,6 +60,7 @@
 	X(ENTRY_INTERRUPTION_INFO, 0x4016)                                                         \
 	X(ENTRY_EXCEPTION_ERROR_CODE, 0x4018)                                                      \
 	X(ENTRY_INSTRUCTION_LENGTH, 0x401a)                                                        \
+	X(TPR_THRESHOLD, 0x401c)                                                                   \
 	X(PROC2_CONTROLS, 0x401e)                                                                  \
 	X(INSTRUCTION_ERROR, 0x4400)                                                               \
 	X(EXIT_REASON, 0x4402)                                                                     \

@@ -236,6 +236,7 @@ static void enter(struct vcpu *vcpu, uint64_t deadline_tsc, bool irq_waits, stru
 
 	v->resident = true;
 	vmx_begin(v);
+	apicv_before_entry(v);
 	events_before_entry(v, irq_waits);
 	deadline_arm(deadline_tsc);
 	vmcs_write(VMCS_GUEST_RSP, vcpu->gpr[GPR_RSP]);
@@ -269,4 +270,5 @@ const struct hvm_ops vmx_ops = {
 	.irq_ready = vmx_irq_ready,
 	.inject = vmx_inject,
 	.msr = vmx_msr,
+	.apic = vmx_apic,
 };

@@ -60,6 +60,14 @@ enum event_type {
 
 enum exception { X_DB = 1, X_NMI = 2, X_GP = 13, X_AC = 17, X_MC = 18 };
 
+/* The local APIC as the processor sees it (apicv.c). (c) after attach (o) the CPU that has it */
+struct vmx_apic {
+	struct vapic_page *page; /* (c) NULL: never virtualised */
+	struct posted *posted;	 /* (c) */
+	bool wanted, on;	 /* (o) from the next entry on; and as the VMCS has it */
+	bool changed;		 /* (o) the VMCS is to follow the page */
+};
+
 /* (c) constant after create (o) the CPU that has it */
 struct vmx_vcpu {
 	struct vcpu vcpu;	/* first */
@@ -71,6 +79,7 @@ struct vmx_vcpu {
 	bool launched;		/* (o) since the last VMCLEAR */
 	uint32_t proc;		/* (o) primary controls, as in the VMCS */
 	struct unswitched regs; /* (o) valid while it is not current */
+	struct vmx_apic apic;
 
 	/* (o) Known without the VMCS: as of the last exit, or as set since. */
 	uint64_t rflags;
@@ -106,6 +115,7 @@ int vmcs_init_shared(void);	      /* bitmaps; once */
 void vmcs_set_up(struct vmx_vcpu *v); /* all fields of a new, current VMCS */
 void vmcs_load_host(void);	      /* host state of this CPU, into the current VMCS */
 void vmcs_set_proc(struct vmx_vcpu *v, uint32_t proc);
+void vmcs_set_msr_bitmap(bool x2apic); /* the one that passes what an APIC virtualised answers */
 
 /* state.c */
 void vmx_get_sregs(struct vcpu *vcpu, struct vcpu_sregs *out);
@@ -117,7 +127,8 @@ void vmx_reset_state(struct vmx_vcpu *v);
 bool vmx_msr(struct vcpu *vcpu, uint32_t msr, bool write, uint64_t *value);
 void unswitched_save(struct unswitched *regs);
 void unswitched_load(const struct unswitched *regs);
-bool msr_passes(uint32_t msr); /* whether the guest reaches it without an exit */
+bool msr_passes(uint32_t msr);		      /* whether the guest reaches it without an exit */
+bool x2apic_passes(uint32_t msr, bool write); /* ... while its APIC is virtualised */
 
 /* cr.c: control registers as the guest sees them; the VMCS is current. */
 uint64_t cr0_read(void);
@@ -145,6 +156,10 @@ void vmx_inject_debug(struct vmx_vcpu *v, uint64_t causes);
 void vmx_debug_causes(uint64_t causes);
 void events_before_entry(struct vmx_vcpu *v, bool irq_waits);
 void events_after_exit(struct vmx_vcpu *v); /* what the exit cut off is pending again */
+
+/* apicv.c */
+const struct apic_ops *vmx_apic(const char **lacks);
+void apicv_before_entry(struct vmx_vcpu *v);
 
 /* exit.c */
 void exit_decode(struct vmx_vcpu *v, struct vmexit *exit);

@@ -6,7 +6,7 @@
  * - a host interrupt does not bring a pending virtual one to a guest that has interrupts off;
  * - a posted-interrupt notification that finds no request brings nothing.
  * A core_main() that brings the machine up as hv/core/main.c does, runs the guest of guest.S by the
- * backend's own functions, with the controls added here, and logs one line a fact.
+ * backend's own functions, with the controls set here by hand, and logs one line a fact.
  */
 #include "hv/core/main.h"
 
@@ -25,43 +25,17 @@
 #include "hv/core/trap.h"
 #include "hv/cpu/lapic.h"
 #include "hv/cpu/msr.h"
+#include "hv/cpu/vapic.h"
 #include "hv/cpu/vmx/vmx_impl.h"
 #include "tests/boot/core_apicv/guest.h"
 
 const struct hvm_ops *hvm = &vmx_ops;
+const struct apic_ops *apic_ops;
 const struct platform_ops *platform; /* no devices */
 
-/* Controls that the backend does not use (SDM 3C, "VM-Execution Control Fields"). */
-#define PIN_POSTED_INTERRUPTS BIT(7)
-#define PROC_TPR_SHADOW	      BIT(21)
-#define PROC2_X2APIC_MODE     BIT(4)
-#define PROC2_APIC_REGISTERS  BIT(8)
-#define PROC2_VIRTUAL_IRQS    BIT(9)
-
-/* Their fields (SDM 3D, appendix B). */
-enum apicv_field {
-	POSTED_VECTOR = 0x0002,
-	INTERRUPT_STATUS = 0x0810, /* RVI, SVI */
-	VIRTUAL_APIC_PAGE = 0x2012,
-	POSTED_DESCRIPTOR = 0x2016,
-	EOI_EXIT_BITMAP = 0x201c, /* four */
-	TPR_THRESHOLD = 0x401c,
-};
-
-/* SDM 3C, "Posted-Interrupt Processing" */
-struct posted {
-	_Atomic uint32_t requests[8];
-	_Atomic uint32_t outstanding;
-	uint32_t reserved[7];
-};
-_Static_assert(sizeof(struct posted) == 64, "SDM 3C");
-
-#define VAPIC_IRR(vector) (0x200u + 0x10u * ((vector) / 32)) /* offset in the virtual-APIC page */
-
 enum {
-	PENDING = 0x51,	     /* the vector that waits while the guest has interrupts off */
-	POSTED = 0x62,	     /* the vector that is posted */
-	NOTIFICATION = 0xf2, /* host vector, used for nothing else */
+	PENDING = 0x51, /* the vector that waits while the guest has interrupts off */
+	POSTED = 0x62,	/* the vector that is posted */
 	HOST_INTERRUPTS = 1000,
 	EMPTY_NOTIFICATIONS = 16,
 	LIMIT_US = 200000, /* of each run of the guest */
@@ -70,7 +44,8 @@ enum {
 extern const unsigned char apicv_guest[GUEST_BYTES];
 
 static struct vm vm;
-static unsigned char *ram, *vapic, *msr_bitmap;
+static unsigned char *ram, *msr_bitmap;
+static struct vapic_page *vapic;
 static struct posted *posted;
 static unsigned passed, failed;
 
@@ -110,28 +85,6 @@ static void check(bool good, const char *fact)
 
 /* --- the machine --- */
 
-static const struct {
-	enum ctl_word word;
-	uint64_t bits;
-	const char *name;
-} needed[] = {
-	{ CTL_PROC, PROC_TPR_SHADOW, "the TPR shadow" },
-	{ CTL_PROC2, PROC2_X2APIC_MODE, "virtual x2APIC mode" },
-	{ CTL_PROC2, PROC2_APIC_REGISTERS, "APIC-register virtualisation" },
-	{ CTL_PROC2, PROC2_VIRTUAL_IRQS, "virtual-interrupt delivery" },
-	{ CTL_PIN, PIN_POSTED_INTERRUPTS, "posted interrupts" },
-	{ CTL_EXIT, EXIT_ACK_IRQ, "acknowledgement of interrupts at exits" },
-};
-
-/* What the CPU lacks; NULL: nothing. */
-static const char *lacking(void)
-{
-	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
-		if (~(vmx_caps.controls[needed[i].word] >> 32) & needed[i].bits)
-			return needed[i].name;
-	return NULL;
-}
-
 static void *page(void)
 {
 	void *p = page_alloc(PAGE_SIZE);
@@ -165,25 +118,19 @@ static void add_control(enum vmcs_field field, uint64_t bits)
 	vmcs_write(field, vmcs_read(field) | bits);
 }
 
-static void field_write(enum apicv_field field, uint64_t value)
-{
-	vmcs_write((enum vmcs_field)field, value);
-}
-
 /* Nothing is in service; `pending` is requested, 0: nothing. */
 static void virtual_apic_on(struct vmx_vcpu *v, uint8_t pending)
 {
 	memset(vapic, 0, PAGE_SIZE);
 	if (pending)
-		*(uint32_t *)(void *)(vapic + VAPIC_IRR(pending)) = 1u << pending % 32;
-	vmcs_set_proc(v, v->proc | (uint32_t)PROC_TPR_SHADOW);
-	add_control(VMCS_PROC2_CONTROLS,
-		    PROC2_X2APIC_MODE | PROC2_APIC_REGISTERS | PROC2_VIRTUAL_IRQS);
-	field_write(VIRTUAL_APIC_PAGE, ptr_to_hpa(vapic).v);
-	field_write(TPR_THRESHOLD, 0);
-	field_write(INTERRUPT_STATUS, pending);
+		vapic_set(vapic, APIC_IRR + pending / 32, 1u << pending % 32);
+	vmcs_set_proc(v, v->proc | (uint32_t)APICV_PROC);
+	add_control(VMCS_PROC2_CONTROLS, APICV_PROC2);
+	vmcs_write(VMCS_VIRTUAL_APIC_PAGE, ptr_to_hpa(vapic).v);
+	vmcs_write(VMCS_TPR_THRESHOLD, 0);
+	vmcs_write(VMCS_GUEST_INTERRUPT_STATUS, pending);
 	for (unsigned i = 0; i < 4; i++)
-		field_write((enum apicv_field)(EOI_EXIT_BITMAP + 2 * i), 0);
+		vmcs_write((enum vmcs_field)(VMCS_EOI_EXIT_BITMAP0 + 2 * i), 0);
 	memset(msr_bitmap, 0, PAGE_SIZE); /* the guest is ours: no MSR exits */
 	vmcs_write(VMCS_MSR_BITMAP, ptr_to_hpa(msr_bitmap).v);
 }
@@ -191,10 +138,10 @@ static void virtual_apic_on(struct vmx_vcpu *v, uint8_t pending)
 static void posting_on(void)
 {
 	memset((void *)posted, 0, sizeof(*posted));
-	add_control(VMCS_PIN_CONTROLS, PIN_POSTED_INTERRUPTS);
-	add_control(VMCS_EXIT_CONTROLS, EXIT_ACK_IRQ);
-	field_write(POSTED_VECTOR, NOTIFICATION);
-	field_write(POSTED_DESCRIPTOR, ptr_to_hpa(posted).v);
+	add_control(VMCS_PIN_CONTROLS, APICV_PIN);
+	add_control(VMCS_EXIT_CONTROLS, APICV_EXIT);
+	vmcs_write(VMCS_POSTED_VECTOR, VECTOR_POSTED);
+	vmcs_write(VMCS_POSTED_DESCRIPTOR, ptr_to_hpa(posted).v);
 }
 
 /* A vCPU in real mode at `rip`, the guest's page as new. */
@@ -259,7 +206,7 @@ static void test_masked(void)
 
 	check(run_interrupted(v, HOST_INTERRUPTS) && *word(GUEST_LOOPS) > HOST_INTERRUPTS,
 	      "host interrupts make a guest exit that has its own off");
-	requested = (uint8_t)vmcs_read((enum vmcs_field)INTERRUPT_STATUS);
+	requested = (uint8_t)vmcs_read(VMCS_GUEST_INTERRUPT_STATUS);
 	check(taken_in_all() == 0 && requested == PENDING,
 	      "a pending virtual interrupt waits as long as IF = 0");
 	*word(GUEST_OPEN) = 1;
@@ -301,7 +248,7 @@ static bool notify(void)
 	uint64_t end = rdtsc() + tsc_from_us(LIMIT_US / 100);
 
 	atomic_store(&posted->outstanding, 1);
-	lapic_send_ipi(script.target, NOTIFICATION);
+	lapic_send_ipi(script.target, VECTOR_POSTED);
 	while (atomic_load(&posted->outstanding) & 1)
 		if (past(end))
 			return false;
@@ -312,7 +259,7 @@ static void play_script(void)
 {
 	rounds(100);
 	for (unsigned i = 0; i < EMPTY_NOTIFICATIONS; i++) {
-		lapic_send_ipi(script.target, NOTIFICATION);
+		lapic_send_ipi(script.target, VECTOR_POSTED);
 		rounds(50);
 	}
 	script.empty_seen = notify();
@@ -362,7 +309,7 @@ static void ap_life(void)
 
 static void run_tests(void)
 {
-	const char *lack = lacking();
+	const char *lack = vmx_apicv_lacks(&vmx_caps);
 	uint64_t free_before = pmm_free_bytes();
 
 	if (lack) {

@@ -345,6 +345,28 @@ static void machines(void **state)
 	assert_string_equal(listed[1].text, "CPU 64 is not there: this machine has CPUs 0 to 1");
 }
 
+static void apicv_needs_the_machine(void **state)
+{
+	struct config_machine machine = { .cpus = 2,
+					  .free_mib = UINT64_MAX,
+					  .apicv_lacks = "posted interrupts" };
+
+	(void)state;
+	assert_int_equal(parse(good, good_bytes), 0);
+	assert_int_equal(config.vms[0].apicv, CONFIG_APICV_AUTO);
+	assert_int_equal(config_check_machine(&config, &machine, collect, NULL), 0);
+	config.vms[0].apicv = CONFIG_APICV_OFF;
+	assert_int_equal(config_check_machine(&config, &machine, collect, NULL), 0);
+	config.vms[0].apicv = CONFIG_APICV_ON;
+	listed_count = 0;
+	assert_int_equal(config_check_machine(&config, &machine, collect, NULL), 1);
+	assert_string_equal(listed[0].property, "apicv");
+	assert_string_equal(listed[0].text, "\"on\" cannot be had, this machine lacks posted "
+					    "interrupts: leave it out");
+	machine.apicv_lacks = NULL;
+	assert_int_equal(config_check_machine(&config, &machine, collect, NULL), 0);
+}
+
 static void one_line(void **state)
 {
 	struct config_error error = { "/vms/alice", "cpus", "0 is too small" };
@@ -422,8 +444,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(broken_configs), cmocka_unit_test(many_errors),
 		cmocka_unit_test(truncated),	  cmocka_unit_test(absurd_headers),
 		cmocka_unit_test(mutated),	  cmocka_unit_test(random_bytes),
-		cmocka_unit_test(machines),	  cmocka_unit_test(one_line),
-		cmocka_unit_test(documented),	  cmocka_unit_test(policies_set),
+		cmocka_unit_test(machines),	  cmocka_unit_test(apicv_needs_the_machine),
+		cmocka_unit_test(one_line),	  cmocka_unit_test(documented),
+		cmocka_unit_test(policies_set),
 	};
 
 	if (argc > 1)

@@ -26,7 +26,11 @@ static void times(void **state)
 		{ VMEXIT_DEADLINE, NEVER, NEVER, PAST, EXIT_CAUSE_slice },
 		{ VMEXIT_INTERRUPT, PAST, NEVER, NEVER, EXIT_CAUSE_timer }, /* SVM's deadline */
 		{ VMEXIT_INTERRUPT, NEVER, NEVER, NEVER, EXIT_CAUSE_interrupt },
+		{ VMEXIT_INTERRUPT_TAKEN, NEVER, NEVER, NEVER, EXIT_CAUSE_interrupt },
 		{ VMEXIT_HLT, PAST, PAST, PAST, EXIT_CAUSE_hlt },
+		{ VMEXIT_MMIO, PAST, PAST, PAST, EXIT_CAUSE_mmio },
+		{ VMEXIT_CR8, PAST, PAST, PAST, EXIT_CAUSE_priority },
+		{ VMEXIT_APIC_EOI, PAST, PAST, PAST, EXIT_CAUSE_eoi },
 		{ VMEXIT_IRQ_WINDOW, PAST, PAST, PAST, EXIT_CAUSE_window },
 		{ VMEXIT_IO, PAST, PAST, PAST, EXIT_CAUSE_io },
 		{ VMEXIT_CPUID, PAST, PAST, PAST, EXIT_CAUSE_other },
@@ -51,6 +55,7 @@ static void registers(void **state)
 	} cases[] = {
 		{ 0x6e0, EXIT_CAUSE_timer },	 { 0x80b, EXIT_CAUSE_eoi },
 		{ 0x830, EXIT_CAUSE_ipi },	 { 0x10, EXIT_CAUSE_other },
+		{ 0x83f, EXIT_CAUSE_ipi },	 { 0x808, EXIT_CAUSE_priority },
 		{ 0x10000080b, EXIT_CAUSE_eoi }, /* ECX counts */
 	};
 	const struct vmexit exit = { .kind = VMEXIT_WRMSR };

@@ -218,7 +218,8 @@ static int set_up(void **state)
 	atomic_store(&vm.state, VM_RUNNING);
 	atomic_store(&vcpu[0].state, VCPU_BLOCKED);
 	atomic_store(&vcpu[1].state, VCPU_OFF);
-	atomic_store(&vcpu[0].exits, 123456);
+	atomic_store(&vcpu[0].exits[EXIT_CAUSE_hlt], 123450);
+	atomic_store(&vcpu[1].exits[EXIT_CAUSE_hlt], 6);
 	vm_table[0] = &vm;
 	refusal = said_name = NULL;
 	signals = fdb_entries = 0;
@@ -253,6 +254,7 @@ static void answers_fit_and_name_things(void **state)
 		{ "vm list", LONG_NAME " running      2 1048576       123456           0\n" },
 		{ "vm list", "\nbob                             off          1      16 " },
 		{ "vm list", "memory: 3072 of 4096 KiB free\n" },
+		{ "vm exits " LONG_NAME, "hlt                    123456\n" },
 		{ "port", "switch lan\n" },
 		{ "port", " 52:54:00:00:ab:01 18446744T 18446744T 13835058T\n" },
 		{ "port", "bob/net0                        52:54:00:00:ab:01         7 " },
@@ -303,6 +305,7 @@ static void wrong_lines_are_answered(void **state)
 		{ "vm fly bob", "no command \"fly\"" },
 		{ "vm dump bob", "bob does not run" },
 		{ "vm dump nobody", "nobody does not run" },
+		{ "vm exits bob", "bob does not run" },
 		{ "port x", "no port \"x\"" },
 		{ "port bob/net0 left", "port: bob/net0: up or down?" },
 		{ "port bob/net1 up", "no port \"bob/net1\"" },

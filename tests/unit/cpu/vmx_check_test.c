@@ -113,6 +113,18 @@ static const char *explain(void)
 	return vmcs_explain(&caps, read_field, NULL);
 }
 
+static void with_apicv(void)
+{
+	long_mode();
+	fields[VMCS_PIN_CONTROLS] |= APICV_PIN;
+	fields[VMCS_PROC_CONTROLS] |= APICV_PROC;
+	fields[VMCS_PROC2_CONTROLS] |= APICV_PROC2;
+	fields[VMCS_EXIT_CONTROLS] |= APICV_EXIT;
+	set(VMCS_VIRTUAL_APIC_PAGE, 0x7000);
+	set(VMCS_POSTED_DESCRIPTOR, 0x8040);
+	set(VMCS_POSTED_VECTOR, 0xf2);
+}
+
 static void right_states_pass(void **state)
 {
 	(void)state;
@@ -121,6 +133,8 @@ static void right_states_pass(void **state)
 	real_mode();
 	assert_null(explain());
 	long_mode();
+	assert_null(explain());
+	with_apicv();
 	assert_null(explain());
 }
 
@@ -138,6 +152,12 @@ static const struct {
 	{ long_mode, VMCS_PROC2_CONTROLS, BIT(31), "secondary controls" },
 	{ long_mode, VMCS_IO_BITMAP_B, 0x1001, "I/O bitmap" },
 	{ long_mode, VMCS_MSR_BITMAP, 0x10, "MSR bitmap" },
+	{ with_apicv, VMCS_VIRTUAL_APIC_PAGE, 0x7010, "virtual-APIC page" },
+	{ with_apicv, VMCS_PROC_CONTROLS, 0x04006172 | PROC_SECONDARY, "virtual-APIC page" },
+	{ with_apicv, VMCS_POSTED_DESCRIPTOR, 0x8020, "posted interrupts" },
+	{ with_apicv, VMCS_POSTED_VECTOR, 256, "posted interrupts" },
+	{ with_apicv, VMCS_EXIT_CONTROLS, 0x36dfb | EXIT_HOST_64, "posted interrupts" },
+	{ with_apicv, VMCS_PIN_CONTROLS, 0x16 | APICV_PIN, "virtual-interrupt delivery" },
 	{ long_mode, VMCS_VPID, 0, "VPID" },
 	{ long_mode, VMCS_EPT_POINTER, 0x12345000, "EPT pointer" },
 	{ long_mode, VMCS_EXIT_CONTROLS, 0, "VM-exit controls" },

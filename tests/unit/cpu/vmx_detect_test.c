@@ -83,6 +83,36 @@ static void each_lack_has_a_word(void **state)
 	}
 }
 
+/* All of it, or what is missing first. */
+static void apicv_needs_all_its_controls(void **state)
+{
+	static const struct {
+		enum ctl_word word;
+		uint64_t bit;
+		const char *words;
+	} rows[] = {
+		{ CTL_PROC, PROC_TPR_SHADOW, "the TPR shadow" },
+		{ CTL_PROC2, PROC2_X2APIC_MODE, "virtualised x2APIC mode" },
+		{ CTL_PROC2, PROC2_APIC_REGISTERS, "APIC-register virtualisation" },
+		{ CTL_PROC2, PROC2_VIRTUAL_IRQS, "virtual-interrupt delivery" },
+		{ CTL_PIN, PIN_POSTED_INTERRUPTS, "posted interrupts" },
+		{ CTL_EXIT, EXIT_ACK_IRQ, "acknowledgement of interrupts at exits" },
+	};
+	struct vmx_caps caps = good;
+
+	(void)state;
+	assert_null(vmx_apicv_lacks(&good));
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		caps = good;
+		caps.controls[rows[i].word] &= ~MAY(rows[i].bit);
+		assert_string_equal(vmx_apicv_lacks(&caps), rows[i].words);
+		assert_false(vmx_control(&good, rows[i].word) & rows[i].bit); /* off by itself */
+	}
+	caps = good;
+	caps.controls[CTL_PROC] |= PROC_CR8_LOAD;
+	assert_string_equal(vmx_apicv_lacks(&caps), "CR8 access without exits");
+}
+
 static void forced_bits_are_refused(void **state)
 {
 	struct vmx_caps caps = good;
@@ -195,6 +225,7 @@ int main(void)
 		cmocka_unit_test(usable_cpu),
 		cmocka_unit_test(locked_off),
 		cmocka_unit_test(each_lack_has_a_word),
+		cmocka_unit_test(apicv_needs_all_its_controls),
 		cmocka_unit_test(forced_bits_are_refused),
 		cmocka_unit_test(other_capabilities),
 		cmocka_unit_test(everything_missing),

@@ -12,7 +12,7 @@ $(B)/unit/dev_$1_test: tests/unit/dev/$1_test.c tests/unit/dev/fakes.c $2 $(DEV_
 	$(HOSTCC) $(DEV_CFLAGS) $$(filter tests/%_test.c,$$^) tests/unit/dev/fakes.c $2 -lcmocka -o $$@
 endef
 
-DEV_HEADERS := $(wildcard hv/dev/*.h hv/core/*.h tests/unit/dev/*.h) hv/dev/vlapic_timer.c
+DEV_HEADERS := $(wildcard hv/dev/*.h hv/core/*.h hv/cpu/*.h tests/unit/dev/*.h) hv/dev/vlapic_timer.c
 DEV_VIRTIO  := $(addprefix hv/dev/,bus.c pcie.c msix.c virtio_pci.c virtio_common.c virtio_net.c \
 	virtio_net_ctrl.c device_queue.c switch_env.c) tests/unit/dev/fake_switch.c \
 	tests/unit/dev/fake_msi.c vswitch/vq_split.c vswitch/vq_packed.c vswitch/policy.c \
@@ -26,6 +26,8 @@ $(eval $(call dev_test,board,$(addprefix hv/dev/,bus.c ioapic.c uart.c rtc.c pow
 $(eval $(call dev_test,vlapic,hv/dev/bus.c hv/dev/vlapic.c hv/dev/vlapic_irq.c \
 	hv/dev/vlapic_eoi.c))
 $(eval $(call dev_test,vlapic_eoi,$(addprefix hv/dev/,bus.c vlapic.c vlapic_irq.c vlapic_eoi.c \
+	vlapic_timer.c)))
+$(eval $(call dev_test,vlapic_apicv,$(addprefix hv/dev/,bus.c vlapic.c vlapic_irq.c vlapic_eoi.c \
 	vlapic_timer.c)))
 $(eval $(call dev_test,virtio,$(DEV_VIRTIO)))
 $(eval $(call dev_test,offload,hv/dev/switch_env.c tests/unit/dev/fake_switch.c vswitch/policy.c \

@@ -112,6 +112,11 @@ void port_flush(struct port *port, bool late)
 	port->flushes += late;
 }
 
+void port_arrive(struct port *port)
+{
+	(void)port;
+}
+
 void port_settle(struct port *port)
 {
 	(void)port;

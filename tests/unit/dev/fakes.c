@@ -25,6 +25,7 @@ struct cpu fake_cpu;
 struct cpu *cpus[MAX_CPUS] = { &fake_cpu };
 unsigned cpu_count = 1;
 unsigned fake_kicks[FAKE_VCPUS];
+unsigned fake_notified[FAKE_VCPUS];
 unsigned fake_signals[FAKE_VCPUS];
 unsigned fake_sipi;
 uint32_t fake_posted;
@@ -41,12 +42,15 @@ static unsigned console_fill;
 
 static const struct hvm_ops fake_hvm = { .name = "fake" };
 const struct hvm_ops *hvm = &fake_hvm;
+const struct apic_ops *apic_ops;
 
 void fake_reset(unsigned vcpus)
 {
 	memset(&fake_vm, 0, sizeof(fake_vm));
 	memset(fake_vcpu, 0, sizeof(fake_vcpu));
 	memset(fake_kicks, 0, sizeof(fake_kicks));
+	memset(fake_notified, 0, sizeof(fake_notified));
+	apic_ops = NULL;
 	memset(fake_console, 0, sizeof(fake_console));
 	memset(ram, 0, sizeof(ram));
 	fake_vm.config = &fake_config;
@@ -188,6 +192,18 @@ uint64_t wall_ns_at(uint64_t tsc)
 void vcpu_kick(struct vcpu *vcpu)
 {
 	fake_kicks[vcpu->index]++;
+}
+
+void vcpu_notify(struct vcpu *vcpu)
+{
+	fake_kicks[vcpu->index]++;
+	fake_notified[vcpu->index]++;
+}
+
+bool vm_virtualizes_apics(const struct vm *vm)
+{
+	(void)vm;
+	return apic_ops;
 }
 
 void vcpu_signal(struct vcpu *vcpu, enum vcpu_signal signal, uint8_t vector)

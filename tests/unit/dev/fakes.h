@@ -24,11 +24,12 @@ extern struct vm fake_vm;	     /* its RAM: FAKE_RAM bytes from 0, tables in the 
 extern struct vcpu fake_vcpu[FAKE_VCPUS];
 extern struct cpu fake_cpu; /* this_cpu() */
 extern unsigned fake_kicks[FAKE_VCPUS];
-extern unsigned fake_signals[FAKE_VCPUS]; /* enum vcpu_signal */
-extern unsigned fake_sipi;		  /* vector of the last signal */
-extern uint32_t fake_posted;		  /* mailbox bits sent */
-extern void (*fake_await)(unsigned cpu);  /* cpu_await(), which panics without */
-#define FAKE_DATE 1767225600ull		  /* 2026-01-01 00:00:00 UTC, in seconds since 1970 */
+extern unsigned fake_notified[FAKE_VCPUS]; /* of them, by vcpu_notify() */
+extern unsigned fake_signals[FAKE_VCPUS];  /* enum vcpu_signal */
+extern unsigned fake_sipi;		   /* vector of the last signal */
+extern uint32_t fake_posted;		   /* mailbox bits sent */
+extern void (*fake_await)(unsigned cpu);   /* cpu_await(), which panics without */
+#define FAKE_DATE 1767225600ull		   /* 2026-01-01 00:00:00 UTC, in seconds since 1970 */
 
 extern char fake_result[256];	/* last report_guest_result() */
 extern const char *fake_end;	/* of the last vm_end() */

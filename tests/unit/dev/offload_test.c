@@ -130,6 +130,22 @@ static void other_things_first(void **state)
 	}
 }
 
+/* What is left of a queue goes to the CPU that is named, if it is in no list. */
+static void the_rest_elsewhere(void **state)
+{
+	(void)state;
+	switch_work_queue_on(&work, cpus[2]);
+	assert_int_equal(atomic_load(&work.home), 3);
+	assert_int_equal(fake_posted, MB_SWITCH_WORK);
+	assert_false(switch_work_run());
+	assert_int_equal(port->services, 0);
+	switch_work_queue(&work);
+	assert_int_equal(atomic_load(&work.home), 3);
+	become(2);
+	assert_false(switch_work_run());
+	assert_int_equal(port->services, 1);
+}
+
 /* Who sleeps on a CPU will want it back: another is chosen, if there is one. */
 static void not_where_somebody_sleeps(void **state)
 {
@@ -203,22 +219,6 @@ static void patience_grows(void **state)
 	assert_int_equal(atomic_load(&work.patience), 0);
 }
 
-/* What is left of a queue goes to the CPU that is named, if it is in no list. */
-static void the_rest_elsewhere(void **state)
-{
-	(void)state;
-	switch_work_queue_on(&work, cpus[2]);
-	assert_int_equal(atomic_load(&work.home), 3);
-	assert_int_equal(fake_posted, MB_SWITCH_WORK);
-	assert_false(switch_work_run());
-	assert_int_equal(port->services, 0);
-	switch_work_queue(&work);
-	assert_int_equal(atomic_load(&work.home), 3);
-	become(2);
-	assert_false(switch_work_run());
-	assert_int_equal(port->services, 1);
-}
-
 /* Policies: off while it waits is not polled; without polling it is looked at once. */
 static void policies_count(void **state)
 {
@@ -288,11 +288,11 @@ int main(void)
 		cmocka_unit_test_setup(busy_ones_do_not, set_up),
 		cmocka_unit_test_setup(hardly_idle_ones_do_not, set_up),
 		cmocka_unit_test_setup(other_things_first, set_up),
+		cmocka_unit_test_setup(the_rest_elsewhere, set_up),
 		cmocka_unit_test_setup(not_where_somebody_sleeps, set_up),
 		cmocka_unit_test_setup(handed_on, set_up),
 		cmocka_unit_test_setup(one_more, set_up),
 		cmocka_unit_test_setup(patience_grows, set_up),
-		cmocka_unit_test_setup(the_rest_elsewhere, set_up),
 		cmocka_unit_test_setup(policies_count, set_up),
 		cmocka_unit_test_setup(cancelled, set_up),
 		cmocka_unit_test_setup(cancel_waits_for_a_turn, set_up),

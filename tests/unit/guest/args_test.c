@@ -63,8 +63,8 @@ static void the_demo(void **state)
 	struct bench_plan plan;
 
 	(void)state;
-	assert_null(
-		plan_parse("role=source tests=stream:64,stream:1514,rr:64 runs=3", 1500, false, &plan));
+	assert_null(plan_parse("role=source tests=stream:64,stream:1514,rr:64 runs=3", 1500, false,
+			       &plan));
 	assert_int_equal(plan.cases, 3);
 	assert_int_equal(plan.runs, 3);
 	assert_int_equal(plan.list[1].frame_bytes, 1514);
@@ -117,7 +117,8 @@ static void small_mtus(void **state)
 
 	(void)state;
 	assert_null(plan_parse("tests=rr:82", 68, false, &plan));
-	assert_non_null(strstr(plan_parse("tests=rr:83", 68, false, &plan), "raise max-frame-size"));
+	assert_non_null(
+		strstr(plan_parse("tests=rr:83", 68, false, &plan), "raise max-frame-size"));
 }
 
 /* Searches, and requests of several frames */
@@ -144,8 +145,7 @@ static void large_frames(void **state)
 	(void)state;
 	assert_null(plan_parse("tests=stream:65536,stream:65549", 1500, true, &plan));
 	assert_int_equal(plan.list[0].count, 500);
-	assert_non_null(
-		strstr(plan_parse("tests=stream:65536", 9000, false, &plan), "offload=on"));
+	assert_non_null(strstr(plan_parse("tests=stream:65536", 9000, false, &plan), "offload=on"));
 	assert_non_null(plan_parse("tests=stream:65550", 9000, true, &plan));
 	assert_non_null(plan_parse("tests=stream:9014", 1500, true, &plan));
 	assert_non_null(plan_parse("tests=rr:65536", 9000, true, &plan));
@@ -167,11 +167,10 @@ static void too_many_cases(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(words),       cmocka_unit_test(numbers),
-		cmocka_unit_test(addresses),   cmocka_unit_test(the_demo),
-		cmocka_unit_test(wrong_plans), cmocka_unit_test(other_kinds),
-		cmocka_unit_test(large_frames),
-		cmocka_unit_test(too_many_cases),
+		cmocka_unit_test(words),	cmocka_unit_test(numbers),
+		cmocka_unit_test(addresses),	cmocka_unit_test(the_demo),
+		cmocka_unit_test(wrong_plans),	cmocka_unit_test(other_kinds),
+		cmocka_unit_test(large_frames), cmocka_unit_test(too_many_cases),
 		cmocka_unit_test(small_mtus),
 	};
 

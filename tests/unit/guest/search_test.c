@@ -69,10 +69,10 @@ static void nothing_arrives(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_receiver_is_slower), cmocka_unit_test(some_loss_is_allowed),
-		cmocka_unit_test(the_sender_is_slower), cmocka_unit_test(nothing_arrives)
-	};
+	const struct CMUnitTest tests[] = { cmocka_unit_test(the_receiver_is_slower),
+					    cmocka_unit_test(some_loss_is_allowed),
+					    cmocka_unit_test(the_sender_is_slower),
+					    cmocka_unit_test(nothing_arrives) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -223,7 +223,8 @@ int main(void)
 		cmocka_unit_test(every_damaged_bit),
 		cmocka_unit_test(words_that_changed_places),
 		cmocka_unit_test(the_sum_without_the_sequence_number),
-		cmocka_unit_test(large), cmocka_unit_test(turned_round),
+		cmocka_unit_test(large),
+		cmocka_unit_test(turned_round),
 		cmocka_unit_test(arp),
 	};
 
