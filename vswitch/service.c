@@ -251,9 +251,23 @@ static void adapt_lag(struct queue *q, const struct batch *b, unsigned taken)
  * socket, hold the sender up, instead of packets that are lost. Only by who polls: others have no time. */
 static void let_rest(struct queue *q, const struct batch *b)
 {
-	if (b->refused > 0 && 2 * b->refused >= b->count)
-		atomic_store_explicit(&q->rest_us, env_now_us() + policy_patience_us(),
+	bool refused = b->refused > 0 && 2 * b->refused >= b->count;
+
+	if (b->count > 0 &&
+	    (refused || atomic_load_explicit(&q->rest_us, memory_order_relaxed) != 0))
+		atomic_store_explicit(&q->rest_us,
+				      refused ? env_now_us() + policy_patience_us() : 0,
 				      memory_order_relaxed);
+}
+
+/* How many packets who polls may take: none in that time, then one, to try. */
+static unsigned poll_quota(const struct queue *q)
+{
+	uint64_t rest_us = atomic_load_explicit(&q->rest_us, memory_order_relaxed);
+
+	if (rest_us == 0)
+		return VS_BATCH;
+	return env_now_us() < rest_us ? 0 : 1;
 }
 
 /* At which packet from now on the driver is to kick: 1 is the next one. */
@@ -396,9 +410,8 @@ bool port_poll_begin(struct port *port, unsigned queue)
 unsigned port_poll(struct port *port, unsigned queue)
 {
 	struct stat_slot *slot = stats_slot(port, env_cpu());
-	bool rests = env_now_us() <
-		     atomic_load_explicit(&port->queue[queue].rest_us, memory_order_relaxed);
-	unsigned taken = rests ? 0 : service(port, queue, VS_BATCH, BY_POLL);
+	unsigned quota = poll_quota(&port->queue[queue]);
+	unsigned taken = quota > 0 ? service(port, queue, quota, BY_POLL) : 0;
 
 	stat_add(slot, taken > 0 ? STAT_batches_offloaded : STAT_polls_empty, 1);
 	stat_add(slot, STAT_kicks_saved, taken > 0);
