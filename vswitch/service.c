@@ -9,8 +9,8 @@
  * Batching: a busy sender is asked for a kick only at the lag-th packet from now. Then its next VM exit
  * of any kind takes what is there (port_flush), and one by a timer if there is no other; who has not
  * promised that, or leaves, arms for the next packet. The lag doubles with every batch that reaches it
- * soon enough that the timer would not end the wait for twice as many, and is 1 again for a receiver that
- * was asleep: it needs each packet at once, unless they are large.
+ * soon enough that the timer would not end the wait for twice as many, and is 1 again when they come more
+ * slowly and their receiver was asleep: it needs each packet at once.
  * Model: tests/model/lag.pml.
  *
  * Completions: a sender that runs is told of buffers that came back at a later VM exit, and only if it
@@ -46,6 +46,10 @@
 
 /* A kick comes before this part of the ring is full, or the sender would wait for it. */
 #define LAG_SHARE 4u
+
+/* A queue whose packets were refused after a rest has no other for so many times as long: a receiver that
+ * gives no buffers costs the sender two per cent. */
+#define RESTLESS 64u
 
 /* After so many packets given back a sender is told of them in any case. */
 #define OWED_PACKETS VS_BATCH
@@ -236,28 +240,37 @@ static bool is_fast(struct queue *q)
 	return 2 * since <= policy_patience_us();
 }
 
-/* taken: by this service until now, with the last batch. */
+/* taken: by this service until now, with the last batch. A receiver that was asleep needs each packet at once,
+ * unless they come so fast that it only sleeps between two of them. */
 static void adapt_lag(struct queue *q, const struct batch *b, unsigned taken)
 {
-	if (taken >= q->lag && is_fast(q))
+	bool reached = taken >= q->lag, fast = reached && is_fast(q);
+
+	if (fast)
 		q->lag = q->lag < VS_BATCH / 2 ? (uint16_t)(2 * q->lag) : VS_BATCH;
 	else if (q->late)
 		q->lag = taken > 1 ? (uint16_t)taken : 1;
-	if (taken > 0 && b->woke && q->packet_bytes < BULK_BYTES)
+	if (reached && !fast && b->woke)
 		q->lag = 1;
 }
 
 /* A receiver without a buffer left is given time, if it is what the sender sends to: its ring, and then its
- * socket, hold the sender up, instead of packets that are lost. Only by who polls: others have no time. */
+ * socket, hold the sender up, instead of packets that are lost. Only by who polls: others have no time. One
+ * that has none even then does not hold up what the sender has for others: not again for a while. */
 static void let_rest(struct queue *q, const struct batch *b)
 {
 	bool refused = b->refused > 0 && 2 * b->refused >= b->count;
+	bool rested = atomic_load_explicit(&q->rest_us, memory_order_relaxed) != 0;
+	uint64_t until = 0, now;
 
-	if (b->count > 0 &&
-	    (refused || atomic_load_explicit(&q->rest_us, memory_order_relaxed) != 0))
-		atomic_store_explicit(&q->rest_us,
-				      refused ? env_now_us() + policy_patience_us() : 0,
-				      memory_order_relaxed);
+	if (b->count == 0 || (!refused && !rested))
+		return;
+	now = env_now_us();
+	if (refused && rested)
+		q->restless_us = now + RESTLESS * (uint64_t)policy_patience_us();
+	else if (refused && now >= q->restless_us)
+		until = now + policy_patience_us();
+	atomic_store_explicit(&q->rest_us, until, memory_order_relaxed);
 }
 
 /* How many packets who polls may take: none in that time, then one, to try. */

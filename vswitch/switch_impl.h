@@ -106,6 +106,7 @@ struct queue {
 	bool more;		    /* [s] the last batch left some: no need to look */
 	uint8_t towards;	    /* [s] transmit: the port that the last batch went to */
 	_Atomic uint64_t rest_us;   /* (a) who polls leaves it alone until then; 0: not */
+	uint64_t restless_us;	    /* [s] ... which it does not before then */
 	_Atomic uint64_t bulk_us;   /* (a) transmit: when large ones were, 0: never */
 	uint16_t lag;		    /* [s] packets after which a kick is wanted: 1..VS_BATCH */
 	uint16_t packet_descs;	    /* [s] of a packet of the last batch, at least 1 */

@@ -204,6 +204,35 @@ static void full_receivers_hold_up(void **state)
 	}
 }
 
+/* A receiver that gives no buffers at all holds the sender up once, and not again for long. */
+static void dead_receivers_do_not(void **state)
+{
+	struct pair p = pair_create(VIRTIO_F_EVENT_IDX);
+
+	(void)state;
+	env_clock_us = 1000000;
+	port_poll_begin(p.a->port, 1);
+	for (unsigned n = 0; n < 3000; n++) {
+		put(&p, 1, 100);
+		drv_publish(&p.a->tx);
+		env_clock_us += 100;
+		port_poll(p.a->port, 1);
+		drv_reap(p.a);
+	}
+	put(&p, 20, 100);
+	drv_publish(&p.a->tx);
+	assert_int_equal(port_poll(p.a->port, 1), 20);
+	env_clock_us += 64 * 100; /* then it may be better */
+	put(&p, 1, 100);
+	drv_publish(&p.a->tx);
+	assert_int_equal(port_poll(p.a->port, 1), 1);
+	put(&p, 1, 100);
+	drv_publish(&p.a->tx);
+	assert_int_equal(port_poll(p.a->port, 1), 0);
+	port_poll_end(p.a->port, 1);
+	pair_destroy(&p);
+}
+
 /* A receiver's queue that is stopped is owed nothing any more. */
 static void stopped_while_owed(void **state)
 {
@@ -255,6 +284,7 @@ int main(void)
 		cmocka_unit_test(polled_guests_wait),
 		cmocka_unit_test(streaming_guests_sleep_on),
 		cmocka_unit_test(full_receivers_hold_up),
+		cmocka_unit_test(dead_receivers_do_not),
 		cmocka_unit_test(stopped_while_owed),
 		cmocka_unit_test(offload),
 	};
