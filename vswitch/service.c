@@ -47,10 +47,6 @@
 /* A kick comes before this part of the ring is full, or the sender would wait for it. */
 #define LAG_SHARE 4u
 
-/* A queue whose packets were refused after a rest has no other for so many times as long: a receiver that
- * gives no buffers costs the sender two per cent. */
-#define RESTLESS 64u
-
 /* After so many packets given back a sender is told of them in any case. */
 #define OWED_PACKETS VS_BATCH
 
@@ -177,7 +173,7 @@ static unsigned lesser(unsigned a, unsigned b)
  * for at once, most of it is here when it is needed. The receiver's is a guess. */
 static void prefetch_rings(const struct port *port, const struct queue *q, unsigned count)
 {
-	struct port *to = atomic_load_explicit(&port->sw->port[q->towards], memory_order_seq_cst);
+	struct port *to = queue_towards(port, q);
 
 	queue_prefetch(q, q->next, count);
 	if (to != NULL && queue_state(&to->queue[0]) == QUEUE_RUNNING)
@@ -224,7 +220,7 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 	batch_forward(cpu);
 	complete(port, queue, before, cpu);
 	q->more = !q->vq.packed && avail != q->next;
-	q->towards = (uint8_t)b->last_dest;
+	atomic_store_explicit(&q->towards, (uint8_t)b->last_dest, memory_order_relaxed);
 	q->packet_bytes = (uint32_t)(b->tx_bytes / b->count) + 1;
 	if (q->packet_bytes >= BULK_BYTES)
 		atomic_store_explicit(&q->bulk_us, env_now_us(), memory_order_relaxed);
@@ -252,35 +248,6 @@ static void adapt_lag(struct queue *q, const struct batch *b, unsigned taken)
 		q->lag = taken > 1 ? (uint16_t)taken : 1;
 	if (reached && !fast && b->woke)
 		q->lag = 1;
-}
-
-/* A receiver without a buffer left is given time, if it is what the sender sends to: its ring, and then its
- * socket, hold the sender up, instead of packets that are lost. Only by who polls: others have no time. One
- * that has none even then does not hold up what the sender has for others: not again for a while. */
-static void let_rest(struct queue *q, const struct batch *b)
-{
-	bool refused = b->refused > 0 && 2 * b->refused >= b->count;
-	bool rested = atomic_load_explicit(&q->rest_us, memory_order_relaxed) != 0;
-	uint64_t until = 0, now;
-
-	if (b->count == 0 || (!refused && !rested))
-		return;
-	now = env_now_us();
-	if (refused && rested)
-		q->restless_us = now + RESTLESS * (uint64_t)policy_patience_us();
-	else if (refused && now >= q->restless_us)
-		until = now + policy_patience_us();
-	atomic_store_explicit(&q->rest_us, until, memory_order_relaxed);
-}
-
-/* How many packets who polls may take: none in that time, then one, to try. */
-static unsigned poll_quota(const struct queue *q)
-{
-	uint64_t rest_us = atomic_load_explicit(&q->rest_us, memory_order_relaxed);
-
-	if (rest_us == 0)
-		return VS_BATCH;
-	return env_now_us() < rest_us ? 0 : 1;
 }
 
 /* At which packet from now on the driver is to kick: 1 is the next one. */
@@ -339,7 +306,7 @@ static unsigned serve(struct port *port, unsigned queue, unsigned quota, bool *i
 			disarm(q);
 			taken += serve_batch(cpu, port, queue, quota - taken);
 			adapt_lag(q, &cpu->batch, taken);
-			let_rest(q, &cpu->batch);
+			rest_after(q, &cpu->batch);
 		}
 		settle(port, queue);
 		*idle = queue_state(q) != QUEUE_RUNNING ||
@@ -423,7 +390,7 @@ bool port_poll_begin(struct port *port, unsigned queue)
 unsigned port_poll(struct port *port, unsigned queue)
 {
 	struct stat_slot *slot = stats_slot(port, env_cpu());
-	unsigned quota = poll_quota(&port->queue[queue]);
+	unsigned quota = rest_quota(port, &port->queue[queue]);
 	unsigned taken = quota > 0 ? service(port, queue, quota, BY_POLL) : 0;
 
 	stat_add(slot, taken > 0 ? STAT_batches_offloaded : STAT_polls_empty, 1);

@@ -104,7 +104,7 @@ struct queue {
 	bool polling;		    /* [s] this service is one by port_poll() */
 	uint64_t taken_us;	    /* [s] when packets were taken last */
 	bool more;		    /* [s] the last batch left some: no need to look */
-	uint8_t towards;	    /* [s] transmit: the port that the last batch went to */
+	_Atomic uint8_t towards;    /* (a) transmit: the port that the last batch went to */
 	_Atomic uint64_t rest_us;   /* (a) who polls leaves it alone until then; 0: not */
 	uint64_t restless_us;	    /* [s] ... which it does not before then */
 	_Atomic uint64_t bulk_us;   /* (a) transmit: when large ones were, 0: never */
@@ -282,6 +282,22 @@ static inline void guess_next(struct queue *q, uint16_t last)
 
 /* Stops a running queue whose driver broke a rule, and tells the environment. */
 void queue_break(struct port *port, unsigned queue, enum vq_fault fault, unsigned cpu);
+
+/* In a batch: where the queue's last batch went to; NULL: it has gone. */
+static inline struct port *queue_towards(const struct port *port, const struct queue *q)
+{
+	unsigned id = atomic_load_explicit(&q->towards, memory_order_relaxed);
+
+	return atomic_load_explicit(&port->sw->port[id], memory_order_seq_cst);
+}
+
+/* --- rest.c --- */
+
+/* After a batch, by the owner of `service`: is the queue to be left alone for a while? */
+void rest_after(struct queue *q, const struct batch *b);
+
+/* How many packets of the queue who polls may take now, 0 while it rests. Not in a batch. */
+unsigned rest_quota(struct port *port, const struct queue *q);
 
 /* --- stats.c --- */
 
