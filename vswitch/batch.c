@@ -188,13 +188,22 @@ static inline void prefetch_flow(struct batch *b, const struct packet *p)
 	fdb_prefetch(b->from->sw->fdb, frame_dst(p->head));
 }
 
+/* Of a frame that is too long in any case, no more than that: a chain may name GiBs that nobody will copy. */
+static inline uint32_t frame_bytes(uint64_t chain_bytes)
+{
+	if (chain_bytes <= VNET_HDR_BYTES)
+		return 0;
+	chain_bytes -= VNET_HDR_BYTES;
+	return chain_bytes > VS_MAX_FRAME ? VS_MAX_FRAME + 1 : (uint32_t)chain_bytes;
+}
+
 void batch_add(struct vs_cpu *cpu, struct seg *seg, uint64_t chain_bytes, uint16_t chain)
 {
 	struct batch *b = &cpu->batch;
 	struct packet *p = &b->pkt[b->count++];
 	enum verdict verdict;
 
-	p->bytes = chain_bytes > VNET_HDR_BYTES ? (uint32_t)(chain_bytes - VNET_HDR_BYTES) : 0;
+	p->bytes = frame_bytes(chain_bytes);
 	b->tx_bytes += p->bytes;
 	p->chain = chain;
 	verdict = read_packet(b, p, seg, chain_bytes);
@@ -295,7 +304,6 @@ static void forward_to_queue(struct vs_cpu *cpu, struct batch *b, struct port *t
 		if (now == 0)
 			now = take_first(&set, WAKING_GROUP);
 	}
-	b->refused += unicast_drops;
 	if (unicast_drops != 0)
 		stat_add(stats_slot(b->from, cpu->cpu), STAT_tx_drop_receiver, unicast_drops);
 }

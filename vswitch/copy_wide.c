@@ -108,7 +108,7 @@ void copy_vectors16(uint8_t *to, const uint8_t *from, uint32_t n)
 			 "movups 16(%[save]), %%xmm1\n\t"
 			 "movups 32(%[save]), %%xmm2\n\t"
 			 "movups 48(%[save]), %%xmm3\n\t"
-			 : [to] "+r"(to), [from] "+r"(from), [left] "+r"(left)
+			 : [to] "+&r"(to), [from] "+&r"(from), [left] "+&r"(left)
 			 : [save] "r"(save), [skip] "r"(skip)
 			 : "memory", "cc");
 }
@@ -160,7 +160,7 @@ void copy_vectors64(uint8_t *to, const uint8_t *from, uint32_t n)
 			 "vmovdqa64 64(%[save]), %%zmm17\n\t"
 			 "vmovdqa64 128(%[save]), %%zmm18\n\t"
 			 "vmovdqa64 192(%[save]), %%zmm19\n\t"
-			 : [to] "+r"(to), [from] "+r"(from), [left] "+r"(left)
+			 : [to] "+&r"(to), [from] "+&r"(from), [left] "+&r"(left)
 			 : [save] "r"(save), [skip] "r"(skip)
 			 : "memory", "cc");
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * All that the data plane asks of its surroundings. Bound by the linker: the hypervisor implements
- * it once (hv/core/switch_env.c, hv/dev/virtio_net.c), the tests and the native benchmark again.
+ * it once (hv/dev/switch_env.c, hv/dev/virtio_net.c), the tests and the native benchmark again.
  */
 #pragma once
 
@@ -24,13 +24,16 @@ void env_interrupt(struct port *port, unsigned queue);
  * why: a short sentence. */
 void env_device_broken(struct port *port, unsigned queue, const char *why);
 
-/* A transmit queue has more than one service may take: port_service() wants to be called again
- * soon: on this CPU if it runs somebody, else on the sender's. */
+/* A transmit queue has more than one service may take: port_service() wants to be called again soon, best on
+ * the sender's CPU. */
 void env_more_work(struct port *port, unsigned queue);
+
+/* A transmit queue's receiver is about to run on this CPU, which calls port_service() before it enters it. */
+void env_work_here(struct port *port, unsigned queue);
 
 /* The port's guest may put packets without a kick from now on, or is owed an interrupt: does this CPU
  * call port_flush() for it, at each VM exit of the guest, and within_us from now at the latest? Only if it
- * is about to go on with that guest. The last call counts. */
+ * is about to go on with that guest. Of several calls the earliest time counts, until that comes by. */
 bool env_will_flush(struct port *port, uint32_t within_us);
 
 /* The transmit queue is busy: if there is an idle CPU, let that poll it (port_poll_begin()) from soon

@@ -100,7 +100,7 @@ void port_arrive(struct port *port)
 
 		for (unsigned i = 1; from != NULL && i < from->queues; i += 2)
 			if (atomic_load_explicit(&from->queue[i].held, memory_order_relaxed))
-				env_more_work(from, i);
+				env_work_here(from, i);
 	}
 	batch_end(cpu);
 }

@@ -4,9 +4,9 @@
  * its socket, hold the sender up, instead of packets that are lost. And the receiver, which would otherwise
  * do nothing but take packets in, gets to what it takes them for. Only by who polls: others have no time.
  *
- * A rest ends when a quarter of the receiver's ring is filled again, and after MOST_PATIENCE in any case. Then one
- * packet tries. If it is refused, the receiver is not one that takes long, it is dead or hostile, and must not
- * hold up what the sender has for others: there is no other rest for RESTLESS times as long.
+ * A rest ends when a quarter of the receiver's ring is filled again. One that has not come to that after
+ * MOST_PATIENCE may be dead or hostile, and must not hold up what the sender has for others: there is no other
+ * rest for RESTLESS. Who does fill its ring in time costs the sender no more than it gets in a rest.
  */
 #include "vswitch/switch_impl.h"
 
@@ -19,15 +19,15 @@
 
 void rest_after(struct queue *q, const struct batch *b)
 {
+	uint64_t rest_us = atomic_load_explicit(&q->rest_us, memory_order_relaxed);
 	bool refused = b->refused > 0 && 2 * b->refused >= b->count;
-	bool rested = atomic_load_explicit(&q->rest_us, memory_order_relaxed) != 0;
 	uint64_t until = 0, now, patience;
 
-	if (b->count == 0 || (!refused && !rested))
+	if (b->count == 0 || (!refused && rest_us == 0))
 		return;
 	now = env_now_us();
 	patience = policy_patience_us();
-	if (refused && rested)
+	if (rest_us != 0 && now >= rest_us)
 		q->restless_us = now + RESTLESS * patience;
 	else if (refused && now >= q->restless_us)
 		until = now + MOST_PATIENCE * patience;
@@ -54,10 +54,8 @@ unsigned rest_quota(struct port *port, const struct queue *q)
 	struct port *to;
 	bool over;
 
-	if (rest_us == 0)
+	if (rest_us == 0 || env_now_us() >= rest_us)
 		return VS_BATCH;
-	if (env_now_us() >= rest_us)
-		return 1;
 	cpu = batch_begin(port->sw); /* keeps the receiver */
 	if (cpu == NULL)
 		return 0;

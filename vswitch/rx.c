@@ -26,6 +26,7 @@ static void drop(struct port *to, struct batch *b, struct rx_take *take, unsigne
 	take->drops[why] += packets;
 	if (take->segment == 0 && b->to[to->id] >> i & 1) {
 		take->unicast_drops++;
+		b->refused += why == VERDICT_DROP_NO_BUFFER;
 		b->pkt[i].verdict = (uint8_t)why;
 	}
 	take->segment = 0;

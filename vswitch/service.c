@@ -211,8 +211,11 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 	} else {
 		hold_back(cpu, q, before);
 	}
-	if (b->count == 0)
+	if (b->count == 0) {
+		q->deficit -=
+			PACKET_COST; /* a driver that shows chains and takes them away, in turns */
 		return 0;
+	}
 	q->deficit -= (int64_t)(b->tx_bytes + b->count * PACKET_COST);
 	count_batch(slot, b->count);
 	if (atomic_load_explicit(&port->pairs, memory_order_relaxed) > 1)

@@ -135,7 +135,7 @@ void port_flush(struct port *port, bool late);
 void port_settle(struct port *port);
 
 /* A vCPU of the port's guest has got a CPU, which calls this before it enters: queues that hold packets
- * for it (policy preemptive-copy off) are announced by env_more_work(). */
+ * for it (policy preemptive-copy off) are announced by env_work_here(). */
 void port_arrive(struct port *port);
 
 /*

@@ -183,7 +183,7 @@ struct batch {
 	uint64_t tx_bytes;
 	unsigned segments; /* that its frames may become */
 	bool polling;	   /* this CPU polls: it comes by again soon */
-	unsigned refused;  /* packets to one port, which took them not */
+	unsigned refused;  /* packets to one port, which had no buffer for them */
 	bool woke;	   /* a receiver that was blocked got an interrupt */
 	bool dropped;	   /* any of drops[], else they are not valid */
 	uint32_t drops[VERDICT_COUNT];

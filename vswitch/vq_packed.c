@@ -166,9 +166,7 @@ void vq_packed_prefetch(const struct vq *vq, uint16_t pos, unsigned count)
 
 	for (unsigned n = 0; n < count; n += PREFETCH_LINE / DESC_BYTES) {
 		prefetch_write(vq->ring + (size_t)entry * DESC_BYTES);
-		entry += PREFETCH_LINE / DESC_BYTES;
-		if (entry >= vq->size)
-			entry -= vq->size;
+		entry = (entry + PREFETCH_LINE / DESC_BYTES) % vq->size;
 	}
 }
 

@@ -222,6 +222,5 @@ void exit_handle(struct vcpu *v, const struct vmexit *exit)
 	case VMEXIT_FAILED:
 		vm_crash(v, "%s", exit->reason);
 		break;
-		break;
 	}
 }

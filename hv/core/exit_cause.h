@@ -13,7 +13,7 @@
 	X(timer, "the guest sets its local APIC's timer, or the timer is over")                    \
 	X(ipi, "the guest sends an interrupt to one of its vCPUs")                                 \
 	X(eoi, "the guest ends an interrupt")                                                      \
-	X(priority, "the guest reads or sets its task priority")                                   \
+	X(priority, "the guest sets its task priority, or reads CR8")                              \
 	X(window, "an interrupt waited until the guest could take it")                             \
 	X(interrupt, "a host interrupt: another CPU's mail, or a timer of the hypervisor")         \
 	X(flush, "packets put without a kick, or an interrupt owed, have waited long enough")      \

@@ -27,8 +27,8 @@
  *        every counter of include/lasthop/stats.h by name}}   when the VM ends or starts again: a
  *        VM's ports are made anew each time it starts, and the counters are those of one such life
  *   {"lasthop":1,"event":"guest-result","vm":"bob","text":"test=tcp …","us":81000,"exits":120,
- *        "root_us":600,"guest_us":70000,"poll_us":0,"causes":{"hlt":100, then every cause of
- *        hv/core/exit_cause.h by name}}
+ *        "root_us":600,"guest_us":70000,"poll_us":0,"causes":{"hlt":100, then every other
+ *        cause there was, hv/core/exit_cause.h}}
  *        told by the guest on its console (hv/core/marker.h); nobody has checked the text. When: by
  *        the machine's clock, and by its VM exits so far, those of all VMs; and what the
  *        CPUs' time went into so far, of all CPUs

@@ -14,7 +14,7 @@
 
 /* The same while there is a CPU for each vCPU and nobody waits for this one: each end is a VM exit.
  * Whoever comes to wait for it ends it (sched_hurry()). */
-#define LONE_SLICE_US 50000
+#define LONE_SLICE_US 10000
 
 /* What a vCPU gets at least before one that was woken, and is behind it, takes its CPU. */
 #define WAKEUP_US 200

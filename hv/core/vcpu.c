@@ -206,8 +206,7 @@ static void flush(struct vcpu *v, bool leaving)
 
 	v->leaving = leaving;
 	if (v->flush_tsc != TIMER_NEVER) {
-		if (late)
-			v->flush_tsc = TIMER_NEVER;
+		v->flush_tsc = TIMER_NEVER; /* who is not done says so again: env_will_flush() */
 		platform->switch_flush(v->vm, late);
 	}
 	if (leaving)

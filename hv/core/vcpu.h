@@ -74,11 +74,11 @@ void vcpu_start_at(struct vcpu *vcpu, uint64_t tsc);
 void vcpu_signal(struct vcpu *vcpu, enum vcpu_signal signal, uint8_t vector);
 
 /* BLOCKED → RUNNABLE, into a run queue; its CPU is told. Harmless in other states. An interrupt
- * must have been made visible before (vlapic IRR). Any CPU. */
+ * must have been requested before (hv/cpu/vapic.h). Any CPU. */
 void vcpu_wake(struct vcpu *vcpu);
 
 /* Makes it look for interrupts: wakes it if blocked; if it is running elsewhere, an IPI makes it
- * leave the guest. Any CPU. The one call a device needs after setting an interrupt. */
+ * leave the guest. Any CPU. */
 void vcpu_kick(struct vcpu *vcpu);
 
 /* The same after an interrupt was posted (hv/cpu/vapic.h): a vCPU that runs with its local APIC

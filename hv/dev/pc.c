@@ -149,6 +149,7 @@ static void pc_switch_arrive(struct vm *vm)
 
 	for (unsigned i = 0; i < p->net_count; i++)
 		port_arrive(p->nets[i]->port);
+	switch_work_hurry();
 }
 
 static bool pc_console_input(struct vm *vm, char c)

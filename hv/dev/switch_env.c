@@ -30,7 +30,7 @@ static struct work_list {
 	bool ready;		/* under lock */
 	struct list head;	/* under lock: to be served */
 	struct list poll;	/* under lock: to be polled, when the CPU has nobody to run */
-	_Atomic uint32_t polls; /* queues that the CPU polls, or is about to */
+	_Atomic uint32_t polls; /* queues that the CPU polls */
 } lists[MAX_CPUS];
 
 static struct cache_levels caches;
@@ -105,9 +105,12 @@ static bool enlist(struct switch_work *work, struct cpu *cpu, bool poll)
 	struct work_list *list;
 	uint32_t none = 0;
 
-	if (atomic_load(&work->cancelled) ||
-	    !atomic_compare_exchange_strong(&work->home, &none, cpu->index + 1))
+	if (!atomic_compare_exchange_strong(&work->home, &none, cpu->index + 1))
 		return false;
+	if (atomic_load(&work->cancelled)) { /* after home: partner: switch_work_cancel() */
+		atomic_store(&work->home, 0);
+		return false;
+	}
 	list = lock_list(cpu->index);
 	list_insert_before(poll ? &list->poll : &list->head, &work->node);
 	spin_unlock(&list->lock);
@@ -118,6 +121,16 @@ static bool enlist(struct switch_work *work, struct cpu *cpu, bool poll)
 void switch_work_queue(struct switch_work *work)
 {
 	enlist(work, this_cpu(), false);
+}
+
+void switch_work_hurry(void)
+{
+	struct work_list *list = lock_list(this_cpu()->index);
+	bool any = !list_empty(&list->poll);
+
+	spin_unlock(&list->lock);
+	if (any)
+		cpu_post(this_cpu(), MB_SWITCH_WORK);
 }
 
 void switch_work_queue_on(struct switch_work *work, struct cpu *cpu)
@@ -240,6 +253,18 @@ static struct switch_work *take(unsigned cpu, bool poll)
 	return work;
 }
 
+/* What this CPU was to poll and cannot, since it has no room or somebody to run, is served once: then its
+ * driver is asked for kicks, or it is announced. Nobody has begun to poll it. */
+static void serve_poll_list(unsigned cpu)
+{
+	struct switch_work *work;
+
+	while ((work = take(cpu, true)) != NULL) {
+		work->serve(work);
+		atomic_fetch_sub(&work->busy, 1);
+	}
+}
+
 bool switch_work_run(void)
 {
 	unsigned cpu = this_cpu()->index;
@@ -251,6 +276,8 @@ bool switch_work_run(void)
 		work->serve(work);
 		atomic_fetch_sub(&work->busy, 1);
 	}
+	if (this_cpu()->current != NULL)
+		serve_poll_list(cpu);
 	list = lock_list(cpu);
 	more = !list_empty(&list->head);
 	spin_unlock(&list->lock);
@@ -276,6 +303,7 @@ static void poll_more(struct polling *p)
 		p->work[p->count++] = work;
 	}
 	atomic_store(&lists[cpu].polls, p->count);
+	serve_poll_list(cpu); /* more than there is room for */
 }
 
 /* Its driver is asked for kicks again, or another CPU goes on. */

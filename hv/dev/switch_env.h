@@ -43,6 +43,10 @@ void switch_work_init_queue(struct switch_work *work, struct port *port, unsigne
 void switch_work_queue(struct switch_work *work);
 void switch_work_queue_on(struct switch_work *work, struct cpu *cpu);
 
+/* This CPU is about to run a vCPU (cpu->current): what it was handed to be polled becomes work of its next
+ * mail. */
+void switch_work_hurry(void);
+
 /* Hands it to an idle CPU, the nearest, to be polled; false: there is none, or it is in a list. */
 bool switch_work_offer(struct switch_work *work);
 

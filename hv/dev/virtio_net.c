@@ -190,17 +190,38 @@ void env_device_broken(struct port *port, unsigned queue, const char *why)
 	virtio_pci_broken(&net->virtio);
 }
 
-/* It stays with the CPU that runs the sender, or the receiver that it has waited for. One that has polled,
- * and is about to run a vCPU of its own, must not go on with it in turns: the rest is the sender's. */
+/* Where one of the VM's vCPUs runs, best the one that the queue is for; else where that ran last. NULL: it has
+ * not run yet. */
+static struct cpu *senders_cpu(const struct vm *vm, unsigned queue)
+{
+	const struct vcpu *first = vm->vcpus[queue / 2 % vm->vcpu_count];
+
+	for (unsigned i = 0; i < vm->vcpu_count; i++) {
+		const struct vcpu *v = vm->vcpus[(first->index + i) % vm->vcpu_count];
+
+		if (atomic_load(&v->state) == VCPU_RUNNING)
+			return atomic_load(&v->cpu);
+	}
+	return atomic_load(&first->cpu);
+}
+
+/* The rest is the sender's: a CPU that has helped it must not go on with it in turns with a vCPU of its own. */
 void env_more_work(struct port *port, unsigned queue)
 {
 	struct virtio_net *net = port_owner(port);
 	struct vm *vm = net->virtio.vm;
-	struct cpu *self = this_cpu(), *cpu = self;
+	struct cpu *self = this_cpu(), *cpu = NULL;
 
-	if (self->current == NULL)
-		cpu = atomic_load(&vm->vcpus[queue / 2 % vm->vcpu_count]->cpu);
-	switch_work_queue_on(&net->work[queue], cpu ? cpu : self); /* none: it has not run yet */
+	if (self->current == NULL || self->current->vm != vm)
+		cpu = senders_cpu(vm, queue);
+	switch_work_queue_on(&net->work[queue], cpu ? cpu : self);
+}
+
+void env_work_here(struct port *port, unsigned queue)
+{
+	struct virtio_net *net = port_owner(port);
+
+	switch_work_queue(&net->work[queue]);
 }
 
 bool env_offload(struct port *port, unsigned queue)
@@ -214,10 +235,13 @@ bool env_will_flush(struct port *port, uint32_t within_us)
 {
 	struct virtio_net *net = port_owner(port);
 	struct vcpu *vcpu = this_cpu()->current;
+	uint64_t when;
 
 	if (!vcpu || vcpu->vm != net->virtio.vm || vcpu->leaving)
 		return false;
-	vcpu->flush_tsc = rdtsc() + tsc_from_us(within_us);
+	when = rdtsc() + tsc_from_us(within_us);
+	if (when < vcpu->flush_tsc)
+		vcpu->flush_tsc = when;
 	return true;
 }
 

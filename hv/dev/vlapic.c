@@ -189,7 +189,6 @@ static void set_ids(struct vlapic *v)
 
 static void registers_reset(struct vlapic *v)
 {
-	vlapic_drop_requests(v);
 	for (unsigned reg = 0; reg <= APIC_SELF_IPI; reg++)
 		vlapic_set(v, reg, 0);
 	for (unsigned reg = APIC_LVT_TIMER; reg <= APIC_LVT_ERROR; reg++)
@@ -201,6 +200,7 @@ static void registers_reset(struct vlapic *v)
 	v->esr_new = 0;
 	v->icr = 0;
 	vlapic_timer_stop(v);
+	vlapic_drop_requests(v); /* with SVR off: no others come */
 	vlapic_changed(v);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The guest's local APIC (SDM 3A, chapter "Advanced Programmable Interrupt Controller"): x2APIC by
- * MSRs, xAPIC by its page. Registers are touched only by the CPU that runs the vCPU; the interrupt
- * request register takes bits from any CPU.
+ * MSRs, xAPIC by its page. Registers are touched only by the CPU that runs the vCPU; posted
+ * requests take bits from any CPU.
  */
 #pragma once
 

@@ -70,6 +70,12 @@ void env_more_work(struct port *port, unsigned queue)
 	(void)queue;
 }
 
+void env_work_here(struct port *port, unsigned queue)
+{
+	(void)port;
+	(void)queue;
+}
+
 bool env_will_flush(struct port *port, uint32_t within_us)
 {
 	(void)port;

@@ -109,7 +109,7 @@ end:	do
 		if
 		:: atomic { awaited -> awaited = false };
 			if
-			:: held -> serve() /* env_more_work(), then the mail */
+			:: held -> serve() /* env_work_here(), then the mail */
 			:: else
 			fi
 		:: else

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Events for the guest, all through the VM-entry interruption field (SDM 3C, "Event Injection" and
+ * Events for the guest through the VM-entry interruption field: all of them, but for interrupts while
+ * the APIC is virtualised (apicv.c) (SDM 3C, "Event Injection" and
  * "Information for VM Exits That Occur During Event Delivery"). One event waits at most, in
  * v->event; what an exit cut off comes first. irq_ready() and what injects touch no VMCS, but for
  * INIT, so they are right on a vCPU that is in no CPU, too.

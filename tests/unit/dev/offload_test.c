@@ -31,7 +31,7 @@ void env_more_work(struct port *p, unsigned queue)
 /* This CPU is number 0; 1 and 2 idle. */
 static int set_up(void **state)
 {
-	const struct port_config config = { .name = "p", .queue_pairs = 1 };
+	const struct port_config config = { .name = "p", .queue_pairs = 5 };
 
 	(void)state;
 	if (work.serve) /* an earlier test may have left it in a list */
@@ -219,6 +219,41 @@ static void patience_grows(void **state)
 	assert_int_equal(atomic_load(&work.patience), 0);
 }
 
+/* What a CPU was handed and cannot poll, for want of room or since it has somebody to run, is served once and is
+ * in no list any more. */
+static void no_room(void **state)
+{
+	static struct switch_work works[5];
+	static struct vcpu somebody;
+
+	(void)state;
+	atomic_store(&helper[1].idle, false);
+	for (unsigned busy = 0; busy < 2; busy++) {
+		unsigned before = port->services;
+
+		become(0);
+		for (unsigned i = 0; i < 5; i++) {
+			switch_work_init_queue(&works[i], port, 2 * i + 1);
+			assert_true(switch_work_offer(&works[i]));
+		}
+		become(1);
+		if (busy) {
+			fake_cpu.current = &somebody;
+			fake_posted = 0;
+			switch_work_hurry();
+			assert_int_equal(fake_posted, MB_SWITCH_WORK);
+			assert_false(switch_work_run());
+		} else {
+			switch_poll();
+		}
+		assert_int_equal(port->services - before, busy ? 5 : 1);
+		for (unsigned i = 0; i < 5; i++)
+			assert_int_equal(atomic_load(&works[i].home) +
+						 (unsigned)atomic_load(&works[i].busy),
+					 0);
+	}
+}
+
 /* Policies: off while it waits is not polled; without polling it is looked at once. */
 static void policies_count(void **state)
 {
@@ -293,6 +328,7 @@ int main(void)
 		cmocka_unit_test_setup(handed_on, set_up),
 		cmocka_unit_test_setup(one_more, set_up),
 		cmocka_unit_test_setup(patience_grows, set_up),
+		cmocka_unit_test_setup(no_room, set_up),
 		cmocka_unit_test_setup(policies_count, set_up),
 		cmocka_unit_test_setup(cancelled, set_up),
 		cmocka_unit_test_setup(cancel_waits_for_a_turn, set_up),

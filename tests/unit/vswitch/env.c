@@ -52,6 +52,11 @@ void env_more_work(struct port *port, unsigned queue)
 		atomic_fetch_add(&e->more_work[queue], 1);
 }
 
+void env_work_here(struct port *port, unsigned queue)
+{
+	env_more_work(port, queue);
+}
+
 bool env_offload(struct port *port, unsigned queue)
 {
 	struct env_port *e = port_owner(port);

@@ -355,13 +355,42 @@ static void odd_ring_sizes(void **state)
 	}
 }
 
+/* A chain of 4 GiB and 11 bytes, which is 513 times the same memory: the average of its bytes is what kicks are
+ * reckoned by. */
+static void immense_chain(void **state)
+{
+	const struct guest_config c = { .name = "g", .size = 1024, .per_slot = 2 };
+	struct vswitch *sw = switch_create("lan");
+	struct guest *g = guest_create(sw, &c);
+	uint64_t left = (1ull << 32) + 11;
+	uint16_t n = 0;
+
+	(void)state;
+	while (left > 0) {
+		uint32_t bytes = left < 8u << 20 ? (uint32_t)left : 8u << 20;
+
+		left -= bytes;
+		g->tx.desc[n] = (struct drv_desc){ g->mem.extent[0].gpa, bytes,
+						   left > 0 ? DESC_NEXT : 0, (uint16_t)(n + 1) };
+		n++;
+	}
+	g->tx.avail[2] = 0;
+	atomic_store(&g->tx.avail[1], 1);
+	assert_int_equal(port_kick(g->port, 1, VS_BATCH), 1);
+	assert_int_equal(port_counter(g->port, STAT_tx_drop_long), 1);
+	assert_true(switch_counters_balance(sw));
+	guest_destroy(g);
+	switch_destroy(sw);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_combination),	cmocka_unit_test(indices_wrap),
-		cmocka_unit_test(batch_is_one_of_each), cmocka_unit_test(interrupts_by_state),
-		cmocka_unit_test(kicks_only_when_idle), cmocka_unit_test(found_without_kick),
-		cmocka_unit_test(quota_is_kept),	cmocka_unit_test(odd_ring_sizes),
+		cmocka_unit_test(immense_chain),       cmocka_unit_test(every_combination),
+		cmocka_unit_test(indices_wrap),	       cmocka_unit_test(batch_is_one_of_each),
+		cmocka_unit_test(interrupts_by_state), cmocka_unit_test(kicks_only_when_idle),
+		cmocka_unit_test(found_without_kick),  cmocka_unit_test(quota_is_kept),
+		cmocka_unit_test(odd_ring_sizes),
 	};
 
 	return cmocka_run_group_tests_name("vswitch/service", tests, NULL, NULL);
