@@ -125,8 +125,10 @@ soak: setup ## what takes longer, resumable: ONLY=linux|dataplane|fuzz for one p
 # those that take no hours, shortest first; their documents and plots go to $(B)/bench
 BENCHES := rfc2544 latency scaling ablation
 bench: setup ## measure: the data plane alone, then BENCHES between VMs, on Bochs or ON=tcg
-	@scripts/build all $(B)/bench/native
+	@scripts/setup --no-bochs --bench
+	@scripts/build all $(B)/bench/native $(B)/bench/circulate
 	@$(B)/bench/native
+	@B=$(B) scripts/lasthop bench native --json $(B)/bench/native.json --svg $(B)/bench
 	@for name in $(if $(filter tcg kvm,$(ON)),$(filter-out scaling,$(BENCHES)),$(BENCHES)); do \
 		printf '\n%s\n' "bench $$name"; \
 		B=$(B) scripts/lasthop bench $$name $(if $(filter-out auto,$(ON)),--on $(ON)) \

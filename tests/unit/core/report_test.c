@@ -55,9 +55,10 @@ static void events_as_promised(void **state)
 	report_vm_start("alice");
 	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"vm-start\",\"vm\":\"alice\"}\n");
 	filled = 0;
-	report_vm_end("alice", 1, "ok", "",
-		      &(struct report_life){
-			      250100, 60, 480, { { [EXIT_CAUSE_hlt] = 70, [EXIT_CAUSE_io] = 9 } } });
+	report_vm_end(
+		"alice", 1, "ok", "",
+		&(struct report_life){
+			250100, 60, 480, { { [EXIT_CAUSE_hlt] = 70, [EXIT_CAUSE_io] = 9 } } });
 	assert_string_equal(line,
 			    "{\"lasthop\":1,\"event\":\"vm-end\",\"vm\":\"alice\",\"vcpus\":1,"
 			    "\"run_us\":250100,\"wakeups\":60,\"wake_us_max\":480,"
