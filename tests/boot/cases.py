@@ -258,7 +258,7 @@ CASES = [
     Case("bochs-exit-cost", "bochs", config(*pair()), cpus=2, exit_cost=1000, results=MEASURED,
          dearer_than="bochs-bench-2cpu"),
     # a source that cannot do what it is told says so, and does not leave the sink waiting
-    Case("tcg-bench-refused", "tcg", config(*pair(tests="tests=stream:65537")), cpus=2, backend="svm",
+    Case("tcg-bench-refused", "tcg", config(*pair(tests="tests=stream:65550")), cpus=2, backend="svm",
          ends={"sink1": "ok", "source1": "failed"},
          must=[r"source1\| guest: tests= names a frame that is not of 60 to 9014 bytes"]),
     # the guests' own messages pass whatever the devices take
