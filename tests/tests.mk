@@ -11,6 +11,7 @@ unit_links = $(UNIT_$(subst /,_,$1))
 UNIT_core_acpi         :=
 UNIT_core_pmm          :=
 UNIT_core_print        :=
+UNIT_core_host_irq     :=
 UNIT_core_report       := hv/core/exit_cause.c
 UNIT_core_smp          :=
 UNIT_core_string       :=
@@ -35,7 +36,7 @@ UNIT_cpu_svm_check     := $(SVM)/check.c
 UNIT_cpu_svm_exit      := $(addprefix $(SVM)/,exit.c inject.c vmcb.c check.c strict.c) hv/core/decode.c
 UNIT_cpu_svm_moves     := $(UNIT_cpu_svm_exit)
 UNIT_cpu_svm_npt       := $(SVM)/npt.c
-UNIT_TESTS := core/acpi core/console core/shell core/clock core/pmm core/print core/report core/string core/config \
+UNIT_TESTS := core/acpi core/host_irq core/console core/shell core/clock core/pmm core/print core/report core/string core/config \
 	core/config_image core/emulate core/emulate_native core/gva core/nearest core/cpu_time core/exit_cause core/sched core/smp cpu/entropy cpu/vmx_detect cpu/vmx_check cpu/vmx_msr cpu/vmx_ept \
 	cpu/svm_check cpu/svm_exit cpu/svm_moves cpu/svm_npt
 

@@ -52,7 +52,13 @@ enum fadt_offset {
 enum madt_offset { MADT_LAPIC_ADDRESS = 36, MADT_FLAGS = 40, MADT_ENTRIES = 44 };
 #define MADT_PCAT_COMPAT 1u
 
-enum madt_type { MADT_LAPIC = 0, MADT_LAPIC_OVERRIDE = 5, MADT_X2APIC = 9 };
+enum madt_type {
+	MADT_LAPIC = 0,
+	MADT_IOAPIC = 1,
+	MADT_IRQ_OVERRIDE = 2,
+	MADT_LAPIC_OVERRIDE = 5,
+	MADT_X2APIC = 9,
+};
 #define MADT_CPU_ENABLED  1u
 #define APIC_ID_BROADCAST 0xffffffffu /* x2APIC: no CPU has it */
 
@@ -127,6 +133,20 @@ static void read_madt_entry(const uint8_t *e, uint8_t length)
 	switch (e[0]) {
 	case MADT_LAPIC: /* 5.2.12.2 */
 		add_cpu((uint32_t)field(e, length, 3, 1), (uint32_t)field(e, length, 4, 4));
+		break;
+	case MADT_IOAPIC: /* 5.2.12.3 */
+		if (acpi.ioapic_count == MAX_IOAPICS)
+			break;
+		acpi.ioapics[acpi.ioapic_count].id = (uint8_t)field(e, length, 2, 1);
+		acpi.ioapics[acpi.ioapic_count].base = (uint32_t)field(e, length, 4, 4);
+		acpi.ioapics[acpi.ioapic_count++].gsi_base = (uint32_t)field(e, length, 8, 4);
+		break;
+	case MADT_IRQ_OVERRIDE: /* 5.2.12.5 */
+		if (acpi.override_count == MAX_OVERRIDES)
+			break;
+		acpi.overrides[acpi.override_count].irq = (uint8_t)field(e, length, 3, 1);
+		acpi.overrides[acpi.override_count].gsi = (uint32_t)field(e, length, 4, 4);
+		acpi.overrides[acpi.override_count++].flags = (uint16_t)field(e, length, 8, 2);
 		break;
 	case MADT_X2APIC: /* 5.2.12.12 */
 		add_cpu((uint32_t)field(e, length, 4, 4), (uint32_t)field(e, length, 8, 4));

@@ -10,12 +10,31 @@
 #include "hv/core/fail.h"
 #include "hv/core/percpu.h"
 
+#define MAX_IOAPICS   16
+#define MAX_OVERRIDES 16 /* one an ISA interrupt */
+
+/* Bits 1:0 of an override's flags: polarity; 11b: active low, 01b: active high (5.2.12.5). */
+#define ACPI_POLARITY	   0x3u
+#define ACPI_POLARITY_HIGH 0x1u
+
 struct acpi_info {
 	unsigned cpu_count; /* enabled (or online-capable ones are not counted) */
 	uint32_t apic_ids[MAX_CPUS];
 	uint64_t lapic_base;
 	uint64_t ecam_base; /* 0: no MCFG, use CF8/CFC */
 	uint8_t ecam_start_bus, ecam_end_bus;
+	unsigned ioapic_count;
+	struct {
+		uint8_t id;
+		uint32_t base;	   /* of its registers */
+		uint32_t gsi_base; /* its pin 0 */
+	} ioapics[MAX_IOAPICS];
+	unsigned override_count;
+	struct {
+		uint8_t irq; /* ISA */
+		uint32_t gsi;
+		uint16_t flags;
+	} overrides[MAX_OVERRIDES];
 	uint16_t pm_timer_port; /* 0: none */
 	bool has_8259;		/* MADT PCAT_COMPAT: mask both */
 };

@@ -5,10 +5,11 @@
  *
  * Lock order, outermost first; who holds one takes only such as stand behind it:
  *   life cycle: reaping (a try-lock), vm_table_lock, vm->lock;
- *   a guest's devices: pcie, virtio_pci, a queue of the device's own, uart, rtc, ioapic;
+ *   a guest's devices: pcie, virtio_pci, a queue of the device's own, uart, rtc;
  *   switch: its control lock, the list of network devices, a queue's service try-lock, a
  *   destination port's receive lock, a CPU's list of queues with work;
- *   behind all devices: bus, msix, marker;
+ *   passed-through devices: passthrough, a vector's place in host_irq, the host's I/O APIC;
+ *   behind all devices: bus, msix, ioapic, marker;
  *   CPUs: runq_lock, timer_lock;
  *   memory: paging, pmm;
  *   text: log, a console's ring; report.

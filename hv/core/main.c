@@ -9,6 +9,8 @@
 #include "hv/core/config.h"
 #include "hv/core/console.h"
 #include "hv/core/fpu.h"
+#include "hv/core/host_ioapic.h"
+#include "hv/core/host_irq.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
 #include "hv/core/paging.h"
@@ -127,7 +129,10 @@ _Noreturn void core_main(const struct handover *h)
 	lapic_init_cpu();
 	timer_calibrate();
 	timer_init_cpu();
+	host_irq_init();
 	wall_init();
+	host_ioapic_init();
+	platform->host_devices_find();
 	choose_backend();
 	start_cpus(h);
 	choose_apic();

@@ -78,6 +78,10 @@ struct platform_ops {
 	int (*switches_create)(const struct config *config);
 	/* By their number in the config. Their ports may be looked at under vm_table_lock. */
 	struct vswitch *(*switch_at)(unsigned i);
+	/* The machine's own devices: finds them, and silences them. Once, after acpi_init(). */
+	void (*host_devices_find)(void);
+	/* One line about the i-th; false: there are no more. */
+	bool (*host_device)(unsigned i, char *line, unsigned room);
 	/* A character typed on the VM's console; false: the guest has no room for it now. Any CPU,
 	 * under vm_table_lock. */
 	bool (*console_input)(struct vm *vm, char c);

@@ -14,6 +14,7 @@
 #include "hv/core/exit_cause.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
+#include "hv/core/platform.h"
 #include "hv/core/pmm.h"
 #include "hv/core/shell_impl.h"
 
@@ -166,6 +167,16 @@ static void run_log(char **args, unsigned count)
 		console_write(text, log_last(lines, text, sizeof(text)));
 }
 
+static void run_pci(char **args, unsigned count)
+{
+	char line[128];
+
+	(void)args;
+	(void)count;
+	for (unsigned i = 0; platform->host_device(i, line, sizeof(line)); i++)
+		console_printf("%s\n", line);
+}
+
 static void run_help(char **args, unsigned count)
 {
 	if (count && strcmp(args[0], "stat") == 0) {
@@ -198,6 +209,7 @@ static const struct command commands[] = {
 	{ "fdb", "fdb", "the addresses the switches have learned", 0, 0, run_fdb },
 	{ "stat", "stat [VM/NODE]", "all counters of a port, or of all together", 0, 1, run_stat },
 	{ "set", "set [POLICY VALUE]", "the switches' policies, or change one", 0, 2, run_set },
+	{ "pci", "pci", "the machine's PCI functions, for passthrough nodes", 0, 0, run_pci },
 	{ "log", "log [N]", "the last N lines of the log, else 20", 0, 1, run_log },
 	{ NULL, NULL, NULL, 0, 0, NULL },
 };

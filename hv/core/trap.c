@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "hv/core/host_irq.h"
 #include "hv/core/log.h"
 #include "hv/core/paging.h"
 #include "hv/core/percpu.h"
@@ -202,10 +203,11 @@ void interrupt_handle(uint8_t vector)
 	case VECTOR_POSTED: /* its vCPU is not in the guest (any more): it looks before it is entered */
 		lapic_eoi();
 		return;
-	default:
+	default: /* the EOI comes last: a level-triggered source is masked by then */
+		if (!host_irq_handle(vector))
+			log_limited(&limit, "trap: CPU %u: interrupt %u, which nobody asked for",
+				    this_cpu()->index, vector);
 		lapic_eoi();
-		log_limited(&limit, "trap: CPU %u: interrupt %u, which nobody asked for",
-			    this_cpu()->index, vector);
 	}
 }
 

@@ -376,6 +376,7 @@ void vcpu_run(struct vcpu *v)
 			break;
 		irq_waits = offer_interrupt(v);
 		platform->before_entry(v);
+		vm_drop_stale(v->vm);
 		cpu_time_turn(cpu, TIME_ROOT, TIME_GUEST);
 		hvm->enter(v, deadline(v), irq_waits, &exit);
 		cpu_time_turn(cpu, TIME_GUEST, TIME_ROOT);

@@ -219,6 +219,33 @@ int vm_create(const struct config_vm *config, unsigned id, const struct handover
 	return 0;
 }
 
+int vm_map_device(struct vm *vm, gpa_t gpa, hpa_t hpa, uint64_t bytes)
+{
+	return hvm->map_device(vm, gpa, hpa, bytes);
+}
+
+/* Partner: vm_drop_stale(). A vCPU that is kicked before its entry sees the bits, one that is kicked
+ * behind it leaves the guest. */
+void vm_unmap_device(struct vm *vm, gpa_t gpa, uint64_t bytes)
+{
+	hvm->unmap_device(vm, gpa, bytes);
+	for (unsigned i = 0; i < MAX_CPUS / 64; i++)
+		atomic_store(&vm->stale[i], ~0ull);
+	for (unsigned i = 0; i < vm->vcpu_count; i++)
+		vcpu_kick(vm->vcpus[i]);
+}
+
+void vm_drop_stale(struct vm *vm)
+{
+	const unsigned cpu = this_cpu()->index;
+	const uint64_t bit = 1ull << cpu % 64;
+
+	if (!(atomic_load_explicit(&vm->stale[cpu / 64], memory_order_acquire) & bit))
+		return;
+	atomic_fetch_and(&vm->stale[cpu / 64], ~bit);
+	hvm->flush_vm(vm);
+}
+
 static bool vm_copy(const struct vm *vm, gpa_t at, uint8_t *to, const uint8_t *from, size_t bytes)
 {
 	while (bytes) {

@@ -46,11 +46,13 @@ struct vm {
 	struct vcpu *vcpus[CONFIG_MAX_VCPUS]; /* (c) */
 	uint64_t tsc_offset;		      /* (c) */
 
-	hpa_t nested;		     /* (b) root of the nested page tables */
-	uint32_t nested_tag;	     /* (b) VPID base or ASID */
-	_Atomic uint64_t wall_clock; /* (a) paravirtual clock: its MSR (hv/core/pvclock.c) */
-	struct platform *platform;   /* (c) devices (hv/dev), NULL before they exist */
-	struct log_limit log_limit;  /* (a) for lines that the guest causes */
+	hpa_t nested;	     /* (b) root of the nested page tables */
+	uint32_t nested_tag; /* (b) VPID base or ASID */
+	_Atomic uint64_t
+		stale[MAX_CPUS / 64]; /* (a) CPUs to drop its translations at the next entry */
+	_Atomic uint64_t wall_clock;  /* (a) paravirtual clock: its MSR (hv/core/pvclock.c) */
+	struct platform *platform;    /* (c) devices (hv/dev), NULL before they exist */
+	struct log_limit log_limit;   /* (a) for lines that the guest causes */
 
 	struct marker marker; /* what it tells of itself on its console */
 
@@ -95,6 +97,17 @@ int pvh_load(struct vm *vm, const struct handover_image *kernel,
 bool linux_image(const struct handover_image *kernel);
 int linux_load(struct vm *vm, const struct handover_image *kernel,
 	       const struct handover_image *initrd) __must_check;
+
+/*
+ * Device memory, in a guest address range where no RAM is (pages); one caller at a time for a VM.
+ * Unmapping does not wait: a vCPU that is in the guest may use the old address until it has been
+ * interrupted, which comes at once. It reaches only what is the VM's for as long as it lives.
+ */
+int vm_map_device(struct vm *vm, gpa_t gpa, hpa_t hpa, uint64_t bytes) __must_check;
+void vm_unmap_device(struct vm *vm, gpa_t gpa, uint64_t bytes);
+
+/* Before an entry: drops this CPU's translations if some of them are stale. */
+void vm_drop_stale(struct vm *vm);
 
 /* Copies from/to GPA, over extents; false if not all in RAM. */
 bool vm_read(const struct vm *vm, gpa_t at, void *to, size_t bytes) __must_check;

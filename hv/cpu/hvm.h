@@ -150,6 +150,11 @@ struct hvm_ops {
 	void (*vm_free)(struct vm *vm);
 	/* Maps RAM, RWX, write-back; gpa, hpa, bytes multiples of 4 KiB; largest pages that fit. */
 	int (*map)(struct vm *vm, gpa_t gpa, hpa_t hpa, uint64_t bytes);
+	/* Maps device memory, RW, uncached, in 4 KiB pages: its tables stay when it is unmapped. */
+	int (*map_device)(struct vm *vm, gpa_t gpa, hpa_t hpa, uint64_t bytes);
+	/* Takes device memory away; what is not mapped is passed over. Translations that processors
+	 * hold are the caller's business: vm_unmap_device(). */
+	void (*unmap_device)(struct vm *vm, gpa_t gpa, uint64_t bytes);
 	/* Drops this CPU's cached translations of the VM. */
 	void (*flush_vm)(struct vm *vm);
 

@@ -78,6 +78,7 @@ void ioapic_set_line(struct ioapic *ioapic, unsigned pin, bool high)
 void ioapic_eoi(struct ioapic *ioapic, uint8_t vector)
 {
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+		struct ioapic_source *source = NULL;
 		struct apic_message m;
 		bool send = false;
 
@@ -85,11 +86,16 @@ void ioapic_eoi(struct ioapic *ioapic, uint8_t vector)
 		if (ioapic->redirection[pin] & RTE_REMOTE_IRR &&
 		    (uint8_t)ioapic->redirection[pin] == vector) {
 			ioapic->redirection[pin] &= ~RTE_REMOTE_IRR;
+			source = ioapic->source[pin];
+			if (source)
+				ioapic->line &= ~(1u << pin); /* it says so if it is still high */
 			send = pin_level(ioapic, pin, &m);
 		}
 		spin_unlock(&ioapic->lock);
 		if (send)
 			apic_deliver(ioapic->vm, &m);
+		if (source)
+			source->ended(source);
 	}
 }
 

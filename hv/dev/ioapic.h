@@ -15,14 +15,21 @@
 
 struct vm;
 
+/* What drives a pin that others than our own devices raise: told when the guest has ended the service of
+ * it, with the line low again. Without the lock. */
+struct ioapic_source {
+	void (*ended)(struct ioapic_source *source);
+};
+
 /* (c) constant [i] under lock */
 struct ioapic {
 	struct spinlock lock;
 	struct vm *vm; /* (c) */
 	struct bus_region region;
-	uint8_t select, id;		   /* [i] */
-	uint32_t line;			   /* [i] level of each pin's input */
-	uint64_t redirection[IOAPIC_PINS]; /* [i] */
+	uint8_t select, id;			   /* [i] */
+	uint32_t line;				   /* [i] level of each pin's input */
+	uint64_t redirection[IOAPIC_PINS];	   /* [i] */
+	struct ioapic_source *source[IOAPIC_PINS]; /* (c) once the guest runs; NULL: none */
 };
 
 int ioapic_init(struct ioapic *ioapic, struct vm *vm, struct bus *memory);

@@ -95,12 +95,24 @@ struct vcpu *msix_target(struct msix *msix, unsigned vector)
 	return msi_target(msix->vm, address);
 }
 
-static void table_access(struct msix *msix, struct bus_access *access)
+static void changed(struct msix *msix)
+{
+	if (msix->changed)
+		msix->changed(msix);
+	deliver_pending(msix);
+}
+
+void msix_table_access(struct msix *msix, struct bus_access *access)
 {
 	unsigned at = (unsigned)access->offset;
-	uint8_t *field = (uint8_t *)&msix->entry[at / ENTRY_BYTES] + at % ENTRY_BYTES;
 	uint32_t word = (uint32_t)access->value;
+	uint8_t *field;
 
+	if (at / ENTRY_BYTES >= msix->count || at % ENTRY_BYTES + access->bytes > ENTRY_BYTES) {
+		access->value = 0;
+		return;
+	}
+	field = (uint8_t *)&msix->entry[at / ENTRY_BYTES] + at % ENTRY_BYTES;
 	spin_lock(&msix->lock);
 	if (!access->write) {
 		memcpy(&access->value, field, access->bytes);
@@ -111,46 +123,62 @@ static void table_access(struct msix *msix, struct bus_access *access)
 	}
 	spin_unlock(&msix->lock);
 	if (access->write)
-		deliver_pending(msix);
+		changed(msix);
+}
+
+void msix_pba_access(struct msix *msix, struct bus_access *access)
+{
+	if (access->write)
+		return;
+	access->value = 0;
+	if (access->offset < 4) {
+		spin_lock(&msix->lock);
+		access->value = msix->pending >> (8 * access->offset);
+		spin_unlock(&msix->lock);
+	}
 }
 
 static void region_access(struct bus_region *region, struct bus_access *access)
 {
 	struct msix *msix = container_of(region, struct msix, region);
-	uint64_t at = access->offset;
 
-	if (at / ENTRY_BYTES < msix->count && at % ENTRY_BYTES + access->bytes <= ENTRY_BYTES) {
-		table_access(msix, access);
-	} else if (!access->write) {
-		access->value = 0;
-		if (at >= PBA_OFFSET && at - PBA_OFFSET < 4) {
-			spin_lock(&msix->lock);
-			access->value = msix->pending >> (8 * (at - PBA_OFFSET));
-			spin_unlock(&msix->lock);
-		}
+	if (access->offset < PBA_OFFSET) {
+		msix_table_access(msix, access);
+	} else {
+		access->offset -= PBA_OFFSET;
+		msix_pba_access(msix, access);
 	}
 }
 
-void msix_init(struct msix *msix, struct vm *vm, struct pci_function *f, unsigned bar,
-	       unsigned count)
+void msix_reset(struct msix *msix, struct vm *vm, unsigned count)
 {
-	unsigned at;
-
 	assert(count > 0 && count <= MSIX_MAX);
 	memset(msix, 0, sizeof(*msix));
 	msix->vm = vm;
 	msix->count = count;
 	for (unsigned i = 0; i < count; i++)
 		msix->entry[i].control = ENTRY_CONTROL_MASKED;
+}
+
+void msix_add_capability(struct msix *msix, struct pci_function *f, uint32_t table, uint32_t pba)
+{
+	unsigned at = pci_add_capability(f, CAP_MSIX, CAP_BYTES);
+
+	pci_put(f, at + 2, 2, msix->count - 1);
+	pci_put_writable(f, at + 2, 2, CONTROL_ENABLE | CONTROL_MASK);
+	pci_put(f, at + 4, 4, table);
+	pci_put(f, at + 8, 4, pba);
+	msix->capability = at;
+}
+
+void msix_init(struct msix *msix, struct vm *vm, struct pci_function *f, unsigned bar,
+	       unsigned count)
+{
+	msix_reset(msix, vm, count);
 	msix->region =
 		(struct bus_region){ .bytes = REGION_BYTES, .widest = 4, .access = region_access };
 	pci_add_bar(f, bar, PCI_BAR_MEMORY, &msix->region);
-	at = pci_add_capability(f, CAP_MSIX, CAP_BYTES);
-	pci_put(f, at + 2, 2, count - 1);
-	pci_put_writable(f, at + 2, 2, CONTROL_ENABLE | CONTROL_MASK);
-	pci_put(f, at + 4, 4, bar);
-	pci_put(f, at + 8, 4, PBA_OFFSET | bar);
-	msix->capability = at;
+	msix_add_capability(msix, f, bar, PBA_OFFSET | bar);
 }
 
 void msix_config_written(struct msix *msix, const struct pci_function *f)
@@ -163,5 +191,5 @@ void msix_config_written(struct msix *msix, const struct pci_function *f)
 	if (!msix->enabled)
 		msix->pending = 0;
 	spin_unlock(&msix->lock);
-	deliver_pending(msix);
+	changed(msix);
 }

@@ -18,6 +18,8 @@
 struct vm;
 struct vcpu;
 
+struct msix;
+
 struct msix_entry { /* as the guest sees it */
 	uint64_t address;
 	uint32_t data;
@@ -33,12 +35,22 @@ struct msix {
 	bool enabled, masked;		   /* [m] of the whole function */
 	uint32_t pending;		   /* [m] a bit a vector */
 	struct msix_entry entry[MSIX_MAX]; /* [m] */
+	/* (c) NULL, or to be told that the guest has changed enables, masks or entries; without the
+	 * lock. */
+	void (*changed)(struct msix *msix);
 	struct bus_region region;
 };
 
 /* Adds capability and BAR to a function that is being set up. */
 void msix_init(struct msix *msix, struct vm *vm, struct pci_function *f, unsigned bar,
 	       unsigned count);
+
+/* The parts, for a function whose table and pending bits are elsewhere: state; the capability; the
+ * table and the pending bits, with the offset into them. */
+void msix_reset(struct msix *msix, struct vm *vm, unsigned count);
+void msix_add_capability(struct msix *msix, struct pci_function *f, uint32_t table, uint32_t pba);
+void msix_table_access(struct msix *msix, struct bus_access *access);
+void msix_pba_access(struct msix *msix, struct bus_access *access);
 
 /* To be called after each write to the function's configuration space. */
 void msix_config_written(struct msix *msix, const struct pci_function *f);

@@ -12,6 +12,7 @@
 #include "hv/core/log.h"
 #include "hv/core/pmm.h"
 #include "hv/dev/acpi_tables.h"
+#include "hv/dev/pci_scan.h"
 #include "hv/dev/pc_impl.h"
 #include "hv/dev/switch_env.h"
 #include "hv/dev/virtio_net.h"
@@ -157,6 +158,14 @@ static bool pc_console_input(struct vm *vm, char c)
 	return uart_receive(&vm->platform->uart, c);
 }
 
+static bool pc_host_device(unsigned i, char *line, unsigned room)
+{
+	if (i >= host_function_count)
+		return false;
+	host_function_describe(&host_functions[i], line, room);
+	return true;
+}
+
 const struct platform_ops pc_platform = {
 	.vm_create = pc_vm_create,
 	.vm_destroy = pc_vm_destroy,
@@ -187,5 +196,7 @@ const struct platform_ops pc_platform = {
 	.port_features = virtio_net_features,
 	.switches_create = virtio_net_switches,
 	.switch_at = virtio_net_switch,
+	.host_devices_find = pci_scan,
+	.host_device = pc_host_device,
 	.console_input = pc_console_input,
 };

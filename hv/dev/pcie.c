@@ -75,6 +75,12 @@ static struct bus *bar_bus(struct pcie *pcie, const struct pci_function *f, unsi
 	return f->bar[bar].kind == PCI_BAR_IO ? pcie->io : pcie->memory;
 }
 
+static void bar_moved(struct pci_function *f, unsigned bar, bool there)
+{
+	if (f->ops && f->ops->bar_moved && f->bar[bar].kind == PCI_BAR_MEMORY)
+		f->ops->bar_moved(f, bar, there);
+}
+
 /* Makes the buses agree with the registers: first everything that leaves, then what comes, so that
  * BARs of one function can change places. A loser of an overlap answers nowhere. */
 static void bars_update(struct pcie *pcie, struct pci_function *f)
@@ -84,14 +90,20 @@ static void bars_update(struct pcie *pcie, struct pci_function *f)
 	for (unsigned i = 0; i < PCI_BARS; i++) {
 		struct bus_region *region = f->bar[i].region;
 
-		if (region && region->mapped && !(bar_wanted(f, i, &base) && base == region->base))
+		if (region && region->mapped &&
+		    !(bar_wanted(f, i, &base) && base == region->base)) {
+			bar_moved(f, i, false);
 			bus_unmap(bar_bus(pcie, f, i), region);
+		}
 	}
 	for (unsigned i = 0; i < PCI_BARS; i++) {
 		struct bus_region *region = f->bar[i].region;
 
-		if (region && !region->mapped && bar_wanted(f, i, &base) &&
-		    !bus_map(bar_bus(pcie, f, i), region, base))
+		if (!region || region->mapped || !bar_wanted(f, i, &base))
+			continue;
+		if (bus_map(bar_bus(pcie, f, i), region, base))
+			bar_moved(f, i, true);
+		else
 			log_limited(pcie->log_limit, "pcie: BAR %u at 0x%llx overlaps another one",
 				    i, (unsigned long long)base);
 	}
@@ -171,7 +183,8 @@ void pci_function_init(struct pci_function *f, const struct pci_identity *id,
 void pci_add_bar(struct pci_function *f, unsigned bar, enum pci_bar_kind kind,
 		 struct bus_region *region)
 {
-	assert(bar < PCI_BARS && region->bytes >= 16 && !(region->bytes & (region->bytes - 1)));
+	assert(bar < PCI_BARS && region->bytes >= (kind == PCI_BAR_IO ? 4 : 16) &&
+	       !(region->bytes & (region->bytes - 1)));
 	f->bar[bar].kind = kind;
 	f->bar[bar].region = region;
 	pci_put(f, bar_at(bar), 4, kind == PCI_BAR_IO ? BAR_IO_FLAG : 0);

@@ -32,6 +32,7 @@ enum pci_register {
 	PCI_SUBSYSTEM = 0x2e,
 	PCI_CAPABILITIES = 0x34,
 	PCI_INTERRUPT_LINE = 0x3c,
+	PCI_INTERRUPT_PIN = 0x3d,
 	PCI_FIRST_CAPABILITY = 0x40,
 };
 #define PCI_COMMAND_IO		0x0001u
@@ -44,10 +45,12 @@ enum pci_bar_kind { PCI_BAR_NONE, PCI_BAR_MEMORY, PCI_BAR_IO };
 
 struct pci_function;
 
-/* Both under the pcie lock; NULL: nothing to do. */
+/* All under the pcie lock; NULL: nothing to do. */
 struct pci_function_ops {
 	void (*before_read)(struct pci_function *f, struct vcpu *vcpu, unsigned at, unsigned bytes);
 	void (*after_write)(struct pci_function *f, struct vcpu *vcpu, unsigned at, unsigned bytes);
+	/* A memory BAR answers at its region's base from now on, or not any more. */
+	void (*bar_moved)(struct pci_function *f, unsigned bar, bool there);
 };
 
 /* (c) constant after pcie_attach() [p] under the pcie lock */

@@ -59,5 +59,8 @@ void apic_deliver(struct vm *vm, const struct apic_message *message);
 /* The same for an MSI, given as the memory write it is; others than interrupts are dropped. */
 void msi_deliver(struct vm *vm, uint64_t address, uint32_t data);
 
+/* Whether an MSI is an interrupt (fixed or lowest priority) that a vCPU of the VM would take. */
+bool msi_is_interrupt(struct vm *vm, uint64_t address, uint32_t data);
+
 /* The first vCPU that an MSI to this address is for; NULL: none. */
 struct vcpu *msi_target(struct vm *vm, uint64_t address);

@@ -249,6 +249,14 @@ struct vcpu *msi_target(struct vm *vm, uint64_t address)
 	return NULL;
 }
 
+bool msi_is_interrupt(struct vm *vm, uint64_t address, uint32_t data)
+{
+	unsigned mode = data >> 8 & 7;
+
+	return (mode == APIC_FIXED || mode == APIC_LOWEST) && (uint8_t)data >= FIRST_VECTOR &&
+	       msi_target(vm, address);
+}
+
 void vlapic_send_icr(struct vlapic *v)
 {
 	uint32_t low = (uint32_t)v->icr;

@@ -11,6 +11,7 @@
 
 #define NPT_TABLE   0x7ull  /* P, W, U */
 #define NPT_LEAF    0x67ull /* and A, D: the processor need not write them */
+#define NPT_DEVICE  (0x67ull | BIT(3) | BIT(4) | BIT(63)) /* and PWT, PCD: uncached; NX */
 #define NPT_PRESENT BIT(0)
 #define NPT_LARGE   BIT(7)
 #define NPT_ADDRESS 0x000ffffffffff000ull
@@ -58,7 +59,7 @@ static int make_table(uint64_t *entry, unsigned level)
 	return 0;
 }
 
-static int map_page(uint64_t *table, uint64_t gpa, uint64_t hpa, unsigned leaf_level)
+static int map_page(uint64_t *table, uint64_t gpa, uint64_t page, unsigned leaf_level)
 {
 	for (unsigned level = TOP_LEVEL; level > leaf_level; level--) {
 		uint64_t *entry = entry_at(table, level, gpa);
@@ -71,7 +72,7 @@ static int map_page(uint64_t *table, uint64_t gpa, uint64_t hpa, unsigned leaf_l
 		}
 		table = table_of(*entry);
 	}
-	store(entry_at(table, leaf_level, gpa), hpa | NPT_LEAF | (leaf_level > 1 ? NPT_LARGE : 0));
+	store(entry_at(table, leaf_level, gpa), page);
 	return 0;
 }
 
@@ -90,13 +91,45 @@ int svm_map(struct vm *vm, gpa_t gpa, hpa_t hpa, uint64_t bytes)
 	assert((gpa.v | hpa.v | bytes) % PAGE_SIZE == 0);
 	for (uint64_t done = 0; done < bytes;) {
 		const unsigned level = leaf_level(gpa.v + done, hpa.v + done, bytes - done);
-		int err = map_page(hpa_to_ptr(vm->nested), gpa.v + done, hpa.v + done, level);
+		const uint64_t page = (hpa.v + done) | NPT_LEAF | (level > 1 ? NPT_LARGE : 0);
+		int err = map_page(hpa_to_ptr(vm->nested), gpa.v + done, page, level);
 
 		if (err < 0)
 			return err;
 		done += span(level);
 	}
 	return 0;
+}
+
+int svm_map_device(struct vm *vm, gpa_t gpa, hpa_t hpa, uint64_t bytes)
+{
+	assert((gpa.v | hpa.v | bytes) % PAGE_SIZE == 0);
+	for (uint64_t at = 0; at < bytes; at += PAGE_SIZE) {
+		int err =
+			map_page(hpa_to_ptr(vm->nested), gpa.v + at, (hpa.v + at) | NPT_DEVICE, 1);
+
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+static void unmap_page(uint64_t *table, uint64_t gpa)
+{
+	for (unsigned level = TOP_LEVEL; level > 1; level--) {
+		uint64_t entry = *entry_at(table, level, gpa);
+
+		if (!(entry & NPT_PRESENT) || is_leaf(level, entry))
+			return;
+		table = table_of(entry);
+	}
+	store(entry_at(table, 1, gpa), 0);
+}
+
+void svm_unmap_device(struct vm *vm, gpa_t gpa, uint64_t bytes)
+{
+	for (uint64_t at = 0; at < bytes; at += PAGE_SIZE)
+		unmap_page(hpa_to_ptr(vm->nested), gpa.v + at);
 }
 
 int svm_vm_init(struct vm *vm)

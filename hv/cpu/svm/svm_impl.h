@@ -78,6 +78,8 @@ void svm_msrpm_fill(uint8_t *map);
 int svm_vm_init(struct vm *vm);
 void svm_vm_free(struct vm *vm);
 int svm_map(struct vm *vm, gpa_t gpa, hpa_t hpa, uint64_t bytes);
+int svm_map_device(struct vm *vm, gpa_t gpa, hpa_t hpa, uint64_t bytes);
+void svm_unmap_device(struct vm *vm, gpa_t gpa, uint64_t bytes);
 
 /* exit.c: the exit that the VMCB holds, in neutral words. */
 void svm_exit(struct svm_vcpu *v, struct vmexit *exit);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Nested page tables: EPT with four levels, the largest pages that fit, write-back (SDM 3C, "The
- * Extended Page Table Mechanism"). Tables are reached through the direct map. Entries only change
- * while the VM is made or under its owner's hand; translations cached elsewhere are dropped by
- * ept_flush_vm() on every CPU that ran it (struct hvm_ops, unmap).
+ * Nested page tables: EPT with four levels; RAM in the largest pages that fit, write-back, device
+ * memory uncached (SDM 3C, "The Extended Page Table Mechanism"). Tables are reached through the direct
+ * map. RAM is mapped while the VM is made; device memory comes and goes under the lock of its bus,
+ * and translations cached meanwhile are dropped by ept_flush_vm() on every CPU (vm_unmap_device()).
  */
 #include "hv/cpu/vmx/vmx_impl.h"
 
@@ -13,6 +13,7 @@
 #define EPT_WRITE      BIT(1)
 #define EPT_EXECUTE    BIT(2)
 #define EPT_RWX	       (EPT_READ | EPT_WRITE | EPT_EXECUTE)
+#define EPT_UNCACHED   (0ull << 3) /* memory types, bits 5:3 */
 #define EPT_WRITE_BACK (6ull << 3)
 #define EPT_LARGE      BIT(7)
 #define EPT_ADDRESS    0x000ffffffffff000ull
@@ -122,7 +123,7 @@ static unsigned largest_level(uint64_t gpa, uint64_t hpa, uint64_t bytes)
 	return level;
 }
 
-static bool map_one(uint64_t *table, unsigned level, uint64_t gpa, uint64_t hpa)
+static bool map_one(uint64_t *table, unsigned level, uint64_t gpa, uint64_t page)
 {
 	uint64_t *entry;
 
@@ -134,7 +135,7 @@ static bool map_one(uint64_t *table, unsigned level, uint64_t gpa, uint64_t hpa)
 	entry = entry_of(table, level, gpa);
 	if (is_table(level, *entry))
 		free_tables(table_of(*entry), level - 1);
-	*entry = leaf(level, hpa);
+	__atomic_store_n(entry, page, __ATOMIC_RELEASE);
 	return true;
 }
 
@@ -146,13 +147,41 @@ int ept_map(struct vm *vm, gpa_t gpa, hpa_t hpa, uint64_t bytes)
 	while (bytes) {
 		unsigned level = largest_level(from, to, bytes);
 
-		if (!map_one(hpa_to_ptr(vm->nested), level, from, to))
+		if (!map_one(hpa_to_ptr(vm->nested), level, from, leaf(level, to)))
 			return LH_NOMEM;
 		from += level_bytes(level);
 		to += level_bytes(level);
 		bytes -= level_bytes(level);
 	}
 	return 0;
+}
+
+int ept_map_device(struct vm *vm, gpa_t gpa, hpa_t hpa, uint64_t bytes)
+{
+	assert(!((gpa.v | hpa.v | bytes) & (PAGE_SIZE - 1)));
+	for (uint64_t at = 0; at < bytes; at += PAGE_SIZE)
+		if (!map_one(hpa_to_ptr(vm->nested), 1, gpa.v + at,
+			     (hpa.v + at) | EPT_READ | EPT_WRITE | EPT_UNCACHED))
+			return LH_NOMEM;
+	return 0;
+}
+
+static void unmap_one(uint64_t *table, uint64_t gpa)
+{
+	for (unsigned level = EPT_LEVELS; level > 1; level--) {
+		uint64_t entry = *entry_of(table, level, gpa);
+
+		if (!is_table(level, entry))
+			return;
+		table = table_of(entry);
+	}
+	__atomic_store_n(entry_of(table, 1, gpa), 0, __ATOMIC_RELEASE);
+}
+
+void ept_unmap_device(struct vm *vm, gpa_t gpa, uint64_t bytes)
+{
+	for (uint64_t at = 0; at < bytes; at += PAGE_SIZE)
+		unmap_one(hpa_to_ptr(vm->nested), gpa.v + at);
 }
 
 uint64_t ept_pointer(const struct vm *vm)

@@ -170,6 +170,8 @@ void exit_failed(struct vmexit *exit, const char *fmt, ...) __attribute__((forma
 int ept_vm_init(struct vm *vm);
 void ept_vm_free(struct vm *vm);
 int ept_map(struct vm *vm, gpa_t gpa, hpa_t hpa, uint64_t bytes);
+int ept_map_device(struct vm *vm, gpa_t gpa, hpa_t hpa, uint64_t bytes);
+void ept_unmap_device(struct vm *vm, gpa_t gpa, uint64_t bytes);
 void ept_flush_vm(struct vm *vm);
 uint64_t ept_pointer(const struct vm *vm);
 void ept_flush_all(void);		   /* this CPU, everything */

@@ -115,6 +115,26 @@ static uint32_t put_x2apic(uint32_t at, uint32_t id, uint32_t flags)
 	return at + 16;
 }
 
+static uint32_t put_ioapic(uint32_t at, uint8_t id, uint32_t base, uint32_t gsi)
+{
+	memory[MADT + at] = 1;
+	memory[MADT + at + 1] = 12;
+	memory[MADT + at + 2] = id;
+	put(MADT + at + 4, 4, base);
+	put(MADT + at + 8, 4, gsi);
+	return at + 12;
+}
+
+static uint32_t put_override(uint32_t at, uint8_t irq, uint32_t gsi, uint16_t flags)
+{
+	memory[MADT + at] = 2;
+	memory[MADT + at + 1] = 10;
+	memory[MADT + at + 3] = irq;
+	put(MADT + at + 4, 4, gsi);
+	put(MADT + at + 8, 2, flags);
+	return at + 10;
+}
+
 static void put_madt(void)
 {
 	uint32_t at = 44;
@@ -127,6 +147,10 @@ static void put_madt(void)
 	at = put_lapic(at, 8, 2);  /* could be plugged in */
 	at = put_x2apic(at, 2, 1); /* listed twice */
 	at = put_x2apic(at, 300, 1);
+	at = put_ioapic(at, 5, 0xfec00000, 0);
+	at = put_ioapic(at, 6, 0xfec10000, 24);
+	at = put_override(at, 0, 2, 0);
+	at = put_override(at, 9, 9, 0xd);
 	put_table(MADT, "APIC", at);
 }
 
@@ -178,6 +202,14 @@ static void everything_is_found(void **state)
 	assert_int_equal(acpi.ecam_base, 0xb0000000);
 	assert_int_equal(acpi.ecam_end_bus, 255);
 	assert_int_equal(acpi.pm_timer_port, 0x1608);
+	assert_int_equal(acpi.ioapic_count, 2);
+	assert_int_equal(acpi.ioapics[1].id, 6);
+	assert_int_equal(acpi.ioapics[1].base, 0xfec10000);
+	assert_int_equal(acpi.ioapics[1].gsi_base, 24);
+	assert_int_equal(acpi.override_count, 2);
+	assert_int_equal(acpi.overrides[0].gsi, 2);
+	assert_int_equal(acpi.overrides[1].irq, 9);
+	assert_int_equal(acpi.overrides[1].flags, 0xd);
 }
 
 static void acpi_1_has_an_rsdt_only(void **state)

@@ -129,11 +129,42 @@ static void test_no_memory(void **state)
 	assert_int_equal(svm_vm_init(&vm), LH_NOMEM);
 }
 
+static uint64_t leaf_at(uint64_t gpa)
+{
+	const uint64_t *table = hpa_to_ptr(vm.nested);
+
+	for (unsigned shift = 39; shift > 12; shift -= 9)
+		table = hpa_to_ptr((hpa_t){ table[gpa >> shift & 511] & 0x000ffffffffff000ull });
+	return table[gpa >> 12 & 511];
+}
+
+/* PCD and PWT: entry 3 of the PAT, uncached; no execution. */
+static void test_device_memory(void **state)
+{
+	uint64_t page;
+	int pages;
+
+	(void)state;
+	begin(true);
+	assert_int_equal(svm_map_device(&vm, (gpa_t){ 3 * GIB }, (hpa_t){ 5 * GIB }, 2 * MIB), 0);
+	assert_int_equal(leaf_at(3 * GIB), 5 * GIB | 0x800000000000007full);
+	svm_unmap_device(&vm, (gpa_t){ 3 * GIB }, 2 * MIB);
+	assert_int_equal(translate(3 * GIB + 2 * MIB - 1, &page), UNMAPPED);
+	svm_unmap_device(&vm, (gpa_t){ 2 * GIB }, 2 * MIB); /* nothing is there */
+	pages = pages_out;
+	assert_int_equal(svm_map_device(&vm, (gpa_t){ 3 * GIB }, (hpa_t){ 6 * GIB }, 0x3000), 0);
+	assert_int_equal(pages_out, pages);
+	assert_int_equal(leaf_at(3 * GIB + 0x2000) & 0x000ffffffffff000ull, 6 * GIB + 0x2000);
+	assert_int_equal(translate(3 * GIB + 0x3000, &page), UNMAPPED);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_largest_pages),
 		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_device_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

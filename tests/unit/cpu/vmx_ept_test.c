@@ -150,6 +150,37 @@ static void without_memory(void **state)
 	assert_int_equal(ept_vm_init(&(struct vm){ 0 }), LH_NOMEM);
 }
 
+static uint64_t leaf_at(uint64_t gpa)
+{
+	uint64_t *table = hpa_to_ptr(vm.nested);
+
+	for (unsigned shift = 39; shift > 12; shift -= 9)
+		table = hpa_to_ptr((hpa_t){ table[gpa >> shift & 511] & 0x000ffffffffff000 });
+	return table[gpa >> 12 & 511];
+}
+
+/* Read and write, no execution, memory type 0; and again elsewhere. */
+static void device_memory_is_uncached_and_moves(void **state)
+{
+	int pages;
+
+	(void)state;
+	assert_int_equal(ept_map(&vm, (gpa_t){ 0 }, (hpa_t){ GIB }, 4 * MIB), 0);
+	assert_int_equal(ept_map_device(&vm, (gpa_t){ 3 * GIB }, (hpa_t){ 5 * GIB }, 2 * MIB), 0);
+	assert_int_equal(leaf_at(3 * GIB), 5 * GIB | 3);
+	assert_int_equal(leaf_at(3 * GIB + 2 * MIB - 4096), (5 * GIB + 2 * MIB - 4096) | 3);
+	ept_unmap_device(&vm, (gpa_t){ 3 * GIB }, 2 * MIB);
+	assert_int_equal(leaf_at(3 * GIB), 0);
+	assert_int_equal(leaf_at(3 * GIB + 2 * MIB - 4096), 0);
+	ept_unmap_device(&vm, (gpa_t){ 3 * GIB + GIB / 2 }, 2 * MIB); /* nothing is there */
+	pages = pages_in_use;
+	assert_int_equal(ept_map_device(&vm, (gpa_t){ 3 * GIB }, (hpa_t){ 6 * GIB }, 0x3000), 0);
+	assert_int_equal(pages_in_use, pages); /* in the same tables */
+	assert_int_equal(leaf_at(3 * GIB + 0x2000), (6 * GIB + 0x2000) | 3);
+	assert_int_equal(leaf_at(3 * GIB + 0x3000), 0);
+	expect(0, GIB, 2 * MIB);
+}
+
 static void pointer(void **state)
 {
 	(void)state;
@@ -164,6 +195,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(misaligned_to_each_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_page_over_small_ones, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(device_memory_is_uncached_and_moves, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(pointer, setup, teardown),
 	};
 

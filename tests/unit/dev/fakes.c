@@ -36,6 +36,7 @@ char fake_console[4096];
 unsigned fake_log_lines;
 long fake_alloc_fail;
 long fake_allocs;
+uint64_t fake_delayed_us;
 
 static uint8_t ram[FAKE_RAM] __attribute__((aligned(4096)));
 static unsigned console_fill;
@@ -187,6 +188,11 @@ uint64_t tsc_to_ns(uint64_t ticks)
 uint64_t wall_ns_at(uint64_t tsc)
 {
 	return FAKE_DATE * 1000000000ull + tsc % 1000;
+}
+
+void delay_us(uint64_t us)
+{
+	fake_delayed_us += us;
 }
 
 void vcpu_kick(struct vcpu *vcpu)

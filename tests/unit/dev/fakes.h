@@ -35,8 +35,9 @@ extern char fake_result[256];	/* last report_guest_result() */
 extern const char *fake_end;	/* of the last vm_end() */
 extern char fake_console[4096]; /* what the guest printed */
 extern unsigned fake_log_lines;
-extern long fake_alloc_fail; /* the n-th page_alloc() from now fails; negative: none */
-extern long fake_allocs;     /* not freed yet */
+extern long fake_alloc_fail;	 /* the n-th page_alloc() from now fails; negative: none */
+extern long fake_allocs;	 /* not freed yet */
+extern uint64_t fake_delayed_us; /* all delay_us() together */
 
 /* All as at the start, with this many vCPUs, without platform. */
 void fake_reset(unsigned vcpus);

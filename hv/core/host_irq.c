@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The places of vectors are never freed, and each has a lock that is held around the handlers: so a
+ * device may go while its interrupt, or the timer that lets it go on, is on the way.
+ */
+#include "hv/core/host_irq.h"
+
+#include <stddef.h>
+
+#include "hv/core/list.h"
+#include "hv/core/lock.h"
+#include "hv/core/log.h"
+#include "hv/core/timer.h"
+#include "hv/cpu/x86.h"
+
+/* Above the exceptions and what an 8259 may still send, below the core's own (hv/cpu/lapic.h). */
+#define FIRST_VECTOR 0x40u
+#define LAST_VECTOR  0xefu
+#define VECTORS	     (LAST_VECTOR - FIRST_VECTOR + 1)
+
+#define WINDOW_US  1000
+#define WINDOW_MAX 64 /* far beyond what a NIC with any moderation sends */
+
+/* [s] under its lock */
+struct slot {
+	struct spinlock lock;
+	struct host_irq *irq; /* [s] NULL: free */
+	uint64_t window_tsc;  /* [s] when the window began */
+	unsigned in_window;   /* [s] interrupts since */
+	bool held;	      /* [s] back, until the timer fires */
+	struct timer timer;
+};
+
+static struct slot slots[VECTORS];
+static struct log_limit storm_limit;
+
+static void let_go(struct timer *timer)
+{
+	struct slot *s = container_of(timer, struct slot, timer);
+
+	spin_lock(&s->lock);
+	if (s->irq && s->held) {
+		s->held = false;
+		s->irq->ops->hold(s->irq, false);
+		s->irq->ops->handle(s->irq);
+	}
+	spin_unlock(&s->lock);
+}
+
+void host_irq_init(void)
+{
+	for (unsigned i = 0; i < VECTORS; i++)
+		timer_init(&slots[i].timer, let_go);
+}
+
+int host_irq_alloc(struct host_irq *irq)
+{
+	for (unsigned i = 0; i < VECTORS; i++) {
+		struct slot *s = &slots[i];
+		bool mine;
+
+		spin_lock(&s->lock);
+		mine = !s->irq;
+		if (mine) {
+			irq->vector = (int)(FIRST_VECTOR + i);
+			s->irq = irq;
+			s->in_window = 0;
+			s->held = false;
+		}
+		spin_unlock(&s->lock);
+		if (mine)
+			return 0;
+	}
+	return fail(LH_NOMEM, "vm %s: all %u interrupt vectors for devices are taken", irq->owner,
+		    VECTORS);
+}
+
+void host_irq_free(struct host_irq *irq)
+{
+	struct slot *s;
+
+	if (!irq->vector)
+		return;
+	s = &slots[(unsigned)irq->vector - FIRST_VECTOR];
+	timer_cancel(&s->timer);
+	spin_lock(&s->lock);
+	s->irq = NULL;
+	s->held = false;
+	spin_unlock(&s->lock);
+	irq->vector = 0;
+}
+
+/* Under the lock. */
+static void count(struct slot *s)
+{
+	uint64_t now = rdtsc();
+
+	if (now - s->window_tsc >= tsc_from_us(WINDOW_US)) {
+		s->window_tsc = now;
+		s->in_window = 0;
+	}
+	if (++s->in_window < WINDOW_MAX || s->held)
+		return;
+	s->held = true;
+	s->irq->ops->hold(s->irq, true);
+	timer_set(&s->timer, s->window_tsc + tsc_from_us(WINDOW_US));
+	log_limited(&storm_limit, "vm %s: its device sends %u interrupts a millisecond: held back",
+		    s->irq->owner, WINDOW_MAX);
+}
+
+bool host_irq_handle(uint8_t vector)
+{
+	struct slot *s;
+	bool known;
+
+	if (vector < FIRST_VECTOR || vector > LAST_VECTOR)
+		return false;
+	s = &slots[vector - FIRST_VECTOR];
+	spin_lock(&s->lock);
+	known = s->irq;
+	if (known) {
+		count(s);
+		s->irq->ops->handle(s->irq);
+	}
+	spin_unlock(&s->lock);
+	return known;
+}

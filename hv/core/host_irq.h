@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Host interrupt vectors for devices of the machine. A vector is one device's, on whatever CPU its
+ * interrupts are sent to. What a driver domain makes its device do must not hold a CPU: more than
+ * a bounded number of interrupts in a millisecond, and the source is held back for the rest of it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/core/fail.h"
+
+struct host_irq;
+
+/*
+ * Both are called under the vector's lock, with interrupts off: never in the middle of other work,
+ * since the hypervisor takes interrupts only in HLT, right after a VM exit (interrupts_take()) and
+ * as the exit itself. They may take locks that stand behind host_irq in core/lock.h.
+ */
+struct host_irq_ops {
+	/* An interrupt has come, or may have while the source was held back. */
+	void (*handle)(struct host_irq *irq);
+	/* Holds the source back, and lets it go again. */
+	void (*hold)(struct host_irq *irq, bool on);
+};
+
+/* Embedded in the device that has the vector; constant while it has it. */
+struct host_irq {
+	const struct host_irq_ops *ops;
+	const char *owner; /* for the log: the VM */
+	int vector;	   /* 0: none */
+};
+
+/* Once, on the boot CPU. */
+void host_irq_init(void);
+
+/* Gives irq a vector; the source may send from now on. An error, told, if there are no more. */
+int host_irq_alloc(struct host_irq *irq) __must_check;
+
+/* Takes it back; harmless without one. When it returns, no CPU is in a handler of it. */
+void host_irq_free(struct host_irq *irq);
+
+/* A vector came in: hands it to its device. false: nobody has it. Any CPU. */
+bool host_irq_handle(uint8_t vector);

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Begin and end are apart, so that a VM is taken down, and its successor made, while the device takes
+ * its time. Every wait has a bound.
+ */
+#include "hv/dev/pci_reset.h"
+
+#include <stddef.h>
+
+#include "hv/core/fail.h"
+#include "hv/core/timer.h"
+#include "hv/cpu/x86.h"
+
+#define EXPRESS_DEVCTL	 8u
+#define EXPRESS_DEVSTA	 10u
+#define EXPRESS_LNKCTL	 16u
+#define EXPRESS_DEVCTL2	 40u
+#define DEVCTL_FLR	 0x8000u
+#define DEVCAP_FLR	 (1u << 28)
+#define DEVSTA_PENDING	 0x20u
+#define AF_CONTROL	 4u
+#define AF_STATUS	 5u
+#define AF_INITIATE_FLR	 1u
+#define AF_PENDING	 1u
+#define BRIDGE_CONTROL	 0x3eu
+#define BRIDGE_BUS_RESET 0x40u
+#define PM_CONTROL	 4u
+#define PM_STATE	 3u
+#define D0_WAIT_US	 10000	 /* PCI PM 1.2, 5.4: from D3hot */
+#define BUS_RESET_US	 2000	 /* at least 1 ms */
+#define SETTLE_US	 100000	 /* after either reset: no access at all */
+#define BACK_US		 1000000 /* from then on: the function may ask for patience */
+#define NOT_READY	 0x0001u /* its vendor, as long as it does */
+
+static uint32_t get(const struct host_function *f, unsigned at, unsigned bytes)
+{
+	return host_pci_read(f->address, at, bytes);
+}
+
+static void put(const struct host_function *f, unsigned at, unsigned bytes, uint32_t value)
+{
+	host_pci_write(f->address, at, bytes, value);
+}
+
+const char *reset_name(enum reset_kind kind)
+{
+	static const char *const names[] = {
+		[RESET_SILENT] = "reset by its driver",
+		[RESET_FUNCTION] = "function-level reset",
+		[RESET_ADVANCED] = "function-level reset (AF)",
+		[RESET_BUS] = "bus reset",
+	};
+
+	return names[kind];
+}
+
+static bool alone_on_bus(const struct host_function *f)
+{
+	unsigned there = 0;
+
+	for (unsigned i = 0; i < host_function_count; i++)
+		there += host_functions[i].address.bus == f->address.bus;
+	return there == 1;
+}
+
+static enum reset_kind best_reset(const struct host_function *f)
+{
+	if (f->pcie && get(f, f->pcie + 4u, 4) & DEVCAP_FLR)
+		return RESET_FUNCTION;
+	if (f->resets)
+		return RESET_ADVANCED;
+	if (f->above && alone_on_bus(f))
+		return RESET_BUS;
+	return RESET_SILENT;
+}
+
+void reset_save(struct host_function *f)
+{
+	f->reset = (uint8_t)best_reset(f);
+	for (unsigned i = 0; i < HEADER_WORDS; i++)
+		f->saved[i] = get(f, 4 * i, 4);
+	if (!f->pcie)
+		return;
+	f->saved_devctl = (uint16_t)get(f, f->pcie + EXPRESS_DEVCTL, 2);
+	f->saved_lnkctl = (uint16_t)get(f, f->pcie + EXPRESS_LNKCTL, 2);
+	f->saved_devctl2 = (uint16_t)get(f, f->pcie + EXPRESS_DEVCTL2, 2);
+}
+
+static bool pending(const struct host_function *f)
+{
+	return (f->pcie && get(f, f->pcie + EXPRESS_DEVSTA, 2) & DEVSTA_PENDING) ||
+	       (f->af && get(f, f->af + AF_STATUS, 1) & AF_PENDING);
+}
+
+static void reset_bus(const struct host_function *bridge)
+{
+	uint32_t control = host_pci_read(bridge->address, BRIDGE_CONTROL, 2);
+
+	host_pci_write(bridge->address, BRIDGE_CONTROL, 2, control | BRIDGE_BUS_RESET);
+	delay_us(BUS_RESET_US);
+	host_pci_write(bridge->address, BRIDGE_CONTROL, 2, control & ~BRIDGE_BUS_RESET);
+}
+
+void reset_begin(struct host_function *f)
+{
+	uint64_t begin = rdtsc();
+
+	put(f, PCI_COMMAND, 2, PCI_COMMAND_INTX_OFF);
+	while (pending(f) && rdtsc() - begin < tsc_from_us(RESET_PENDING_US))
+		__builtin_ia32_pause();
+	if (f->reset == RESET_FUNCTION)
+		put(f, f->pcie + EXPRESS_DEVCTL, 2, f->saved_devctl | DEVCTL_FLR);
+	else if (f->reset == RESET_ADVANCED)
+		put(f, f->af + AF_CONTROL, 1, AF_INITIATE_FLR);
+	else if (f->reset == RESET_BUS)
+		reset_bus(f->above);
+	f->ready_tsc = rdtsc();
+	if (f->reset != RESET_SILENT)
+		f->ready_tsc += tsc_from_us(SETTLE_US);
+}
+
+static void wait_until(uint64_t tsc)
+{
+	while (rdtsc() < tsc)
+		__builtin_ia32_pause();
+}
+
+static bool is_back(const struct host_function *f)
+{
+	uint64_t begin = rdtsc();
+	uint32_t vendor;
+
+	do
+		vendor = get(f, PCI_VENDOR, 2);
+	while (vendor != f->vendor && (vendor == 0xffff || vendor == NOT_READY) &&
+	       rdtsc() - begin < tsc_from_us(BACK_US));
+	return vendor == f->vendor && get(f, PCI_DEVICE, 2) == f->device;
+}
+
+static void power_up(const struct host_function *f)
+{
+	uint32_t control;
+
+	if (!f->pm)
+		return;
+	control = get(f, f->pm + PM_CONTROL, 2);
+	if (!(control & PM_STATE))
+		return;
+	put(f, f->pm + PM_CONTROL, 2, control & ~PM_STATE);
+	delay_us(D0_WAIT_US);
+}
+
+/* BARs before the command register, which makes them answer. */
+static void restore(const struct host_function *f)
+{
+	for (unsigned i = HEADER_WORDS; i-- > 0;)
+		if (4 * i != PCI_COMMAND)
+			put(f, 4 * i, 4, f->saved[i]);
+	if (f->pcie) {
+		put(f, f->pcie + EXPRESS_DEVCTL, 2, f->saved_devctl & ~DEVCTL_FLR);
+		put(f, f->pcie + EXPRESS_LNKCTL, 2, f->saved_lnkctl);
+		put(f, f->pcie + EXPRESS_DEVCTL2, 2, f->saved_devctl2);
+	}
+	put(f, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
+}
+
+int reset_end(struct host_function *f)
+{
+	wait_until(f->ready_tsc);
+	if (!is_back(f))
+		return fail(LH_TIMEOUT,
+			    "pci: " PCI_ADDRESS_FORMAT " does not come back from its %s: "
+			    "a power cycle may help",
+			    PCI_ADDRESS_ARGS(f->address), reset_name(f->reset));
+	power_up(f);
+	restore(f);
+	return 0;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Resetting a function of the machine between two owners: function-level reset where it has one (PCI
+ * Express Base 4.0, 6.6.2; Advanced Capabilities ECN for conventional PCI), else a reset of the bus
+ * behind its bridge if it is alone there (PCI-to-PCI Bridge Architecture 1.2, 3.2.5.17), else nothing
+ * more than the silence of step one: what the device still does, its driver ends when it opens it.
+ */
+#pragma once
+
+#include "hv/core/fail.h"
+#include "hv/dev/pci_scan.h"
+
+enum reset_kind { RESET_SILENT, RESET_FUNCTION, RESET_ADVANCED, RESET_BUS };
+
+/* For the log: "function-level reset", … */
+const char *reset_name(enum reset_kind kind);
+
+/* What firmware has set up, to be brought back after each reset. Before the first of them. */
+void reset_save(struct host_function *f);
+
+/*
+ * Bus mastering, decoding and interrupts of the function go off for good; what it has under way is
+ * waited for, at most RESET_PENDING_US; the reset begins. Nothing is accessed until reset_end().
+ */
+#define RESET_PENDING_US 100000
+void reset_begin(struct host_function *f);
+
+/* Waits for the end of the reset, and brings back what firmware had set up: in D0, decoding, but
+ * neither bus mastering nor interrupts. An error, told, if the function does not come back. */
+int reset_end(struct host_function *f) __must_check;

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Does an interrupt reach the device that has its vector and no other, and is one that never ends held
+ * back? Faked: time, and the timers, which fire when the test wants.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#undef fail /* cmocka's macro, the core's function */
+#define rdtsc real_rdtsc
+#include "hv/cpu/x86.h"
+#undef rdtsc
+static uint64_t fake_now;
+static uint64_t rdtsc(void)
+{
+	return fake_now;
+}
+#include "hv/core/host_irq.c"
+
+#define VECTOR_MAX 256
+
+static struct timer *armed;
+static unsigned lines;
+
+void timer_init(struct timer *timer, void (*fire)(struct timer *))
+{
+	timer->fire = fire;
+}
+
+void timer_set(struct timer *timer, uint64_t deadline_tsc)
+{
+	timer->deadline_tsc = deadline_tsc;
+	armed = timer;
+}
+
+void timer_cancel(struct timer *timer)
+{
+	if (armed == timer)
+		armed = NULL;
+}
+
+uint64_t tsc_from_us(uint64_t us)
+{
+	return us;
+}
+
+void log_limited(struct log_limit *limit, const char *fmt, ...)
+{
+	(void)limit;
+	(void)fmt;
+	lines++;
+}
+
+int fail(enum lh_err err, const char *fmt, ...)
+{
+	(void)fmt;
+	return err;
+}
+
+struct device {
+	struct host_irq irq;
+	unsigned handled;
+	bool held;
+};
+
+static void handle(struct host_irq *irq)
+{
+	container_of(irq, struct device, irq)->handled++;
+}
+
+static void hold(struct host_irq *irq, bool on)
+{
+	container_of(irq, struct device, irq)->held = on;
+}
+
+static const struct host_irq_ops ops = { .handle = handle, .hold = hold };
+static struct device devices[VECTORS + 1];
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(slots, 0, sizeof(slots));
+	memset(devices, 0, sizeof(devices));
+	for (unsigned i = 0; i <= VECTORS; i++)
+		devices[i].irq = (struct host_irq){ .ops = &ops, .owner = "vm" };
+	armed = NULL;
+	lines = 0;
+	fake_now = 1000000;
+	host_irq_init();
+	return 0;
+}
+
+static void vectors_are_one_device_s(void **state)
+{
+	bool seen[VECTOR_MAX] = { 0 };
+
+	(void)state;
+	for (unsigned i = 0; i < VECTORS; i++) {
+		int vector;
+
+		assert_int_equal(host_irq_alloc(&devices[i].irq), 0);
+		vector = devices[i].irq.vector;
+		assert_in_range(vector, FIRST_VECTOR, LAST_VECTOR);
+		assert_false(seen[vector]);
+		seen[vector] = true;
+	}
+	assert_int_equal(host_irq_alloc(&devices[VECTORS].irq), LH_NOMEM);
+	for (unsigned v = 0; v < VECTOR_MAX; v++)
+		assert_int_equal(host_irq_handle((uint8_t)v),
+				 v >= FIRST_VECTOR && v <= LAST_VECTOR);
+	for (unsigned i = 0; i < VECTORS; i++)
+		assert_int_equal(devices[i].handled, 1);
+}
+
+static void a_vector_that_was_freed_is_nobody_s(void **state)
+{
+	uint8_t vector;
+
+	(void)state;
+	assert_int_equal(host_irq_alloc(&devices[0].irq), 0);
+	vector = (uint8_t)devices[0].irq.vector;
+	host_irq_free(&devices[0].irq);
+	host_irq_free(&devices[0].irq);
+	assert_false(host_irq_handle(vector));
+	assert_int_equal(devices[0].handled, 0);
+	assert_int_equal(host_irq_alloc(&devices[1].irq), 0);
+	assert_int_equal(devices[1].irq.vector, vector);
+}
+
+static void a_storm_is_held_back(void **state)
+{
+	uint8_t vector;
+
+	(void)state;
+	assert_int_equal(host_irq_alloc(&devices[0].irq), 0);
+	vector = (uint8_t)devices[0].irq.vector;
+	for (unsigned i = 0; i < WINDOW_MAX - 1; i++)
+		assert_true(host_irq_handle(vector));
+	assert_false(devices[0].held);
+	assert_true(host_irq_handle(vector));
+	assert_true(devices[0].held);
+	assert_int_equal(lines, 1);
+	assert_non_null(armed);
+	assert_int_equal(armed->deadline_tsc, fake_now + WINDOW_US);
+	fake_now += WINDOW_US;
+	armed->fire(armed);
+	assert_false(devices[0].held);
+	assert_int_equal(devices[0].handled, WINDOW_MAX + 1); /* one may have been lost */
+}
+
+static void a_steady_stream_is_not(void **state)
+{
+	(void)state;
+	assert_int_equal(host_irq_alloc(&devices[0].irq), 0);
+	for (unsigned i = 0; i < 10 * WINDOW_MAX; i++) {
+		fake_now += WINDOW_US / (WINDOW_MAX / 2);
+		assert_true(host_irq_handle((uint8_t)devices[0].irq.vector));
+	}
+	assert_false(devices[0].held);
+	assert_null(armed);
+}
+
+static void a_timer_that_comes_late_finds_nobody(void **state)
+{
+	struct timer *late;
+	uint8_t vector;
+
+	(void)state;
+	assert_int_equal(host_irq_alloc(&devices[0].irq), 0);
+	vector = (uint8_t)devices[0].irq.vector;
+	for (unsigned i = 0; i < WINDOW_MAX; i++)
+		host_irq_handle(vector);
+	late = armed;
+	host_irq_free(&devices[0].irq);
+	assert_null(armed);
+	assert_int_equal(host_irq_alloc(&devices[1].irq), 0);
+	late->fire(late);
+	assert_int_equal(devices[0].handled, WINDOW_MAX);
+	assert_int_equal(devices[1].handled, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(vectors_are_one_device_s, setup),
+		cmocka_unit_test_setup(a_vector_that_was_freed_is_nobody_s, setup),
+		cmocka_unit_test_setup(a_storm_is_held_back, setup),
+		cmocka_unit_test_setup(a_steady_stream_is_not, setup),
+		cmocka_unit_test_setup(a_timer_that_comes_late_finds_nobody, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
