@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The walk over the config's device tree, three levels deep: root (switches, vms), vms (VMs), VM
- * (net devices). The blob is checked as a whole before anything in it is
+ * (net and passthrough devices). The blob is checked as a whole before anything in it is
  * believed, so that afterwards libfdt stays inside it. Every error is told, and the walk goes on.
  * Properties: config_property.c. Images and the machine's limits: config_image.c.
  */
@@ -65,8 +65,7 @@ static bool good_blob(struct config_parser *p, size_t bytes)
 	return false;
 }
 
-/* The name of a node as a VM, switch or port name; copies what fits. */
-static void take_name(struct config_parser *p, int node, char out[CONFIG_MAX_NAME + 1])
+void config_take_name(struct config_parser *p, int node, char out[CONFIG_MAX_NAME + 1])
 {
 	int length;
 	const char *name = fdt_get_name(p->dtb, node, &length);
@@ -106,10 +105,9 @@ static void net_node(struct config_parser *p, int node)
 		      fdt_get_name(p->dtb, node, NULL));
 	net->queue_pairs = 1;
 	net->mtu = CONFIG_DEFAULT_MTU;
-	take_name(p, node, net->name);
-	for (unsigned i = 0; i < vm->net_count; i++)
-		if (!strcmp(vm->nets[i].name, net->name))
-			config_fail(&p->reporter, "", "the name is given twice in this VM");
+	config_take_name(p, node, net->name);
+	if (config_device_named(vm, net->name))
+		config_fail(&p->reporter, "", "the name is given twice in this VM");
 	p->net = net;
 	config_properties(p, node, NODE_NET);
 	vm->net_count++;
@@ -120,22 +118,20 @@ static void net_node(struct config_parser *p, int node)
 			    fdt_get_name(p->dtb, child, NULL));
 }
 
-/* A node inside a VM: a net device, or one of a later version. */
+/* A node inside a VM: a net device or one of the machine's own. */
 static void vm_child(struct config_parser *p, int node, const char *vm_path)
 {
 	const char *compatible = config_compatible(p->dtb, node);
 
 	config_format(p->reporter.node, sizeof(p->reporter.node), "%s/%.40s", vm_path,
 		      fdt_get_name(p->dtb, node, NULL));
-	if (!strcmp(compatible, "lasthop,passthrough"))
-		config_fail(&p->reporter, "",
-			    "passthrough is not supported by this version: "
-			    "leave the node out");
-	else if (p->vm->net_count < CONFIG_MAX_NETS)
-		net_node(p, node);
-	else if (p->vm->net_count == CONFIG_MAX_NETS)
-		config_fail(&p->reporter, "", "is one net device too many: a VM can have %u",
+	if (p->vm->net_count + p->vm->passthrough_count >= CONFIG_MAX_NETS)
+		config_fail(&p->reporter, "", "is one device too many: a VM can have %u",
 			    CONFIG_MAX_NETS);
+	else if (!strcmp(compatible, CONFIG_PASSTHROUGH_COMPATIBLE))
+		config_passthrough_node(p, node);
+	else
+		net_node(p, node);
 }
 
 static void vm_node(struct config_parser *p, int node)
@@ -149,7 +145,7 @@ static void vm_node(struct config_parser *p, int node)
 	config_format(p->reporter.node, sizeof(p->reporter.node), "%s", path);
 	vm->cpus = 1;
 	memset(vm->affinity, 0xff, sizeof(vm->affinity));
-	take_name(p, node, vm->name);
+	config_take_name(p, node, vm->name);
 	for (unsigned i = 0; i < config->vm_count; i++)
 		if (!strcmp(config->vms[i].name, vm->name))
 			config_fail(&p->reporter, "", "the name is given to two VMs: rename one");
@@ -158,6 +154,8 @@ static void vm_node(struct config_parser *p, int node)
 	config_properties(p, node, NODE_VM);
 	fdt_for_each_subnode(child, p->dtb, node)
 		vm_child(p, child, path);
+	config_format(p->reporter.node, sizeof(p->reporter.node), "%s", path);
+	config_check_role(p);
 }
 
 static void vms_node(struct config_parser *p, int node)
@@ -212,7 +210,7 @@ static void switch_node(struct config_parser *p, int node, unsigned index)
 				    CONFIG_MAX_SWITCHES);
 		return;
 	}
-	take_name(p, node, name);
+	config_take_name(p, node, name);
 	for (unsigned i = 0; i < index; i++) {
 		if (!strcmp(p->config->switches[i].name, name))
 			config_fail(&p->reporter, "",

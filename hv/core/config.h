@@ -20,6 +20,16 @@ struct config_net {
 	uint8_t mac[6];	      /* from local-mac-address, else derived from VM and node name */
 	unsigned queue_pairs; /* 1.. */
 	unsigned mtu;
+	bool uplink; /* leads to the world: of a driver domain */
+};
+
+/* A PCI function of the machine for a VM. */
+struct config_passthrough {
+	char name[CONFIG_MAX_NAME + 1];
+	bool by_address; /* bus and devfn (device << 3 | function) count, else vendor and device */
+	uint8_t bus, devfn;	 /* segment 0 */
+	uint16_t vendor, device; /* the first such function that no other node has */
+	int interrupt_gsi;	 /* of its INTx pin; negative: what firmware has written there */
 };
 
 /* Whether the processor virtualises a VM's local APICs. */
@@ -39,10 +49,14 @@ struct config_vm {
 	char initrd[CONFIG_MAX_FILE + 1]; /* "" if there is none */
 	char bootargs[CONFIG_MAX_BOOTARGS + 1];
 	enum config_apicv apicv;
-	bool no_fast_strings; /* hide ERMS, FSRM and fast strings from the guest */
-	bool disabled;	      /* status = "disabled": configured, not started */
+	bool no_fast_strings;  /* hide ERMS, FSRM and fast strings from the guest */
+	bool disabled;	       /* status = "disabled": configured, not started */
+	bool driver_domain;    /* role = "driver-domain" */
+	bool allow_unsafe_dma; /* passthrough without an IOMMU */
 	unsigned net_count;
 	struct config_net nets[CONFIG_MAX_NETS];
+	unsigned passthrough_count;
+	struct config_passthrough passthroughs[CONFIG_MAX_PASSTHROUGHS];
 };
 
 struct config_switch {
@@ -119,7 +133,7 @@ enum config_kind {
 };
 
 struct config_property {
-	const char *node; /* root, policy, switch, vm or net */
+	const char *node; /* root, policy, switch, vm, net or passthrough */
 	const char *name;
 	enum config_kind kind;
 	bool required;

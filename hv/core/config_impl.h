@@ -52,7 +52,15 @@ static inline char config_lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
-enum config_node { NODE_ROOT, NODE_VMS, NODE_SWITCH, NODE_VM, NODE_NET, NODE_POLICY };
+enum config_node {
+	NODE_ROOT,
+	NODE_VMS,
+	NODE_SWITCH,
+	NODE_VM,
+	NODE_NET,
+	NODE_PASSTHROUGH,
+	NODE_POLICY
+};
 
 struct config_parser {
 	struct config_reporter reporter;
@@ -62,12 +70,40 @@ struct config_parser {
 	const char *property;  /* the one whose value is being set */
 	struct config_vm *vm;  /* that it is, or that it is in */
 	struct config_net *net;
+	struct config_passthrough *passthrough;
 	uint32_t switch_phandle[CONFIG_MAX_SWITCHES]; /* 0: nobody refers to it */
 };
 
+struct config_value {
+	const uint8_t *data;
+	uint32_t length;
+};
+
+static inline uint32_t config_cell(const struct config_value *v, uint32_t index)
+{
+	const uint8_t *b = v->data + (size_t)index * 4;
+
+	return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
+
+/* A VM's passthrough node (config_passthrough.c), and the values of its properties. */
+void config_passthrough_node(struct config_parser *parser, int node);
+void config_set_pci_id(struct config_parser *parser, const struct config_value *v);
+void config_set_pci_address(struct config_parser *parser, const struct config_value *v);
+void config_set_interrupt_gsi(struct config_parser *parser, const struct config_value *v);
+
+/* Whether a net or passthrough node of the VM has that name. */
+bool config_device_named(const struct config_vm *vm, const char *name);
+
+/* What a VM may not be as a whole: uplinks and devices against its role. At its node. */
+void config_check_role(struct config_parser *parser);
+
+/* A node's name as that of a VM, switch, port or device; copies what fits, reports the rest. */
+void config_take_name(struct config_parser *parser, int node, char out[CONFIG_MAX_NAME + 1]);
+
 /*
  * Checks every property of a node against the table, stores the good ones in parser->config,
- * ->vm or ->net, and reports those that are wrong, unknown or missing.
+ * ->vm, ->net or ->passthrough, and reports those that are wrong, unknown or missing.
  */
 void config_properties(struct config_parser *parser, int node, enum config_node type);
 

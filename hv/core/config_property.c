@@ -9,12 +9,7 @@
 #include "hv/core/config_impl.h"
 #include "hv/core/config_policy.h"
 
-struct value {
-	const uint8_t *data;
-	uint32_t length;
-};
-
-typedef void set_fn(struct config_parser *p, const struct value *v);
+typedef void set_fn(struct config_parser *p, const struct config_value *v);
 
 struct property {
 	enum config_node type;
@@ -25,7 +20,7 @@ struct property {
 static set_fn set_compatible, set_cpus, set_affinity, set_memory, set_kernel, set_initrd,
 	set_bootargs;
 static set_fn set_apicv, set_no_fast_strings, set_status, set_switch, set_mac, set_mtu,
-	set_queue_pairs;
+	set_queue_pairs, set_role, set_allow_unsafe_dma, set_uplink;
 static set_fn set_policy_word, set_policy_number;
 
 #define ROW(type, name, kind, required, min, max, set, example)                                    \
@@ -64,6 +59,9 @@ static const struct property table[] = {
 	ROW(VM,     "apicv", STRING, false, 1, 15, set_apicv, "apicv = \"off\""),
 	ROW(VM,     "no-fast-strings", FLAG, false, 0, 0, set_no_fast_strings, "no-fast-strings"),
 	ROW(VM,     "status", STRING, false, 1, 15, set_status, "status = \"disabled\""),
+	ROW(VM,     "role", STRING, false, 1, 15, set_role, "role = \"driver-domain\""),
+	ROW(VM,     "allow-unsafe-dma", FLAG, false, 0, 0, set_allow_unsafe_dma,
+	    "allow-unsafe-dma"),
 	ROW(NET,    "compatible", STRING, true, 1, 63, set_compatible,
 	    "compatible = \"" CONFIG_NET_COMPATIBLE "\""),
 	ROW(NET,    "switch", LINK, true, 0, 0, set_switch, "switch = <&LABEL>"),
@@ -73,19 +71,24 @@ static const struct property table[] = {
 	    "max-frame-size = <1500>"),
 	ROW(NET,    "queue-pairs", CELL, false, 1, CONFIG_MAX_QUEUE_PAIRS, set_queue_pairs,
 	    "queue-pairs = <1>"),
+	ROW(NET,    "uplink", FLAG, false, 0, 0, set_uplink, "uplink"),
+	ROW(PASSTHROUGH, "compatible", STRING, true, 1, 63, set_compatible,
+	    "compatible = \"" CONFIG_PASSTHROUGH_COMPATIBLE "\""),
+	ROW(PASSTHROUGH, "pci-id", CELLS, false, 1, 2, config_set_pci_id, "pci-id = <0x8086 0x10d3>"),
+	ROW(PASSTHROUGH, "pci-address", STRING, false, 1, 15, config_set_pci_address,
+	    "pci-address = \"00:03.0\""),
+	ROW(PASSTHROUGH, "interrupt-gsi", CELL, false, 0, CONFIG_MAX_GSI, config_set_interrupt_gsi,
+	    "interrupt-gsi = <11>"),
 };
 
-/* In the binding, but the code behind them is not here yet. */
-static const struct { enum config_node type; const char *name; } later[] = {
-	{ NODE_VM, "role" }, { NODE_VM, "allow-unsafe-dma" }, { NODE_NET, "uplink" },
-};
 /* clang-format on */
 
-enum { ROWS = sizeof(table) / sizeof(table[0]), LATER = sizeof(later) / sizeof(later[0]) };
+enum { ROWS = sizeof(table) / sizeof(table[0]) };
 
 const char *config_node_name(enum config_node type)
 {
-	static const char names[][8] = { "root", "vms", "switch", "vm", "net", "policy" };
+	static const char *const names[] = { "root", "vms",	    "switch", "vm",
+					     "net",  "passthrough", "policy" };
 
 	return names[type];
 }
@@ -106,18 +109,11 @@ bool config_property_at(size_t index, struct config_property *property)
 	return true;
 }
 
-static uint32_t cell(const struct value *v, uint32_t index)
-{
-	const uint8_t *b = v->data + (size_t)index * 4;
-
-	return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
-}
-
 /*
  * Text also where cells are wanted: four letters read as a number are larger than any that a
  * property here may have.
  */
-static bool is_string(const struct value *v)
+static bool is_string(const struct config_value *v)
 {
 	if (v->length < 2 || v->data[v->length - 1])
 		return false;
@@ -128,7 +124,7 @@ static bool is_string(const struct value *v)
 }
 
 /* What a value looks like, for the message that it is not what is wanted. */
-static void describe(const struct value *v, char *out, size_t room)
+static void describe(const struct config_value *v, char *out, size_t room)
 {
 	if (!v->length)
 		config_format(out, room, "has no value");
@@ -150,7 +146,8 @@ static const struct property *current(enum config_node type, const char *name)
 	return NULL;
 }
 
-static bool wrong_kind(struct config_parser *p, const struct property *row, const struct value *v)
+static bool wrong_kind(struct config_parser *p, const struct property *row,
+		       const struct config_value *v)
 {
 	static const char *const wanted[] = { "is a string", "is one cell", "are cells",
 					      "are bytes",   "is no value", "is a reference" };
@@ -169,7 +166,8 @@ static bool wrong_kind(struct config_parser *p, const struct property *row, cons
 	return false;
 }
 
-static bool good_string(struct config_parser *p, const struct property *row, const struct value *v)
+static bool good_string(struct config_parser *p, const struct property *row,
+			const struct config_value *v)
 {
 	const struct config_property *want = &row->public;
 
@@ -193,13 +191,14 @@ static bool good_string(struct config_parser *p, const struct property *row, con
 	return false;
 }
 
-static bool good_cell(struct config_parser *p, const struct property *row, const struct value *v)
+static bool good_cell(struct config_parser *p, const struct property *row,
+		      const struct config_value *v)
 {
 	const struct config_property *want = &row->public;
 
 	if (v->length != 4 || is_string(v))
 		return wrong_kind(p, row, v);
-	uint32_t number = cell(v, 0);
+	uint32_t number = config_cell(v, 0);
 	if (number >= want->min && number <= want->max)
 		return true;
 	config_fail(&p->reporter, want->name, "%u is too %s: %u to %u can be had", number,
@@ -207,7 +206,8 @@ static bool good_cell(struct config_parser *p, const struct property *row, const
 	return false;
 }
 
-static bool good_value(struct config_parser *p, const struct property *row, const struct value *v)
+static bool good_value(struct config_parser *p, const struct property *row,
+		       const struct config_value *v)
 {
 	const struct config_property *want = &row->public;
 
@@ -247,17 +247,10 @@ static const char *candidate(const void *context, unsigned index)
 }
 
 /* Returns the bit of the row that was probably meant, 0 if none: it is not told as missing too. */
-static uint32_t unknown_property(struct config_parser *p, enum config_node type, const char *name)
+static uint64_t unknown_property(struct config_parser *p, enum config_node type, const char *name)
 {
 	const char *near = config_nearest(name, candidate, &type);
 
-	for (unsigned i = 0; i < LATER; i++) {
-		if (later[i].type == type && !strcmp(later[i].name, name)) {
-			config_fail(&p->reporter, name,
-				    "not supported by this version: leave it out");
-			return 0;
-		}
-	}
 	for (unsigned i = 0; !near && i < ROWS; i++) {
 		if (!strcmp(table[i].public.name, name)) {
 			config_fail(&p->reporter, name,
@@ -271,15 +264,15 @@ static uint32_t unknown_property(struct config_parser *p, enum config_node type,
 	else
 		config_fail(&p->reporter, name, "unknown property of a %s node: leave it out",
 			    config_node_name(type));
-	return near ? 1u << (current(type, near) - table) : 0;
+	return near ? 1ull << (current(type, near) - table) : 0;
 }
 
 void config_properties(struct config_parser *p, int node, enum config_node type)
 {
-	uint32_t seen = 0, meant = 0; /* bit = row */
+	uint64_t seen = 0, meant = 0; /* bit = row */
 	int offset;
 
-	_Static_assert(ROWS <= 32, "seen is a word");
+	_Static_assert(ROWS <= 64, "seen is a word");
 	p->type = type;
 	fdt_for_each_property_offset(offset, p->dtb, node) {
 		const char *name;
@@ -296,8 +289,8 @@ void config_properties(struct config_parser *p, int node, enum config_node type)
 			meant |= unknown_property(p, type, name);
 			continue;
 		}
-		struct value v = { data, (uint32_t)length };
-		uint32_t bit = 1u << (row - table);
+		struct config_value v = { data, (uint32_t)length };
+		uint64_t bit = 1ull << (row - table);
 		p->property = name;
 		if (seen & bit)
 			config_fail(&p->reporter, name, "given twice: once is enough");
@@ -307,28 +300,28 @@ void config_properties(struct config_parser *p, int node, enum config_node type)
 	}
 	for (unsigned i = 0; i < ROWS; i++)
 		if (table[i].type == type && table[i].public.required &&
-		    !((seen | meant) & 1u << i))
+		    !((seen | meant) & 1ull << i))
 			config_fail(&p->reporter, table[i].public.name, "missing: add %s;",
 				    table[i].public.example);
 }
 
-static void set_compatible(struct config_parser *p, const struct value *v)
+static void set_compatible(struct config_parser *p, const struct config_value *v)
 {
 	config_check_compatible(p, (const char *)v->data);
 }
 
-static void set_cpus(struct config_parser *p, const struct value *v)
+static void set_cpus(struct config_parser *p, const struct config_value *v)
 {
-	p->vm->cpus = cell(v, 0);
+	p->vm->cpus = config_cell(v, 0);
 }
 
-static void set_affinity(struct config_parser *p, const struct value *v)
+static void set_affinity(struct config_parser *p, const struct config_value *v)
 {
 	uint64_t mask[CONFIG_MAX_CPUS / 64] = { 0 };
 	unsigned before = p->reporter.errors;
 
 	for (uint32_t i = 0; i < v->length / 4; i++) {
-		uint32_t cpu = cell(v, i);
+		uint32_t cpu = config_cell(v, i);
 
 		if (cpu >= CONFIG_MAX_CPUS)
 			config_fail(&p->reporter, "cpu-affinity",
@@ -346,29 +339,29 @@ static void set_affinity(struct config_parser *p, const struct value *v)
 	p->vm->affinity_given = true;
 }
 
-static void set_memory(struct config_parser *p, const struct value *v)
+static void set_memory(struct config_parser *p, const struct config_value *v)
 {
-	p->vm->memory_mib = cell(v, 0);
+	p->vm->memory_mib = config_cell(v, 0);
 }
 
-static void set_kernel(struct config_parser *p, const struct value *v)
+static void set_kernel(struct config_parser *p, const struct config_value *v)
 {
 	if (config_good_file(p, "kernel", (const char *)v->data))
 		memcpy(p->vm->kernel, v->data, v->length);
 }
 
-static void set_initrd(struct config_parser *p, const struct value *v)
+static void set_initrd(struct config_parser *p, const struct config_value *v)
 {
 	if (config_good_file(p, "initrd", (const char *)v->data))
 		memcpy(p->vm->initrd, v->data, v->length);
 }
 
-static void set_bootargs(struct config_parser *p, const struct value *v)
+static void set_bootargs(struct config_parser *p, const struct config_value *v)
 {
 	memcpy(p->vm->bootargs, v->data, v->length);
 }
 
-static void set_apicv(struct config_parser *p, const struct value *v)
+static void set_apicv(struct config_parser *p, const struct config_value *v)
 {
 	const char *word = (const char *)v->data;
 
@@ -380,13 +373,13 @@ static void set_apicv(struct config_parser *p, const struct value *v)
 		config_unknown_word(&p->reporter, "apicv", word, "on", "off");
 }
 
-static void set_no_fast_strings(struct config_parser *p, const struct value *v)
+static void set_no_fast_strings(struct config_parser *p, const struct config_value *v)
 {
 	(void)v;
 	p->vm->no_fast_strings = true;
 }
 
-static void set_status(struct config_parser *p, const struct value *v)
+static void set_status(struct config_parser *p, const struct config_value *v)
 {
 	const char *status = (const char *)v->data;
 
@@ -395,9 +388,24 @@ static void set_status(struct config_parser *p, const struct value *v)
 		config_unknown_word(&p->reporter, "status", status, "okay", "disabled");
 }
 
-static void set_switch(struct config_parser *p, const struct value *v)
+static void set_role(struct config_parser *p, const struct config_value *v)
 {
-	uint32_t phandle = cell(v, 0);
+	const char *role = (const char *)v->data;
+
+	p->vm->driver_domain = !strcmp(role, "driver-domain");
+	if (!p->vm->driver_domain && strcmp(role, "guest"))
+		config_unknown_word(&p->reporter, "role", role, "guest", "driver-domain");
+}
+
+static void set_allow_unsafe_dma(struct config_parser *p, const struct config_value *v)
+{
+	(void)v;
+	p->vm->allow_unsafe_dma = true;
+}
+
+static void set_switch(struct config_parser *p, const struct config_value *v)
+{
+	uint32_t phandle = config_cell(v, 0);
 	char path[64] = "";
 
 	for (unsigned i = 0; phandle && i < p->config->switch_count; i++) {
@@ -427,7 +435,7 @@ static void set_switch(struct config_parser *p, const struct value *v)
 			    "with compatible = \"" CONFIG_SWITCH_COMPATIBLE "\"");
 }
 
-static void set_mac(struct config_parser *p, const struct value *v)
+static void set_mac(struct config_parser *p, const struct config_value *v)
 {
 	static const uint8_t zero[6];
 	const uint8_t *mac = v->data;
@@ -458,17 +466,17 @@ static void set_mac(struct config_parser *p, const struct value *v)
 	memcpy(p->net->mac, mac, 6);
 }
 
-static void set_mtu(struct config_parser *p, const struct value *v)
+static void set_mtu(struct config_parser *p, const struct config_value *v)
 {
-	p->net->mtu = cell(v, 0);
+	p->net->mtu = config_cell(v, 0);
 }
 
-static void set_queue_pairs(struct config_parser *p, const struct value *v)
+static void set_queue_pairs(struct config_parser *p, const struct config_value *v)
 {
-	p->net->queue_pairs = cell(v, 0);
+	p->net->queue_pairs = config_cell(v, 0);
 }
 
-static void set_policy_word(struct config_parser *p, const struct value *v)
+static void set_policy_word(struct config_parser *p, const struct config_value *v)
 {
 	const struct policy *policy = policy_by_name(p->property);
 	uint32_t *value = &p->config->policy[policy - policies];
@@ -478,7 +486,13 @@ static void set_policy_word(struct config_parser *p, const struct value *v)
 				    policy_word(policy, 0), policy_word(policy, 1));
 }
 
-static void set_policy_number(struct config_parser *p, const struct value *v)
+static void set_policy_number(struct config_parser *p, const struct config_value *v)
 {
-	p->config->policy[policy_by_name(p->property) - policies] = cell(v, 0);
+	p->config->policy[policy_by_name(p->property) - policies] = config_cell(v, 0);
+}
+
+static void set_uplink(struct config_parser *p, const struct config_value *v)
+{
+	(void)v;
+	p->net->uplink = true;
 }
