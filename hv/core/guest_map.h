@@ -18,6 +18,8 @@
 #define GUEST_IO_END	     0x10000
 #define GUEST_UART_PORT	     0x3f8
 #define GUEST_UART_IRQ	     4
+#define GUEST_PIN_FIRST	     16 /* I/O APIC inputs of PCI pins: device number n has 16 + n % 8 */
+#define GUEST_PINS	     8
 #define GUEST_RTC_PORT	     0x70	/* index; data behind it */
 #define GUEST_ACPI_BYTES     0x10000ull /* reserved at the top of the RAM below 3 GiB */
 #define GUEST_SLEEP_CONTROL  0x600	/* ACPI hardware-reduced registers, I/O ports */

@@ -126,30 +126,33 @@ void host_ioapic_give_back(unsigned gsi)
 	spin_unlock(&ioapic_lock);
 }
 
+/* PCI interrupts are active low; an override speaks of its pin whatever comes in by it. */
+static uint64_t polarity(unsigned gsi)
+{
+	for (unsigned i = 0; i < acpi.override_count; i++)
+		if (acpi.overrides[i].gsi == gsi &&
+		    (acpi.overrides[i].flags & ACPI_POLARITY) == ACPI_POLARITY_HIGH)
+			return 0;
+	return RTE_ACTIVE_LOW;
+}
+
+uint64_t host_ioapic_plain(uint8_t vector, uint32_t apic_id)
+{
+	return (uint64_t)apic_id << RTE_DEST_SHIFT | RTE_LEVEL | vector;
+}
+
 /* Upper half first: the lower one has the mask. */
 void host_ioapic_write(unsigned gsi, uint64_t redirection)
 {
 	const struct host_ioapic *a = ioapic_of(gsi);
 	unsigned reg = REG_REDIRECTION + 2 * (gsi - a->first);
 
-	redirection |= RTE_MASKED;
+	redirection |= RTE_MASKED | polarity(gsi);
 	spin_lock(&ioapic_lock);
 	reg_write(a, reg, (uint32_t)RTE_MASKED);
 	reg_write(a, reg + 1, (uint32_t)(redirection >> 32));
 	reg_write(a, reg, (uint32_t)redirection);
 	spin_unlock(&ioapic_lock);
-}
-
-/* PCI interrupts are active low; an override speaks of its pin whatever comes in by it. */
-uint64_t host_ioapic_plain(unsigned gsi, uint8_t vector, uint32_t apic_id)
-{
-	uint64_t polarity = RTE_ACTIVE_LOW;
-
-	for (unsigned i = 0; i < acpi.override_count; i++)
-		if (acpi.overrides[i].gsi == gsi &&
-		    (acpi.overrides[i].flags & ACPI_POLARITY) == ACPI_POLARITY_HIGH)
-			polarity = 0;
-	return (uint64_t)apic_id << RTE_DEST_SHIFT | RTE_LEVEL | polarity | vector;
 }
 
 void host_ioapic_mask(unsigned gsi, bool masked)

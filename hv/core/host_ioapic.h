@@ -24,10 +24,11 @@ void host_ioapic_give_back(unsigned gsi); /* masked */
 /* Whether a pin is there and nobody's. */
 bool host_ioapic_free(unsigned gsi);
 
-/* Of a pin taken: its redirection entry, which masks it; host_ioapic_plain(): one for a machine without
- * interrupt remapping, level-triggered, with the polarity that the MADT tells. */
+/* Writes the redirection entry of a pin that was taken, masked, with the polarity that the MADT tells. */
 void host_ioapic_write(unsigned gsi, uint64_t redirection);
-uint64_t host_ioapic_plain(unsigned gsi, uint8_t vector, uint32_t apic_id);
+
+/* One for a machine without interrupt remapping: level-triggered. */
+uint64_t host_ioapic_plain(uint8_t vector, uint32_t apic_id);
 
 /* Masks the pin, or lets it send; any CPU. */
 void host_ioapic_mask(unsigned gsi, bool masked);

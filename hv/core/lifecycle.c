@@ -257,6 +257,7 @@ void vm_reap(void)
 static void pause(struct vm *vm, bool paused)
 {
 	atomic_store(&vm->paused, paused);
+	platform->vm_paused(vm, paused);
 	for (unsigned i = 0; i < vm->vcpu_count; i++)
 		vcpu_kick(vm->vcpus[i]);
 	log_printf("vm %s: %s", vm->config->name, paused ? "paused" : "goes on");

@@ -178,6 +178,9 @@ int linux_load(struct vm *vm, const struct handover_image *kernel,
 	int err;
 
 	assert(d);
+	if (vm->unsafe_dma)
+		return refused(vm, "Linux cannot drive devices without an IOMMU: take the bundled "
+				   "driver domain, or a machine with one");
 	if (!bzimage_header(file, kernel->bytes, &b))
 		return refused(vm, "no Linux bzImage");
 	err = check_header(vm, &b, kernel);

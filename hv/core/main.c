@@ -108,7 +108,8 @@ static void check_config(const struct handover *h)
 
 	if (config_parse(hpa_to_ptr((hpa_t){ h->dtb }), h->dtb_bytes, &config, config_error,
 			 NULL) ||
-	    config_check_machine(&config, &machine, config_error, NULL))
+	    config_check_machine(&config, &machine, config_error, NULL) ||
+	    platform->host_devices_check(&config, config_error, NULL))
 		refuse("the config has errors, see above");
 	if (platform->switches_create(&config) < 0)
 		refuse("no memory for the switches");

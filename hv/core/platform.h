@@ -17,6 +17,8 @@ struct platform_ops {
 	 * vcpu_create: its local APIC, in RESET state. */
 	int (*vm_create)(struct vm *vm);
 	void (*vm_destroy)(struct vm *vm);
+	/* The VM is paused from now on, or goes on. Any CPU, under vm_table_lock. */
+	void (*vm_paused)(struct vm *vm, bool paused);
 	int (*vcpu_create)(struct vcpu *vcpu);
 	void (*vcpu_destroy)(struct vcpu *vcpu);
 	/* INIT: the local APIC's registers, but for its mode and ID. */
@@ -80,6 +82,10 @@ struct platform_ops {
 	struct vswitch *(*switch_at)(unsigned i);
 	/* The machine's own devices: finds them, and silences them. Once, after acpi_init(). */
 	void (*host_devices_find)(void);
+	/* Whether they are as the config wants them: reports and counts like config_check_machine().
+	 * Once, before the first VM. */
+	unsigned (*host_devices_check)(const struct config *config, config_error_fn *report,
+				       void *context);
 	/* One line about the i-th; false: there are no more. */
 	bool (*host_device)(unsigned i, char *line, unsigned room);
 	/* A character typed on the VM's console; false: the guest has no room for it now. Any CPU,

@@ -8,11 +8,13 @@
 
 #include "hv/core/elf.h"
 #include "hv/core/guest_map.h"
+#include "hv/core/log.h"
 #include "hv/core/pmm.h"
 #include "hv/core/vcpu.h"
 #include "hv/cpu/msr.h"
 
 #define START_MAGIC	 0x336ec578u
+#define DMA_OFFSET_BYTES 32			/* of the word about it on the command line */
 #define BOOT_DATA_OFFSET (GUEST_ACPI_BYTES / 2) /* of the reserved pages; tables lie before it */
 
 struct start_info {
@@ -37,7 +39,7 @@ struct boot_data {
 	struct start_info info;
 	struct start_module module;
 	struct start_memmap memmap[VM_RANGES];
-	char cmdline[CONFIG_MAX_BOOTARGS + 1];
+	char cmdline[DMA_OFFSET_BYTES + CONFIG_MAX_BOOTARGS + 1];
 };
 
 _Static_assert(sizeof(struct boot_data) <= GUEST_ACPI_BYTES - BOOT_DATA_OFFSET, "fits");
@@ -101,6 +103,17 @@ static void fill_memmap(const struct vm *vm, struct boot_data *d)
 			(struct start_memmap){ ranges[i].gpa, ranges[i].bytes, ranges[i].type, 0 };
 }
 
+/* Without an IOMMU a driver has to add the offset to each address that it gives a device. The RAM below
+ * 3 GiB is one extent, and there is no other then (hv/dev/passthrough.c). It comes first: that counts. */
+static void fill_cmdline(const struct vm *vm, struct boot_data *d)
+{
+	if (vm->unsafe_dma)
+		snprintf(d->cmdline, sizeof(d->cmdline), "dma-offset=0x%llx %s",
+			 (unsigned long long)vm->extent[0].hpa.v, vm->config->bootargs);
+	else
+		memcpy(d->cmdline, vm->config->bootargs, sizeof(vm->config->bootargs));
+}
+
 /* "Initial machine state" of the ABI: flat segments, paging off, interrupts off. */
 static void set_entry_state(struct vcpu *v, uint32_t entry, uint64_t start_info)
 {
@@ -136,7 +149,7 @@ int pvh_load(struct vm *vm, const struct handover_image *kernel,
 		err = load_initrd(vm, kernel, initrd, d);
 	if (err < 0)
 		return err;
-	memcpy(d->cmdline, vm->config->bootargs, sizeof(d->cmdline));
+	fill_cmdline(vm, d);
 	fill_memmap(vm, d);
 	d->info.magic = START_MAGIC;
 	d->info.version = 1;

@@ -51,6 +51,8 @@ static void list_vm(const struct config_vm *config, const struct vm *vm)
 	console_printf("%-31s %-8s %5u %7llu %12llu %11llu\n", config->name, state_of(vm),
 		       config->cpus, (unsigned long long)config->memory_mib,
 		       (unsigned long long)exit_counts_total(&exits), wakeups);
+	if (vm && vm->unsafe_dma)
+		console_printf("  unsafe DMA: its devices can read and write all memory\n");
 }
 
 static void vm_list(void)

@@ -41,6 +41,7 @@ struct vm {
 		uint64_t bytes;
 	} extent[GMEM_EXTENTS]; /* (c) behind it, to give back */
 	gpa_t acpi_gpa;		/* (c) reserved pages for the tables */
+	bool unsafe_dma; /* (c) no IOMMU confines its devices: they take addresses of the host */
 
 	unsigned vcpu_count;		      /* (c) */
 	struct vcpu *vcpus[CONFIG_MAX_VCPUS]; /* (c) */

@@ -16,6 +16,12 @@
 #error "the bridge's windows differ from hv/core/guest_map.h"
 #endif
 
+/* INTA of device n, in four hexadecimal digits */
+#if GUEST_PIN_FIRST != 16 || GUEST_PINS != 8
+#error "the bridge's _PRT differs from hv/core/guest_map.h"
+#endif
+#define PIN(n, gsi) Package () { 0x##n##FFFF, 0, 0, gsi }
+
 DefinitionBlock ("", "DSDT", 2, "LSTHOP", "LASTHOP ", 1)
 {
 	Name (\_S5, Package () { GUEST_SLEEP_TYPE_S5, 0, 0, 0 })
@@ -38,6 +44,18 @@ DefinitionBlock ("", "DSDT", 2, "LSTHOP", "LASTHOP ", 1)
 				DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed,
 					NonCacheable, ReadWrite,
 					0, GUEST_BAR_WINDOW, BAR_LAST, 0, BAR_BYTES)
+			})
+			/* only devices that are passed through have pins */
+			Name (_PRT, Package ()
+			{
+				PIN (0000, 16), PIN (0001, 17), PIN (0002, 18), PIN (0003, 19),
+				PIN (0004, 20), PIN (0005, 21), PIN (0006, 22), PIN (0007, 23),
+				PIN (0008, 16), PIN (0009, 17), PIN (000A, 18), PIN (000B, 19),
+				PIN (000C, 20), PIN (000D, 21), PIN (000E, 22), PIN (000F, 23),
+				PIN (0010, 16), PIN (0011, 17), PIN (0012, 18), PIN (0013, 19),
+				PIN (0014, 20), PIN (0015, 21), PIN (0016, 22), PIN (0017, 23),
+				PIN (0018, 16), PIN (0019, 17), PIN (001A, 18), PIN (001B, 19),
+				PIN (001C, 20), PIN (001D, 21), PIN (001E, 22), PIN (001F, 23)
 			})
 		}
 

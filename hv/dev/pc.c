@@ -95,6 +95,7 @@ static void pc_vm_destroy(struct vm *vm)
 
 	if (!p)
 		return;
+	passthrough_destroy(&p->devices);
 	for (unsigned i = 0; i < p->net_count; i++)
 		virtio_net_destroy(p->nets[i]);
 	virtio_rng_finish(&p->rng);
@@ -116,6 +117,8 @@ static int pc_vm_create(struct vm *vm)
 		err = make_nets(p, vm);
 	if (!err)
 		err = virtio_rng_init(&p->rng, vm, &p->pcie);
+	if (!err)
+		err = passthrough_create(&p->devices, vm, &p->pcie, &p->ioapic);
 	if (!err)
 		err = make_tables(vm);
 	return err;
@@ -158,6 +161,11 @@ static bool pc_console_input(struct vm *vm, char c)
 	return uart_receive(&vm->platform->uart, c);
 }
 
+static void pc_vm_paused(struct vm *vm, bool paused)
+{
+	passthrough_pause(&vm->platform->devices, paused);
+}
+
 static bool pc_host_device(unsigned i, char *line, unsigned room)
 {
 	if (i >= host_function_count)
@@ -169,6 +177,7 @@ static bool pc_host_device(unsigned i, char *line, unsigned room)
 const struct platform_ops pc_platform = {
 	.vm_create = pc_vm_create,
 	.vm_destroy = pc_vm_destroy,
+	.vm_paused = pc_vm_paused,
 	.vcpu_create = vlapic_create,
 	.vcpu_destroy = vlapic_destroy,
 	.io = pc_io,
@@ -197,6 +206,7 @@ const struct platform_ops pc_platform = {
 	.switches_create = virtio_net_switches,
 	.switch_at = virtio_net_switch,
 	.host_devices_find = pci_scan,
+	.host_devices_check = passthrough_check,
 	.host_device = pc_host_device,
 	.console_input = pc_console_input,
 };

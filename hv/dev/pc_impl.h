@@ -7,6 +7,7 @@
 #include "hv/core/config.h"
 #include "hv/dev/bus.h"
 #include "hv/dev/ioapic.h"
+#include "hv/dev/passthrough.h"
 #include "hv/dev/pci_ports.h"
 #include "hv/dev/pcie.h"
 #include "hv/dev/power.h"
@@ -30,6 +31,7 @@ struct platform {
 	unsigned net_count;
 	struct virtio_net *nets[CONFIG_MAX_NETS];
 	struct virtio_rng rng;
+	struct passthroughs devices; /* of the machine */
 };
 
 /* A local APIC ended the service of a level-triggered vector. */

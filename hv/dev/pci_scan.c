@@ -255,8 +255,9 @@ static void read_bar(const struct host_function *f, unsigned i, struct host_bar 
 		    (low & (bar->kind == PCI_BAR_IO ? BAR_IO_MASK : BAR_MEM_MASK));
 }
 
-void host_bars_read(const struct host_function *f, struct host_bar bars[PCI_BARS])
+void host_bars_read(struct host_function *f)
 {
+	struct host_bar *bars = f->bar;
 	uint32_t command = get(f, PCI_COMMAND, 2);
 
 	put(f, PCI_COMMAND, 2, command & ~(PCI_COMMAND_IO | PCI_COMMAND_MEMORY));

@@ -29,6 +29,14 @@ enum pci_capability {
 	PCI_CAP_AF = 0x13,
 };
 
+/* BARs, as firmware assigned them. */
+struct host_bar {
+	enum pci_bar_kind kind;
+	uint64_t base, bytes;
+	bool wide;		/* of 64 bits: takes the next place, too */
+	volatile uint8_t *mmio; /* memory: mapped for us; NULL: not yet */
+};
+
 #define HEADER_WORDS 16
 
 /* (c) constant after pci_scan() (p) after passthrough_check() (r) between its owners: hv/dev/pci_reset.c */
@@ -50,6 +58,7 @@ struct host_function {
 	const struct config_vm *vm; /* (p) the VM that it is passed through to, or NULL */
 	const struct config_passthrough *node; /* (p) by this */
 
+	struct host_bar bar[PCI_BARS];			    /* (p) */
 	uint8_t reset;					    /* (p) enum reset_kind */
 	uint32_t saved[HEADER_WORDS];			    /* (p) */
 	uint16_t saved_devctl, saved_lnkctl, saved_devctl2; /* (p) */
@@ -92,15 +101,8 @@ struct host_group {
 };
 struct host_group host_group_of(const struct host_function *f);
 
-/* BARs, as firmware assigned them. */
-struct host_bar {
-	enum pci_bar_kind kind;
-	uint64_t base, bytes;
-	bool wide; /* of 64 bits: takes the next place, too */
-};
-
-/* Sizes them, decoding off for that moment: nobody may be using the function. */
-void host_bars_read(const struct host_function *f, struct host_bar bars[PCI_BARS]);
+/* Reads the BARs and their sizes, decoding off for that moment: nobody may be using the function. */
+void host_bars_read(struct host_function *f);
 
 /* One line about it: "00:03.0 8086:10d3 class 020000, MSI-X, FLR". */
 void host_function_describe(const struct host_function *f, char *out, unsigned room);

@@ -238,6 +238,7 @@ int pcie_attach(struct pcie *pcie, struct pci_function *f)
 		return err;
 	/* As firmware leaves it: decoding, but no bus master. */
 	pci_put(f, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+	f->number = number;
 	pcie->device[number] = f;
 	bars_update(pcie, f);
 	return 0;

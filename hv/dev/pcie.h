@@ -57,6 +57,7 @@ struct pci_function_ops {
 struct pci_function {
 	uint8_t config[PCI_CONFIG_BYTES];   /* [p] */
 	uint8_t writable[PCI_CONFIG_BYTES]; /* (c) mask of bits the guest may change */
+	unsigned number;		    /* (c) its device number on bus 0 */
 	unsigned last_capability;	    /* (c) */
 	unsigned capabilities_end;	    /* (c) first free byte */
 	struct {

@@ -36,5 +36,5 @@ $(eval $(call dev_test,net_ctrl,$(DEV_VIRTIO)))
 $(eval $(call dev_test,rng,$(DEV_VIRTIO) hv/dev/virtio_rng.c hv/cpu/entropy.c))
 $(eval $(call dev_test,acpi,hv/dev/acpi_tables.c $(B)/dsdt.c))
 $(eval $(call dev_test,pci_scan,hv/dev/pci_scan.c tests/unit/dev/fake_pci.c))
-$(eval $(call dev_test,pc,$(wildcard hv/dev/*.c) tests/unit/dev/fake_pci.c hv/cpu/entropy.c hv/core/marker.c hv/core/cpu_time.c $(B)/dsdt.c tests/unit/dev/fake_switch.c \
+$(eval $(call dev_test,pc,$(wildcard hv/dev/*.c) tests/unit/dev/fake_pci.c tests/unit/dev/fake_host.c hv/cpu/entropy.c hv/core/marker.c hv/core/cpu_time.c $(B)/dsdt.c tests/unit/dev/fake_switch.c \
 	vswitch/vq_split.c vswitch/vq_packed.c vswitch/policy.c hv/core/nearest.c))

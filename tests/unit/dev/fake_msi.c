@@ -24,3 +24,8 @@ struct vcpu *msi_target(struct vm *vm, uint64_t address)
 
 	return address >> 20 == 0xfee && id < vm->vcpu_count ? vm->vcpus[id] : NULL;
 }
+
+bool msi_is_interrupt(struct vm *vm, uint64_t address, uint32_t data)
+{
+	return (data >> 8 & 7) < 2 && (uint8_t)data >= 16 && msi_target(vm, address);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The life of a VM's passed-through functions. They are bus masters while the VM runs and wants it, and
+ * at no other time: not while it is paused, and not from its end on until the next owner's driver has
+ * switched that on. Behind an IOMMU they reach the VM's RAM, at guest-physical addresses, but not the
+ * hole below 1 MiB, which is no RAM to devices.
+ */
+#include "hv/dev/passthrough.h"
+
+#include "hv/core/log.h"
+#include "hv/core/pmm.h"
+#include "hv/dev/iommu.h"
+#include "hv/dev/passthrough_impl.h"
+#include "hv/dev/pci_reset.h"
+
+static struct host_function *function_of(const struct config_passthrough *node)
+{
+	for (unsigned i = 0; i < host_function_count; i++)
+		if (host_functions[i].node == node)
+			return &host_functions[i];
+	return NULL;
+}
+
+static int map_ram(struct iommu_domain *domain, const struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->mem.count; i++) {
+		const struct gmem_extent *e = &vm->mem.extent[i];
+		int err = iommu->map(domain, (iova_t){ e->gpa }, ptr_to_hpa(e->ptr), e->bytes,
+				     IOMMU_READ | IOMMU_WRITE);
+
+		if (err < 0)
+			return err;
+	}
+	iommu->flush(domain);
+	return 0;
+}
+
+/* passthrough_check() has seen to allow-unsafe-dma. */
+static int confine(struct passthroughs *all, struct vm *vm)
+{
+	if (iommu) {
+		all->domain = iommu->domain_create();
+		return all->domain ? map_ram(all->domain, vm) : LH_NOMEM;
+	}
+	if (vm->mem.count > 2)
+		return fail(LH_UNSUPP,
+			    "vm %s: without an IOMMU its memory must be one extent: "
+			    "lower memory-mib to 3072",
+			    vm->config->name);
+	vm->unsafe_dma = true;
+	log_printf("vm %s: WARNING: no IOMMU: its devices can read and write all memory "
+		   "(allow-unsafe-dma)",
+		   vm->config->name);
+	return 0;
+}
+
+/* Bridges on the way up pass its DMA on. */
+static void open_bridges(const struct host_function *f)
+{
+	for (const struct host_function *b = f->above; b; b = b->above)
+		host_pci_write(b->address, PCI_COMMAND, 2,
+			       host_pci_read(b->address, PCI_COMMAND, 2) | PCI_COMMAND_MASTER |
+				       PCI_COMMAND_MEMORY | PCI_COMMAND_IO);
+}
+
+static void tell(const struct passthrough *p)
+{
+	char what[96];
+
+	host_function_describe(p->host, what, sizeof(what));
+	log_printf("vm %s: has %s as 00:%02x.0, %s, DMA %s%s", p->vm->config->name, what,
+		   p->pci.number, reset_name(p->host->reset),
+		   iommu ? "confined by " : "not confined", iommu ? iommu->name : "");
+}
+
+static int make(struct passthroughs *all, struct passthrough *p, struct pcie *pcie)
+{
+	int err = reset_end(p->host);
+
+	if (!err)
+		open_bridges(p->host);
+	if (!err && all->domain) {
+		err = iommu->attach(all->domain, p->host->address);
+		p->attached = !err;
+	}
+	if (err)
+		return err;
+	pass_irq_init(p);
+	pass_config_init(p);
+	pass_bars_init(p);
+	err = pcie_attach(pcie, &p->pci);
+	if (!err)
+		err = pass_pin_init(p);
+	if (err)
+		return err;
+	spin_lock(&p->lock);
+	p->command = (uint16_t)pci_get(&p->pci, PCI_COMMAND, 2);
+	pass_command_update(p);
+	spin_unlock(&p->lock);
+	tell(p);
+	return 0;
+}
+
+static int add(struct passthroughs *all, struct vm *vm, struct pcie *pcie, struct ioapic *ioapic,
+	       struct host_function *host)
+{
+	struct passthrough *p = page_alloc(sizeof(*p));
+
+	if (!p)
+		return fail(LH_NOMEM, "vm %s: no memory for a device", vm->config->name);
+	all->item[all->count++] = p;
+	p->vm = vm;
+	p->ioapic = ioapic;
+	p->host = host;
+	return make(all, p, pcie);
+}
+
+int passthrough_create(struct passthroughs *all, struct vm *vm, struct pcie *pcie,
+		       struct ioapic *ioapic)
+{
+	int err = 0;
+
+	if (vm->config->passthrough_count == 0)
+		return 0;
+	err = confine(all, vm);
+	for (unsigned i = 0; !err && i < vm->config->passthrough_count; i++) {
+		struct host_function *host = function_of(&vm->config->passthroughs[i]);
+
+		assert(host);
+		err = add(all, vm, pcie, ioapic, host);
+	}
+	return err;
+}
+
+static void take_down(struct passthrough *p)
+{
+	reset_begin(p->host);
+	pass_irq_finish(p);
+	pass_pin_finish(p);
+	if (p->attached)
+		iommu->detach(p->host->address);
+	page_free(p, sizeof(*p));
+}
+
+void passthrough_destroy(struct passthroughs *all)
+{
+	for (unsigned i = 0; i < all->count; i++)
+		take_down(all->item[i]);
+	if (all->domain)
+		iommu->domain_destroy(all->domain);
+	*all = (struct passthroughs){ 0 };
+}
+
+void passthrough_pause(struct passthroughs *all, bool paused)
+{
+	for (unsigned i = 0; i < all->count; i++) {
+		struct passthrough *p = all->item[i];
+
+		spin_lock(&p->lock);
+		p->paused = paused;
+		pass_command_update(p);
+		spin_unlock(&p->lock);
+	}
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * PCI functions of the machine that are a VM's: filtered configuration space, BARs mapped or
+ * forwarded, interrupts through the host, DMA confined by the IOMMU to the VM's RAM. All that the guest
+ * writes is hostile; what reaches the device itself can only make that device misbehave.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "hv/core/config.h"
+#include "hv/core/fail.h"
+
+struct ioapic;
+struct iommu_domain;
+struct passthrough;
+struct pcie;
+struct vm;
+
+/* (c) constant after vm_create */
+struct passthroughs {
+	unsigned count;
+	struct passthrough *item[CONFIG_MAX_PASSTHROUGHS];
+	struct iommu_domain *domain; /* NULL: none, or no IOMMU */
+};
+
+/* Checks the config's passthrough nodes against the machine: which function each one is, whether it can
+ * be had, and by whom. Reports and counts as config_check_machine() does. Once, before the first VM. */
+unsigned passthrough_check(const struct config *config, config_error_fn *report, void *context);
+
+/* The VM's functions, on its bus; they come back from their reset first. On an error, told,
+ * passthrough_destroy() takes away what was made. */
+int passthrough_create(struct passthroughs *all, struct vm *vm, struct pcie *pcie,
+		       struct ioapic *ioapic) __must_check;
+
+/* Silences and resets them; their DMA is over when it returns. Before the VM's RAM is freed. */
+void passthrough_destroy(struct passthroughs *all);
+
+/* A VM that does not run does no DMA: bus mastering goes off, and on again as the guest had it. */
+void passthrough_pause(struct passthroughs *all, bool paused);

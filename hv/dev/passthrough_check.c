@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which function of the machine each passthrough node is, and whether it can be had. Nodes by address
+ * choose first; those by vendor and device take the first such function that is left, in the order of
+ * the file.
+ */
+#include <stddef.h>
+#include <string.h>
+
+#include "hv/core/guest_map.h"
+#include "hv/core/host_ioapic.h"
+#include "hv/core/log.h"
+#include "hv/core/paging.h"
+#include "hv/dev/iommu.h"
+#include "hv/dev/passthrough.h"
+#include "hv/dev/pci_reset.h"
+#include "hv/dev/pci_scan.h"
+
+#define NETWORK_CLASS 0x02u
+#define BAR_MOST      ((GUEST_BAR_END - GUEST_BAR_WINDOW) / 2)
+
+struct check {
+	config_error_fn *report;
+	void *context;
+	unsigned errors;
+	const struct config_vm *vm; /* whose node it is */
+	const struct config_passthrough *node;
+};
+
+static void wrong(struct check *c, const char *property, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void wrong(struct check *c, const char *property, const char *fmt, ...)
+{
+	struct config_error error;
+	__builtin_va_list ap;
+
+	snprintf(error.node, sizeof(error.node), "/vms/%s/%s", c->vm->name, c->node->name);
+	snprintf(error.property, sizeof(error.property), "%s", property);
+	__builtin_va_start(ap, fmt);
+	vsnprintf(error.text, sizeof(error.text), fmt, ap);
+	__builtin_va_end(ap);
+	c->errors++;
+	c->report(c->context, &error);
+}
+
+static const char *chosen_by(const struct check *c)
+{
+	return c->node->by_address ? "pci-address" : "pci-id";
+}
+
+static bool can_be_had(const struct host_function *f)
+{
+	return f->header == PCI_HEADER_ENDPOINT && f->class_code >> 16 != PCI_CLASS_BRIDGE;
+}
+
+/* NICs first: they are what is looked for. As many as the text has room for. */
+static void list_functions(char *out, size_t room)
+{
+	size_t fill = 0;
+
+	out[0] = '\0';
+	for (unsigned others = 0; others < 2; others++)
+		for (unsigned i = 0; i < host_function_count; i++) {
+			const struct host_function *f = &host_functions[i];
+			bool nic = f->class_code >> 16 == NETWORK_CLASS;
+
+			if (!can_be_had(f) || nic == others || room - fill < 24)
+				continue;
+			fill += (size_t)snprintf(out + fill, room - fill,
+						 "%s" PCI_ADDRESS_FORMAT " %04x:%04x",
+						 fill ? ", " : "", PCI_ADDRESS_ARGS(f->address),
+						 f->vendor, f->device);
+		}
+}
+
+static void absent(struct check *c)
+{
+	const struct config_passthrough *n = c->node;
+	const struct pci_address at = { n->bus, n->devfn };
+	char there[128];
+
+	list_functions(there, sizeof(there));
+	if (n->by_address)
+		wrong(c, "pci-address",
+		      "there is no PCI function " PCI_ADDRESS_FORMAT " in this machine. It has %s",
+		      PCI_ADDRESS_ARGS(at), there);
+	else
+		wrong(c, "pci-id",
+		      "there is no PCI function %04x:%04x in this machine that no other "
+		      "node has. It has %s",
+		      n->vendor, n->device, there);
+}
+
+static struct host_function *find(const struct config_passthrough *n)
+{
+	if (n->by_address)
+		return host_function_at((struct pci_address){ n->bus, n->devfn });
+	for (unsigned i = 0; i < host_function_count; i++) {
+		struct host_function *f = &host_functions[i];
+
+		if (f->vendor == n->vendor && f->device == n->device && !f->node)
+			return f;
+	}
+	return NULL;
+}
+
+static void choose(struct check *c)
+{
+	struct host_function *f = find(c->node);
+
+	if (!f) {
+		absent(c);
+	} else if (!can_be_had(f)) {
+		wrong(c, chosen_by(c),
+		      PCI_ADDRESS_FORMAT " is a bridge, or a part of the machine "
+					 "itself: name a device",
+		      PCI_ADDRESS_ARGS(f->address));
+	} else if (f->node) {
+		wrong(c, chosen_by(c), PCI_ADDRESS_FORMAT " is that of %s/%s already: name another",
+		      PCI_ADDRESS_ARGS(f->address), f->vm->name, f->node->name);
+	} else {
+		f->vm = c->vm;
+		f->node = c->node;
+	}
+}
+
+/* Functions that an IOMMU cannot tell apart are one VM's; those of nobody are silent. */
+static void check_group(struct check *c, const struct host_function *f)
+{
+	const struct host_group group = host_group_of(f);
+
+	for (unsigned i = 0; i < host_function_count; i++) {
+		const struct host_function *other = &host_functions[i];
+		const struct host_group its = host_group_of(other);
+
+		if (!other->node || other->vm == c->vm || its.bus != group.bus ||
+		    its.devfn != group.devfn || its.whole_bus != group.whole_bus)
+			continue;
+		wrong(c, chosen_by(c),
+		      PCI_ADDRESS_FORMAT " and " PCI_ADDRESS_FORMAT
+					 " of vm %s share %s, where they "
+					 "can reach each other: give both to one VM",
+		      PCI_ADDRESS_ARGS(f->address), PCI_ADDRESS_ARGS(other->address),
+		      other->vm->name, group.whole_bus ? "a bus" : "a device");
+		return;
+	}
+}
+
+/* Mapped once, for as long as the core runs. */
+static void map_bar(struct check *c, const struct host_function *f, unsigned i,
+		    struct host_bar *bar)
+{
+	if (bar->base == 0)
+		wrong(c, chosen_by(c),
+		      PCI_ADDRESS_FORMAT
+		      ": firmware gave BAR %u no address: look for a setting there",
+		      PCI_ADDRESS_ARGS(f->address), i);
+	else if (bar->bytes > BAR_MOST)
+		wrong(c, chosen_by(c),
+		      PCI_ADDRESS_FORMAT ": BAR %u has %llu MiB, a VM has room for %llu",
+		      PCI_ADDRESS_ARGS(f->address), i, (unsigned long long)(bar->bytes >> 20),
+		      (unsigned long long)(BAR_MOST >> 20));
+	else if (bar->kind == PCI_BAR_MEMORY)
+		bar->mmio = map_device(bar->base, bar->bytes);
+	if (bar->kind == PCI_BAR_MEMORY && !bar->mmio && c->errors == 0)
+		wrong(c, chosen_by(c), PCI_ADDRESS_FORMAT ": BAR %u is where no memory can be",
+		      PCI_ADDRESS_ARGS(f->address), i);
+}
+
+static void check_bars(struct check *c, struct host_function *f)
+{
+	host_bars_read(f);
+	for (unsigned i = 0; i < PCI_BARS; i++)
+		if (f->bar[i].kind != PCI_BAR_NONE)
+			map_bar(c, f, i, &f->bar[i]);
+}
+
+static void check_pin(struct check *c, const struct host_function *f)
+{
+	const int gsi = c->node->interrupt_gsi;
+	const unsigned input = gsi < 0 ? host_ioapic_gsi(f->line) : (unsigned)gsi;
+
+	if (f->msi || f->msix || !f->pin || host_ioapic_free(input))
+		return;
+	wrong(c, "interrupt-gsi",
+	      PCI_ADDRESS_FORMAT " has INTx only, and no I/O APIC has the input %u "
+				 "that %s: give the right one",
+	      PCI_ADDRESS_ARGS(f->address), input, gsi < 0 ? "firmware tells" : "is given here");
+}
+
+static void check_chosen(struct check *c)
+{
+	for (unsigned i = 0; i < host_function_count; i++) {
+		struct host_function *f = &host_functions[i];
+		const unsigned before = c->errors;
+
+		if (f->node != c->node)
+			continue;
+		if (!iommu && !c->vm->allow_unsafe_dma)
+			wrong(c, chosen_by(c),
+			      "this machine has no IOMMU, so that " PCI_ADDRESS_FORMAT
+			      " could read and write all memory: switch it on in the firmware, or "
+			      "accept that by allow-unsafe-dma; in the VM",
+			      PCI_ADDRESS_ARGS(f->address));
+		check_group(c, f);
+		check_bars(c, f);
+		check_pin(c, f);
+		if (c->errors > before)
+			continue;
+		reset_save(f);
+		reset_begin(f);
+	}
+}
+
+static void for_each_node(const struct config *config, struct check *c,
+			  void (*step)(struct check *))
+{
+	for (unsigned i = 0; i < config->vm_count; i++)
+		for (unsigned j = 0; j < config->vms[i].passthrough_count; j++) {
+			c->vm = &config->vms[i];
+			c->node = &c->vm->passthroughs[j];
+			step(c);
+		}
+}
+
+static void choose_by_address(struct check *c)
+{
+	if (c->node->by_address)
+		choose(c);
+}
+
+static void choose_by_id(struct check *c)
+{
+	if (!c->node->by_address)
+		choose(c);
+}
+
+unsigned passthrough_check(const struct config *config, config_error_fn *report, void *context)
+{
+	struct check c = { .report = report, .context = context };
+
+	for_each_node(config, &c, choose_by_address);
+	for_each_node(config, &c, choose_by_id);
+	for_each_node(config, &c, check_chosen);
+	return c.errors;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A passed-through function, for passthrough*.c. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/core/host_irq.h"
+#include "hv/core/list.h"
+#include "hv/core/vm.h"
+#include "hv/dev/ioapic.h"
+#include "hv/dev/msix.h"
+#include "hv/dev/passthrough.h"
+#include "hv/dev/pci_scan.h"
+
+/* One interrupt message of the device: its way through the host. */
+struct pass_vector {
+	struct host_irq irq;
+	struct passthrough *of; /* (c) */
+	unsigned index;		/* (c) in the table; MSI: 0 */
+	int remap;		/* [p] the IOMMU's handle; negative: none */
+};
+
+/* The device's INTx pin. */
+struct pass_pin {
+	struct spinlock lock;
+	struct host_irq irq;
+	struct ioapic_source source;
+	bool taken;	       /* (c) it has one, and it is ours */
+	unsigned gsi;	       /* (c) of the host */
+	unsigned guest_pin;    /* (c) of the guest's I/O APIC */
+	int remap;	       /* (c) */
+	bool awaits_eoi, held; /* [l] why the host's pin is masked */
+};
+
+struct pass_bar {
+	struct bus_region region; /* the whole of it; the pages that exit, if it is memory */
+	struct passthrough *of;	  /* (c) */
+	unsigned index;		  /* (c) */
+};
+
+/* (c) constant after passthrough_create() [p] under lock [l] under the pin's lock */
+struct passthrough {
+	struct pci_function pci; /* as the guest sees it */
+	struct spinlock lock;
+	struct vm *vm;		    /* (c) */
+	struct ioapic *ioapic;	    /* (c) the guest's */
+	struct host_function *host; /* (c) */
+	struct pass_bar bar[PCI_BARS];
+	bool attached; /* (c) to the domain */
+
+	uint16_t command; /* [p] as the guest wants it */
+	bool paused;	  /* [p] */
+
+	struct msix msix;	       /* the guest's side */
+	unsigned msix_table, msix_pba; /* (c) as in the capability: offset | BAR */
+	unsigned msix_entries;	       /* (c) the device's; 0: it has no MSI-X that we can use */
+	volatile uint32_t *table;      /* (c) the device's */
+	bool msix_on;		       /* [p] */
+	struct pass_vector vector[MSIX_MAX];
+
+	struct msix msi;	 /* the guest's side: a table of one */
+	unsigned msi_capability; /* (c) the guest's; 0: none */
+	bool msi_on;		 /* [p] */
+	struct pass_vector msi_vector;
+
+	bool starved; /* [p] no vector was to be had: told once */
+	struct pass_pin pin;
+};
+
+static inline uint32_t pass_read(const struct passthrough *p, unsigned at, unsigned bytes)
+{
+	return host_pci_read(p->host->address, at, bytes);
+}
+
+static inline void pass_write(const struct passthrough *p, unsigned at, unsigned bytes,
+			      uint32_t value)
+{
+	host_pci_write(p->host->address, at, bytes, value);
+}
+
+/* passthrough_config.c: the function as the guest sees it, its BARs being known. */
+void pass_config_init(struct passthrough *p);
+/* The device's command register, after something that counts for it has changed. Under the lock. */
+void pass_command_update(struct passthrough *p);
+
+/* passthrough_bar.c */
+void pass_bars_init(struct passthrough *p);
+void pass_bar_moved(struct pci_function *f, unsigned bar, bool there);
+
+/* passthrough_irq.c. init: after the BARs are known, before the configuration space; finish: the
+ * device is silent. */
+void pass_irq_init(struct passthrough *p);
+void pass_irq_finish(struct passthrough *p);
+/* The guest has written into its MSI capability. Under the pcie lock. */
+void pass_msi_written(struct passthrough *p);
+/* passthrough_pin.c */
+int pass_pin_init(struct passthrough *p) __must_check;
+void pass_pin_finish(struct passthrough *p);
+/* Where the VM's device interrupts go: the first CPU that it may run on. */
+uint32_t pass_irq_apic_id(const struct vm *vm);

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * INTx: a level. The host's pin is masked when it comes in, the guest's raised; when the guest ends
+ * that interrupt, its pin falls and the host's is opened, which brings the interrupt again if the device
+ * still wants it (hv/core/host_ioapic.c).
+ */
+#include "hv/core/guest_map.h"
+#include "hv/core/host_ioapic.h"
+#include "hv/dev/iommu.h"
+#include "hv/dev/passthrough_impl.h"
+
+/* Under the pin's lock. */
+static void update(struct pass_pin *pin)
+{
+	host_ioapic_mask(pin->gsi, pin->awaits_eoi || pin->held);
+}
+
+static void came_in(struct host_irq *irq)
+{
+	struct pass_pin *pin = container_of(irq, struct pass_pin, irq);
+	struct passthrough *p = container_of(pin, struct passthrough, pin);
+
+	spin_lock(&pin->lock);
+	pin->awaits_eoi = true;
+	update(pin);
+	spin_unlock(&pin->lock);
+	ioapic_set_line(p->ioapic, pin->guest_pin, true);
+}
+
+static void hold(struct host_irq *irq, bool on)
+{
+	struct pass_pin *pin = container_of(irq, struct pass_pin, irq);
+
+	spin_lock(&pin->lock);
+	pin->held = on;
+	update(pin);
+	spin_unlock(&pin->lock);
+}
+
+static const struct host_irq_ops irq_ops = { .handle = came_in, .hold = hold };
+
+static void ended(struct ioapic_source *source)
+{
+	struct pass_pin *pin = container_of(source, struct pass_pin, source);
+
+	spin_lock(&pin->lock);
+	pin->awaits_eoi = false;
+	update(pin);
+	spin_unlock(&pin->lock);
+}
+
+static int route(struct passthrough *p, uint8_t ioapic_id)
+{
+	struct pass_pin *pin = &p->pin;
+	const uint8_t vector = (uint8_t)pin->irq.vector;
+	uint64_t redirection;
+
+	if (iommu) {
+		pin->remap = iommu->irq_alloc_pin(ioapic_id, vector, pass_irq_apic_id(p->vm), true,
+						  &redirection);
+		if (pin->remap < 0)
+			return pin->remap;
+	} else {
+		redirection = host_ioapic_plain(vector, pass_irq_apic_id(p->vm));
+	}
+	host_ioapic_write(pin->gsi, redirection);
+	return 0;
+}
+
+/* The device number is known: pcie_attach() has been. A device with messages of its own does without a
+ * pin that it cannot have. */
+int pass_pin_init(struct passthrough *p)
+{
+	const bool has_messages = p->msix_entries || p->msi_capability;
+	const int gsi = p->host->node->interrupt_gsi;
+	struct pass_pin *pin = &p->pin;
+	uint8_t ioapic_id;
+	int err;
+
+	pin->irq = (struct host_irq){ .ops = &irq_ops, .owner = p->vm->config->name };
+	pin->source.ended = ended;
+	pin->remap = -1;
+	pin->gsi = gsi < 0 ? host_ioapic_gsi(p->host->line) : (unsigned)gsi;
+	pin->guest_pin = GUEST_PIN_FIRST + p->pci.number % GUEST_PINS;
+	if (!p->host->pin || (has_messages && !host_ioapic_free(pin->gsi)))
+		return 0;
+	err = host_ioapic_take(pin->gsi, p->vm->config->name, &ioapic_id);
+	if (err < 0)
+		return err;
+	pin->taken = true;
+	err = host_irq_alloc(&pin->irq);
+	if (err < 0)
+		return err;
+	err = route(p, ioapic_id);
+	if (err < 0)
+		return err;
+	pci_put(&p->pci, PCI_INTERRUPT_PIN, 1, 1);
+	pci_put(&p->pci, PCI_INTERRUPT_LINE, 1, pin->guest_pin);
+	p->ioapic->source[pin->guest_pin] = &pin->source;
+	host_ioapic_mask(pin->gsi, false);
+	return 0;
+}
+
+void pass_pin_finish(struct passthrough *p)
+{
+	struct pass_pin *pin = &p->pin;
+
+	if (!pin->taken)
+		return;
+	host_ioapic_mask(pin->gsi, true);
+	host_irq_free(&pin->irq);
+	host_ioapic_give_back(pin->gsi);
+	if (pin->remap >= 0)
+		iommu->irq_free(pin->remap);
+	pin->taken = false;
+}

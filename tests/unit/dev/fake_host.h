@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What passthrough asks of the host, faked: vectors, the I/O APIC, an IOMMU, device memory; and what it
+ * asks of the VM's nested tables. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/core/host_irq.h"
+#include "hv/cpu/addr.h"
+#include "hv/dev/iommu.h"
+
+#define FAKE_GSIS	  32
+#define FAKE_DEVICE_BYTES (1u << 20)
+#define FAKE_DEVICE_BASE  0xfe000000ull /* device memory: this much of it */
+#define FAKE_PAGES	  1024
+
+/* What happened, in order: "master-off", … (fake_did()). */
+extern char fake_order[4096];
+void fake_did(const char *what);
+
+extern struct host_irq *fake_irq[256]; /* by vector */
+extern unsigned fake_irq_left;	       /* until host_irq_alloc() fails */
+extern uint64_t fake_redirection[FAKE_GSIS];
+extern bool fake_pin_masked[FAKE_GSIS];
+extern uint8_t fake_device[FAKE_DEVICE_BYTES];
+
+/* Where a guest page of device memory leads: 0 if nowhere. */
+uint64_t fake_nested(uint64_t gpa);
+
+extern const struct iommu_ops fake_iommu_ops; /* for `iommu` */
+extern int fake_attach_error;
+extern uint64_t fake_iommu_mapped; /* bytes */
+extern unsigned fake_remaps;	   /* handles in use */
+
+void fake_host_reset(void);
