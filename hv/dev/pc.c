@@ -14,6 +14,7 @@
 #include "hv/dev/acpi_tables.h"
 #include "hv/dev/pc_impl.h"
 #include "hv/dev/switch_env.h"
+#include "hv/dev/uplink.h"
 #include "hv/dev/virtio_net.h"
 #include "hv/dev/vlapic.h"
 
@@ -186,6 +187,7 @@ const struct platform_ops pc_platform = {
 	.port_set_link = virtio_net_set_link,
 	.port_features = virtio_net_features,
 	.switches_create = virtio_net_switches,
+	.uplinks_report = uplinks_report,
 	.switch_at = virtio_net_switch,
 	.console_input = pc_console_input,
 };

@@ -14,7 +14,7 @@ endef
 
 DEV_HEADERS := $(wildcard hv/dev/*.h hv/core/*.h hv/cpu/*.h tests/unit/dev/*.h) hv/dev/vlapic_timer.c
 DEV_VIRTIO  := $(addprefix hv/dev/,bus.c pcie.c msix.c virtio_pci.c virtio_common.c virtio_net.c \
-	virtio_net_ctrl.c device_queue.c switch_env.c) tests/unit/dev/fake_switch.c \
+	uplink.c virtio_net_ctrl.c device_queue.c switch_env.c) tests/unit/dev/fake_switch.c \
 	tests/unit/dev/fake_msi.c vswitch/vq_split.c vswitch/vq_packed.c vswitch/policy.c \
 	hv/core/nearest.c
 
@@ -33,6 +33,7 @@ $(eval $(call dev_test,virtio,$(DEV_VIRTIO)))
 $(eval $(call dev_test,offload,hv/dev/switch_env.c tests/unit/dev/fake_switch.c vswitch/policy.c \
 	hv/core/nearest.c))
 $(eval $(call dev_test,net_ctrl,$(DEV_VIRTIO)))
+$(eval $(call dev_test,uplink,$(DEV_VIRTIO)))
 $(eval $(call dev_test,rng,$(DEV_VIRTIO) hv/dev/virtio_rng.c hv/cpu/entropy.c))
 $(eval $(call dev_test,acpi,hv/dev/acpi_tables.c $(B)/dsdt.c))
 $(eval $(call dev_test,pc,$(wildcard hv/dev/*.c) hv/cpu/entropy.c hv/core/marker.c hv/core/cpu_time.c $(B)/dsdt.c tests/unit/dev/fake_switch.c \
