@@ -39,7 +39,8 @@ struct iommu_ops {
 	void (*domain_destroy)(struct iommu_domain *domain);
 
 	/* Addresses and bytes are multiples of 4 KiB; largest pages that fit; rights: enum
-	 * iommu_rights. An error if IOVAs that large cannot be had, or memory for tables. */
+	 * iommu_rights. What was mapped there is replaced: flush() is due as after unmap(). An error
+	 * if IOVAs that large cannot be had, or memory for tables: some of it may be mapped. */
 	int (*map)(struct iommu_domain *domain, iova_t iova, hpa_t hpa, uint64_t bytes,
 		   unsigned rights) __must_check;
 	/* Clears; a device may use what it has cached until flush() has returned. */
@@ -58,18 +59,21 @@ struct iommu_ops {
 	int (*irq_alloc)(struct pci_address device, uint8_t vector, uint32_t apic_id,
 			 struct msi_message *message) __must_check;
 	/* The same for a pin of the I/O APIC with this ID; *redirection is the entry to write, edge
-	 * or level, masked. */
+	 * or level, active high, masked. */
 	int (*irq_alloc_pin)(uint8_t ioapic_id, uint8_t vector, uint32_t apic_id, bool level,
 			     uint64_t *redirection) __must_check;
 	void (*irq_free)(int handle);
 
 	/* Log lines for faults recorded since; a bounded number of them. Called now and then. */
 	void (*poll_faults)(void);
+	/* How many a device had, as far as its IOMMU could record them. */
+	uint64_t (*faults)(struct pci_address device);
 };
 
 /* The machine's, after iommu_start(); NULL: it has none. */
 extern const struct iommu_ops *iommu;
 
-/* Finds and starts it: DMA and interrupts of all devices are blocked from here on. 0 with iommu ==
- * NULL: there is none. An error: there is one, and it cannot be used; told. */
+/* Finds and starts it: DMA and interrupts of all devices are blocked from here on, faults are polled
+ * on this CPU. Once, after acpi_init() and timer_init_cpu(), before any other CPU runs. 0 with iommu
+ * == NULL: there is none. An error, with iommu == NULL: there is one, and it cannot be used; told. */
 int iommu_start(void) __must_check;
