@@ -41,8 +41,8 @@ struct iommu_ops {
 	/* Addresses and bytes are multiples of 4 KiB; largest pages that fit; rights: enum
 	 * iommu_rights. What was mapped there is replaced: flush() is due as after unmap(). An error
 	 * if IOVAs that large cannot be had, or memory for tables: some of it may be mapped. */
-	int (*map)(struct iommu_domain *domain, iova_t iova, hpa_t hpa, uint64_t bytes,
-		   unsigned rights) __must_check;
+	__must_check int (*map)(struct iommu_domain *domain, iova_t iova, hpa_t hpa, uint64_t bytes,
+				unsigned rights);
 	/* Clears; a device may use what it has cached until flush() has returned. */
 	void (*unmap)(struct iommu_domain *domain, iova_t iova, uint64_t bytes);
 	void (*flush)(struct iommu_domain *domain);
@@ -50,18 +50,18 @@ struct iommu_ops {
 	/* From now on the device's DMA goes through the domain; detach: is blocked again, with
 	 * nothing cached. An error that says why for a device that no IOMMU covers, or whose
 	 * firmware keeps memory of its own (RMRR). */
-	int (*attach)(struct iommu_domain *domain, struct pci_address device) __must_check;
+	__must_check int (*attach)(struct iommu_domain *domain, struct pci_address device);
 	void (*detach)(struct pci_address device);
 
 	/* Interrupts: a remapping entry by which the device (and no other) sends `vector` to the CPU
 	 * with that APIC ID; *message is what to put into its MSI or MSI-X registers. Its handle, or
 	 * an error. irq_free() leaves nothing cached. */
-	int (*irq_alloc)(struct pci_address device, uint8_t vector, uint32_t apic_id,
-			 struct msi_message *message) __must_check;
+	__must_check int (*irq_alloc)(struct pci_address device, uint8_t vector, uint32_t apic_id,
+				      struct msi_message *message);
 	/* The same for a pin of the I/O APIC with this ID; *redirection is the entry to write, edge
 	 * or level, active high, masked. */
-	int (*irq_alloc_pin)(uint8_t ioapic_id, uint8_t vector, uint32_t apic_id, bool level,
-			     uint64_t *redirection) __must_check;
+	__must_check int (*irq_alloc_pin)(uint8_t ioapic_id, uint8_t vector, uint32_t apic_id,
+					  bool level, uint64_t *redirection);
 	void (*irq_free)(int handle);
 
 	/* Log lines for faults recorded since; a bounded number of them. Called now and then. */

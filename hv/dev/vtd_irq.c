@@ -34,8 +34,7 @@ static bool extended;	       /* (c) EIM: 32-bit APIC IDs */
 
 int vtd_irq_prepare(void)
 {
-	if (!irte)
-		irte = page_alloc(IRTES * sizeof(*irte));
+	irte = page_alloc(IRTES * sizeof(*irte));
 	if (!irte)
 		return fail(LH_NOMEM, "iommu: no memory for the interrupt remapping table");
 	vtd_write_back(irte, IRTES * sizeof(*irte));

@@ -71,12 +71,12 @@ static uint64_t *table_below(const struct vtd_format *f, uint64_t *entry, unsign
 static uint64_t map_one(const struct vtd_format *f, uint64_t *table, uint64_t iova, uint64_t hpa,
 			uint64_t bytes, uint64_t bits)
 {
-	for (unsigned level = f->levels;; level--) {
+	for (unsigned level = f->levels; level > 1; level--) {
 		uint64_t *entry = entry_of(table, level, iova);
 		uint64_t size = level_bytes(level);
 
-		if (level == 1 || (level < 4 && f->large[level] && bytes >= size &&
-				   !((iova | hpa) & (size - 1)) && !is_table(level, *entry))) {
+		if (level < 4 && f->large[level] && bytes >= size && !((iova | hpa) & (size - 1)) &&
+		    !is_table(level, *entry)) {
 			set(f, entry, leaf(level, hpa, bits));
 			return size;
 		}
@@ -84,6 +84,8 @@ static uint64_t map_one(const struct vtd_format *f, uint64_t *table, uint64_t io
 		if (!table)
 			return 0;
 	}
+	set(f, entry_of(table, 1, iova), leaf(1, hpa, bits));
+	return PAGE_SIZE;
 }
 
 int vtd_table_map(const struct vtd_format *f, uint64_t *root, uint64_t iova, uint64_t hpa,
@@ -107,26 +109,25 @@ int vtd_table_map(const struct vtd_format *f, uint64_t *root, uint64_t iova, uin
 	return 0;
 }
 
-/* Clears what is at `iova`, `bytes` of it at most; how much that was. */
+/* Clears what is at `iova`, `bytes` of it at most if there is memory; how much that was. */
 static uint64_t unmap_one(const struct vtd_format *f, uint64_t *table, uint64_t iova,
 			  uint64_t bytes)
 {
-	for (unsigned level = f->levels;; level--) {
+	for (unsigned level = f->levels; level > 1; level--) {
 		uint64_t *entry = entry_of(table, level, iova);
 		uint64_t size = level_bytes(level), rest = size - (iova & (size - 1));
+		bool whole = rest == size && bytes >= size;
 
 		if (!(*entry & SS_RIGHTS))
 			return rest;
-		if (is_table(level, *entry)) {
-			table = table_of(*entry);
-			continue;
-		}
-		table = rest == size && bytes >= size ? NULL : table_below(f, entry, level);
+		table = whole && !is_table(level, *entry) ? NULL : table_below(f, entry, level);
 		if (!table) {
 			set(f, entry, 0);
 			return rest;
 		}
 	}
+	set(f, entry_of(table, 1, iova), 0);
+	return PAGE_SIZE;
 }
 
 void vtd_table_unmap(const struct vtd_format *f, uint64_t *root, uint64_t iova, uint64_t bytes)
