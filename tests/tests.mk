@@ -143,5 +143,17 @@ $(B)/test/apicv.elf: $(APICV) $(B)/test/fault.a hv/core/core.lds
 $(B)/test/apicv.EFI: $(B)/test/apicv.elf $(EFI_OBJ) hv/boot/core_blob.S
 	$(call efi_link,$<)
 
+# a core that plays a device behind the IOMMU
+IOMMU_CORE := $(addprefix tests/boot/core_iommu/,main.c edu.c edu.h)
+
+$(B)/test/iommu.elf: $(IOMMU_CORE) $(B)/test/fault.a hv/core/core.lds
+	$(CC) $(CORE_CFLAGS) -c $(filter %main.c,$(IOMMU_CORE)) -o $@.o
+	$(CC) $(CORE_CFLAGS) -c $(filter %edu.c,$(IOMMU_CORE)) -o $@.edu.o
+	$(CORE_LD) -u core_entry -o $@ $@.o $@.edu.o $(B)/test/fault.a $(LIBFDT)
+
+$(B)/test/iommu.EFI: $(B)/test/iommu.elf $(EFI_OBJ) hv/boot/core_blob.S
+	$(call efi_link,$<)
+
 tests-built: $(UNIT_PROGRAMS) $(DEV_PROGRAMS) $(GUEST_TEST_PROGRAMS) $(FUZZERS) \
-	$(FAULTS:%=$(B)/test/fault-%.EFI) $(B)/test/apicv.EFI $(B)/test/stuck.EFI
+	$(FAULTS:%=$(B)/test/fault-%.EFI) $(B)/test/apicv.EFI $(B)/test/iommu.EFI \
+	$(B)/test/stuck.EFI

@@ -4,7 +4,7 @@ import re
 from contextlib import closing
 
 import qtest
-from cases import BACKEND, MEASURED, Case
+from cases import BACKEND, HELLO, MEASURED, Case
 from configs import Vm, config, ends, pair
 
 SLOT = 0x10
@@ -64,7 +64,37 @@ def iommu(name, options, how, must, **more):
                 must=must, ends=ends(LOOPING, loop="stopped"), **more)
 
 
+FACTS = ["a device that is not assigned gets at nothing", "nor does one with nothing mapped",
+         "it reads and writes what is mapped", "not what has that address in the machine",
+         "it cannot write what it may read", "nor read what it may write",
+         "the one right each that a copy takes is enough",
+         "what was unmapped is still cached: a flush is due",
+         "after the flush it is out of reach", "mapped again it is back", "large pages lead right",
+         "a page cut out of a large one is out of reach", "its neighbour is not",
+         "a device that was detached gets at nothing",
+         "in another domain it has that one's pages, none of the first's",
+         "an interrupt that it was given arrives", "by another device's handle it sends nothing",
+         "nor by one that nobody has", "nor by one that was freed",
+         "the entry for a pin comes masked", "unmasked, the pin's interrupt arrives"]
+TOLD = [rf"\] iommu: {ADDRESS} {what} \({code}\)$" for what, code in (
+    (r"reads 0x[0-9a-f]+: blocked: no device of its bus is assigned", "0x1"),
+    (r"reads 0x[0-9a-f]+: blocked: it is not assigned", "0x2"),
+    (r"writes 0x40000000: blocked: its page tables allow no write there", "0x5"),
+    (r"reads 0x40001000: blocked: its page tables allow no read there", "0x6"))]
+
+
+def core(bits, options):
+    """domains and interrupts, by a core of its own that plays the device"""
+    return Case(f"tcg-iommu-core-{bits}-bit", "tcg", HELLO, cpus=1, backend=BACKEND["tcg"],
+                ends={"hello": "running"}, efi="test/iommu.EFI",
+                iommu=f"intremap=on,aw-bits={bits},{options}", qemu=qtest.Edu.arguments(SLOT),
+                must=[rf"\] PASS iommu: {re.escape(fact)}$" for fact in FACTS] + TOLD,
+                must_not=[r"\] (FAIL|SKIP) iommu: "])
+
+
 CASES_IOMMU = [
+    # of what a unit may have: it caches what is not present, too; it can be made to snoop
+    core(39, "caching-mode=on"), core(48, "snoop-control=on"),
     iommu("39-bit", "intremap=on,aw-bits=39", blocked,
           [r"\] iommu: vtd, 1 unit, 39-bit addresses, interrupt remapping$"]),
     iommu("48-bit", "intremap=on,aw-bits=48", blocked,
