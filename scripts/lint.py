@@ -36,7 +36,7 @@ MAY_INCLUDE = {
     "guest": [SHARED],
 }
 LIBRARIES = {"hv/boot": {"efi.h", "efilib.h", "libfdt.h"}, "hv/core": {"libfdt.h", "stdlib.h"}}
-EXTRA = {"hv/core/main.c": ["hv/dev/pc.h"], "hv/cpu/lapic.c": ["hv/core/timer.h"]}
+EXTRA = {"hv/core/main.c": ["hv/dev/pc.h", "hv/dev/iommu.h"], "hv/cpu/lapic.c": ["hv/core/timer.h"]}
 SOURCE_DIRS = ["include", "vswitch", "hv", "guest"]
 C_DIRS = [*SOURCE_DIRS, "tests", "scripts"]
 HOSTED = ("scripts/check.c", "scripts/trace.c")

@@ -9,6 +9,7 @@
  *   switch: its control lock, the list of network devices, a queue's service try-lock, a
  *   destination port's receive lock, a CPU's list of queues with work;
  *   behind all devices: bus, msix, marker;
+ *   IOMMU: vtd.lock, a domain's lock, a unit's queue_lock; fault_lock;
  *   CPUs: runq_lock, timer_lock;
  *   memory: paging, pmm;
  *   text: log, a console's ring; report.

@@ -21,6 +21,7 @@
 #include "hv/core/wall.h"
 #include "hv/cpu/detect.h"
 #include "hv/cpu/lapic.h"
+#include "hv/dev/iommu.h"
 #include "hv/dev/pc.h"
 
 const struct hvm_ops *hvm;
@@ -112,6 +113,14 @@ static void check_config(const struct handover *h)
 		refuse("no memory for the switches");
 }
 
+/* One that cannot be used stops nothing: VMs without a device of the machine's need none, and a device
+ * is then as hard to come by as on a machine that has no IOMMU. */
+static void start_iommu(void)
+{
+	if (iommu_start() < 0)
+		log_printf("iommu: not used: a VM gets a device only with allow-unsafe-dma");
+}
+
 _Noreturn void core_main(const struct handover *h)
 {
 	trap_init(h);
@@ -127,6 +136,7 @@ _Noreturn void core_main(const struct handover *h)
 	lapic_init_cpu();
 	timer_calibrate();
 	timer_init_cpu();
+	start_iommu();
 	wall_init();
 	choose_backend();
 	start_cpus(h);
