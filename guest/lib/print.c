@@ -7,8 +7,23 @@
 #include "guest/lib/cpu.h"
 #include "guest/lib/format.h"
 
-enum { UART = 0x3f8, UART_THR = 0, UART_IER = 1, UART_FCR = 2, UART_LCR = 3, UART_LSR = 5 };
-enum { LCR_8N1 = 0x03, LCR_DLAB = 0x80, FCR_ENABLE_CLEAR = 0x07, LSR_THRE = 0x20 };
+enum {
+	UART = 0x3f8,
+	UART_THR = 0,
+	UART_RBR = 0,
+	UART_IER = 1,
+	UART_FCR = 2,
+	UART_LCR = 3,
+	UART_LSR = 5
+};
+enum {
+	LCR_8N1 = 0x03,
+	LCR_DLAB = 0x80,
+	FCR_ENABLE_CLEAR = 0x07,
+	LSR_READY = 0x01,
+	LSR_THRE = 0x20
+};
+enum { FIFO_BYTES = 16 };
 
 void uart_init(void)
 {
@@ -41,4 +56,15 @@ void print(const char *fmt, ...)
 			uart_put('\r');
 		uart_put(*s);
 	}
+}
+
+bool uart_key(void)
+{
+	bool typed = false;
+
+	for (unsigned i = 0; i < FIFO_BYTES && in8(UART + UART_LSR) & LSR_READY; i++) {
+		(void)in8(UART + UART_RBR);
+		typed = true;
+	}
+	return typed;
 }
