@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What is tested of netd on QEMU without a hypervisor: a table of NICs, and what is done to each."""
+import re
+import threading
+from dataclasses import dataclass
+
+import frames
+from machine import Dead, Machine
+
+SMALL, USUAL, JUMBO = 60, 1514, 9014
+COUNT = 400                     # frames of a burst, each way
+UPLINK = "virtio-net-pci,netdev=uplink{n},addr={slot:x},disable-legacy=on,romfile="
+MODELS = {
+    "e1000": "e1000", "e1000e": "e1000e",
+    "virtio": "virtio-net-pci,disable-legacy=on,iommu_platform=on",
+}
+
+
+@dataclass
+class Case:
+    name: str
+    nics: list
+    mtu: int = 1500
+    steps: tuple = ()
+
+
+def machine(case, kernel):
+    """NICs from slot 2 on, uplinks from slot 8 on"""
+    devices, nets, uplinks = [], [], []
+    for n, model in enumerate(case.nics):
+        nets += [f"wire{n}", f"uplink{n}"]
+        mtu = f",host_mtu={case.mtu}" if case.mtu != 1500 else ""
+        devices += ["-device", f"{MODELS[model]},id=nic{n},netdev=wire{n},addr={n + 2:x},romfile=",
+                    "-device", UPLINK.format(n=n, slot=n + 8) + mtu]
+        uplinks.append(f"00:{n + 8:02x}.0")
+    return Machine(kernel, "uplink=" + ",".join(uplinks), nets, devices)
+
+
+def started(case, m, check):
+    """a line for each NIC"""
+    for n, model in enumerate(case.nics):
+        line = m.expect(rf"netd: \S+ 00:{n + 2:02x}\.0, ")[0].strip()
+        name = "virtio-net" if model == "virtio" else model
+        good = (f": {name} 00:{n + 2:02x}.0, 52:54:00:12:34:" in line and "link up" in line and
+                f"to uplink 00:{n + 8:02x}.0, MTU {case.mtu}," in line and "polled" not in line)
+        check(good, line)
+
+
+def push(wire, batch):
+    """sends from a thread: both ways at once"""
+    thread = threading.Thread(target=lambda: [wire.send(f) for f in batch], daemon=True)
+    thread.start()
+    return thread
+
+
+def exchange(m, run, largest, count=COUNT, n=0):
+    """pushes frames both ways at once and returns what is wrong with what came"""
+    wrong, ways = [], []
+    for way, (source, target) in enumerate(((f"wire{n}", f"uplink{n}"), (f"uplink{n}", f"wire{n}"))):
+        batch = [frames.make(run + way, i, size) for i, size in
+                 enumerate(frames.sizes(SMALL, largest, count, run + way))]
+        ways.append((source, target, batch, push(m.wires[source], batch)))
+    for source, target, batch, thread in ways:
+        m.wires[target].wait(len(batch))
+        thread.join()
+        problem = frames.compare(batch, m.wires[target].take())
+        if problem:
+            wrong.append(f"{source} to {target}: {problem}")
+    return "; ".join(wrong)
+
+
+def passes(case, m, check):
+    """frames of all sizes pass both ways, in order, none lost, none added"""
+    largest = case.mtu + 14
+    wrong = exchange(m, 100, largest)
+    check(not wrong, wrong or f"{COUNT} frames of {SMALL} to {largest} bytes passed each way")
+
+
+def too_long(case, m, check):
+    """what is longer than the MTU allows is dropped and counted, and what follows passes"""
+    for source in ("wire0", "uplink0"):
+        m.wires[source].send(frames.make(1, 0, case.mtu + 14 + 200))
+    wrong = exchange(m, 200, case.mtu + 14, 20)
+    check(not wrong, wrong or "frames beyond the MTU are dropped, those behind them pass")
+
+
+def statistics(m):
+    m.key()
+    line = m.expect("netd: .*; out: ")[0]
+    fields = re.search(r"out: (\d+) frames (\d+) bytes, (\d+) damaged, dropped (\d+).*"
+                       r"in: (\d+) frames (\d+) bytes, (\d+) damaged, dropped (\d+).*"
+                       r"device: (\d+) received, (\d+) sent", line)
+    return line.strip(), [int(x) for x in fields.groups()]
+
+
+def counts(case, m, check):
+    """the counters on the console are those of the frames that passed"""
+    line, before = statistics(m)
+    wrong = exchange(m, 300, case.mtu + 14, 50)
+    line, after = statistics(m)
+    moved = [b - a for a, b in zip(before, after)]
+    good = moved[0] == 50 and moved[4] == 50 and not any(moved[i] for i in (2, 3, 6, 7))
+    if case.nics[0] != "virtio":
+        good = good and moved[8] == 50 and moved[9] == 50
+    check(good and not wrong, wrong or line)
+
+
+def link(case, m, check):
+    """the link goes down and comes back: told and counted; frames to it are dropped, not kept"""
+    m.qmp("set_link", name="nic0", up=False)
+    m.expect(r"netd: \S+ 00:02\.0 link down \(change 1\)")
+    late = [frames.make(400, i, SMALL) for i in range(10)]
+    for frame in late:
+        m.wires["uplink0"].send(frame)
+    dropped = 0
+    for _ in range(100):
+        line, fields = statistics(m)
+        dropped = int(re.search(r"(\d+) link down", line)[1])
+        if dropped == len(late):
+            break
+    check(dropped == len(late), f"with the link down {dropped} frames of {len(late)} were dropped")
+    m.qmp("set_link", name="nic0", up=True)
+    m.expect(r"netd: \S+ 00:02\.0 link up.*\(change 2\)")
+    wrong = exchange(m, 500, case.mtu + 14)
+    check(not wrong, wrong or "after the link came back all frames pass")
+
+
+class Load:
+    """frames both ways without an end, from threads; stop() tells what was sent"""
+
+    def __init__(self, m, run):
+        self.going, self.sent, self.threads = True, {}, []
+        for way, source in enumerate(("wire0", "uplink0")):
+            self.sent[source] = []
+            self.threads.append(threading.Thread(target=self.work, daemon=True,
+                                                 args=(m.wires[source], source, run + way)))
+        for thread in self.threads:
+            thread.start()
+
+    def work(self, wire, source, run):
+        number = 0
+        while self.going:
+            frame = frames.make(run, number, SMALL + number * 97 % (USUAL - SMALL))
+            self.sent[source].append(frame)
+            wire.send(frame)
+            number += 1
+
+    def stop(self):
+        self.going = False
+        for thread in self.threads:
+            thread.join()
+        return self.sent
+
+
+def reset(case, m, check):
+    """the machine is reset under load, twice: netd comes back; what passes is whole and in order"""
+    for wire in m.wires.values():
+        wire.take()
+    load = Load(m, 600)
+    for _ in range(2):
+        for target in ("wire0", "uplink0"):
+            m.wires[target].wait(len(m.wires[target].frames) + 50)
+        m.qmp("system_reset")
+        m.expect(r"netd: \S+ 00:02\.0, .*link up")
+    for target in ("wire0", "uplink0"):
+        m.wires[target].wait(len(m.wires[target].frames) + 50)
+    sent = load.stop()
+    last = [frames.make(700 + way, 0, SMALL) for way in range(2)]
+    for source, target, mark in (("wire0", "uplink0", last[0]), ("uplink0", "wire0", last[1])):
+        m.wires[source].send(mark)
+        while mark not in m.wires[target].frames[-1:]:
+            count = len(m.wires[target].frames)
+            if m.wires[target].wait(count + 1) == count:
+                raise Dead(f"after two resets nothing comes from {source} to {target} any more")
+        got = m.wires[target].take()[:-1]
+        problem = frames.subset(sent[source], got)
+        check(not problem, problem or f"{len(got)} of {len(sent[source])} frames from {source} passed"
+              " over two resets, whole, in order, once each")
+    wrong = exchange(m, 800, case.mtu + 14)
+    check(not wrong, wrong or "then all frames pass")
+
+
+def apart(case, m, check):
+    """with several NICs, each leads to its own uplink"""
+    for n in range(len(case.nics)):
+        wrong = exchange(m, 900 + 10 * n, USUAL, 50, n)
+        check(not wrong, wrong or f"NIC {n} and uplink {n} pass frames to each other")
+    stray = [name for name, wire in m.wires.items() if wire.take()]
+    check(not stray, f"frames came where they do not belong: {stray}" if stray else
+          "no frame came anywhere else")
+
+
+ALL = (started, passes, too_long, counts, link, reset)
+CASES = [
+    Case("e1000", ["e1000"], steps=ALL),
+    Case("e1000e", ["e1000e"], steps=ALL),
+    Case("virtio-net", ["virtio"], steps=ALL),
+    Case("e1000-jumbo", ["e1000"], mtu=9000, steps=(started, passes, too_long, counts)),
+    Case("e1000e-jumbo", ["e1000e"], mtu=9000, steps=(started, passes, too_long, counts)),
+    Case("virtio-net-jumbo", ["virtio"], mtu=9000, steps=(started, passes, too_long, counts)),
+    Case("four", ["e1000", "e1000e", "virtio", "e1000e"], steps=(started, apart)),
+]
