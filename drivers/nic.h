@@ -50,14 +50,15 @@ struct nic_link {
 };
 
 /* Frames that were sent or received, and those that were not, by cause. The second half is what the
- * device itself has counted; a device without such counters leaves zeros. */
+ * device itself has counted, if it does (nic->counts). */
 struct nic_stats {
 	uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
 	uint64_t rx_errors; /* the device says that the frame is damaged, or it is too long */
 	uint64_t tx_full;   /* no descriptor was free */
 	uint64_t tx_bad;    /* the frame asks for work that makes no sense or was not agreed on */
 	uint64_t device_rx_frames, device_tx_frames;
-	uint64_t device_missed, device_no_buffer, device_crc_errors, device_length_errors;
+	uint64_t device_missed, device_no_buffer, device_crc_errors;
+	uint64_t device_too_short, device_too_long;
 };
 
 struct nic {
@@ -80,6 +81,7 @@ struct nic {
 	uint8_t mac[6];
 	uint16_t rx_buffers;   /* how many it has taken, from the first on */
 	const char *interrupt; /* its kind, for people; NULL: it has none, and must be polled */
+	bool counts;	       /* the device has counters of its own */
 	bool link_changed;     /* perhaps: link() tells */
 	uint16_t sending;      /* buffers that are out */
 	const char *trouble;   /* a sentence, once the device did what it must not */

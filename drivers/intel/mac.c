@@ -65,6 +65,7 @@ void intel_start(struct intel *dev)
 {
 	uint32_t rctl = RCTL_EN | RCTL_UPE | RCTL_MPE | RCTL_BAM | RCTL_SECRC;
 
+	dev->nic.counts = true;
 	if (dev->nic.mtu > 1500)
 		rctl |= RCTL_LPE;
 	intel_write(dev, REG_CTRL, intel_read(dev, REG_CTRL) | CTRL_SLU | CTRL_ASDE);
@@ -114,16 +115,31 @@ void intel_disarm(struct nic *nic)
 	intel_write(intel_of(nic), REG_IMC, ~0u);
 }
 
+/* 13.7: a counter is cleared by reading. Emulations keep some of them: what a second read still
+ * finds is all that there has been. */
+static void count(const struct intel *dev, uint32_t reg, uint64_t *sum)
+{
+	uint32_t first = intel_read(dev, reg), second;
+
+	if (!first)
+		return;
+	second = intel_read(dev, reg);
+	if (second >= first && second >= *sum)
+		*sum = second;
+	else
+		*sum += (uint64_t)first + second;
+}
+
 void intel_count(struct nic *nic)
 {
 	const struct intel *dev = intel_of(nic);
 	struct nic_stats *s = &nic->stats;
 
-	s->device_rx_frames += intel_read(dev, STAT_GPRC);
-	s->device_tx_frames += intel_read(dev, STAT_GPTC);
-	s->device_missed += intel_read(dev, STAT_MPC);
-	s->device_no_buffer += intel_read(dev, STAT_RNBC);
-	s->device_crc_errors += intel_read(dev, STAT_CRCERRS);
-	s->device_length_errors +=
-		intel_read(dev, STAT_RLEC) + intel_read(dev, STAT_RUC) + intel_read(dev, STAT_ROC);
+	count(dev, STAT_GPRC, &s->device_rx_frames);
+	count(dev, STAT_GPTC, &s->device_tx_frames);
+	count(dev, STAT_MPC, &s->device_missed);
+	count(dev, STAT_RNBC, &s->device_no_buffer);
+	count(dev, STAT_CRCERRS, &s->device_crc_errors);
+	count(dev, STAT_RUC, &s->device_too_short);
+	count(dev, STAT_ROC, &s->device_too_long);
 }

@@ -43,7 +43,6 @@ enum { MTA_WORDS = 128 };
 enum intel_stat {
 	STAT_CRCERRS = 0x4000, /* CRC Error Count */
 	STAT_MPC = 0x4010,     /* Missed Packets Count: the receive FIFO was full */
-	STAT_RLEC = 0x4040,    /* Receive Length Error Count */
 	STAT_GPRC = 0x4074,    /* Good Packets Received Count */
 	STAT_GPTC = 0x4080,    /* Good Packets Transmitted Count */
 	STAT_RNBC = 0x40a0,    /* Receive No Buffers Count */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What netd says on its console: a line each, for people. */
 #include "guest/lib/print.h"
+#include "guest/lib/trap.h"
 #include "guest/netd/netd.h"
 
 void netd_report_device(unsigned devfn, const char *what)
@@ -58,15 +59,19 @@ static void print_path(const char *name, const struct netd_path *path)
 
 void netd_report_stats(const struct netd_port *port)
 {
-	const struct nic_stats *s = &port->nic->stats;
+	const struct nic *nic = port->nic;
+	const struct nic_stats *s = &nic->stats;
 
-	print("netd: %s 00:%02x.%x", port->nic->ops->name, port->nic->devfn >> 3,
-	      port->nic->devfn & 7);
+	print("netd: %s 00:%02x.%x", nic->ops->name, nic->devfn >> 3, nic->devfn & 7);
 	print_path("out", &port->out);
 	print_path("in", &port->in);
-	print("; device: %lu received, %lu sent, %lu missed, %lu without buffer, %lu CRC errors, "
-	      "%lu "
-	      "of wrong length; %u link changes\n",
-	      s->device_rx_frames, s->device_tx_frames, s->device_missed, s->device_no_buffer,
-	      s->device_crc_errors, s->device_length_errors, port->link_changes);
+	if (nic->counts)
+		print("; the device: %lu received, %lu sent, %lu missed, %lu without buffer, %lu "
+		      "CRC "
+		      "errors, %lu too short, %lu too long",
+		      s->device_rx_frames, s->device_tx_frames, s->device_missed,
+		      s->device_no_buffer, s->device_crc_errors, s->device_too_short,
+		      s->device_too_long);
+	print("; %u interrupts, %u of the uplink, %u link changes\n", irq_seen[nic->vector],
+	      irq_seen[port->uplink->vector], port->link_changes);
 }

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import frames
 from machine import Dead, Machine
 
-SMALL, USUAL, JUMBO = 60, 1514, 9014
+SMALL, USUAL = 60, 1514
+RING_BYTES = 200 * 2048          # fewer than the NICs' receive buffers
 COUNT = 400                     # frames of a burst, each way
 UPLINK = "virtio-net-pci,netdev=uplink{n},addr={slot:x},disable-legacy=on,romfile="
 MODELS = {
@@ -54,7 +55,15 @@ def push(wire, batch):
 
 
 def exchange(m, run, largest, count=COUNT, n=0):
-    """pushes frames both ways at once and returns what is wrong with what came"""
+    """pushes frames both ways at once and returns what is wrong with what came; large ones in
+    portions that a ring holds: QEMU's e1000 drops what finds no room in it"""
+    portion = RING_BYTES // largest
+    wrong = [portion_exchange(m, run + 2 * i, largest, min(portion, count - i), n)
+             for i in range(0, count, portion)]
+    return "; ".join(filter(None, wrong))
+
+
+def portion_exchange(m, run, largest, count, n):
     wrong, ways = [], []
     for way, (source, target) in enumerate(((f"wire{n}", f"uplink{n}"), (f"uplink{n}", f"wire{n}"))):
         batch = [frames.make(run + way, i, size) for i, size in
@@ -89,8 +98,9 @@ def statistics(m):
     line = m.expect("netd: .*; out: ")[0]
     fields = re.search(r"out: (\d+) frames (\d+) bytes, (\d+) damaged, dropped (\d+).*"
                        r"in: (\d+) frames (\d+) bytes, (\d+) damaged, dropped (\d+).*"
-                       r"device: (\d+) received, (\d+) sent", line)
-    return line.strip(), [int(x) for x in fields.groups()]
+                       r"\(.*?\)(?:; the device: (\d+) received, (\d+) sent)?", line)
+    interrupts = re.search(r"(\d+) interrupts, (\d+) of the uplink", line)
+    return line.strip(), [int(x or 0) for x in fields.groups() + interrupts.groups()]
 
 
 def counts(case, m, check):
@@ -100,6 +110,7 @@ def counts(case, m, check):
     line, after = statistics(m)
     moved = [b - a for a, b in zip(before, after)]
     good = moved[0] == 50 and moved[4] == 50 and not any(moved[i] for i in (2, 3, 6, 7))
+    good = good and moved[10] > 0 and moved[11] > 0
     if case.nics[0] != "virtio":
         good = good and moved[8] == 50 and moved[9] == 50
     check(good and not wrong, wrong or line)

@@ -11,7 +11,7 @@ import threading
 import time
 
 QEMU = "qemu-system-x86_64"
-LIMIT = 120                     # seconds of the host for anything to come: ends a hung run
+LIMIT = 60                     # seconds of the host for anything to come: ends a hung run
 HEADER = 4                      # of a frame in QEMU's stream: its length
 
 
