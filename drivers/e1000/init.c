@@ -96,7 +96,7 @@ struct nic *e1000_probe(unsigned devfn, const char **error)
 	dev->nic = (struct nic){
 		.ops = &ops,
 		.devfn = devfn,
-		.can_send = NIC_CSUM | NIC_TSO4 | NIC_TSO6,
+		.can_send = NIC_CSUM | NIC_TSO4, /* TSO6: emulations get the IPv6 length wrong */
 		.mtu_max = NIC_MTU_MAX,
 	};
 	dev->causes_receive = CAUSE_RXT0 | CAUSE_RXDMT0 | CAUSE_RXO;

@@ -75,21 +75,20 @@ static void find_all(unsigned *nics, unsigned *uplinks)
 }
 
 /* Work that `from` leaves to `to`: segmentation needs checksums. */
-static unsigned agreed(const struct nic *from, const struct nic *to)
+static unsigned agreed(const struct nic *from, const struct nic *to, unsigned most)
 {
-	unsigned work = from->can_receive & to->can_send;
+	unsigned work = from->can_receive & to->can_send & most;
 
 	return work & NIC_CSUM ? work : 0;
 }
 
-static void open(struct nic *nic, const struct nic *peer, unsigned number, unsigned mtu)
+static void open(struct nic *nic, unsigned number, unsigned mtu)
 {
 	const char *error;
 
 	nic->buffers = buffers[number];
 	nic->vector = (uint8_t)(FIRST_VECTOR + number);
 	nic->mtu = mtu;
-	nic->receive = agreed(nic, peer);
 	error = nic->ops->open(nic);
 	if (error)
 		guest_fail("%s %02x:%02x.%x: %s", nic->ops->name, 0, nic->devfn >> 3,
@@ -105,8 +104,10 @@ static void open_port(struct netd_port *port, unsigned index, const struct netd_
 		mtu = nic->mtu_max;
 	nic->dma_offset =
 		args->dma_offset; /* the uplink's device is software and knows our addresses */
-	open(nic, uplink, 2 * index, mtu);
-	open(uplink, nic, 2 * index + 1, mtu);
+	nic->receive = agreed(nic, uplink, args->offload);
+	uplink->receive = agreed(uplink, nic, args->offload);
+	open(nic, 2 * index, mtu);
+	open(uplink, 2 * index + 1, mtu);
 	nic->tx_wake = uplink->rx_buffers / 2;
 	uplink->tx_wake = nic->rx_buffers / 2;
 	port->out = (struct netd_path){ .from = uplink, .to = nic };

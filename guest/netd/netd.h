@@ -8,6 +8,8 @@
  *   uplink=00:04.0[,00:05.0]  these virtio-net devices lead to the switch, too (without lasthop)
  *   mtu=N                     where the uplink tells none (1500)
  *   dma-offset=0xN            added to addresses that NICs are told (from lasthop, without IOMMU)
+ *   offload=none|csum|tso     the most that NICs are left to do (tso); an emulated 82574L whose network
+ *                             does not know virtio's header segments wrong (QEMU before 8.0)
  *   watchdog=MS               the hypervisor is to restart us after so long without a sign (1000)
  */
 #pragma once
@@ -37,6 +39,7 @@ extern unsigned netd_port_count;
 
 struct netd_args {
 	uint64_t dma_offset, mtu, watchdog_ms;
+	unsigned offload; /* NIC_CSUM … */
 };
 
 /* Finds all devices and opens them in pairs; ends the guest if there is none. */

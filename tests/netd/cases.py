@@ -2,13 +2,17 @@
 """What is tested of netd on QEMU without a hypervisor: a table of NICs, and what is done to each."""
 import re
 import threading
+import time
 from dataclasses import dataclass
 
 import frames
+import tcp
 from machine import Dead, Machine
+from tap import Tap
 
 SMALL, USUAL = 60, 1514
 RING_BYTES = 200 * 2048          # fewer than the NICs' receive buffers
+IDLE = 0.02                      # seconds, in which netd goes to sleep
 COUNT = 400                     # frames of a burst, each way
 UPLINK = "virtio-net-pci,netdev=uplink{n},addr={slot:x},disable-legacy=on,romfile="
 MODELS = {
@@ -22,19 +26,22 @@ class Case:
     name: str
     nics: list
     mtu: int = 1500
+    args: str = ""
+    taps: tuple = ()             # networks that carry offloads
     steps: tuple = ()
 
 
 def machine(case, kernel):
     """NICs from slot 2 on, uplinks from slot 8 on"""
-    devices, nets, uplinks = [], [], []
+    devices, nets, uplinks = [], {}, []
     for n, model in enumerate(case.nics):
-        nets += [f"wire{n}", f"uplink{n}"]
+        for name in (f"wire{n}", f"uplink{n}"):
+            nets[name] = Tap(name) if name in case.taps else None
         mtu = f",host_mtu={case.mtu}" if case.mtu != 1500 else ""
         devices += ["-device", f"{MODELS[model]},id=nic{n},netdev=wire{n},addr={n + 2:x},romfile=",
                     "-device", UPLINK.format(n=n, slot=n + 8) + mtu]
         uplinks.append(f"00:{n + 8:02x}.0")
-    return Machine(kernel, "uplink=" + ",".join(uplinks), nets, devices)
+    return Machine(kernel, f"uplink={','.join(uplinks)} {case.args}", nets, devices)
 
 
 def started(case, m, check):
@@ -201,7 +208,58 @@ def apart(case, m, check):
           "no frame came anywhere else")
 
 
-ALL = (started, passes, too_long, counts, link, reset)
+def wakes(case, m, check):
+    """a frame that comes when all is idle is moved at once, not at the next tick"""
+    for way, source, target in ((0, "wire0", "uplink0"), (1, "uplink0", "wire0")):
+        before = statistics(m)[1][10 + way]
+        for i in range(20):
+            m.wires[source].send(frames.make(1000, i, SMALL))
+            m.wires[target].wait(1)
+            m.wires[target].take()
+            time.sleep(IDLE)
+        woken = statistics(m)[1][10 + way] - before
+        check(woken >= 10, f"20 frames, one by one, from {source}: {woken} interrupts")
+
+
+def large(versions=(4, 6), vlans=(False, True)):
+    """frames to be cut, at the limits and beyond one buffer, and two that only lack a checksum"""
+    return [tcp.Large(version, vlan, size, mss) for version in versions for vlan in vlans
+            for size, mss in ((1, 1000), (1400, 1400), (1401, 1400), (16001, 1000), (65000, 1400))]
+
+
+def segments(case, m, check):
+    """frames that are to be cut arrive on the wire as frames with the right headers and checksums"""
+    for x in large():
+        m.wires["uplink0"].send(x.frame, x.header)
+        m.wires["wire0"].wait(len(x.wire))
+        problem = frames.compare(x.wire, m.wires["wire0"].take())
+        check(not problem, f"{x.name}: " + (problem or f"{len(x.wire)} right frames"))
+
+
+def pass_whole(m, check, source, target, wanted):
+    for x in wanted:
+        m.wires[source].send(x.frame, x.header)
+        m.wires[target].wait(1)
+        got = m.wires[target].take()
+        problem = "nothing came" if not got else x.differs(got[0])
+        check(not problem and len(got) == 1,
+              f"{source} to {target}, {x.name}: {problem or 'one frame, whole'}")
+
+
+def whole(case, m, check):
+    """between two that know virtio's header a large frame passes whole, with it, both ways"""
+    for source, target in (("uplink0", "wire0"), ("wire0", "uplink0")):
+        pass_whole(m, check, source, target, large(vlans=(False,)))
+
+
+def described(case, m, check):
+    """QEMU's 82574L does not cut a frame for a network that knows virtio's header: it tells what its
+    context descriptor has said"""
+    pass_whole(m, check, "uplink0", "wire0", large(vlans=(False,)))
+
+
+OFFLOAD = (started, segments)
+ALL = (started, wakes, passes, too_long, counts, link, reset)
 CASES = [
     Case("e1000", ["e1000"], steps=ALL),
     Case("e1000e", ["e1000e"], steps=ALL),
@@ -209,5 +267,10 @@ CASES = [
     Case("e1000-jumbo", ["e1000"], mtu=9000, steps=(started, passes, too_long, counts)),
     Case("e1000e-jumbo", ["e1000e"], mtu=9000, steps=(started, passes, too_long, counts)),
     Case("virtio-net-jumbo", ["virtio"], mtu=9000, steps=(started, passes, too_long, counts)),
+    Case("e1000-tso", ["e1000"], taps=("uplink0",), steps=OFFLOAD),
+    Case("e1000e-csum", ["e1000e"], args="offload=csum", taps=("uplink0",), steps=OFFLOAD),
+    Case("e1000e-tso", ["e1000e"], taps=("uplink0", "wire0"), steps=(started, described)),
+    Case("virtio-net-no-tso", ["virtio"], taps=("uplink0",), steps=OFFLOAD),
+    Case("virtio-net-tso", ["virtio"], taps=("uplink0", "wire0"), steps=(started, whole)),
     Case("four", ["e1000", "e1000e", "virtio", "e1000e"], steps=(started, apart)),
 ]

@@ -19,37 +19,20 @@ class Dead(Exception):
     """the machine did not do what the test waits for"""
 
 
-class Wire:
-    """One end of a network: a thread collects what arrives, in order."""
+class Arrivals:
+    """what a thread has collected, in order"""
 
-    def __init__(self, end):
-        self.end, self.frames, self.arrived = end, [], threading.Condition()
+    def __init__(self):
+        self.frames, self.arrived = [], threading.Condition()
         threading.Thread(target=self._collect, daemon=True).start()
 
-    def _read(self, count):
-        data = b""
-        while len(data) < count:
-            more = self.end.recv(count - len(data))
-            if not more:
-                raise EOFError
-            data += more
-        return data
-
-    def _collect(self):
-        try:
-            while True:
-                frame = self._read(struct.unpack(">I", self._read(HEADER))[0])
-                with self.arrived:
-                    self.frames.append(frame)
-                    self.arrived.notify_all()
-        except (EOFError, OSError):
-            pass
-
-    def send(self, frame):
-        self.end.sendall(struct.pack(">I", len(frame)) + frame)
+    def _add(self, frame):
+        with self.arrived:
+            self.frames.append(frame)
+            self.arrived.notify_all()
 
     def wait(self, count):
-        """the first `count` frames since the last take(), or fewer if no more come"""
+        """how many frames there are since the last take(): `count`, or fewer if no more come"""
         with self.arrived:
             seen = -1
             while len(self.frames) < count and seen != len(self.frames):
@@ -63,8 +46,35 @@ class Wire:
             return frames
 
 
+class Wire(Arrivals):
+    """one end of a stream network"""
+
+    def __init__(self, end):
+        self.end = end
+        super().__init__()
+
+    def _read(self, count):
+        data = b""
+        while len(data) < count:
+            more = self.end.recv(count - len(data))
+            if not more:
+                raise EOFError
+            data += more
+        return data
+
+    def _collect(self):
+        try:
+            while True:
+                self._add(self._read(struct.unpack(">I", self._read(HEADER))[0]))
+        except (EOFError, OSError):
+            pass
+
+    def send(self, frame):
+        self.end.sendall(struct.pack(">I", len(frame)) + frame)
+
+
 class Machine:
-    """nets: names of stream networks, in the order of their devices; devices: arguments for QEMU"""
+    """nets: {name: a Tap, or None for a stream}; devices: arguments for QEMU"""
 
     def __init__(self, kernel, append, nets, devices, memory=64):
         self.wires, inside, self.text = {}, [], ""
@@ -79,11 +89,18 @@ class Machine:
         argv += ["-chardev", f"socket,id=serial,fd={fd}", "-serial", "chardev:serial"]
         self.control, fd = end()
         argv += ["-chardev", f"socket,id=qmp,fd={fd}", "-mon", "chardev=qmp,mode=control"]
-        for net in nets:
+        files = []
+        for net, tap in nets.items():
+            if tap:
+                self.wires[net] = tap
+                files.append(tap.file)
+                argv += ["-netdev", tap.netdev(net)]
+                continue
             ours, fd = end()
             self.wires[net] = Wire(ours)
             argv += ["-netdev", f"stream,id={net},server=off,addr.type=fd,addr.str={fd}"]
-        self.process = subprocess.Popen([*argv, *devices], pass_fds=[s.fileno() for s in inside],
+        files += [s.fileno() for s in inside]
+        self.process = subprocess.Popen([*argv, *devices], pass_fds=files,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         for theirs in inside:
             theirs.close()
