@@ -8,12 +8,12 @@ enum { IPV4_LENGTH = 2, IPV4_PROTOCOL = 9, IPV4_CHECKSUM = 10, IPV4_ADDRESSES = 
 enum { IPV6_LENGTH = 4, IPV6_ADDRESSES = 8, IPV6_HEADER = 40 };
 enum { TCP_OFFSET = 12, TCP_CHECKSUM = 16, TCP_MIN = 20, PROTOCOL_TCP = 6 };
 
-static uint16_t load16(const uint8_t *at)
+static uint16_t load_be16(const uint8_t *at)
 {
 	return (uint16_t)(at[0] << 8 | at[1]);
 }
 
-static void store16(uint8_t *at, uint32_t value)
+static void store_be16(uint8_t *at, uint32_t value)
 {
 	at[0] = (uint8_t)(value >> 8);
 	at[1] = (uint8_t)value;
@@ -25,7 +25,7 @@ static uint16_t network_header(const uint8_t *frame, uint32_t bytes, uint16_t *t
 	uint16_t at = ETHER_HEADER;
 
 	for (unsigned tags = 0; tags <= VLAN_TAGS && at <= bytes; tags++, at += VLAN_BYTES) {
-		*type = load16(frame + at - 2);
+		*type = load_be16(frame + at - 2);
 		if (*type != TYPE_VLAN && *type != TYPE_SERVICE_VLAN)
 			return at;
 	}
@@ -86,7 +86,7 @@ bool offload_parse(const struct nic_frame *frame, unsigned agreed, struct offloa
 static uint32_t add16(const uint8_t *at, unsigned bytes, uint32_t sum)
 {
 	for (unsigned i = 0; i < bytes; i += 2)
-		sum += load16(at + i);
+		sum += load_be16(at + i);
 	return sum;
 }
 
@@ -97,12 +97,12 @@ void offload_clear_lengths(struct nic_frame *frame, const struct offload *o)
 
 	if (o->ipv4) {
 		sum = add16(ip + IPV4_ADDRESSES, 8, sum);
-		store16(ip + IPV4_LENGTH, 0);
-		store16(ip + IPV4_CHECKSUM, 0);
+		store_be16(ip + IPV4_LENGTH, 0);
+		store_be16(ip + IPV4_CHECKSUM, 0);
 	} else {
 		sum = add16(ip + IPV6_ADDRESSES, 32, sum);
-		store16(ip + IPV6_LENGTH, 0);
+		store_be16(ip + IPV6_LENGTH, 0);
 	}
 	sum = (sum & 0xffff) + (sum >> 16);
-	store16(tcp + TCP_CHECKSUM, (sum & 0xffff) + (sum >> 16));
+	store_be16(tcp + TCP_CHECKSUM, (sum & 0xffff) + (sum >> 16));
 }
