@@ -23,7 +23,6 @@ enum {
 	LSR_READY = 0x01,
 	LSR_THRE = 0x20
 };
-enum { FIFO_BYTES = 16 };
 
 void uart_init(void)
 {
@@ -58,13 +57,7 @@ void print(const char *fmt, ...)
 	}
 }
 
-bool uart_key(void)
+char uart_key(void)
 {
-	bool typed = false;
-
-	for (unsigned i = 0; i < FIFO_BYTES && in8(UART + UART_LSR) & LSR_READY; i++) {
-		(void)in8(UART + UART_RBR);
-		typed = true;
-	}
-	return typed;
+	return in8(UART + UART_LSR) & LSR_READY ? (char)in8(UART + UART_RBR) : 0;
 }

@@ -2,8 +2,6 @@
 /* The guest's console: the 16550 UART at 0x3f8. Slow (87 us a byte on Bochs): not while measuring. */
 #pragma once
 
-#include <stdbool.h>
-
 void uart_init(void);
 void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-bool uart_key(void); /* has anybody typed since the last call? */
+char uart_key(void); /* the next that was typed, 0: none */

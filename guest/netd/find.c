@@ -82,36 +82,42 @@ static unsigned agreed(const struct nic *from, const struct nic *to, unsigned mo
 	return work & NIC_CSUM ? work : 0;
 }
 
-static void open(struct nic *nic, unsigned number, unsigned mtu)
+static void open(struct nic *nic, unsigned number)
 {
 	const char *error;
 
 	nic->buffers = buffers[number];
 	nic->vector = (uint8_t)(FIRST_VECTOR + number);
-	nic->mtu = mtu;
 	error = nic->ops->open(nic);
 	if (error)
 		guest_fail("%s %02x:%02x.%x: %s", nic->ops->name, 0, nic->devfn >> 3,
 			   nic->devfn & 7, error);
 }
 
-static void open_port(struct netd_port *port, unsigned index, const struct netd_args *args)
+/* What the two sides agree on, once */
+static void join(struct netd_port *port, const struct netd_args *args)
 {
 	struct nic *nic = port->nic, *uplink = port->uplink;
 	unsigned mtu = uplink->mtu_told ? uplink->mtu_max : (unsigned)args->mtu;
 
-	if (mtu > nic->mtu_max)
-		mtu = nic->mtu_max;
+	nic->mtu = uplink->mtu = mtu < nic->mtu_max ? mtu : nic->mtu_max;
 	nic->dma_offset =
 		args->dma_offset; /* the uplink's device is software and knows our addresses */
 	nic->receive = agreed(nic, uplink, args->offload);
 	uplink->receive = agreed(uplink, nic, args->offload);
-	open(nic, 2 * index, mtu);
-	open(uplink, 2 * index + 1, mtu);
-	nic->tx_wake = uplink->rx_buffers / 2;
-	uplink->tx_wake = nic->rx_buffers / 2;
 	port->out = (struct netd_path){ .from = uplink, .to = nic };
 	port->in = (struct netd_path){ .from = nic, .to = uplink };
+}
+
+void netd_open(struct netd_port *port)
+{
+	struct nic *nic = port->nic, *uplink = port->uplink;
+	unsigned index = (unsigned)(port - netd_ports);
+
+	open(nic, 2 * index);
+	open(uplink, 2 * index + 1);
+	nic->tx_wake = uplink->rx_buffers / 2;
+	uplink->tx_wake = nic->rx_buffers / 2;
 	port->link = nic->ops->link(nic);
 	netd_report_port(port);
 }
@@ -130,6 +136,8 @@ void netd_find(const struct netd_args *args)
 	if (!netd_port_count)
 		guest_fail("nothing to join: a NIC that a driver is there for and an uplink are "
 			   "wanted");
-	for (unsigned i = 0; i < netd_port_count; i++)
-		open_port(&netd_ports[i], i, args);
+	for (unsigned i = 0; i < netd_port_count; i++) {
+		join(&netd_ports[i], args);
+		netd_open(&netd_ports[i]);
+	}
 }

@@ -11,6 +11,8 @@
  *   offload=none|csum|tso     the most that NICs are left to do (tso); an emulated 82574L whose network
  *                             does not know virtio's header segments wrong (QEMU before 8.0)
  *   watchdog=MS               the hypervisor is to restart us after so long without a sign (1000)
+ *
+ * Keys on the console: s shows statistics, r resets all devices and goes on.
  */
 #pragma once
 
@@ -42,8 +44,11 @@ struct netd_args {
 	unsigned offload; /* NIC_CSUM … */
 };
 
-/* Finds all devices and opens them in pairs; ends the guest if there is none. */
+/* Finds all devices, and opens them in pairs; ends the guest if there is none. */
 void netd_find(const struct netd_args *args);
+
+/* Resets both devices of a port, in whatever state they are, and starts them with all buffers. */
+void netd_open(struct netd_port *port);
 
 /* Moves at most a burst; false: there was nothing to do. */
 bool netd_forward(struct netd_path *path, bool link_up);

@@ -78,6 +78,16 @@ static void check_stuck(struct netd_port *port)
 	}
 }
 
+static void obey(char key)
+{
+	for (unsigned i = 0; i < netd_port_count; i++) {
+		if (key == 's')
+			netd_report_stats(&netd_ports[i]);
+		else if (key == 'r')
+			netd_open(&netd_ports[i]);
+	}
+}
+
 static void tick(void)
 {
 	next_tick = rdtsc() + clock_ms(tick_ms);
@@ -91,10 +101,7 @@ static void tick(void)
 		port->nic->ops->count(port->nic);
 		port->uplink->ops->count(port->uplink);
 	}
-	if (uart_key()) {
-		for (unsigned i = 0; i < netd_port_count; i++)
-			netd_report_stats(&netd_ports[i]);
-	}
+	obey(uart_key());
 }
 
 static bool poll(void)

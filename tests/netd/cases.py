@@ -27,6 +27,7 @@ class Case:
     nics: list
     mtu: int = 1500
     args: str = ""
+    more: tuple = ()             # devices besides
     taps: tuple = ()             # networks that carry offloads
     steps: tuple = ()
 
@@ -41,6 +42,8 @@ def machine(case, kernel):
         devices += ["-device", f"{MODELS[model]},id=nic{n},netdev=wire{n},addr={n + 2:x},romfile=",
                     "-device", UPLINK.format(n=n, slot=n + 8) + mtu]
         uplinks.append(f"00:{n + 8:02x}.0")
+    for device in case.more:
+        devices += ["-device", device]
     return Machine(kernel, f"uplink={','.join(uplinks)} {case.args}", nets, devices)
 
 
@@ -101,7 +104,7 @@ def too_long(case, m, check):
 
 
 def statistics(m):
-    m.key()
+    m.key(b"s")
     line = m.expect("netd: .*; out: ")[0]
     fields = re.search(r"out: (\d+) frames (\d+) bytes, (\d+) damaged, dropped (\d+).*"
                        r"in: (\d+) frames (\d+) bytes, (\d+) damaged, dropped (\d+).*"
@@ -172,30 +175,40 @@ class Load:
 
 def reset(case, m, check):
     """the machine is reset under load, twice: netd comes back; what passes is whole and in order"""
+    interrupted(case, m, check, "the machine's", lambda: m.qmp("system_reset"))
+
+
+def again(case, m, check):
+    """netd starts its devices again in the midst of their work, as after a restart without any reset
+    but the driver's own: the buffers are the same, and none is written that is not in a ring"""
+    interrupted(case, m, check, "the driver's", lambda: m.key(b"r"))
+
+
+def interrupted(case, m, check, whose, interrupt):
     for wire in m.wires.values():
         wire.take()
     load = Load(m, 600)
     for _ in range(2):
         for target in ("wire0", "uplink0"):
             m.wires[target].wait(len(m.wires[target].frames) + 50)
-        m.qmp("system_reset")
+        interrupt()
         m.expect(r"netd: \S+ 00:02\.0, .*link up")
     for target in ("wire0", "uplink0"):
         m.wires[target].wait(len(m.wires[target].frames) + 50)
     sent = load.stop()
-    last = [frames.make(700 + way, 0, SMALL) for way in range(2)]
-    for source, target, mark in (("wire0", "uplink0", last[0]), ("uplink0", "wire0", last[1])):
+    for source, target in (("wire0", "uplink0"), ("uplink0", "wire0")):
+        mark = frames.make(700, len(source), SMALL)
         m.wires[source].send(mark)
         while mark not in m.wires[target].frames[-1:]:
             count = len(m.wires[target].frames)
             if m.wires[target].wait(count + 1) == count:
-                raise Dead(f"after two resets nothing comes from {source} to {target} any more")
+                raise Dead(f"after {whose} resets nothing comes from {source} to {target} any more")
         got = m.wires[target].take()[:-1]
         problem = frames.subset(sent[source], got)
         check(not problem, problem or f"{len(got)} of {len(sent[source])} frames from {source} passed"
-              " over two resets, whole, in order, once each")
+              f" over two of {whose} resets, whole, in order, once each")
     wrong = exchange(m, 800, case.mtu + 14)
-    check(not wrong, wrong or "then all frames pass")
+    check(not wrong, wrong or f"after {whose} resets all frames pass")
 
 
 def apart(case, m, check):
@@ -258,8 +271,17 @@ def described(case, m, check):
     pass_whole(m, check, "uplink0", "wire0", large(vlans=(False,)))
 
 
+def told(*patterns):
+    """a step: what the console says instead of starting"""
+    def step(case, m, check):
+        for pattern in patterns:
+            check(m.expect(pattern), f"the console says /{pattern}/")
+    return step
+
+
 OFFLOAD = (started, segments)
-ALL = (started, wakes, passes, too_long, counts, link, reset)
+ALL = (started, wakes, passes, too_long, counts, link, again, reset)
+FAILS = r"guest: end 1"
 CASES = [
     Case("e1000", ["e1000"], steps=ALL),
     Case("e1000e", ["e1000e"], steps=ALL),
@@ -273,4 +295,12 @@ CASES = [
     Case("virtio-net-no-tso", ["virtio"], taps=("uplink0",), steps=OFFLOAD),
     Case("virtio-net-tso", ["virtio"], taps=("uplink0", "wire0"), steps=(started, whole)),
     Case("four", ["e1000", "e1000e", "virtio", "e1000e"], steps=(started, apart)),
+    Case("unknown", ["e1000e"], more=("rtl8139,addr=4", "e1000,addr=5"), steps=(told(
+        r"netd: 00:04\.0 is not used: there is no driver for it",
+        r"netd: 2 NICs and 1 uplinks: 1 of each are used"), started)),
+    Case("alone", [], more=("e1000e,addr=2",), steps=(told(
+        "nothing to join: a NIC that a driver is there for and an uplink are wanted", FAILS),)),
+    Case("mtu", [], args="mtu=9001", steps=(told("mtu: 68 to 9000 is wanted", FAILS),)),
+    Case("offload", [], args="offload=al", steps=(told("offload=al: none, csum or tso", FAILS),)),
+    Case("dma-offset", [], args="dma-offset=12", steps=(told("dma-offset: a hexadecimal", FAILS),)),
 ]

@@ -144,5 +144,5 @@ class Machine:
                 raise Dead(f"no /{pattern}/ on the console, which ended with: {self.text[-300:]}")
             self.text += more.decode(errors="replace").replace("\r", "")
 
-    def key(self):
-        self.serial.sendall(b"s")
+    def key(self, key):
+        self.serial.sendall(key)
