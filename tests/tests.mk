@@ -95,7 +95,7 @@ $(B)/fuzz/%: tests/fuzz/%.c $(SWITCH_DEPS)
 	$(mkdir)
 	$(FUZZ_CC) $< $(SWITCH_HOST) $(VSWITCH) -o $@
 
-include tests/unit/dev/dev.mk tests/unit/guest/guest.mk
+include tests/unit/dev/dev.mk tests/unit/guest/guest.mk tests/unit/drivers/drivers.mk
 
 # the control queue: the device with a faked core and switch
 $(B)/fuzz/net_ctrl_fuzz: tests/fuzz/net_ctrl_fuzz.c tests/unit/dev/fakes.c $(DEV_VIRTIO) $(DEV_HEADERS)
@@ -154,6 +154,6 @@ $(B)/test/iommu.elf: $(IOMMU_CORE) $(B)/test/fault.a hv/core/core.lds
 $(B)/test/iommu.EFI: $(B)/test/iommu.elf $(EFI_OBJ) hv/boot/core_blob.S
 	$(call efi_link,$<)
 
-tests-built: $(UNIT_PROGRAMS) $(DEV_PROGRAMS) $(GUEST_TEST_PROGRAMS) $(FUZZERS) \
+tests-built: $(UNIT_PROGRAMS) $(DEV_PROGRAMS) $(GUEST_TEST_PROGRAMS) $(DRIVER_PROGRAMS) $(FUZZERS) \
 	$(FAULTS:%=$(B)/test/fault-%.EFI) $(B)/test/apicv.EFI $(B)/test/iommu.EFI \
 	$(B)/test/stuck.EFI
