@@ -1,4 +1,4 @@
-# The bundled guests: guest/bench, guest/abuse and the test guests of tests/boot/guests, each one
+# The bundled guests: guest/bench, guest/abuse, guest/netd and the test guests of tests/boot/guests, each one
 # ELF file in $(B)/guest, on the runtime of guest/lib.
 GUEST_CFLAGS := -std=c17 -O2 -g -ffreestanding -mcmodel=small -mno-red-zone -mgeneral-regs-only \
 	-fno-stack-protector -fno-pic -fno-asynchronous-unwind-tables \
@@ -8,7 +8,7 @@ GUEST_LD     := $(CC) -nostdlib -static -no-pie \
 guest_obj     = $(patsubst %,$(B)/guest/o/%.o,$(wildcard $1/*.c $1/*.S))
 TEST_GUESTS  := $(basename $(notdir $(wildcard tests/boot/guests/*.c)))
 
-guests: $(addprefix $(B)/guest/,$(addsuffix .elf,bench abuse $(TEST_GUESTS)))
+guests: $(addprefix $(B)/guest/,$(addsuffix .elf,bench abuse netd $(TEST_GUESTS)))
 
 $(B)/guest/o/%.o: %
 	$(mkdir)
@@ -24,6 +24,11 @@ $(B)/guest/bench.elf: $(GUEST_START) $(call guest_obj,guest/bench) $(B)/guest/li
 	$(GUEST_LD) -o $@ $(filter %.o %.a,$^)
 
 $(B)/guest/abuse.elf: $(GUEST_START) $(call guest_obj,guest/abuse) $(B)/guest/lib.a guest/lib/guest.lds
+	$(GUEST_LD) -o $@ $(filter %.o %.a,$^)
+
+# the driver domain
+DRIVERS := $(foreach d,drivers $(wildcard drivers/*/),$(call guest_obj,$(d:/=)))
+$(B)/guest/netd.elf: $(GUEST_START) $(call guest_obj,guest/netd) $(DRIVERS) $(B)/guest/lib.a guest/lib/guest.lds
 	$(GUEST_LD) -o $@ $(filter %.o %.a,$^)
 
 $(B)/guest/%.elf: $(B)/guest/o/tests/boot/guests/%.c.o $(GUEST_START) $(B)/guest/lib.a guest/lib/guest.lds

@@ -34,10 +34,12 @@ MAY_INCLUDE = {
     "hv/cpu/svm": [SHARED, "hv/cpu/", "hv/core/", "!hv/cpu/vmx/"],
     "hv/dev": [SHARED, "hv/cpu/", "hv/core/", "vswitch/"],
     "guest": [SHARED],
+    "guest/netd": [SHARED, "guest/lib/", "drivers/nic.h"],
+    "drivers": [SHARED, "guest/lib/"],
 }
 LIBRARIES = {"hv/boot": {"efi.h", "efilib.h", "libfdt.h"}, "hv/core": {"libfdt.h", "stdlib.h"}}
-EXTRA = {"hv/core/main.c": ["hv/dev/pc.h"], "hv/cpu/lapic.c": ["hv/core/timer.h"]}
-SOURCE_DIRS = ["include", "vswitch", "hv", "guest"]
+EXTRA = {"hv/core/main.c": ["hv/dev/pc.h", "hv/dev/iommu.h"], "hv/cpu/lapic.c": ["hv/core/timer.h"]}
+SOURCE_DIRS = ["include", "vswitch", "hv", "guest", "drivers"]
 C_DIRS = [*SOURCE_DIRS, "tests", "scripts"]
 HOSTED = ("scripts/check.c", "scripts/trace.c")
 CPUS = len(os.sched_getaffinity(0))

@@ -169,7 +169,7 @@ static bool tell_checks(const struct place *from, const uint8_t *frame, enum ver
 		return false;
 	}
 	say("length", "within the %u to %u bytes that pass", ETH_HDR_BYTES, longest);
-	if (verdict != VERDICT_DROP_BAD_SOURCE)
+	if (verdict != VERDICT_DROP_BAD_SOURCE && verdict != VERDICT_DROP_REFLECTED)
 		return true;
 	say("source", "%s: %s", mac_text(mac_load(frame + 6)).s, verdicts[verdict].text);
 	return false;
@@ -190,16 +190,17 @@ static void tell_learning(const struct place *from, uint64_t src, const struct p
 		say("source", "%s is learned behind %s", mac.s, from->name);
 }
 
-static void tell_lookup(uint64_t dst, const struct port *behind)
+static void tell_lookup(const struct place *from, uint64_t dst, const struct port *behind)
 {
+	const char *but = from->net->uplink ? " but uplinks" : "";
 	struct mac_text mac = mac_text(dst);
 
 	if (mac_is_group(dst))
-		say("lookup", "%s is a group: to every other port", mac.s);
+		say("lookup", "%s is a group: to every other port%s", mac.s, but);
 	else if (behind)
 		say("lookup", "%s is behind %s", mac.s, port_name(behind));
 	else
-		say("lookup", "%s is not known: to every other port", mac.s);
+		say("lookup", "%s is not known: to every other port%s", mac.s, but);
 }
 
 static void tell_receivers(const struct place *from)
@@ -227,13 +228,13 @@ static void trace(const struct place *from, const uint8_t *frame, size_t bytes)
 	enum verdict verdict;
 
 	remember_counters();
-	say("port", "%s on switch %s, MTU %u, link up", from->name, switch_name(sw),
-	    from->net->mtu);
+	say("port", "%s on switch %s, MTU %u, link up%s", from->name, switch_name(sw),
+	    from->net->mtu, from->net->uplink ? ", uplink" : "");
 	tell_frame(frame, bytes);
 	verdict = port_inject(from->guest->port, frame, bytes);
 	if (tell_checks(from, frame, verdict)) {
 		tell_learning(from, src, was);
-		tell_lookup(dst, known_behind(dst));
+		tell_lookup(from, dst, known_behind(dst));
 		tell_receivers(from);
 	}
 	say("verdict", "%s\t%s", verdicts[verdict].name, verdicts[verdict].text);
@@ -268,13 +269,16 @@ static void add_place(const struct config_vm *vm, const struct config_net *net)
 	struct guest_config guest = {
 		.mtu = net->mtu,
 		.features = VIRTIO_NET_F_MRG_RXBUF | VIRTIO_F_EVENT_IDX,
+		.mac = net->mac,
+		.uplink = net->uplink,
 	};
 
 	p->net = net;
 	snprintf(p->name, sizeof(p->name), "%s/%s", vm->name, net->name);
 	guest.name = p->name;
 	p->guest = guest_create(sw, &guest);
-	set_filter(p->guest->port, mac_load(net->mac));
+	if (!net->uplink) /* whoever joins it with a NIC wants all frames */
+		set_filter(p->guest->port, mac_load(net->mac));
 }
 
 static void print_error(void *context, const struct config_error *error)

@@ -36,9 +36,13 @@ UNIT_cpu_svm_check     := $(SVM)/check.c
 UNIT_cpu_svm_exit      := $(addprefix $(SVM)/,exit.c inject.c vmcb.c check.c strict.c) hv/core/decode.c
 UNIT_cpu_svm_moves     := $(UNIT_cpu_svm_exit)
 UNIT_cpu_svm_npt       := $(SVM)/npt.c
+UNIT_dev_dmar          := hv/dev/dmar.c
+UNIT_dev_vtd_table     := hv/dev/vtd_table.c
+UNIT_dev_vtd           := $(filter-out hv/dev/vtd_regs.c,$(wildcard hv/dev/vtd*.c)) hv/dev/dmar.c tests/unit/dev/vtd_sim.c
+UNIT_dev_vtd_irq       := $(UNIT_dev_vtd)
 UNIT_TESTS := core/acpi core/host_irq core/console core/shell core/clock core/pmm core/print core/report core/string core/config \
 	core/config_image core/emulate core/emulate_native core/gva core/nearest core/cpu_time core/exit_cause core/sched core/smp cpu/entropy cpu/vmx_detect cpu/vmx_check cpu/vmx_msr cpu/vmx_ept \
-	cpu/svm_check cpu/svm_exit cpu/svm_moves cpu/svm_npt
+	cpu/svm_check cpu/svm_exit cpu/svm_moves cpu/svm_npt dev/dmar dev/vtd dev/vtd_irq dev/vtd_table
 
 define unit_test
 UNIT_PROGRAMS += $(B)/unit/$(subst /,_,$1)_test
@@ -92,12 +96,17 @@ $(B)/fuzz/%: tests/fuzz/%.c $(SWITCH_DEPS)
 	$(mkdir)
 	$(FUZZ_CC) $< $(SWITCH_HOST) $(VSWITCH) -o $@
 
-include tests/unit/dev/dev.mk tests/unit/guest/guest.mk
+include tests/unit/dev/dev.mk tests/unit/guest/guest.mk tests/unit/drivers/drivers.mk
 
 # the control queue: the device with a faked core and switch
 $(B)/fuzz/net_ctrl_fuzz: tests/fuzz/net_ctrl_fuzz.c tests/unit/dev/fakes.c $(DEV_VIRTIO) $(DEV_HEADERS)
 	$(mkdir)
 	$(FUZZ_CC) $< tests/unit/dev/fakes.c $(DEV_VIRTIO) -o $@
+
+# firmware's table DMAR: no switch in it
+$(B)/fuzz/dmar_fuzz: tests/fuzz/dmar_fuzz.c hv/dev/dmar.c hv/dev/dmar.h
+	$(mkdir)
+	$(FUZZ_CC) $< hv/dev/dmar.c -o $@
 
 # cores that fault on purpose, for tests/boot: everything but main.c
 FAULT_CORE := $(filter-out $(B)/core/hv/core/main.c.o,$(CORE_OBJ))
@@ -135,5 +144,17 @@ $(B)/test/apicv.elf: $(APICV) $(B)/test/fault.a hv/core/core.lds
 $(B)/test/apicv.EFI: $(B)/test/apicv.elf $(EFI_OBJ) hv/boot/core_blob.S
 	$(call efi_link,$<)
 
-tests-built: $(UNIT_PROGRAMS) $(DEV_PROGRAMS) $(GUEST_TEST_PROGRAMS) $(FUZZERS) \
-	$(FAULTS:%=$(B)/test/fault-%.EFI) $(B)/test/apicv.EFI $(B)/test/stuck.EFI
+# a core that plays a device behind the IOMMU
+IOMMU_CORE := $(addprefix tests/boot/core_iommu/,main.c edu.c edu.h)
+
+$(B)/test/iommu.elf: $(IOMMU_CORE) $(B)/test/fault.a hv/core/core.lds
+	$(CC) $(CORE_CFLAGS) -c $(filter %main.c,$(IOMMU_CORE)) -o $@.o
+	$(CC) $(CORE_CFLAGS) -c $(filter %edu.c,$(IOMMU_CORE)) -o $@.edu.o
+	$(CORE_LD) -u core_entry -o $@ $@.o $@.edu.o $(B)/test/fault.a $(LIBFDT)
+
+$(B)/test/iommu.EFI: $(B)/test/iommu.elf $(EFI_OBJ) hv/boot/core_blob.S
+	$(call efi_link,$<)
+
+tests-built: $(UNIT_PROGRAMS) $(DEV_PROGRAMS) $(GUEST_TEST_PROGRAMS) $(DRIVER_PROGRAMS) $(FUZZERS) \
+	$(FAULTS:%=$(B)/test/fault-%.EFI) $(B)/test/apicv.EFI $(B)/test/iommu.EFI \
+	$(B)/test/stuck.EFI

@@ -34,6 +34,26 @@ struct batch *batch_open(struct vs_cpu *cpu, struct port *from)
 	return b;
 }
 
+/*
+ * Does a port here have this address, which comes in by an uplink? The world has sent back what that port
+ * had sent: two uplinks lead to the same network, or one into a loop. The address stays where it is. What
+ * else an uplink says of addresses is believed: a VM may have moved to another machine.
+ */
+static bool is_reflected(const struct vs_cpu *cpu, const struct batch *b, uint64_t src)
+{
+	const struct vswitch *sw = b->from->sw;
+
+	if (fdb_lookup(sw->fdb, src, cpu->now_s) == (int)b->from->id)
+		return false; /* the rule: it was looked at when it was learned */
+	for (unsigned id = 0; id < VS_MAX_PORTS; id++) {
+		const struct port *port = atomic_load_explicit(&sw->port[id], memory_order_seq_cst);
+
+		if (port != NULL && port != b->from && mac_load(port->mac) == src)
+			return true;
+	}
+	return false;
+}
+
 static void learn(struct vs_cpu *cpu, struct batch *b, uint64_t src)
 {
 	struct stat_slot *slot;
@@ -104,6 +124,8 @@ static enum verdict classify(struct vs_cpu *cpu, struct batch *b, const struct p
 
 	if (verdict != VERDICT_DELIVERED)
 		return verdict;
+	if (b->from->uplink && is_reflected(cpu, b, frame_src(p->head)))
+		return VERDICT_DROP_REFLECTED;
 	learn(cpu, b, frame_src(p->head));
 	dest = look_up(cpu, b, frame_dst(p->head));
 	if (dest == DEST_FLOOD) {
@@ -112,6 +134,8 @@ static enum verdict classify(struct vs_cpu *cpu, struct batch *b, const struct p
 	}
 	if ((unsigned)dest == b->from->id)
 		return VERDICT_DROP_SAME_PORT;
+	if (b->from->uplink && b->dest[dest]->uplink)
+		return VERDICT_DROP_TRANSIT;
 	b->to[dest] |= bit;
 	b->dests |= 1ull << dest;
 	b->last_addresses = addresses_of(p);
@@ -357,7 +381,8 @@ static void forward_to(struct vs_cpu *cpu, struct batch *b, struct port *to, uin
 		forward_to_queue(cpu, b, to, 2 * i, queue_set[i]);
 }
 
-/* The ports that flooded packets go to: all but the sender's; their pointers into b->dest[]. */
+/* The ports that flooded packets go to: all but the sender's, and from an uplink no other uplink: the
+ * world's frames are for this machine only. Their pointers into b->dest[]. */
 static uint64_t other_ports(struct batch *b)
 {
 	struct vswitch *sw = b->from->sw;
@@ -366,7 +391,7 @@ static uint64_t other_ports(struct batch *b)
 	for (unsigned id = 0; id < VS_MAX_PORTS; id++) {
 		struct port *port = atomic_load_explicit(&sw->port[id], memory_order_seq_cst);
 
-		if (port == NULL || id == b->from->id)
+		if (port == NULL || id == b->from->id || (port->uplink && b->from->uplink))
 			continue;
 		b->dest[id] = port;
 		others |= 1ull << id;

@@ -27,6 +27,7 @@ struct fdb {
 	} bucket[FDB_BUCKETS];
 	_Atomic uint32_t seen_s[FDB_BUCKETS][FDB_WAYS]; /* (a) */
 	_Atomic uint32_t held[VS_MAX_PORTS];		/* (l) (a) entries of each port */
+	uint64_t uplinks;				/* (l) set of ports */
 	uint64_t secret;				/* constant */
 	unsigned hand;					/* (l) next bucket to sweep */
 	struct spin lock;
@@ -147,8 +148,32 @@ static void sweep(struct fdb *fdb, uint32_t now_s)
 	}
 }
 
+static bool is_uplink(const struct fdb *fdb, unsigned port)
+{
+	return fdb->uplinks >> port & 1;
+}
+
+/* Under the lock: the place of the uplinks' address that was seen longest ago; -1: there is none. */
+static int oldest_of_uplinks(const struct fdb *fdb, unsigned b, uint32_t now_s)
+{
+	uint32_t most = 0;
+	int oldest = -1;
+
+	for (unsigned way = 0; way < FDB_WAYS; way++) {
+		uint32_t age =
+			now_s - atomic_load_explicit(&fdb->seen_s[b][way], memory_order_relaxed);
+
+		if (is_uplink(fdb, word_port(load_word(fdb, b, way))) &&
+		    (oldest < 0 || age > most)) {
+			oldest = (int)way;
+			most = age;
+		}
+	}
+	return oldest;
+}
+
 /* Under the lock: where the address is, or may go; -1: the bucket is full of live entries. */
-static int place_for(const struct fdb *fdb, unsigned b, uint64_t mac, uint32_t now_s)
+static int place_for(const struct fdb *fdb, unsigned b, uint64_t mac, unsigned port, uint32_t now_s)
 {
 	uint64_t word;
 	int way = find(fdb, b, mac, &word);
@@ -158,7 +183,7 @@ static int place_for(const struct fdb *fdb, unsigned b, uint64_t mac, uint32_t n
 	for (unsigned i = 0; i < FDB_WAYS; i++)
 		if (load_word(fdb, b, i) == 0 || aged(fdb, b, i, now_s))
 			return (int)i;
-	return -1;
+	return is_uplink(fdb, port) ? -1 : oldest_of_uplinks(fdb, b, now_s);
 }
 
 static enum fdb_learn insert(struct fdb *fdb, unsigned b, uint64_t mac, unsigned port,
@@ -169,8 +194,8 @@ static enum fdb_learn insert(struct fdb *fdb, unsigned b, uint64_t mac, unsigned
 
 	spin_lock(&fdb->lock);
 	sweep(fdb, now_s);
-	way = place_for(fdb, b, mac, now_s);
-	if (way >= 0 && held(fdb, port) < FDB_PORT_LIMIT) {
+	way = place_for(fdb, b, mac, port, now_s);
+	if (way >= 0 && (held(fdb, port) < FDB_PORT_LIMIT || is_uplink(fdb, port))) {
 		/* the time first: who finds the word (acquire, release) must not find it aged */
 		atomic_store_explicit(&fdb->seen_s[b][way], now_s, memory_order_relaxed);
 		replace(fdb, b, (unsigned)way, make_word(mac, port));
@@ -193,6 +218,15 @@ enum fdb_learn fdb_learn(struct fdb *fdb, uint64_t mac, unsigned port, uint32_t 
 	if (atomic_load_explicit(&fdb->seen_s[b][way], memory_order_relaxed) != now_s)
 		atomic_store_explicit(&fdb->seen_s[b][way], now_s, memory_order_relaxed);
 	return FDB_KNOWN;
+}
+
+void fdb_set_uplink(struct fdb *fdb, unsigned port, bool uplink)
+{
+	uint64_t bit = 1ull << port;
+
+	spin_lock(&fdb->lock);
+	fdb->uplinks = uplink ? fdb->uplinks | bit : fdb->uplinks & ~bit;
+	spin_unlock(&fdb->lock);
 }
 
 void fdb_forget_port(struct fdb *fdb, unsigned port)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Forwarding database: which port a MAC address is behind. Fixed size, so that no guest can make it
- * grow; a port may hold FDB_PORT_LIMIT addresses, so that none can fill it alone; entries not seen
+ * grow; a guest's port may hold FDB_PORT_LIMIT addresses, so that none can fill it alone; entries not seen
  * for FDB_AGE_S seconds are gone. Readers take no lock: an entry is one 64-bit word.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define FDB_AGE_S      300u
@@ -28,6 +29,10 @@ int fdb_lookup(const struct fdb *fdb, uint64_t mac, uint32_t now_s);
 
 /* fdb_learn() or fdb_lookup() of this address will follow soon. */
 void fdb_prefetch(const struct fdb *fdb, uint64_t mac);
+
+/* The world is behind the port: it has no limit, and its addresses make room for those of the other
+ * ports. Nobody learns for it meanwhile. */
+void fdb_set_uplink(struct fdb *fdb, unsigned port, bool uplink);
 
 /* Forgets all addresses of a port. Nobody may learn for it meanwhile. */
 void fdb_forget_port(struct fdb *fdb, unsigned port);

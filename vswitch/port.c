@@ -36,8 +36,9 @@ static int free_id(const struct vswitch *sw)
 static void fill_port(struct port *port, const struct port_config *config)
 {
 	port->mtu = config->mtu;
+	port->uplink = config->uplink;
 	port->mem = config->mem;
-	port->owner = config->owner;
+	atomic_store_explicit(&port->owner, config->owner, memory_order_relaxed);
 	for (unsigned i = 0; i < 6; i++)
 		port->mac[i] = config->mac[i];
 	for (unsigned i = 0; i < VS_NAME_BYTES - 1 && config->name[i] != '\0'; i++)
@@ -65,6 +66,7 @@ struct port *port_create(struct vswitch *sw, const struct port_config *config)
 		return NULL;
 	}
 	fill_port(port, config);
+	fdb_set_uplink(sw->fdb, port->id, port->uplink);
 	atomic_store_explicit(&sw->port[id], port, memory_order_seq_cst);
 	return port;
 }
@@ -96,7 +98,27 @@ void port_destroy(struct port *port)
 
 void *port_owner(const struct port *port)
 {
-	return port->owner;
+	return atomic_load_explicit(&port->owner, memory_order_seq_cst);
+}
+
+void port_detach(struct port *port)
+{
+	for (unsigned i = 0; i < port->queues; i++)
+		port_stop_queue(port, i);
+	atomic_store_explicit(&port->owner, NULL, memory_order_seq_cst);
+	switch_quiesce(port->sw); /* nobody asks the old one any more */
+	port->mem = NULL;
+}
+
+void port_attach(struct port *port, const struct gmem *mem, void *owner)
+{
+	port->mem = mem;
+	atomic_store_explicit(&port->owner, owner, memory_order_seq_cst);
+}
+
+bool port_is_uplink(const struct port *port)
+{
+	return port->uplink;
 }
 
 const char *port_name(const struct port *port)

@@ -68,6 +68,10 @@ static enum stat_id stat_of_tx_drop(enum verdict verdict)
 		return STAT_tx_drop_bad_source;
 	case VERDICT_DROP_SAME_PORT:
 		return STAT_tx_drop_same_port;
+	case VERDICT_DROP_REFLECTED:
+		return STAT_tx_drop_reflected;
+	case VERDICT_DROP_TRANSIT:
+		return STAT_tx_drop_transit;
 	case VERDICT_DROP_NO_PORT:
 		return STAT_tx_drop_no_port;
 	case VERDICT_DROP_BROKEN:
@@ -110,9 +114,10 @@ uint64_t port_counter_drops(const struct port *port, bool received)
 {
 	static const enum stat_id tx[] = {
 		STAT_tx_drop_short,	 STAT_tx_drop_long,	 STAT_tx_drop_bad_header,
-		STAT_tx_drop_bad_source, STAT_tx_drop_same_port, STAT_tx_drop_no_port,
-		STAT_tx_drop_receiver,	 STAT_tx_drop_broken,	 STAT_tx_drop_bad_csum,
-		STAT_tx_drop_bad_gso,	 STAT_tx_drop_unplugged,
+		STAT_tx_drop_bad_source, STAT_tx_drop_same_port, STAT_tx_drop_reflected,
+		STAT_tx_drop_transit,	 STAT_tx_drop_no_port,	 STAT_tx_drop_receiver,
+		STAT_tx_drop_broken,	 STAT_tx_drop_bad_csum,	 STAT_tx_drop_bad_gso,
+		STAT_tx_drop_unplugged,
 	};
 	static const enum stat_id rx[] = {
 		STAT_rx_drop_filtered,	   STAT_rx_drop_link_down, STAT_rx_drop_no_buffer,

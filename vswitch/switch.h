@@ -53,7 +53,8 @@ struct port_config {
 	uint8_t mac[6];
 	unsigned mtu;		/* largest L3 packet: frames up to mtu + 18 bytes pass */
 	unsigned queue_pairs;	/* 1..VS_MAX_QUEUE_PAIRS */
-	const struct gmem *mem; /* the VM's RAM; must outlive the port */
+	bool uplink;		/* leads to the world: see port_attach() and batch.c */
+	const struct gmem *mem; /* the VM's RAM; must outlive the port, or port_detach() */
 	void *owner;		/* of the environment: port_owner() */
 };
 
@@ -69,6 +70,16 @@ struct port *port_create(struct vswitch *sw, const struct port_config *config);
 void port_retire(struct port *port);
 void port_destroy(struct port *port); /* retires it first, if that was not done */
 void *port_owner(const struct port *port);
+
+/*
+ * A port outlives the driver behind it, with its counters and what was learned of it: detach stops its
+ * queues, and afterwards no CPU knows the old owner; it has none (NULL) until a new one attaches. What is
+ * sent to it meanwhile is dropped, as while no queue runs. What the owner has set (filter, pairs), it has
+ * undone before. Control path, bounded like port_stop_queue().
+ */
+void port_detach(struct port *port);
+void port_attach(struct port *port, const struct gmem *mem, void *owner);
+bool port_is_uplink(const struct port *port);
 const char *port_name(const struct port *port);
 const char *port_switch_name(const struct port *port);
 const uint8_t *port_mac(const struct port *port);

@@ -139,10 +139,11 @@ struct port {
 	unsigned id;
 	unsigned queues; /* 2 * queue pairs */
 	uint32_t mtu;
-	const struct gmem *mem;
-	void *owner;
+	bool uplink;
 	uint8_t mac[6];
 	char name[VS_NAME_BYTES];	       /* ... to here */
+	const struct gmem *mem;		       /* constant while a queue runs */
+	_Atomic(void *) owner;		       /* NULL: detached */
 	bool retired;			       /* control path */
 	struct queue *queue;		       /* constant array; see struct queue */
 	_Atomic(const struct filter *) filter; /* one of filters[], or NULL: no filter */

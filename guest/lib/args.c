@@ -63,6 +63,30 @@ bool args_u64(const char *cmdline, const char *key, uint64_t otherwise, uint64_t
 	return !s || args_number(s, s + bytes, value) == s + bytes;
 }
 
+bool args_hex(const char *cmdline, const char *key, uint64_t otherwise, uint64_t *value)
+{
+	size_t bytes;
+	const char *s = args_find(cmdline, key, &bytes);
+
+	*value = otherwise;
+	if (!s)
+		return true;
+	if (bytes < 3 || bytes > 18 || strncmp(s, "0x", 2))
+		return false;
+	*value = 0;
+	for (size_t i = 2; i < bytes; i++) {
+		char c = s[i];
+
+		if (c >= '0' && c <= '9')
+			*value = *value << 4 | (uint64_t)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			*value = *value << 4 | (uint64_t)(c - 'a' + 10);
+		else
+			return false;
+	}
+	return true;
+}
+
 bool args_ipv4(const char *cmdline, const char *key, uint32_t *address)
 {
 	size_t bytes;

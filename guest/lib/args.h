@@ -15,6 +15,9 @@ bool args_string(const char *cmdline, const char *key, char *out, size_t size);
 /* The decimal number, or otherwise if the key is not there. False: not a number below 2^63. */
 bool args_u64(const char *cmdline, const char *key, uint64_t otherwise, uint64_t *value);
 
+/* The same for a hexadecimal number, "0x" before it. False: not one of 64 bits. */
+bool args_hex(const char *cmdline, const char *key, uint64_t otherwise, uint64_t *value);
+
 /* A dotted IPv4 address in host order; false: none, or not one. */
 bool args_ipv4(const char *cmdline, const char *key, uint32_t *address);
 

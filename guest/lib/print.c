@@ -7,8 +7,22 @@
 #include "guest/lib/cpu.h"
 #include "guest/lib/format.h"
 
-enum { UART = 0x3f8, UART_THR = 0, UART_IER = 1, UART_FCR = 2, UART_LCR = 3, UART_LSR = 5 };
-enum { LCR_8N1 = 0x03, LCR_DLAB = 0x80, FCR_ENABLE_CLEAR = 0x07, LSR_THRE = 0x20 };
+enum {
+	UART = 0x3f8,
+	UART_THR = 0,
+	UART_RBR = 0,
+	UART_IER = 1,
+	UART_FCR = 2,
+	UART_LCR = 3,
+	UART_LSR = 5
+};
+enum {
+	LCR_8N1 = 0x03,
+	LCR_DLAB = 0x80,
+	FCR_ENABLE_CLEAR = 0x07,
+	LSR_READY = 0x01,
+	LSR_THRE = 0x20
+};
 
 void uart_init(void)
 {
@@ -41,4 +55,9 @@ void print(const char *fmt, ...)
 			uart_put('\r');
 		uart_put(*s);
 	}
+}
+
+char uart_key(void)
+{
+	return in8(UART + UART_LSR) & LSR_READY ? (char)in8(UART + UART_RBR) : 0;
 }

@@ -4,3 +4,4 @@
 
 void uart_init(void);
 void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+char uart_key(void); /* the next that was typed, 0: none */

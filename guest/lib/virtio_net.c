@@ -13,11 +13,6 @@
 #include "guest/lib/string.h"
 #include "guest/lib/virtio_pci.h"
 
-#define NET_F_MTU	(1ull << 3)
-#define NET_F_MAC	(1ull << 5)
-#define NET_F_MRG_RXBUF (1ull << 15)
-
-enum { CONFIG_MAC = 0, CONFIG_MTU = 10 };
 enum { RX_QUEUE = 0, TX_QUEUE = 1, CONTROL_QUEUE = 2 }; /* without MQ: 5.1.2 */
 enum { MTU_MAX = 9000, FRAME_EXTRA = 18, STATUS_MS = 10 };
 enum { RX_SMALL = 2048, RX_PAGE = 4096, RX_POOL = VQ_MAX * RX_PAGE, REFILL_BATCH = 16 };
@@ -52,10 +47,10 @@ static void read_config(void)
 {
 	info.features = device.features;
 	for (unsigned i = 0; i < 6; i++)
-		info.mac[i] = region_read8(&device.config, CONFIG_MAC + i);
+		info.mac[i] = region_read8(&device.config, NET_CONFIG_MAC + i);
 	info.mtu = 1500;
 	if (device.features & NET_F_MTU)
-		info.mtu = region_read16(&device.config, CONFIG_MTU);
+		info.mtu = region_read16(&device.config, NET_CONFIG_MTU);
 	if (info.mtu > MTU_MAX)
 		info.mtu = MTU_MAX;
 }

@@ -31,14 +31,21 @@ struct net_header {
 
 _Static_assert(sizeof(struct net_header) == NET_HEADER, "as the device has it");
 
-enum { NET_NEEDS_CSUM = 1 };
+enum { NET_NEEDS_CSUM = 1, NET_DATA_VALID = 2 };
 enum { NET_GSO_NONE = 0, NET_GSO_TCPV4 = 1, NET_GSO_TCPV6 = 4, NET_GSO_UDP_L4 = 5 };
 
+#define NET_F_MTU	    (1ull << 3)
+#define NET_F_MAC	    (1ull << 5)
+#define NET_F_MRG_RXBUF	    (1ull << 15)
+#define NET_F_STATUS	    (1ull << 16)
 #define NET_F_CTRL_VQ	    (1ull << 17)
 #define NET_F_CTRL_RX	    (1ull << 18)
 #define NET_F_CTRL_VLAN	    (1ull << 19)
 #define NET_F_CTRL_RX_EXTRA (1ull << 20)
 #define NET_F_CTRL_MAC_ADDR (1ull << 23)
+
+/* Offsets in the device configuration (5.1.4) */
+enum { NET_CONFIG_MAC = 0, NET_CONFIG_STATUS = 6, NET_CONFIG_MTU = 10, NET_STATUS_LINK_UP = 1 };
 
 /* How a frame to be sent is described to the device */
 enum net_tx_mode { NET_TX_SINGLE, NET_TX_CHAIN, NET_TX_INDIRECT };

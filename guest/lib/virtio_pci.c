@@ -62,7 +62,7 @@ const char *virtio_open(struct virtio_device *dev, unsigned devfn)
 	return NULL;
 }
 
-static uint64_t offered(struct virtio_device *dev)
+uint64_t virtio_offered(struct virtio_device *dev)
 {
 	uint64_t features;
 
@@ -76,7 +76,7 @@ const char *virtio_negotiate(struct virtio_device *dev, uint64_t wanted)
 {
 	set_status(dev, VIRTIO_ACKNOWLEDGE);
 	set_status(dev, VIRTIO_DRIVER);
-	dev->features = offered(dev) & (wanted | VIRTIO_F_VERSION_1);
+	dev->features = virtio_offered(dev) & (wanted | VIRTIO_F_VERSION_1);
 	if (!(dev->features & VIRTIO_F_VERSION_1))
 		return "the device does not offer VERSION_1";
 	for (unsigned i = 0; i < 2; i++) {
@@ -93,8 +93,10 @@ const char *virtio_negotiate(struct virtio_device *dev, uint64_t wanted)
 
 static void write_address(struct virtio_device *dev, uint32_t offset, const void *at)
 {
-	region_write32(&dev->common, offset, (uint32_t)(uintptr_t)at);
-	region_write32(&dev->common, offset + 4, (uint32_t)((uintptr_t)at >> 32));
+	uint64_t address = (uintptr_t)at + dev->dma_offset;
+
+	region_write32(&dev->common, offset, (uint32_t)address);
+	region_write32(&dev->common, offset + 4, (uint32_t)(address >> 32));
 }
 
 const char *virtio_queue(struct virtio_device *dev, unsigned index, uint16_t vector,

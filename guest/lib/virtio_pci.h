@@ -20,10 +20,11 @@ enum {
 	VIRTIO_FAILED = 128,
 };
 
-#define VIRTIO_F_INDIRECT_DESC (1ull << 28)
-#define VIRTIO_F_EVENT_IDX     (1ull << 29)
-#define VIRTIO_F_VERSION_1     (1ull << 32)
-#define VIRTIO_F_RING_PACKED   (1ull << 34)
+#define VIRTIO_F_INDIRECT_DESC	 (1ull << 28)
+#define VIRTIO_F_EVENT_IDX	 (1ull << 29)
+#define VIRTIO_F_VERSION_1	 (1ull << 32)
+#define VIRTIO_F_ACCESS_PLATFORM (1ull << 33)
+#define VIRTIO_F_RING_PACKED	 (1ull << 34)
 
 /* Offsets in the common configuration (virtio 1.2, 4.1.4.3) */
 enum {
@@ -50,12 +51,16 @@ struct virtio_device {
 	struct pci_region common, notify, isr, config;
 	uint32_t notify_multiplier;
 	uint64_t features; /* negotiated */
+	uint64_t
+		dma_offset; /* added to each address that the device is told; 0 after virtio_open() */
 };
 
 /* These return NULL, or a sentence: what is wrong with the device. */
 
 /* Finds the capabilities and the BARs behind them, enables the device, resets it. */
 const char *virtio_open(struct virtio_device *dev, unsigned devfn);
+
+uint64_t virtio_offered(struct virtio_device *dev); /* features, after virtio_open() */
 
 /* ACKNOWLEDGE to FEATURES_OK, with those of `wanted` that are offered. VERSION_1 is a must. */
 const char *virtio_negotiate(struct virtio_device *dev, uint64_t wanted);

@@ -202,6 +202,12 @@ static void read_fadt(const struct table *t)
 	acpi.pm_timer_port = port <= 0xfffc ? (uint16_t)port : 0;
 }
 
+static void read_dmar(const struct table *t)
+{
+	acpi.dmar = t;
+	acpi.dmar_bytes = t->length;
+}
+
 static void read_table(const struct table *t)
 {
 	if (memcmp(t->signature, "APIC", 4) == 0)
@@ -210,6 +216,8 @@ static void read_table(const struct table *t)
 		read_mcfg(t);
 	else if (memcmp(t->signature, "FACP", 4) == 0)
 		read_fadt(t);
+	else if (memcmp(t->signature, "DMAR", 4) == 0)
+		read_dmar(t);
 }
 
 /* XSDT (entries of 8 bytes) where there is one, else RSDT (4). */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The host's ACPI tables (ACPI 6.5, 5.2): RSDP, XSDT or RSDT, MADT, MCFG, FADT. Signature,
+ * The host's ACPI tables (ACPI 6.5, 5.2): RSDP, XSDT or RSDT, MADT, MCFG, FADT, DMAR. Signature,
  * length and checksum are verified before a table is believed.
  */
 #pragma once
@@ -37,6 +37,8 @@ struct acpi_info {
 	} overrides[MAX_OVERRIDES];
 	uint16_t pm_timer_port; /* 0: none */
 	bool has_8259;		/* MADT PCAT_COMPAT: mask both */
+	const void *dmar; /* NULL: no DMAR table. Its devices' file (hv/dev/dmar.h) reads it */
+	uint32_t dmar_bytes;
 };
 
 extern struct acpi_info acpi;

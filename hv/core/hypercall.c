@@ -13,6 +13,7 @@
 #include "hv/core/platform.h"
 #include "hv/core/timer.h"
 #include "hv/core/vcpu.h"
+#include "hv/core/watchdog.h"
 #include "lasthop/bench.h"
 #include "vswitch/switch.h"
 
@@ -169,6 +170,8 @@ int64_t hypercall(struct vcpu *vcpu, uint64_t number, uint64_t arg)
 			vm_end(vcpu->vm, END_FAILED, "the guest ended with status %llu",
 			       (unsigned long long)arg);
 		return 0;
+	case HC_WATCHDOG:
+		return watchdog_feed(vcpu->vm, arg);
 	default:
 		return HC_EUNKNOWN;
 	}

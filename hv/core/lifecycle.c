@@ -14,6 +14,7 @@
 #include "hv/core/pmm.h"
 #include "hv/core/sched.h"
 #include "hv/core/smp.h"
+#include "hv/core/watchdog.h"
 
 /* Bytes of console text that go out before the line about a VM's end, and with it: we wait for the
  * serial line. */
@@ -22,17 +23,23 @@
 /* A guest that resets itself over and over shall cost the others little: making a VM takes time. */
 #define RESET_GAP_US 100000
 
+/* A driver domain that lives less than this time gets twice the gap each time, so often at most. */
+#define STEADY_US    10000000
+#define MOST_DOUBLED 6
+
 struct spinlock vm_table_lock;
 struct vm *vm_table[CONFIG_MAX_VMS];
 const struct config *vm_config;
 
-static const struct handover *images;  /* for as long as the core runs */
-static uint64_t free_before;	       /* bytes, before the first VM was made */
-static bool making[CONFIG_MAX_VMS];    /* under vm_table_lock: being made, not in the table yet */
-static _Atomic unsigned vms_live;      /* started, and not reaped or to start again */
-static _Atomic unsigned vms_ended;     /* and not reaped yet */
-static uint64_t begun[CONFIG_MAX_VMS]; /* under vm_table_lock: TSC when it was last started */
-static struct vm *flushing;	       /* whose nested translations MB_FLUSH drops */
+static const struct handover *images;	 /* for as long as the core runs */
+static uint64_t free_before;		 /* bytes, before the first VM was made */
+static bool making[CONFIG_MAX_VMS];	 /* under vm_table_lock: being made, not in the table yet */
+static _Atomic unsigned vms_live;	 /* started, and not reaped or to start again */
+static _Atomic unsigned vms_ended;	 /* and not reaped yet */
+static _Atomic unsigned guests_live;	 /* of them, those that are no driver domains */
+static unsigned doubled[CONFIG_MAX_VMS]; /* by vm_reap(): short lives in a row */
+static uint64_t begun[CONFIG_MAX_VMS];	 /* under vm_table_lock: TSC when it was last started */
+static struct vm *flushing;		 /* whose nested translations MB_FLUSH drops */
 
 /* gap_us: since its last start, at least; the VM waits until that is over. */
 static void start(struct vm *vm, uint64_t gap_us)
@@ -54,6 +61,14 @@ static void start(struct vm *vm, uint64_t gap_us)
 		vcpu_start(vm->vcpus[0]);
 }
 
+/* One more VM is to live, or (-1) no longer. */
+static void count_live(const struct config_vm *config, unsigned by)
+{
+	atomic_fetch_add(&vms_live, by);
+	if (!config->driver_domain)
+		atomic_fetch_add(&guests_live, by);
+}
+
 int lifecycle_start(const struct config *config, const struct handover *h)
 {
 	int err;
@@ -67,7 +82,7 @@ int lifecycle_start(const struct config *config, const struct handover *h)
 		err = vm_create(&config->vms[i], i, h, &vm_table[i]);
 		if (err < 0)
 			return err;
-		atomic_fetch_add(&vms_live, 1);
+		count_live(&config->vms[i], 1);
 	}
 	for (unsigned i = 0; i < config->vm_count; i++)
 		if (vm_table[i])
@@ -162,14 +177,22 @@ static struct vm *take_ended(void)
 	return vm;
 }
 
-static void all_ended(void)
+/* The machine's work is done when the last guest has ended; of driver domains alone, the last of those. */
+static void tell_if_all_ended(bool guest)
 {
-	console_flush(CONSOLE_ALL);
-	log_printf("all VMs have ended, %llu MiB free, %lld KiB not returned",
-		   (unsigned long long)(pmm_free_bytes() >> 20),
-		   (long long)(free_before - pmm_free_bytes()) / 1024);
-	console_flush(CONSOLE_ALL);
-	report_end();
+	bool all = atomic_load(&vms_live) == 0;
+
+	if (all) {
+		console_flush(CONSOLE_ALL);
+		log_printf("all VMs have ended, %llu MiB free, %lld KiB not returned",
+			   (unsigned long long)(pmm_free_bytes() >> 20),
+			   (long long)(free_before - pmm_free_bytes()) / 1024);
+		console_flush(CONSOLE_ALL);
+	}
+	if (guest ? atomic_load(&guests_live) == 0 : all) {
+		platform->uplinks_report();
+		report_end();
+	}
 }
 
 /* Makes and starts the VM whose place is marked as being made. */
@@ -206,27 +229,43 @@ static void report_ended(const struct vm *vm)
 	report_vm_end(vm->config->name, vm->vcpu_count, vm->end, vm->end_reason, &life);
 }
 
+/* Between the start of a VM that has ended by itself and its next one. */
+static uint64_t restart_gap_us(const struct config_vm *config, unsigned id)
+{
+	uint64_t lived_us = tsc_to_ns(rdtsc() - begun[id]) / 1000;
+
+	if (!config->driver_domain || lived_us > STEADY_US)
+		doubled[id] = 0;
+	else if (doubled[id] < MOST_DOUBLED)
+		doubled[id]++;
+	return (uint64_t)RESET_GAP_US << doubled[id];
+}
+
 static void reap(struct vm *vm)
 {
 	const struct config_vm *config = vm->config;
-	bool by_itself = !strcmp(vm->end, END_REBOOT);
-	bool again = by_itself || !strcmp(vm->end, END_RESTARTED);
+	bool by_user = !strcmp(vm->end, END_RESTARTED);
+	bool again = by_user || !strcmp(vm->end, END_REBOOT) ||
+		     (config->driver_domain && strcmp(vm->end, END_STOPPED) != 0);
 	unsigned id = vm->id;
 
+	watchdog_cancel(vm);
 	quiesce(vm);
-	if (!by_itself) /* the serial line is slow, and a guest may reset itself for ever */
+	/* Not if it starts again: the serial line is slow, a guest may reset itself for ever, and a driver
+	 * domain is waited for. */
+	if (!again)
 		console_flush(LAST_WORDS);
 	log_printf("vm %s: ended: %s%s%s", config->name, vm->end, vm->end_reason[0] ? ": " : "",
 		   vm->end_reason);
 	if (again) {
-		report_vm_reset(config->name, vm->end_reason);
+		report_vm_reset(config->name, vm->end, vm->end_reason);
 	} else {
 		console_flush(LAST_WORDS); /* who reads the report may end the machine */
 		report_ended(vm);
 	}
 	vm_destroy(vm);
 	if (again) {
-		if (make_and_start(id, by_itself ? RESET_GAP_US : 0) == 0)
+		if (make_and_start(id, by_user ? 0 : restart_gap_us(config, id)) == 0)
 			return;
 		report_vm_end(config->name, config->cpus, END_FAILED, "it could not be made again",
 			      &(struct report_life){ 0 });
@@ -235,8 +274,8 @@ static void reap(struct vm *vm)
 		making[id] = false;
 		spin_unlock(&vm_table_lock);
 	}
-	if (atomic_fetch_sub(&vms_live, 1) == 1)
-		all_ended();
+	count_live(config, -1u);
+	tell_if_all_ended(!config->driver_domain);
 }
 
 void vm_reap(void)
@@ -312,10 +351,10 @@ int vm_command(const char *name, enum vm_command command, const char **why)
 		return LH_BUSY;
 	if (vm)
 		return 0;
-	atomic_fetch_add(&vms_live, 1);
+	count_live(&vm_config->vms[id], 1);
 	if (make_and_start(id, 0) == 0)
 		return 0;
-	atomic_fetch_sub(&vms_live, 1);
+	count_live(&vm_config->vms[id], -1u);
 	*why = "it cannot be made: the log says why";
 	return LH_NOMEM;
 }

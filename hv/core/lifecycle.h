@@ -2,7 +2,8 @@
 /*
  * The life of VMs: start, end, reset, pause, by the config, the guests, and the user. A VM that
  * ends is destroyed once no CPU can hold a pointer to it, and all of its memory comes back; one
- * that resets or is restarted is made anew from the images.
+ * that resets or is restarted is made anew from the images, and so is a driver domain however it
+ * ends, but for the user's stop.
  */
 #pragma once
 
@@ -13,6 +14,7 @@
 #define END_OK	      "ok"	/* its work is done: HC_END 0 */
 #define END_FAILED    "failed"	/* HC_END otherwise */
 #define END_CRASH     "crash"	/* stopped by us */
+#define END_HANG      "hang"	/* a driver domain that missed its watchdog */
 #define END_OFF	      "off"	/* switched itself off */
 #define END_STOPPED   "stopped" /* by the user */
 #define END_REBOOT    "reboot"	/* reset itself: starts again */

@@ -23,6 +23,7 @@
 #include "hv/core/wall.h"
 #include "hv/cpu/detect.h"
 #include "hv/cpu/lapic.h"
+#include "hv/dev/iommu.h"
 #include "hv/dev/pc.h"
 
 const struct hvm_ops *hvm;
@@ -115,6 +116,14 @@ static void check_config(const struct handover *h)
 		refuse("no memory for the switches");
 }
 
+/* One that cannot be used stops nothing: VMs without a device of the machine's need none, and a device
+ * is then as hard to come by as on a machine that has no IOMMU. */
+static void start_iommu(void)
+{
+	if (iommu_start() < 0)
+		log_printf("iommu: not used: a VM gets a device only with allow-unsafe-dma");
+}
+
 _Noreturn void core_main(const struct handover *h)
 {
 	trap_init(h);
@@ -131,6 +140,7 @@ _Noreturn void core_main(const struct handover *h)
 	timer_calibrate();
 	timer_init_cpu();
 	host_irq_init();
+	start_iommu();
 	wall_init();
 	host_ioapic_init();
 	platform->host_devices_find();

@@ -76,8 +76,10 @@ struct platform_ops {
 	/* The feature bits that its device offers and its driver accepted; false: no driver runs.
 	 * Any CPU, under vm_table_lock. */
 	bool (*port_features)(struct port *port, uint64_t *offered, uint64_t *accepted);
-	/* Switches, from the config; once, before the first VM. */
+	/* Switches and uplinks, from the config; once, before the first VM. */
 	int (*switches_create)(const struct config *config);
+	/* No guest is left: what is to be told of the uplinks. */
+	void (*uplinks_report)(void);
 	/* By their number in the config. Their ports may be looked at under vm_table_lock. */
 	struct vswitch *(*switch_at)(unsigned i);
 	/* The machine's own devices: finds them, and silences them. Once, after acpi_init(). */

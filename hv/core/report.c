@@ -141,12 +141,13 @@ void report_vm_end(const char *vm, unsigned vcpus, const char *end, const char *
 	send(&j);
 }
 
-void report_vm_reset(const char *vm, const char *reason)
+void report_vm_reset(const char *vm, const char *end, const char *reason)
 {
 	struct json j;
 
 	begin(&j, "vm-reset");
 	add_string(&j, "vm", vm);
+	add_string(&j, "end", end);
 	add_string(&j, "reason", reason);
 	send(&j);
 }
@@ -216,6 +217,17 @@ void report_port(const char *port, const char *switch_name, const uint64_t count
 	for (unsigned id = 0; id < STAT_COUNT; id++)
 		add(&j, "%s\"%s\":%lu", id ? "," : "", names[id], counters[id]);
 	add(&j, "}");
+	send(&j);
+}
+
+void report_uplink(const char *port, bool up, uint64_t at_ns)
+{
+	struct json j;
+
+	begin(&j, "uplink");
+	add_string(&j, "port", port);
+	add_string(&j, "link", up ? "up" : "down");
+	add_number(&j, "at_ns", at_ns);
 	send(&j);
 }
 

@@ -9,12 +9,12 @@
  *   {"lasthop":1,"event":"vm-end","vm":"alice","vcpus":1,"run_us":250100,"wakeups":60,
  *        "wake_us_max":480,"exits":{"hlt":70},"end":"ok","reason":""}
  *        end: ok (HC_END 0), failed (HC_END otherwise), crash (stopped by the hypervisor; reason
- *        says why), off (the guest switched itself off), stopped (by the user). Since its start:
+ *        says why), hang (a driver domain missed its watchdog), off (the guest switched itself off), stopped (by the user). Since its start:
  *        run_us: CPU time of its vCPUs, together; wakeups: how often one was woken (blocked to
  *        runnable); wake_us_max: the longest that one then waited for a CPU; exits: by kind
  *        (hv/core/exit_cause.h)
- *   {"lasthop":1,"event":"vm-reset","vm":"alice","reason":""}   by the guest or the user: it
- *        starts again (vm-start follows)
+ *   {"lasthop":1,"event":"vm-reset","vm":"alice","end":"reboot","reason":""}   end: reboot (by the guest), restart (by the
+ *        user), or of a driver domain however it ended: it starts again (vm-start follows)
  *   {"lasthop":1,"event":"result","vm":"bob","peer":"alice","test":"stream", then every member of
  *        struct bench_result by name, then of the window: "exits" (both VMs), "own_exits",
  *        "peer_exits", "own_exits_by", "peer_exits_by" (objects: those by cause, hv/core/exit_cause.h),
@@ -26,6 +26,9 @@
  *   {"lasthop":1,"event":"port","port":"alice/net0","switch":"lan","counters":{"tx_packets":10, then
  *        every counter of include/lasthop/stats.h by name}}   when the VM ends or starts again: a
  *        VM's ports are made anew each time it starts, and the counters are those of one such life
+ *        (those of an uplink: of all its lives, when no guest is left)
+ *   {"lasthop":1,"event":"uplink","port":"netd/net0","link":"up","at_ns":51000}   its driver has
+ *        started, or is gone ("down"); by the machine's clock
  *   {"lasthop":1,"event":"guest-result","vm":"bob","text":"test=tcp …","us":81000,"exits":120,
  *        "root_us":600,"guest_us":70000,"poll_us":0,"causes":{"hlt":100, then every other
  *        cause there was, hv/core/exit_cause.h}}
@@ -34,10 +37,11 @@
  *        CPUs' time went into so far, of all CPUs
  *   {"lasthop":1,"event":"refused","reason":"…"}   the loader or core cannot start; nothing runs
  *   {"lasthop":1,"event":"panic","reason":"…"}     the hypervisor failed
- *   {"lasthop":1,"event":"end"}                    every VM is off
+ *   {"lasthop":1,"event":"end"}                    every guest is off; driver domains may run on
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "hv/core/exit_cause.h"
@@ -71,10 +75,11 @@ void report_boot(const char *backend, unsigned cpus, uint64_t tsc_khz);
 void report_vm_start(const char *vm);
 void report_vm_end(const char *vm, unsigned vcpus, const char *end, const char *reason,
 		   const struct report_life *life);
-void report_vm_reset(const char *vm, const char *reason);
+void report_vm_reset(const char *vm, const char *end, const char *reason);
 void report_result(const char *vm, const char *peer, const struct bench_result *result,
 		   const struct report_window *window);
 void report_port(const char *port, const char *switch_name, const uint64_t counters[STAT_COUNT]);
+void report_uplink(const char *port, bool up, uint64_t at_ns);
 void report_guest_result(const char *vm, const char *text, const struct report_machine *machine);
 void report_refused(const char *reason);
 void report_panic(const char *reason);

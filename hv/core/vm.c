@@ -12,6 +12,7 @@
 #include "hv/core/platform.h"
 #include "hv/core/pmm.h"
 #include "hv/core/fpu.h"
+#include "hv/core/watchdog.h"
 
 #define GIB (1ull << 30)
 #define MIB (1ull << 20)
@@ -204,6 +205,7 @@ int vm_create(const struct config_vm *config, unsigned id, const struct handover
 	vm->config = config;
 	vm->id = id;
 	vm->tsc_offset = 0 - rdtsc();
+	watchdog_init(vm);
 	err = vm_build(vm, h);
 	if (err < 0) {
 		/* The shell may be looking at its ports. No vCPU has run, so that nothing else of

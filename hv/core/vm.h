@@ -17,6 +17,7 @@
 #include "hv/core/marker.h"
 #include "hv/core/percpu.h"
 #include "hv/core/report.h"
+#include "hv/core/timer.h"
 #include "hv/cpu/addr.h"
 #include "vswitch/gmem.h"
 
@@ -54,6 +55,10 @@ struct vm {
 	_Atomic uint64_t wall_clock;  /* (a) paravirtual clock: its MSR (hv/core/pvclock.c) */
 	struct platform *platform;    /* (c) devices (hv/dev), NULL before they exist */
 	struct log_limit log_limit;   /* (a) for lines that the guest causes */
+	struct watchdog {	      /* [v] of a driver domain (hv/core/watchdog.h) */
+		struct timer timer;
+		uint64_t period_ms;
+	} watchdog;
 
 	struct marker marker; /* what it tells of itself on its console */
 

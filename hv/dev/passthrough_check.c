@@ -189,6 +189,31 @@ static void check_pin(struct check *c, const struct host_function *f)
 	      PCI_ADDRESS_ARGS(f->address), input, gsi < 0 ? "firmware tells" : "is given here");
 }
 
+/* Whether an IOMMU takes it, before anything is made. It says why not: it is not below one, or
+ * firmware keeps memory for it. */
+static void check_iommu(struct check *c, const struct host_function *f)
+{
+	struct iommu_domain *domain;
+
+	if (!iommu && !c->vm->allow_unsafe_dma)
+		wrong(c, chosen_by(c),
+		      "this machine has no IOMMU, so that " PCI_ADDRESS_FORMAT
+		      " could read and write all memory: switch it on in the firmware, or accept "
+		      "that by allow-unsafe-dma; in the VM",
+		      PCI_ADDRESS_ARGS(f->address));
+	domain = iommu ? iommu->domain_create() : NULL;
+	if (!domain)
+		return;
+	if (iommu->attach(domain, f->address) < 0)
+		wrong(c, chosen_by(c),
+		      "the IOMMU cannot confine " PCI_ADDRESS_FORMAT ", see above: "
+		      "name another",
+		      PCI_ADDRESS_ARGS(f->address));
+	else
+		iommu->detach(f->address);
+	iommu->domain_destroy(domain);
+}
+
 static void check_chosen(struct check *c)
 {
 	for (unsigned i = 0; i < host_function_count; i++) {
@@ -197,12 +222,7 @@ static void check_chosen(struct check *c)
 
 		if (f->node != c->node)
 			continue;
-		if (!iommu && !c->vm->allow_unsafe_dma)
-			wrong(c, chosen_by(c),
-			      "this machine has no IOMMU, so that " PCI_ADDRESS_FORMAT
-			      " could read and write all memory: switch it on in the firmware, or "
-			      "accept that by allow-unsafe-dma; in the VM",
-			      PCI_ADDRESS_ARGS(f->address));
+		check_iommu(c, f);
 		check_group(c, f);
 		check_bars(c, f);
 		check_pin(c, f);

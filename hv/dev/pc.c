@@ -15,6 +15,7 @@
 #include "hv/dev/pci_scan.h"
 #include "hv/dev/pc_impl.h"
 #include "hv/dev/switch_env.h"
+#include "hv/dev/uplink.h"
 #include "hv/dev/virtio_net.h"
 #include "hv/dev/vlapic.h"
 
@@ -204,6 +205,7 @@ const struct platform_ops pc_platform = {
 	.port_set_link = virtio_net_set_link,
 	.port_features = virtio_net_features,
 	.switches_create = virtio_net_switches,
+	.uplinks_report = uplinks_report,
 	.switch_at = virtio_net_switch,
 	.host_devices_find = pci_scan,
 	.host_devices_check = passthrough_check,

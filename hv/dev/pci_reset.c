@@ -24,12 +24,20 @@
 #define AF_PENDING	 1u
 #define BRIDGE_CONTROL	 0x3eu
 #define BRIDGE_BUS_RESET 0x40u
+#define MSI_CONTROL	 2u /* of MSI-X, too: all zero is off */
 #define PM_CONTROL	 4u
 #define PM_STATE	 3u
-#define D0_WAIT_US	 10000	 /* PCI PM 1.2, 5.4: from D3hot */
-#define BUS_RESET_US	 2000	 /* at least 1 ms */
-#define SETTLE_US	 100000	 /* after either reset: no access at all */
+#define D0_WAIT_US	 10000	/* PCI PM 1.2, 5.4: from D3hot */
+#define BUS_RESET_US	 2000	/* at least 1 ms */
+#define SETTLE_US	 100000 /* after either reset: no access at all */
+#define OWN_US		 10000
 #define BACK_US		 1000000 /* from then on: the function may ask for patience */
+#define E1000_CTRL	 0x0000u
+#define E1000_IMC	 0x00d8u
+#define E1000_RCTL	 0x0100u
+#define E1000_TCTL	 0x0400u
+#define E1000_BYTES	 0x20000u
+#define E1000_CTRL_RST	 (1u << 26)
 #define NOT_READY	 0x0001u /* its vendor, as long as it does */
 
 static uint32_t get(const struct host_function *f, unsigned at, unsigned bytes)
@@ -49,6 +57,7 @@ const char *reset_name(enum reset_kind kind)
 		[RESET_FUNCTION] = "function-level reset",
 		[RESET_ADVANCED] = "function-level reset (AF)",
 		[RESET_BUS] = "bus reset",
+		[RESET_OWN] = "reset by its own register",
 	};
 
 	return names[kind];
@@ -63,6 +72,30 @@ static bool alone_on_bus(const struct host_function *f)
 	return there == 1;
 }
 
+/* 8254x and 82574: Intel's manuals, "CTRL", "RCTL", "TCTL", "IMC". All are in BAR 0. Emulated ones do
+ * less at CTRL.RST than they should: so receiver, transmitter and interrupts go off one by one. */
+static const uint16_t e1000_devices[] = { 0x1008, 0x100e, 0x100f, 0x10d3 };
+
+static bool is_e1000(const struct host_function *f)
+{
+	if (f->vendor != 0x8086 || !f->bar[0].mmio || f->bar[0].bytes < E1000_BYTES)
+		return false;
+	for (unsigned i = 0; i < sizeof(e1000_devices) / sizeof(e1000_devices[0]); i++)
+		if (f->device == e1000_devices[i])
+			return true;
+	return false;
+}
+
+static void reset_e1000(const struct host_function *f)
+{
+	volatile uint8_t *mmio = f->bar[0].mmio;
+
+	*(volatile uint32_t *)(mmio + E1000_IMC) = ~0u;
+	*(volatile uint32_t *)(mmio + E1000_RCTL) = 0;
+	*(volatile uint32_t *)(mmio + E1000_TCTL) = 0;
+	*(volatile uint32_t *)(mmio + E1000_CTRL) |= E1000_CTRL_RST;
+}
+
 static enum reset_kind best_reset(const struct host_function *f)
 {
 	if (f->pcie && get(f, f->pcie + 4u, 4) & DEVCAP_FLR)
@@ -71,7 +104,7 @@ static enum reset_kind best_reset(const struct host_function *f)
 		return RESET_ADVANCED;
 	if (f->above && alone_on_bus(f))
 		return RESET_BUS;
-	return RESET_SILENT;
+	return is_e1000(f) ? RESET_OWN : RESET_SILENT;
 }
 
 void reset_save(struct host_function *f)
@@ -105,6 +138,9 @@ void reset_begin(struct host_function *f)
 {
 	uint64_t begin = rdtsc();
 
+	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
+	if (f->reset == RESET_OWN)
+		reset_e1000(f);
 	put(f, PCI_COMMAND, 2, PCI_COMMAND_INTX_OFF);
 	while (pending(f) && rdtsc() - begin < tsc_from_us(RESET_PENDING_US))
 		__builtin_ia32_pause();
@@ -115,7 +151,9 @@ void reset_begin(struct host_function *f)
 	else if (f->reset == RESET_BUS)
 		reset_bus(f->above);
 	f->ready_tsc = rdtsc();
-	if (f->reset != RESET_SILENT)
+	if (f->reset == RESET_OWN)
+		f->ready_tsc += tsc_from_us(OWN_US);
+	else if (f->reset != RESET_SILENT)
 		f->ready_tsc += tsc_from_us(SETTLE_US);
 }
 
@@ -150,12 +188,16 @@ static void power_up(const struct host_function *f)
 	delay_us(D0_WAIT_US);
 }
 
-/* BARs before the command register, which makes them answer. */
+/* BARs before the command register, which makes them answer; no message that the last owner left. */
 static void restore(const struct host_function *f)
 {
 	for (unsigned i = HEADER_WORDS; i-- > 0;)
 		if (4 * i != PCI_COMMAND)
 			put(f, 4 * i, 4, f->saved[i]);
+	if (f->msi)
+		put(f, f->msi + MSI_CONTROL, 2, 0);
+	if (f->msix)
+		put(f, f->msix + MSI_CONTROL, 2, 0);
 	if (f->pcie) {
 		put(f, f->pcie + EXPRESS_DEVCTL, 2, f->saved_devctl & ~DEVCTL_FLR);
 		put(f, f->pcie + EXPRESS_LNKCTL, 2, f->saved_lnkctl);

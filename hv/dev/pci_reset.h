@@ -2,15 +2,16 @@
 /*
  * Resetting a function of the machine between two owners: function-level reset where it has one (PCI
  * Express Base 4.0, 6.6.2; Advanced Capabilities ECN for conventional PCI), else a reset of the bus
- * behind its bridge if it is alone there (PCI-to-PCI Bridge Architecture 1.2, 3.2.5.17), else nothing
- * more than the silence of step one: what the device still does, its driver ends when it opens it.
+ * behind its bridge if it is alone there (PCI-to-PCI Bridge Architecture 1.2, 3.2.5.17), else, for the
+ * NICs that we have drivers for, its own: there are machines that heed no bus mastering bit (Bochs). Else
+ * nothing more than silence: what the device still does, its driver ends when it opens it.
  */
 #pragma once
 
 #include "hv/core/fail.h"
 #include "hv/dev/pci_scan.h"
 
-enum reset_kind { RESET_SILENT, RESET_FUNCTION, RESET_ADVANCED, RESET_BUS };
+enum reset_kind { RESET_SILENT, RESET_FUNCTION, RESET_ADVANCED, RESET_BUS, RESET_OWN };
 
 /* For the log: "function-level reset", … */
 const char *reset_name(enum reset_kind kind);

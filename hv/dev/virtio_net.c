@@ -16,6 +16,8 @@
 #include "hv/core/report.h"
 #include "hv/core/vcpu.h"
 #include "hv/core/vm.h"
+#include "hv/dev/uplink.h"
+#include "lasthop/uplink.h"
 #include "vswitch/env.h"
 #include "vswitch/policy.h"
 
@@ -94,6 +96,8 @@ static bool queue_start(struct virtio_pci *v, unsigned queue)
 	if (queue < 2 * net->config->queue_pairs) {
 		virtio_net_lock_switch(net);
 		err = port_start_queue(net->port, queue, &setup, &why);
+		if (!err && net->config->uplink)
+			uplink_queue_started(net->config, queue);
 		virtio_net_unlock_switch(net);
 	} else {
 		err = LH_INVAL;
@@ -117,6 +121,8 @@ static void queue_stop(struct virtio_pci *v, unsigned queue)
 		return;
 	virtio_net_lock_switch(net);
 	port_stop_queue(net->port, queue);
+	if (net->config->uplink)
+		uplink_stopped(net->config);
 	virtio_net_unlock_switch(net);
 }
 
@@ -160,8 +166,11 @@ static const struct virtio_device_ops net_ops = {
 enum peer_state env_peer_state(const struct port *port, unsigned queue)
 {
 	struct virtio_net *net = port_owner(port);
-	struct vcpu *vcpu = virtio_pci_queue_vcpu(&net->virtio, queue);
+	struct vcpu *vcpu;
 
+	if (!net) /* an uplink whose driver domain is away */
+		return PEER_OFF;
+	vcpu = virtio_pci_queue_vcpu(&net->virtio, queue);
 	switch (atomic_load(&vcpu->state)) { /* partner of the switch's: hold.c */
 	case VCPU_BLOCKED:
 		return PEER_BLOCKED;
@@ -259,6 +268,7 @@ static void list_drop(struct virtio_net *net)
 	spin_unlock(&all_lock);
 }
 
+/* Its own port, which goes with it. */
 static int port_make(struct virtio_net *net, struct vm *vm)
 {
 	struct switch_slot *slot = slot_of(net);
@@ -279,6 +289,17 @@ static int port_make(struct virtio_net *net, struct vm *vm)
 	if (!net->port)
 		return fail(LH_NOMEM, "%s: no memory for a port on switch %s", name,
 			    switch_name(slot->sw));
+	return 0;
+}
+
+static int port_get(struct virtio_net *net, struct vm *vm)
+{
+	if (net->config->uplink) {
+		net->port = uplink_port(net->config);
+		port_attach(net->port, &vm->mem, net);
+	} else if (port_make(net, vm) < 0) {
+		return LH_NOMEM;
+	}
 	for (unsigned i = 0; i < 2 * net->config->queue_pairs; i++)
 		switch_work_init_queue(&net->work[i], net->port, i);
 	return 0;
@@ -297,6 +318,7 @@ struct virtio_net *virtio_net_create(struct vm *vm, struct pcie *pcie,
 		.features = switch_features() | VIRTIO_NET_F_MTU | VIRTIO_NET_F_MAC |
 			    VIRTIO_NET_F_STATUS | VIRTIO_F_VERSION_1 | NET_CTRL_FEATURES |
 			    (config->queue_pairs > 1 ? VIRTIO_NET_F_MQ : 0),
+		.subsystem = config->uplink ? UPLINK_PCI_SUBSYSTEM : 0,
 		.ops = &net_ops,
 	};
 
@@ -308,7 +330,7 @@ struct virtio_net *virtio_net_create(struct vm *vm, struct pcie *pcie,
 	list_init(&net->all);
 	virtio_pci_init(&net->virtio, &setup);
 	virtio_net_ctrl_init(net);
-	if (port_make(net, vm) < 0 || pcie_attach(pcie, &net->virtio.pci) < 0) {
+	if (port_get(net, vm) < 0 || pcie_attach(pcie, &net->virtio.pci) < 0) {
 		virtio_net_destroy(net);
 		return NULL;
 	}
@@ -325,21 +347,30 @@ static void report_counters(const struct port *port)
 	report_port(port_name(port), port_switch_name(port), counters);
 }
 
+/* Nobody asks the device of its port any more. */
+static void port_drop(struct virtio_net *net)
+{
+	virtio_net_lock_switch(net);
+	if (net->config->uplink)
+		port_detach(net->port);
+	else
+		port_retire(net->port);
+	virtio_net_unlock_switch(net);
+	if (net->config->uplink)
+		return;
+	report_counters(net->port);
+	port_destroy(net->port);
+}
+
 void virtio_net_destroy(struct virtio_net *net)
 {
-	struct switch_slot *slot = slot_of(net);
-
 	list_drop(net);
 	if (net->port) {
 		virtio_pci_reset(&net->virtio);
 		device_queue_finish(&net->ctrl.queue);
 		for (unsigned i = 0; i < 2 * net->config->queue_pairs; i++)
 			switch_work_cancel(&net->work[i]);
-		spin_lock(&slot->control);
-		port_retire(net->port);
-		spin_unlock(&slot->control);
-		report_counters(net->port);
-		port_destroy(net->port);
+		port_drop(net);
 	}
 	page_free(net, sizeof(*net));
 }
@@ -367,14 +398,19 @@ void virtio_net_set_link(struct port *port, bool up)
 	struct virtio_net *net = port_owner(port);
 
 	port_set_link(port, up);
-	virtio_pci_config_changed(&net->virtio);
+	if (net)
+		virtio_pci_config_changed(&net->virtio);
 }
 
 bool virtio_net_features(struct port *port, uint64_t *offered, uint64_t *accepted)
 {
 	struct virtio_net *net = port_owner(port);
-	struct virtio_pci *v = &net->virtio;
+	struct virtio_pci *v;
 
+	*offered = *accepted = 0;
+	if (!net)
+		return false;
+	v = &net->virtio;
 	*offered = v->offered;
 	spin_lock(&v->lock);
 	*accepted = v->accepted;
@@ -396,5 +432,5 @@ int virtio_net_switches(const struct config *config)
 		if (!switches[i].sw)
 			return fail(LH_NOMEM, "switch %s: no memory", config->switches[i].name);
 	}
-	return 0;
+	return uplinks_create(config, virtio_net_switch);
 }

@@ -191,7 +191,8 @@ void virtio_pci_init(struct virtio_pci *v, const struct virtio_pci_setup *setup)
 		.vendor = VIRTIO_VENDOR,
 		.device = VIRTIO_DEVICE_BASE + setup->type,
 		.subsystem_vendor = VIRTIO_VENDOR,
-		.subsystem = VIRTIO_DEVICE_BASE + setup->type,
+		.subsystem = setup->subsystem ? setup->subsystem
+					      : (uint16_t)(VIRTIO_DEVICE_BASE + setup->type),
 		.class_code = setup->class_code,
 		.revision = 1,
 	};

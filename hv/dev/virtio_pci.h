@@ -77,6 +77,7 @@ struct virtio_pci_setup {
 	struct vm *vm;
 	uint16_t type; /* virtio device ID */
 	uint32_t class_code;
+	uint16_t subsystem; /* PCI subsystem device ID; 0: as the device ID */
 	unsigned queue_count;
 	uint16_t queue_size; /* the largest it offers, a power of two */
 	uint64_t features;

@@ -20,6 +20,7 @@
 #define CONFIG_MAX_NETS                                                                            \
 	30 /* a VM, passthrough nodes too: slots 1 to 31 of its bus, less one for virtio-rng */
 #define CONFIG_MAX_PASSTHROUGHS 8 /* a VM */
+#define CONFIG_MAX_UPLINKS	(CONFIG_MAX_SWITCHES * CONFIG_MAX_PORTS)
 #define CONFIG_MAX_QUEUE_PAIRS	8
 #define CONFIG_MAX_NAME		31
 #define CONFIG_MAX_FILE		63   /* length of an image's name */

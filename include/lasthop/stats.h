@@ -31,6 +31,9 @@
 	X(tx_drop_bad_gso, packets, fault, "frame to be segmented is not what its header says")    \
 	X(tx_drop_bad_source, packets, fault, "source address is a group or zero")                 \
 	X(tx_drop_same_port, packets, policy, "destination is behind the port it came from")       \
+	X(tx_drop_reflected, packets, policy,                                                      \
+	  "from an uplink, with the source address of a port here")                                \
+	X(tx_drop_transit, packets, policy, "from one uplink to another")                          \
 	X(tx_drop_no_port, packets, resource, "no other port to send it to")                       \
 	X(tx_drop_receiver, packets, resource, "its receiver dropped it: see there, rx_drop_*")    \
 	X(tx_drop_broken, packets, fault, "of a queue that broke a rule and was stopped")          \

@@ -16,6 +16,9 @@
 	X(DROP_BAD_GSO, drop_bad_gso, "frame to be segmented is not what its header says")         \
 	X(DROP_BAD_SOURCE, drop_bad_source, "source address is a group or zero")                   \
 	X(DROP_SAME_PORT, drop_same_port, "destination is behind the port it came from")           \
+	X(DROP_REFLECTED, drop_reflected,                                                          \
+	  "from an uplink, with the source address of a port here")                                \
+	X(DROP_TRANSIT, drop_transit, "from one uplink to another")                                \
 	X(DROP_NO_PORT, drop_no_port, "no other port to send it to")                               \
 	X(DROP_FILTERED, drop_filtered, "receiver does not want this address or VLAN")             \
 	X(DROP_LINK_DOWN, drop_link_down, "receiver's link is down, or its queue is not running")  \

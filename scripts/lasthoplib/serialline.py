@@ -29,7 +29,7 @@ class SerialLine:
     what came later."""
 
     def __init__(self, folder):
-        self.seen = ""
+        self.seen, self.folder = "", folder      # of the run
         self._half = b""
         self._come = threading.Condition()
         self._listener = socket.create_server(("127.0.0.1", 0))

@@ -30,8 +30,10 @@ class Machine:
     memory_mib: int = 0                          # at least; the test bed has its own minimum
     exit_cost: int = 0                           # Bochs only: instructions a VM exit costs
     bochs: dict = field(default_factory=dict)    # other options of Bochs's cpu: line
+    bochsrc: list = field(default_factory=list)  # further lines of its configuration
     qemu: list = field(default_factory=list)     # further arguments of QEMU
     threads: str = "multi"                       # TCG only: multi, a host thread a CPU; or single
+    iommu: str = "intremap=on"                   # TCG only: options of QEMU's intel-iommu
     serial_port: int = 0                         # here somebody waits for the serial line's call
 
 
@@ -145,7 +147,7 @@ clock: sync=none, time0={time0}
             serial = f"mode=socket-client, dev=127.0.0.1:{machine.serial_port}"
         (folder / "bochsrc").write_text(self.CONFIG.format(
             cpus=machine.cpus, cpu=cpu, serial=serial, memory=max(1024, machine.memory_mib), folder=inside,
-            time0=self.TIME0))
+            time0=self.TIME0) + "".join(line + "\n" for line in machine.bochsrc))
         command = ["/usr/bin/" + self.binary(machine).name, "-q", "-f", inside + "/bochsrc"]
         for _ in range(self.STARTS):
             process = spawn(chroot(self.root) + command, folder, folder / "e9.log")
@@ -207,7 +209,7 @@ class Qemu:
     CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
     VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
     ACCEL = {"tcg": ["-M", "q35", "-accel", "tcg,thread={threads}", "-cpu", "EPYC",
-                     "-device", "intel-iommu,intremap=on"],
+                     "-device", "intel-iommu,{iommu}"],
              "kvm": ["-M", "q35", "-accel", "kvm", "-cpu", "host"]}
 
     MOST_CPUS = 255                             # of the machine q35 without x2APIC identifiers
@@ -237,7 +239,7 @@ class Qemu:
         serial = (f"tcp:127.0.0.1:{machine.serial_port}" if machine.serial_port
                   else "file:serial.log")
         return spawn([
-            "qemu-system-x86_64", *(word.format(threads=machine.threads)
+            "qemu-system-x86_64", *(word.format(threads=machine.threads, iommu=machine.iommu)
                                     for word in self.ACCEL[self.name]),
             "-smp", machine.cpus, "-m", max(2048, machine.memory_mib),
             "-drive", f"if=pflash,format=raw,readonly=on,file={self.CODE}",

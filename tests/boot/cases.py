@@ -36,7 +36,9 @@ class Case:
     memory_mib: int = 0                      # of the machine, at least; 0: what the VMs need
     exit_cost: int = 0                       # Bochs
     bochs: dict = field(default_factory=dict)      # options of its cpu: line
+    bochsrc: list = field(default_factory=list)    # further lines
     qemu: list = field(default_factory=list)       # further arguments
+    iommu: str = "intremap=on"               # QEMU: options of its intel-iommu
     efi: str = ""                            # boot this file of the build output instead
     files: dict = field(default_factory=dict)      # {image name: bytes, or size of a file of zeros,
                                                    # or None: a folder}

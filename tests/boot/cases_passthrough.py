@@ -20,14 +20,38 @@ def passed(device, more=()):
                     f"pci-id = {device}; }};"])
 
 
+BOCHS_NIC = ["e1000: enabled=1, mac=52:54:00:12:34:56, ethmod=null"]
+LAX = 'bootargs = "lax=1";'
 UNSAFE = ("role = \"driver-domain\";", "allow-unsafe-dma;")
+GOOD = {"must_not": [r"\| FAIL "]}
+
+
+def checks(confined):
+    return [r"^pass\| \d+ checks, 0 failed$",
+            r"\] vm pass: has .*, DMA " + ("confined by vtd$" if confined else "not confined$")]
+
+
+def unsafe(line, check):
+    """told at boot and in vm list; a driver domain is started again until it is stopped"""
+    line.wait(r"\] vm pass: WARNING: no IOMMU: its devices can read and write all memory ")
+    line.wait(r"^pass\| \d+ checks, 0 failed$")
+    line.wait(r"\] vm pass: started, ")
+    line.type("\r")
+    line.wait(r"^lasthop> ")
+    check("unsafe DMA: its devices can read and write all memory" in line.command("vm list"),
+          "vm list tells of unsafe DMA")
+    line.command("vm stop pass")
+
 
 CASES_PASSTHROUGH = [
-    Case("tcg-pass-e1000e", "tcg", config(passed(E1000E, UNSAFE)), cpus=2, backend="svm",
-         qemu=nic("e1000e"),
-         must=[r"\| PASS storm: ", r"^pass\| \d+ checks, 0 failed$"],
-         must_not=[r"\| FAIL "]),
-    Case("tcg-pass-e1000", "tcg", config(passed(E1000, UNSAFE)), cpus=2, backend="svm",
-         qemu=nic("e1000", behind_port=False), must=[r"^pass\| \d+ checks, 0 failed$"],
-         must_not=[r"\| FAIL "]),
+    Case("tcg-pass-e1000e", "tcg", config(passed(E1000E)), cpus=2, backend="svm",
+         qemu=nic("e1000e"), must=[r"\| PASS storm: ", r", bus reset, ", *checks(True)], **GOOD),
+    Case("tcg-pass-e1000", "tcg", config(passed(E1000)), cpus=2, backend="svm",
+         qemu=nic("e1000", behind_port=False), must=checks(True), **GOOD),
+    Case("tcg-pass-unsafe", "tcg", config(passed(E1000E, UNSAFE)), cpus=2, backend="svm",
+         iommu="intremap=off", qemu=nic("e1000e"), talk=unsafe, ends={"pass": "stopped"},
+         must=checks(False), **GOOD),
+    # its NIC has INTx only, and says firmware's pin
+    Case("bochs-pass-e1000", "bochs", config(passed(E1000, (*UNSAFE, LAX))), cpus=2, backend="vmx",
+         bochsrc=BOCHS_NIC, talk=unsafe, ends={"pass": "stopped"}, must=checks(False), **GOOD),
 ]

@@ -27,6 +27,7 @@ from cases import SYMPTOMS                               # noqa: E402
 from cases_abuse import CASES_ABUSE, SOAK_ABUSE          # noqa: E402
 from cases_apicv import CASES_APICV                      # noqa: E402
 from cases_examples import CASES_EXAMPLES, SOAK_EXAMPLES  # noqa: E402
+from cases_iommu import CASES_IOMMU                      # noqa: E402
 from cases_linux import CASES_LINUX, SOAK_LINUX          # noqa: E402
 from cases_net import CASES_NET                          # noqa: E402
 from cases_passthrough import CASES_PASSTHROUGH          # noqa: E402
@@ -37,7 +38,7 @@ from lasthoplib import boot, dts, paths, results, testbed    # noqa: E402
 from lasthoplib.console import Failure                   # noqa: E402
 
 QUICK = (table.CASES + CASES_SHELL + CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE +
-         CASES_NET + CASES_PASSTHROUGH + CASES_LINUX + CASES_EXAMPLES)
+         CASES_NET + CASES_IOMMU + CASES_PASSTHROUGH + CASES_LINUX + CASES_EXAMPLES)
 SOAK = SOAK_ABUSE + SOAK_LINUX + SOAK_EXAMPLES + SOAK_SHELL
 
 LAST_LINES = 15
@@ -184,8 +185,9 @@ def boot_case(case, report):
         bed = testbed.pick(case.on)
         memory = case.memory_mib or boot.memory_for(config.vms)
         machine = testbed.Machine(case.cpus, memory, case.exit_cost,
-                                  case.bochs, case.qemu,
-                                  threads="multi" if case in SOAK else "single")
+                                  case.bochs, case.bochsrc, case.qemu,
+                                  threads="multi" if case in SOAK else "single",
+                                  iommu=case.iommu)
         efi = paths.build() / case.efi if case.efi else None
         outcome = boot.boot(bed, machine, config.blob, config.images, case.limit, efi,
                             until=frozenset(case.until),

@@ -3,7 +3,8 @@
  * Is an Intel NIC that is passed through what its driver expects: registers, BARs that move, messages
  * and pin, DMA while it is a bus master and at no other time? And what of its configuration space is
  * not there, what of its messages is refused? Wants an 82574L (MSI-X) or an 82540EM (INTx only), and
- * `dma-offset` if there is no IOMMU. Numbers: 8254x Family Developer's Manual, 82574 datasheet.
+ * `dma-offset` if there is no IOMMU; with lax=1 the machine heeds neither the bus mastering nor the
+ * INTx disable bit. Numbers: 8254x Family Developer's Manual, 82574 datasheet.
  */
 #include <stddef.h>
 
@@ -58,7 +59,7 @@ static struct descriptor ring[DESCRIPTORS] __attribute__((aligned(128)));
 static uint8_t frame[60];
 static unsigned nic, tail;
 static struct pci_region regs;
-static uint64_t dma_offset;
+static uint64_t dma_offset, lax;
 
 static uint32_t get(uint32_t reg)
 {
@@ -90,7 +91,7 @@ static void sleep_ms(unsigned ms)
 /* Whether the vector comes so often within a moment. */
 static bool came(unsigned vector, unsigned times)
 {
-	uint64_t end = rdtsc() + clock_ms(200);
+	uint64_t end = rdtsc() + clock_ms(2000);
 
 	while (irq_seen[vector] < times && rdtsc() < end)
 		clock_wait(end);
@@ -111,18 +112,21 @@ static bool is_back(void)
 	return !(get(CTRL) & CTRL_RST);
 }
 
-/* Between two kinds of interrupts: QEMU's 82574L dies of a throttling timer that finds MSI-X switched. */
-static bool reset(void)
+/* Between two kinds of interrupts: QEMU's 82574L dies of a throttling timer that finds MSI-X switched, and
+ * no reset by its driver stops that timer. */
+static void settle(void)
 {
 	put(IMC, UINT32_MAX);
-	put(CTRL, get(CTRL) | CTRL_RST);
-	return is_back();
+	(void)get(ICR);
+	sleep_ms(250);
 }
 
 static void check_registers(void)
 {
 	command(PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
-	check(reset(), "reset", "CTRL.RST ends");
+	put(IMC, UINT32_MAX);
+	put(CTRL, get(CTRL) | CTRL_RST);
+	check(is_back(), "reset", "CTRL.RST ends");
 	put(CTRL, get(CTRL) | CTRL_SLU);
 	put(TDLEN, 0x80);
 	check(get(STATUS) != UINT32_MAX && get(CTRL) & CTRL_SLU && get(TDLEN) == 0x80, "registers",
@@ -172,6 +176,7 @@ static void check_bar(void)
 static void check_hidden(void)
 {
 	uint8_t power = pci_capability(nic, PM, 0), express = pci_capability(nic, EXPRESS, 0);
+	uint32_t subsystem = pci_read32(nic, 0x2c);
 	bool known = true;
 	unsigned at = pci_read8(nic, PCI_CAPABILITIES), n = 0;
 
@@ -183,9 +188,9 @@ static void check_hidden(void)
 	check(known && n < 48, "capabilities", "only those that we know are shown");
 	check(pci_read32(nic, 0x100) == 0 && pci_read32(nic, 0xffc) == 0, "extended",
 	      "no extended capability");
-	pci_write32(nic, 0x2c, 0);
+	pci_write32(nic, 0x2c, ~subsystem);
 	pci_write32(nic, 0x30, UINT32_MAX);
-	check(pci_read32(nic, 0x30) == 0 && pci_read32(nic, 0x2c) != 0, "constant",
+	check(pci_read32(nic, 0x30) == 0 && pci_read32(nic, 0x2c) == subsystem, "constant",
 	      "no ROM, and the subsystem stays");
 	if (power) {
 		pci_write16(nic, power + 4, 3);
@@ -231,7 +236,10 @@ static void check_dma(void)
 	put(TCTL, TCTL_EN);
 	check(transmits() && transmits(), "dma", "the device reads and writes our memory");
 	command(PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
-	check(!transmits(), "master-off", "and does not when it is no bus master");
+	if (lax)
+		skip("master-off", "this machine does not heed it");
+	else
+		check(!transmits(), "master-off", "and does not when it is no bus master");
 	command(PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	put(TCTL, 0);
 }
@@ -300,7 +308,7 @@ static void check_msix(uint8_t cap)
 	put(IMS, TXQ0);
 	raise(TXQ0);
 	check(came(IRQ_FIRST + 1, 2), "msix-again", "a good one is, after them");
-	reset();
+	settle();
 	pci_write16(nic, cap + 2, 0);
 }
 
@@ -315,7 +323,7 @@ static void check_msi(uint8_t cap)
 	put(IMS, TXDW);
 	raise(TXDW);
 	check(came(IRQ_MSI, 1), "msi", "the message of MSI comes once");
-	reset();
+	settle();
 	pci_write16(nic, cap + 2, 0);
 }
 
@@ -360,8 +368,11 @@ static void check_pin(void)
 	pci_write16(nic, PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_NO_INTX);
 	raise(TXDW);
 	sleep_ms(20);
-	check(irq_seen[IRQ_PIN] == 4, "intx-off", "and not while INTx is disabled");
-	reset();
+	if (lax)
+		skip("intx-off", "this machine does not heed it");
+	else
+		check(irq_seen[IRQ_PIN] == 4, "intx-off", "and not while INTx is disabled");
+	settle();
 	pci_write16(nic, PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
 	pin_route(pin, RTE_MASKED);
 }
@@ -383,7 +394,7 @@ static void storm(uint8_t cap)
 	}
 	sleep_ms(20);
 	check(irq_seen[IRQ_FIRST] > before, "storm", "a storm of messages is lived through");
-	reset();
+	settle();
 	pci_write16(nic, cap + 2, 0);
 }
 
@@ -396,6 +407,8 @@ int guest_main(void)
 	clock_init();
 	if (args_string(guest_cmdline(), "dma-offset", offset, sizeof(offset)))
 		dma_offset = hex(offset);
+	if (!args_u64(guest_cmdline(), "lax", 0, &lax))
+		guest_fail("passed: lax is 0 or 1");
 	if (!pci_find(INTEL, ID_82574, 0, &nic) && !pci_find(INTEL, ID_82540, 0, &nic))
 		guest_fail("passed: no NIC was passed through");
 	if (!pci_region(nic, 0, 0, &regs))

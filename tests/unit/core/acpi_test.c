@@ -23,6 +23,7 @@
 #define MCFG	     0x4000
 #define FADT	     0x5000
 #define OTHER	     0x6000
+#define DMAR	     0x7000
 #define MUTATIONS    20000
 #define NO_MEMORY    (1ull << 44) /* the processor has no addresses from here on */
 
@@ -177,7 +178,8 @@ static int set_up(void **state)
 	put(XSDT + 44, 8, MCFG);
 	put(XSDT + 52, 8, FADT);
 	put(XSDT + 60, 8, 0);
-	put_table(XSDT, "XSDT", 68);
+	put(XSDT + 68, 8, DMAR);
+	put_table(XSDT, "XSDT", 76);
 	put(RSDT + 36, 4, MADT);
 	put_table(RSDT, "RSDT", 40);
 	put_madt();
@@ -186,6 +188,7 @@ static int set_up(void **state)
 	put(MCFG + 60 + 11, 1, 255);
 	put_table(MCFG, "MCFG", 76);
 	put_fadt();
+	put_table(DMAR, "DMAR", 64);
 	return 0;
 }
 
@@ -210,6 +213,8 @@ static void everything_is_found(void **state)
 	assert_int_equal(acpi.overrides[0].gsi, 2);
 	assert_int_equal(acpi.overrides[1].irq, 9);
 	assert_int_equal(acpi.overrides[1].flags, 0xd);
+	assert_int_equal(acpi.dmar_bytes, 64);
+	assert_memory_equal(acpi.dmar, memory + DMAR, 64);
 }
 
 static void acpi_1_has_an_rsdt_only(void **state)
@@ -221,6 +226,7 @@ static void acpi_1_has_an_rsdt_only(void **state)
 	assert_int_equal(acpi.cpu_count, 3);
 	assert_int_equal(acpi.ecam_base, 0);
 	assert_int_equal(acpi.pm_timer_port, 0);
+	assert_null(acpi.dmar);
 }
 
 static void a_damaged_xsdt_gives_way_to_the_rsdt(void **state)

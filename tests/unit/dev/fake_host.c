@@ -9,6 +9,7 @@
 #include "hv/core/paging.h"
 #include "hv/core/vm.h"
 
+const struct iommu_ops *iommu;
 char fake_order[4096];
 struct host_irq *fake_irq[256];
 unsigned fake_irq_left;

@@ -24,6 +24,12 @@ void fake_pci_reset(void)
 	fake_config_written = NULL;
 }
 
+void fake_journal_clear(void)
+{
+	memset(fake_journal, 0, sizeof(fake_journal));
+	journal_fill = 0;
+}
+
 void fake_pci_set(struct fake_function *f, unsigned at, unsigned bytes, uint32_t value)
 {
 	memcpy(&f->config[at], &value, bytes);

@@ -20,6 +20,7 @@ extern unsigned fake_config_reads;
 extern void (*fake_config_written)(struct fake_function *f, unsigned at, unsigned bytes);
 
 void fake_pci_reset(void);
+void fake_journal_clear(void);
 /* An endpoint with bus mastering on, as firmware leaves it. */
 struct fake_function *fake_pci_add(uint8_t bus, uint8_t device, uint8_t function, uint32_t id);
 /* A bridge, with a PCIe capability of that port type; negative: a conventional one. */

@@ -64,12 +64,42 @@ struct port *port_create(struct vswitch *sw, const struct port_config *config)
 	return NULL;
 }
 
-void port_retire(struct port *port)
+static void insist_unused(const struct port *port)
 {
 	for (unsigned i = 0; i < FAKE_QUEUES; i++)
 		insist(port->used && !port->running[i], "destroyed while running");
 	insist(!port->filtered && port->pairs == 1, "destroyed with what a driver had set");
+}
+
+void port_retire(struct port *port)
+{
+	insist_unused(port);
 	port->retired = true;
+}
+
+void port_detach(struct port *port)
+{
+	insist_unused(port);
+	port->config.owner = NULL;
+	port->config.mem = NULL;
+}
+
+void port_attach(struct port *port, const struct gmem *mem, void *owner)
+{
+	insist(port->used && port->config.owner == NULL, "two owners");
+	port->config.owner = owner;
+	port->config.mem = mem;
+}
+
+void report_uplink(const char *port, bool up, uint64_t at_ns)
+{
+	struct port *p = fake_port;
+
+	(void)at_ns;
+	while (strcmp(p->name, port) != 0)
+		p++;
+	insist(p->used && p->up != up, "no change");
+	p->up = up;
 }
 
 void port_destroy(struct port *port)
@@ -127,7 +157,7 @@ void report_port(const char *port, const char *switch_name, const uint64_t count
 	(void)switch_name;
 	(void)counters;
 	for (unsigned i = 0; i < FAKE_PORTS; i++)
-		if (fake_port[i].used && fake_port[i].retired &&
+		if (fake_port[i].used && (fake_port[i].retired || fake_port[i].config.uplink) &&
 		    strcmp(fake_port[i].name, port) == 0)
 			fake_port[i].reports++;
 }
@@ -141,7 +171,7 @@ const char *port_switch_name(const struct port *port)
 uint64_t port_counter(const struct port *port, enum stat_id id)
 {
 	(void)id;
-	insist(port->retired, "counters that are not final");
+	insist(port->retired || port->config.uplink, "counters that are not final");
 	return 0;
 }
 

@@ -22,6 +22,7 @@ struct port {
 	unsigned starts, stops, kicks, services;
 	bool retired;
 	unsigned reports; /* of its counters */
+	bool up;	  /* an uplink, as told to programs */
 	unsigned flushes; /* late ones */
 	bool polled[FAKE_QUEUES];
 	unsigned polls, poll_ends, polled_at_once;

@@ -108,10 +108,13 @@ struct guest *guest_create(struct vswitch *sw, const struct guest_config *config
 		.mac = { 0x52, 0x54, 0, 0, 0, 1 },
 		.mtu = config->mtu ? config->mtu : 9000,
 		.queue_pairs = 1,
+		.uplink = config->uplink,
 		.mem = &g->mem,
 		.owner = &g->env,
 	};
 
+	if (config->mac != NULL)
+		memcpy(pc.mac, config->mac, 6);
 	g->ram_bytes = 2 * slots * (slot_bytes(config) + DRV_TABLE * 16) + 2 * (size_t)size * 48 +
 		       (1u << 20);
 	g->ram = calloc(1, g->ram_bytes);

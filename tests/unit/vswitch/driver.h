@@ -82,7 +82,9 @@ struct guest_config {
 	uint32_t rx_bytes; /* receive buffer; 0: 2048 */
 	size_t slot_bytes; /* of both queues; 0: DRV_BUF */
 	enum layout rx_layout;
-	uint64_t features; /* beside VERSION_1 */
+	uint64_t features;  /* beside VERSION_1 */
+	const uint8_t *mac; /* NULL: that of frame_make()'s number 1 */
+	bool uplink;
 };
 
 /* A guest with both queues running and all its receive buffers offered. */

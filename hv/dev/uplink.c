@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "hv/dev/uplink.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "hv/core/log.h"
+#include "hv/core/report.h"
+#include "hv/core/timer.h"
+#include "hv/cpu/x86.h"
+
+/* (c) constant after uplinks_create() (s) under the switch's control lock */
+static struct uplink {
+	const struct config_net *net; /* (c) */
+	struct port *port;	      /* (c) */
+	unsigned running;  /* (s) bit 0: the first receive queue, 1: the first transmit queue */
+	bool up;	   /* (s) */
+	uint64_t down_tsc; /* (s) 0: it has not been up yet */
+} uplinks[CONFIG_MAX_UPLINKS];
+static unsigned uplink_count; /* (c) */
+
+#define RUNNING_BOTH 3u
+
+static int create(const struct config_vm *vm, const struct config_net *net, struct vswitch *sw)
+{
+	struct uplink *u = &uplinks[uplink_count++];
+	char name[2 * CONFIG_MAX_NAME + 2];
+	struct port_config config = {
+		.name = name,
+		.mtu = net->mtu,
+		.queue_pairs = net->queue_pairs,
+		.uplink = true,
+	};
+
+	snprintf(name, sizeof(name), "%s/%s", vm->name, net->name);
+	memcpy(config.mac, net->mac, sizeof(config.mac));
+	u->net = net;
+	u->port = port_create(sw, &config);
+	return u->port ? 0 : fail(LH_NOMEM, "%s: no memory for the uplink's port", name);
+}
+
+int uplinks_create(const struct config *config, struct vswitch *(*switch_at)(unsigned i))
+{
+	for (unsigned i = 0; i < config->vm_count; i++) {
+		const struct config_vm *vm = &config->vms[i];
+
+		for (unsigned j = 0; j < vm->net_count; j++)
+			if (vm->nets[j].uplink &&
+			    create(vm, &vm->nets[j], switch_at(vm->nets[j].switch_index)) < 0)
+				return LH_NOMEM;
+	}
+	return 0;
+}
+
+static struct uplink *find(const struct config_net *net)
+{
+	for (unsigned i = 0; i < uplink_count; i++)
+		if (uplinks[i].net == net)
+			return &uplinks[i];
+	panic("%s is no uplink", net->name);
+}
+
+struct port *uplink_port(const struct config_net *net)
+{
+	return find(net)->port;
+}
+
+static void changed(struct uplink *u, bool up)
+{
+	uint64_t now = rdtsc();
+
+	u->up = up;
+	report_uplink(port_name(u->port), up, tsc_to_ns(now));
+	if (!up)
+		log_printf("uplink %s: down", port_name(u->port));
+	else if (u->down_tsc)
+		log_printf("uplink %s: up again after %llu ms", port_name(u->port),
+			   (unsigned long long)(tsc_to_ns(now - u->down_tsc) / 1000000));
+	else
+		log_printf("uplink %s: up", port_name(u->port));
+	u->down_tsc = now;
+}
+
+void uplink_queue_started(const struct config_net *net, unsigned queue)
+{
+	struct uplink *u = find(net);
+
+	if (queue < 2)
+		u->running |= 1u << queue;
+	if (u->running == RUNNING_BOTH && !u->up)
+		changed(u, true);
+}
+
+void uplink_stopped(const struct config_net *net)
+{
+	struct uplink *u = find(net);
+
+	u->running = 0;
+	if (u->up)
+		changed(u, false);
+}
+
+void uplinks_report(void)
+{
+	for (unsigned i = 0; i < uplink_count; i++) {
+		uint64_t counters[STAT_COUNT];
+
+		for (unsigned id = 0; id < STAT_COUNT; id++)
+			counters[id] = port_counter(uplinks[i].port, (enum stat_id)id);
+		report_port(port_name(uplinks[i].port), port_switch_name(uplinks[i].port),
+			    counters);
+	}
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Question: is a passthrough node that cannot be had told so, at its place, with what would be right? And
+ * which function does one get that names it by vendor and device? */
+#include "tests/unit/dev/fakes.h"
+
+#include "hv/dev/passthrough.h"
+#include "hv/dev/pci_scan.h"
+#include "hv/dev/vlapic.h"
+#include "tests/unit/dev/fake_host.h"
+#include "tests/unit/dev/fake_pci.h"
+
+#include <cmocka.h>
+
+#define NIC	 0x10d38086u
+#define VMS	 3
+#define FLAG_IO	 1u
+#define NO_SHARE "where they can reach each other: give both to one VM"
+
+static struct config config;
+static unsigned told;
+static struct config_error first;
+
+void apic_deliver(struct vm *vm, const struct apic_message *message)
+{
+	(void)vm;
+	(void)message;
+}
+
+static void keep(void *context, const struct config_error *error)
+{
+	(void)context;
+	if (told++ == 0)
+		first = *error;
+}
+
+static int setup(void **state)
+{
+	static const char *const names[VMS] = { "a", "b", "c" };
+
+	(void)state;
+	fake_reset(1);
+	fake_pci_reset();
+	fake_host_reset();
+	iommu = &fake_iommu_ops;
+	memset(&config, 0, sizeof(config));
+	memset(&first, 0, sizeof(first));
+	told = 0;
+	config.vm_count = VMS;
+	for (unsigned i = 0; i < VMS; i++)
+		strcpy(config.vms[i].name, names[i]);
+	return 0;
+}
+
+static struct config_passthrough *node(unsigned vm)
+{
+	struct config_vm *v = &config.vms[vm];
+	struct config_passthrough *n = &v->passthroughs[v->passthrough_count++];
+
+	n->name[0] = 'n';
+	n->name[1] = (char)('0' + v->passthrough_count - 1);
+	n->interrupt_gsi = -1;
+	return n;
+}
+
+static void by_id(unsigned vm, uint16_t device)
+{
+	struct config_passthrough *n = node(vm);
+
+	n->vendor = 0x8086;
+	n->device = device;
+}
+
+static struct config_passthrough *by_address(unsigned vm, uint8_t bus, uint8_t device,
+					     uint8_t function)
+{
+	struct config_passthrough *n = node(vm);
+
+	n->by_address = true;
+	n->bus = bus;
+	n->devfn = (uint8_t)(device << 3 | function);
+	return n;
+}
+
+/* An endpoint with MSI. */
+static struct fake_function *nic(uint8_t bus, uint8_t device, uint8_t function)
+{
+	struct fake_function *f = fake_pci_add(bus, device, function, NIC);
+
+	fake_pci_bar(f, 0, FAKE_DEVICE_BASE, 0x20000, 0);
+	fake_pci_capability(f, PCI_CAP_MSI, 14);
+	return f;
+}
+
+static void expect(unsigned errors, const char *where, const char *property, const char *text)
+{
+	pci_scan();
+	assert_int_equal(passthrough_check(&config, keep, NULL), errors);
+	assert_int_equal(told, errors);
+	if (!errors)
+		return;
+	assert_string_equal(first.node, where);
+	assert_string_equal(first.property, property);
+	if (!strstr(first.text, text)) {
+		print_error("told: %s\n", first.text);
+		assert_string_equal(first.text, text);
+	}
+}
+
+static const struct config_passthrough *owner(uint8_t bus, uint8_t device, uint8_t function)
+{
+	return host_function_at((struct pci_address){ bus, (uint8_t)(device << 3 | function) })
+		->node;
+}
+
+static void addresses_choose_first(void **state)
+{
+	(void)state;
+	nic(0, 3, 0);
+	nic(0, 4, 0);
+	nic(0, 5, 0);
+	by_id(0, 0x10d3);
+	by_address(1, 0, 3, 0);
+	by_id(1, 0x10d3);
+	expect(0, "", "", "");
+	assert_ptr_equal(owner(0, 3, 0), &config.vms[1].passthroughs[0]);
+	assert_ptr_equal(owner(0, 4, 0), &config.vms[0].passthroughs[0]);
+	assert_ptr_equal(owner(0, 5, 0), &config.vms[1].passthroughs[1]);
+}
+
+static void absent(void **state)
+{
+	(void)state;
+	fake_pci_bridge(0, 1, 1, EXPRESS_ROOT_PORT);
+	fake_pci_set(fake_pci_add(0, 2, 0, 0x29228086), 8, 4, 0x01060102);
+	nic(0, 3, 0);
+	by_address(0, 0, 7, 0);
+	expect(1, "/vms/a/n0", "pci-address",
+	       "there is no PCI function 00:07.0 in this machine. It has 00:03.0 8086:10d3, "
+	       "00:02.0 8086:2922");
+}
+
+static void fewer_than_wanted(void **state)
+{
+	(void)state;
+	nic(0, 3, 0);
+	by_id(0, 0x10d3);
+	by_id(1, 0x10d3);
+	expect(1, "/vms/b/n0", "pci-id",
+	       "there is no PCI function 8086:10d3 in this machine that no other node has");
+}
+
+static void taken(void **state)
+{
+	(void)state;
+	nic(0, 3, 0);
+	by_address(0, 0, 3, 0);
+	by_address(1, 0, 3, 0);
+	expect(1, "/vms/b/n0", "pci-address", "00:03.0 is that of a/n0 already");
+}
+
+static void bridges(void **state)
+{
+	(void)state;
+	fake_pci_bridge(0, 1, 1, EXPRESS_ROOT_PORT);
+	by_address(0, 0, 1, 0);
+	expect(1, "/vms/a/n0", "pci-address", "00:01.0 is a bridge");
+}
+
+static void a_device_shared_with_another_vm(void **state)
+{
+	(void)state;
+	for (uint8_t i = 0; i < 2; i++)
+		fake_pci_set(nic(0, 3, i), 0x0e, 1, 0x80);
+	by_address(0, 0, 3, 0);
+	by_address(1, 0, 3, 1);
+	expect(2, "/vms/a/n0", "pci-address",
+	       "00:03.0 and 00:03.1 of vm b share a device, " NO_SHARE);
+}
+
+static void a_device_shared_with_itself(void **state)
+{
+	(void)state;
+	for (uint8_t i = 0; i < 2; i++)
+		fake_pci_set(nic(0, 3, i), 0x0e, 1, 0x80);
+	by_address(0, 0, 3, 0);
+	by_address(0, 0, 3, 1);
+	expect(0, "", "", "");
+}
+
+static void a_bus_shared_with_another_vm(void **state)
+{
+	(void)state;
+	fake_pci_bridge(0, 1, 1, -1);
+	nic(1, 3, 0);
+	nic(1, 4, 0);
+	by_address(2, 1, 3, 0);
+	by_address(1, 1, 4, 0);
+	expect(2, "/vms/b/n0", "pci-address", "01:04.0 and 01:03.0 of vm c share a bus, " NO_SHARE);
+}
+
+static void no_iommu(void **state)
+{
+	(void)state;
+	iommu = NULL;
+	nic(0, 3, 0);
+	by_id(0, 0x10d3);
+	expect(1, "/vms/a/n0", "pci-id", "this machine has no IOMMU, so that 00:03.0 could");
+	assert_non_null(strstr(first.text, "allow-unsafe-dma; in the VM"));
+}
+
+static void the_iommu_refuses_it(void **state)
+{
+	(void)state;
+	fake_attach_error = LH_UNSUPP;
+	nic(0, 3, 0);
+	by_id(0, 0x10d3);
+	expect(1, "/vms/a/n0", "pci-id", "the IOMMU cannot confine 00:03.0, see above");
+}
+
+static void no_iommu_accepted(void **state)
+{
+	(void)state;
+	iommu = NULL;
+	nic(0, 3, 0);
+	by_id(0, 0x10d3);
+	config.vms[0].allow_unsafe_dma = true;
+	expect(0, "", "", "");
+}
+
+static void a_bar_without_address(void **state)
+{
+	(void)state;
+	fake_pci_bar(nic(0, 3, 0), 1, 0, 0x1000, 0);
+	by_id(0, 0x10d3);
+	expect(1, "/vms/a/n0", "pci-id", "00:03.0: firmware gave BAR 1 no address");
+}
+
+static void a_bar_too_large(void **state)
+{
+	(void)state;
+	fake_pci_bar(nic(0, 3, 0), 2, 0x4000000000, 1ull << 29, 4);
+	by_id(0, 0x10d3);
+	expect(1, "/vms/a/n0", "pci-id", "00:03.0: BAR 2 has 512 MiB, a VM has room for 256");
+}
+
+static void a_bar_beyond_memory(void **state)
+{
+	(void)state;
+	fake_pci_bar(nic(0, 3, 0), 2, 0x4000000000, 1ull << 20, 4);
+	by_id(0, 0x10d3);
+	expect(1, "/vms/a/n0", "pci-id", "00:03.0: BAR 2 is where no memory can be");
+}
+
+static void a_pin_that_is_not_there(void **state)
+{
+	struct fake_function *f = fake_pci_add(0, 3, 0, NIC);
+
+	(void)state;
+	fake_pci_bar(f, 0, 0xc000, 0x20, FLAG_IO);
+	fake_pci_set(f, 0x3c, 2, 0x01ff); /* firmware knows of none */
+	by_address(0, 0, 3, 0);
+	expect(1, "/vms/a/n0", "interrupt-gsi",
+	       "00:03.0 has INTx only, and no I/O APIC has the input 255 that firmware tells");
+	setup(state);
+	f = fake_pci_add(0, 3, 0, NIC);
+	fake_pci_bar(f, 0, 0xc000, 0x20, FLAG_IO);
+	fake_pci_set(f, 0x3c, 2, 0x01ff);
+	by_address(0, 0, 3, 0)->interrupt_gsi = 20;
+	expect(0, "", "", "");
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup(name, setup)
+	const struct CMUnitTest tests[] = {
+		CASE(addresses_choose_first),
+		CASE(absent),
+		CASE(fewer_than_wanted),
+		CASE(taken),
+		CASE(bridges),
+		CASE(a_device_shared_with_another_vm),
+		CASE(a_device_shared_with_itself),
+		CASE(a_bus_shared_with_another_vm),
+		CASE(no_iommu),
+		CASE(the_iommu_refuses_it),
+		CASE(no_iommu_accepted),
+		CASE(a_bar_without_address),
+		CASE(a_bar_too_large),
+		CASE(a_bar_beyond_memory),
+		CASE(a_pin_that_is_not_there),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
