@@ -113,7 +113,7 @@ struct vtd_format {
 	uint64_t leaf_bits; /* SNP, where all have it */
 };
 
-#define VTD_MAX_DOMAINS 64u /* one a VM */
+#define VTD_MAX_DOMAINS 65u /* one a VM, and firmware's */
 
 struct iommu_domain {
 	uint16_t id; /* (c) never 0, which a unit with CM may use itself */

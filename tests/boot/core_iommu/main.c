@@ -27,6 +27,7 @@ const struct platform_ops *platform;
 
 #define WORDS  64u
 #define IOVA   0x40000000ull /* 1 GiB */
+#define FLASH  0xffc00000ull /* of q35 */
 #define OTHERS ((struct pci_address){ 0, 0x1f << 3 })
 #define RW     (IOMMU_READ | IOMMU_WRITE)
 
@@ -291,7 +292,16 @@ static void test_pin(void)
 
 /* --- start --- */
 
-static void run_tests(void)
+/* What firmware may keep for a device's DMA (RMRR). */
+static void test_foreign(const struct handover *h)
+{
+	check(!is_foreign(hpa(page).v, PAGE_SIZE) && !is_foreign(h->core_addr, PAGE_SIZE) &&
+		      !is_foreign(h->core_addr - 0x10000000, ~0ull) &&
+		      !is_foreign(h->trampoline, PAGE_SIZE) && is_foreign(FLASH, PAGE_SIZE),
+	      "firmware's memory is told from ours");
+}
+
+static void run_tests(const struct handover *h)
 {
 	struct iommu_domain *d = domain();
 	uint64_t free_before;
@@ -300,6 +310,7 @@ static void run_tests(void)
 	other = page_alloc(PAGE_SIZE);
 	if (!page || !other)
 		panic("no memory");
+	test_foreign(h);
 	test_unassigned();
 	attach(d); /* the table of its bus stays */
 	iommu->detach(edu);
@@ -340,7 +351,7 @@ _Noreturn void core_main(const struct handover *h)
 	if (!edu_find(&edu))
 		panic("no device edu");
 	report_boot("svm", 1, tsc_khz());
-	run_tests();
+	run_tests(h);
 	report_end();
 	cpu_halt();
 }
