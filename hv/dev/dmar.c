@@ -63,7 +63,7 @@ static bool is_bridge(struct pci_address a)
 	return (host_pci_read(a, PCI_HEADER_TYPE, 1) & 0x7f) == HEADER_BRIDGE;
 }
 
-/* Follows a path of `hops` pairs, all but the last of which are bridges; false: one is not there. */
+/* Follows a path of `hops` pairs through bridges to a device; false: a bridge is not there. */
 static bool walk(const uint8_t *path, size_t hops, struct pci_address *at)
 {
 	for (size_t i = 0; i < hops; i++) {
@@ -77,8 +77,8 @@ static bool walk(const uint8_t *path, size_t hops, struct pci_address *at)
 	return true;
 }
 
-/* One scope; `proto` says whose. Left out: a kind that we don't know, and a device that is not there,
- * which many tables list. */
+/* One scope; `proto` says whose. Left out: a kind that we don't know, and a device that is not
+ * there, which many tables list. */
 static int add_scope(struct dmar *d, const uint8_t *p, size_t bytes, struct dmar_scope proto)
 {
 	const uint8_t *path = p + SCOPE_PATH;

@@ -52,7 +52,7 @@ struct dmar {
 	struct dmar_scope scope[DMAR_MAX_SCOPES];
 };
 
-/* table: of `bytes`, header and checksum verified. An error, told: it lies, nothing of it counts. */
+/* table: of `bytes`, header and checksum verified. An error, told: it lies, nothing counts. */
 int dmar_parse(struct dmar *d, const void *table, size_t bytes) __must_check;
 
 /* The unit that covers a device; -1: none. */

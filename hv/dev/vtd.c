@@ -3,8 +3,8 @@
  * VT-d behind struct iommu_ops: all units of the machine, one format of page tables that each of
  * them can read, domains, and the context entry by which a device belongs to one. A device without
  * one is blocked; so is whatever a device sends under another's requester ID, as conventional PCI
- * behind a bridge does. Devices that firmware keeps memory for (RMRR) have that, and nothing else: a
- * display may be drawn from it.
+ * behind a bridge does. Devices that firmware keeps memory for (RMRR) have that, and nothing else:
+ * a display may be drawn from it.
  */
 #include "hv/dev/vtd_impl.h"
 
@@ -85,8 +85,8 @@ static void unmap(struct iommu_domain *domain, iova_t iova, uint64_t bytes)
 	spin_unlock(&domain->lock);
 }
 
-/* Under vtd.lock, or before any unit runs: the device's context entry; NULL: no memory for its bus's table, or, without
- * `make`, no table. */
+/* Under vtd.lock, or before any unit runs: the device's context entry; NULL: no memory for the
+ * table of its bus, or, without `make`, no table. */
 static struct vtd_entry *context_of(struct vtd_unit *u, struct pci_address device, bool make)
 {
 	struct vtd_entry *root = &u->root[device.bus], *table;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Is a device behind QEMU's VT-d kept to what is mapped for it, with the rights it was mapped with, for
- * as long as it is mapped; and to the interrupts that it was given? A core_main() that brings the
- * machine up as hv/core/main.c does, plays QEMU's device edu by hand (edu.h), with interrupts off, and
- * logs one line a fact.
+ * Is a device behind QEMU's VT-d kept to what is mapped for it, with the rights it was mapped with,
+ * for as long as it is mapped; and to the interrupts that it was given? A core_main() that brings
+ * the machine up as hv/core/main.c does, plays QEMU's device edu by hand (edu.h), with interrupts
+ * off, and logs one line a fact.
  */
 #include "hv/core/main.h"
 
@@ -134,7 +134,8 @@ static void remap(struct iommu_domain *d, uint64_t iova, hpa_t at, unsigned righ
 	iommu->flush(d);
 }
 
-/* QEMU tells no fault of an access that a cached translation forbids: nothing is cached at the start. */
+/* QEMU tells no fault of an access that a cached translation forbids: nothing is cached at the
+ * start. */
 static void test_rights(struct iommu_domain *d)
 {
 	uint64_t before = faults();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Is the table DMAR read right, and is one that lies refused whole? Faked: the machine's bridges. The
- * table is a heap block of just its bytes, so that the sanitiser sees a read beyond them.
+ * Is the table DMAR read right, and is one that lies refused whole? Faked: the machine's bridges.
+ * The table is a heap block of just its bytes, so that the sanitiser sees a read beyond them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -172,7 +172,7 @@ static void good(void **state)
 	assert_false(dmar_source(&d, DMAR_IOAPIC, 9, &source));
 }
 
-/* As the firmware of a laptop may tell: devices that are switched off, and kinds of scope to come. */
+/* As firmware may tell: devices that are switched off, and kinds of scope to come. */
 static void absent_devices(void **state)
 {
 	(void)state;

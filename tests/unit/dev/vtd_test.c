@@ -170,8 +170,8 @@ static void memory_fails(void **state)
 		assert_int_equal(sim[0].writes + sim[1].writes, 0);
 		assert_int_equal(sim_errors, 1);
 	}
-	/* the interrupts' table; root table and queue of each unit; firmware's domain, its four tables,
-	 * one of the bus */
+	/* the interrupts' table; root table and queue of each unit; firmware's domain, its four
+	 * tables, one of the bus */
 	assert_int_equal(n, 1 + 2 * 2 + 1 + 4 + 1);
 }
 
