@@ -109,7 +109,8 @@ struct queue {
 	uint64_t restless_us;	    /* [s] ... which it does not before then */
 	_Atomic uint64_t bulk_us;   /* (a) transmit: when large ones were, 0: never */
 	uint16_t lag;		    /* [s] packets after which a kick is wanted: 1..VS_BATCH */
-	uint16_t packet_descs;	    /* [s] of a packet of the last batch, at least 1 */
+	uint16_t packets;	    /* [s] of the last batch, at least 1 */
+	uint16_t packet_descs;	    /* [s] of one of them, at least 1 */
 	uint32_t packet_bytes;	    /* [s] the same */
 	uint16_t next;		    /* [s] or [r] next entry of the available ring; since
 	                                     * buffers are given back in order, also the used index
