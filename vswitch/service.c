@@ -339,6 +339,18 @@ static void begin_turn(struct queue *q, unsigned quota)
 	q->deficit = (q->deficit < 0 ? q->deficit : 0) + (int64_t)quota * TURN_COST;
 }
 
+/* Tells the driver without taking packets. */
+static void settle_alone(struct port *port, unsigned queue)
+{
+	struct vs_cpu *cpu = batch_begin(port->sw);
+
+	if (cpu == NULL)
+		return;
+	settle(port, queue);
+	batch_end(cpu);
+}
+
+/* quota 0: packets are left to who polls. */
 static unsigned service(struct port *port, unsigned queue, unsigned quota, enum occasion by)
 {
 	struct queue *q = &port->queue[queue];
@@ -352,6 +364,8 @@ static unsigned service(struct port *port, unsigned queue, unsigned quota, enum 
 	begin_turn(q, quota);
 	q->late = by == BY_LATE_FLUSH;
 	q->polling = by == BY_POLL;
+	if (quota == 0)
+		settle_alone(port, queue);
 	for (unsigned round = 0; round < MAX_ROUNDS && idle && taken < quota; round++) {
 		uint32_t busy = SERVICE_BUSY;
 
@@ -389,7 +403,7 @@ void port_settle(struct port *port)
 	for (unsigned i = 1; i < port->queues; i += 2)
 		if (atomic_load_explicit(&port->queue[i].polled, memory_order_relaxed) &&
 		    atomic_load_explicit(&port->queue[i].lazy, memory_order_relaxed))
-			service(port, i, VS_BATCH, BY_LATE_FLUSH);
+			service(port, i, rest_quota(port, &port->queue[i]), BY_LATE_FLUSH);
 	rx_settle(port);
 }
 

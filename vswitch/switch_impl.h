@@ -106,7 +106,8 @@ struct queue {
 	bool more;		    /* [s] the last batch left some: no need to look */
 	_Atomic uint8_t towards;    /* (a) transmit: the port that the last batch went to */
 	_Atomic uint64_t rest_us;   /* (a) who polls leaves it alone until then; 0: not */
-	uint64_t restless_us;	    /* [s] ... which it does not before then */
+	uint16_t careful;	    /* [s] ... for so many batches more, */
+	uint64_t restless_us;	    /* [s] ... but not before then */
 	_Atomic uint64_t bulk_us;   /* (a) transmit: when large ones were, 0: never */
 	uint16_t lag;		    /* [s] packets after which a kick is wanted: 1..VS_BATCH */
 	uint16_t packets;	    /* [s] of the last batch, at least 1 */
@@ -298,7 +299,7 @@ static inline struct port *queue_towards(const struct port *port, const struct q
 void rest_after(struct queue *q, const struct batch *b);
 
 /* How many packets of the queue who polls may take now, 0 while it rests. Not in a batch. */
-unsigned rest_quota(struct port *port, const struct queue *q);
+unsigned rest_quota(struct port *port, struct queue *q);
 
 /* --- stats.c --- */
 
