@@ -128,6 +128,8 @@ struct queue {
 	bool rx_owed;		    /* [p] the driver is to be interrupted for what was published */
 	uint16_t rx_owed_from;	    /* [p] ... from here on */
 	uint64_t rx_owed_us;	    /* [p] ... since then */
+	uint32_t rx_owed_packets;   /* [p] ... so many */
+	uint8_t calm;		    /* [p] ... for 2^calm times as long as another, if it runs */
 	struct reservation *resv;   /* RX_RESERVATIONS of them, (w) */
 };
 
@@ -399,10 +401,10 @@ void rx_complete(struct port *to, struct batch *b, const struct rx_take *take, s
 
 /* --- rx_owed.c --- */
 
-/* Under the publish lock: is the driver to be told now of what was published from `before` on? By one who
+/* Under the publish lock: is the driver to be told now of the packets published from `before` on? By one who
  * polls it may be owed until rx_settle(). Counts what is saved. */
-bool rx_interrupt_due(struct port *to, unsigned queue, uint16_t before, bool polling,
-		      struct stat_slot *slot);
+bool rx_interrupt_due(struct port *to, unsigned queue, uint16_t before, unsigned packets,
+		      bool polling, struct stat_slot *slot);
 
 /* Raises the interrupt and counts it; true: the receiver was blocked. */
 bool rx_interrupt(struct port *to, unsigned queue, struct stat_slot *slot);

@@ -263,6 +263,43 @@ static void no_loss_after_a_loss(void **state)
 	}
 }
 
+/* A receiver that never sleeps is interrupted more and more rarely, if many packets come, or when half of its ring
+ * is full; as soon as it sleeps, all is as before. */
+static void busy_receivers_are_left_alone(void **state)
+{
+	(void)state;
+	env_clock_us = 1000000;
+	for (unsigned i = 0; i < 4; i++) {
+		bool many = i & 1;
+		struct pair p =
+			pair_create(VIRTIO_F_EVENT_IDX | (i & 2 ? VIRTIO_F_RING_PACKED : 0));
+
+		port_poll_begin(p.a->port, 1);
+		for (unsigned n = 0; n < 7; n++) {
+			unsigned doublings = !many ? 0 : n == 6 ? 0 : n < 4 ? n : 4;
+			unsigned rx = rx_interrupts(&p);
+
+			poll_one(&p);
+			put(&p, many ? 7 : 6, 100);
+			drv_publish(&p.a->tx);
+			port_poll(p.a->port, 1);
+			env_clock_us += (100 << doublings) - 1;
+			port_poll(p.a->port, 1);
+			assert_int_equal(rx_interrupts(&p), rx);
+			env_clock_us += 1;
+			port_poll(p.a->port, 1);
+			assert_int_equal(rx_interrupts(&p), rx + 1);
+			if (n == 5) {
+				poll_one(&p);
+				port_settle(p.b->port); /* it falls asleep */
+			}
+		}
+		port_poll_end(p.a->port, 1);
+		take(&p, 100);
+		pair_destroy(&p);
+	}
+}
+
 /* A receiver that gives no buffers at all holds the sender up for two per cent of the time, and one whose
  * queue is stopped not at all. */
 static void dead_receivers_do_not(void **state)
@@ -341,6 +378,7 @@ int main(void)
 		cmocka_unit_test(streaming_guests_sleep_on),
 		cmocka_unit_test(full_receivers_hold_up),
 		cmocka_unit_test(no_loss_after_a_loss),
+		cmocka_unit_test(busy_receivers_are_left_alone),
 		cmocka_unit_test(dead_receivers_do_not),
 		cmocka_unit_test(stopped_while_owed),
 		cmocka_unit_test(offload),
