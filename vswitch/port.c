@@ -153,7 +153,9 @@ static void reset_queue(struct queue *q, const struct queue_setup *setup)
 	atomic_store_explicit(&q->bulk_us, 0, memory_order_relaxed);
 	atomic_store_explicit(&q->rest_us, 0, memory_order_relaxed);
 	q->restless_us = 0;
-	q->lag = q->packet_descs = 1;
+	q->careful = 0;
+	q->calm = 0;
+	q->lag = q->packets = q->packet_descs = 1;
 	q->owed = 0;
 	q->packet_bytes = 1;
 	q->more = false;

@@ -4,18 +4,23 @@
  * its socket, hold the sender up, instead of packets that are lost. And the receiver, which would otherwise
  * do nothing but take packets in, gets to what it takes them for. Only by who polls: others have no time.
  *
- * A rest ends when a quarter of the receiver's ring is filled again. One that has not come to that after
- * MOST_PATIENCE may be dead or hostile, and must not hold up what the sender has for others: there is no other
- * rest for RESTLESS. Who does fill its ring in time costs the sender no more than it gets in a rest.
+ * From such a loss on, for CAREFUL batches, the sender rests until the receiver has buffers for a batch, or
+ * a quarter of its ring. One that has not come to that MOST_PATIENCE after the last batch may be dead or hostile,
+ * and must not hold up what the sender has for others: there is no other rest for RESTLESS. Who does fill its ring
+ * in time costs the sender no more than it gets in a rest.
  */
 #include "vswitch/switch_impl.h"
 
 #include "vswitch/policy.h"
 
 /* In policy_patience_us(). */
-#define MOST_PATIENCE 4u
-#define RESTLESS      256u
-#define FILLED_SHARE  4u /* of the ring: a driver need not use all of it */
+#define MOST_PATIENCE 16u
+#define RESTLESS      1024u
+#define CAREFUL	      64u
+#define FILLED	      VS_BATCH
+#define FILLED_SHARE  4u /* of the ring, if that is less: a driver need not use all of it */
+/* queue.rest_us: the receiver did not come in time */
+#define IN_VAIN	      UINT64_MAX
 
 void rest_after(struct queue *q, const struct batch *b)
 {
@@ -27,9 +32,13 @@ void rest_after(struct queue *q, const struct batch *b)
 		return;
 	now = env_now_us();
 	patience = policy_patience_us();
-	if (rest_us != 0 && now >= rest_us)
+	if (rest_us == IN_VAIN)
 		q->restless_us = now + RESTLESS * patience;
-	else if (refused && now >= q->restless_us)
+	else if (refused)
+		q->careful = CAREFUL;
+	else
+		q->careful--;
+	if (rest_us != IN_VAIN && q->careful > 0 && now >= q->restless_us)
 		until = now + MOST_PATIENCE * patience;
 	atomic_store_explicit(&q->rest_us, until, memory_order_relaxed);
 }
@@ -40,6 +49,8 @@ static bool is_refilled(const struct queue *q)
 	uint16_t published = atomic_load_explicit(&q->published, memory_order_acquire);
 	uint32_t enough = (q->vq.size + FILLED_SHARE - 1) / FILLED_SHARE;
 
+	if (enough > FILLED)
+		enough = FILLED;
 	if (queue_state(q) != QUEUE_RUNNING)
 		return true; /* nobody to wait for */
 	if (q->vq.packed)
@@ -47,20 +58,29 @@ static bool is_refilled(const struct queue *q)
 	return (uint16_t)(vq_avail_idx(&q->vq) - published) >= enough;
 }
 
-unsigned rest_quota(struct port *port, const struct queue *q)
+/* The receiver of its last batch is ready for another, or gone. */
+static bool is_ready(struct port *port, const struct queue *q)
+{
+	struct vs_cpu *cpu = batch_begin(port->sw); /* keeps the receiver */
+	struct port *to;
+	bool ready;
+
+	if (cpu == NULL)
+		return false;
+	to = queue_towards(port, q);
+	ready = to == NULL || is_refilled(&to->queue[0]);
+	batch_end(cpu);
+	return ready;
+}
+
+unsigned rest_quota(struct port *port, struct queue *q)
 {
 	uint64_t rest_us = atomic_load_explicit(&q->rest_us, memory_order_relaxed);
-	struct vs_cpu *cpu;
-	struct port *to;
-	bool over;
 
-	if (rest_us == 0 || env_now_us() >= rest_us)
+	if (rest_us == 0 || rest_us == IN_VAIN || is_ready(port, q))
 		return VS_BATCH;
-	cpu = batch_begin(port->sw); /* keeps the receiver */
-	if (cpu == NULL)
+	if (env_now_us() < rest_us)
 		return 0;
-	to = queue_towards(port, q);
-	over = to == NULL || is_refilled(&to->queue[0]);
-	batch_end(cpu);
-	return over ? VS_BATCH : 0;
+	atomic_store_explicit(&q->rest_us, IN_VAIN, memory_order_relaxed);
+	return VS_BATCH;
 }

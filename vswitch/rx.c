@@ -330,6 +330,7 @@ static bool publish_done(struct port *to, const struct batch *b, unsigned queue,
 	uint16_t before = atomic_load_explicit(&q->published, memory_order_relaxed);
 	enum queue_state state = queue_state(q);
 	uint16_t idx = before;
+	unsigned packets = 0;
 	struct reservation *r = &q->resv[tail % RX_RESERVATIONS];
 
 	while (atomic_load_explicit(&r->done, memory_order_acquire)) {
@@ -337,6 +338,7 @@ static bool publish_done(struct port *to, const struct batch *b, unsigned queue,
 
 		count_published(to, r, state, env_cpu());
 		idx = r->end;
+		packets += r->packets;
 		/* before the driver can fill them again: who finds them filled must know that they
 		 * were given back */
 		atomic_store_explicit(&q->published, idx, memory_order_release);
@@ -348,7 +350,8 @@ static bool publish_done(struct port *to, const struct batch *b, unsigned queue,
 	if (idx == before)
 		return false;
 	atomic_store_explicit(&q->resv_tail, tail, memory_order_release);
-	return state == QUEUE_RUNNING && rx_interrupt_due(to, queue, before, b->polling, slot);
+	return state == QUEUE_RUNNING &&
+	       rx_interrupt_due(to, queue, before, packets, b->polling, slot);
 }
 
 static void count_offloads(struct stat_slot *slot, const struct rx_take *take)

@@ -7,6 +7,10 @@
  * (port_settle()). Most often the driver has found the packets by itself before. A guest that sends a stream
  * and sleeps since its window is full is owed acknowledgements in the same way: each wake-up is a VM exit.
  *
+ * A receiver that gets more than it can handle does not sleep, and at each interrupt its kernel goes first, before
+ * what it takes packets for. So it is interrupted half as often each time that it has not slept meanwhile and many
+ * packets have come, until its kernel's work is so long at a time that it shares the CPU with the rest.
+ *
  * Only who polls makes such a debt, and it looks at those of all ports of the switch at each of its polls
  * and when it ends: so somebody does as long as there is one.
  * Model: tests/model/owed.pml.
@@ -14,6 +18,10 @@
 #include "vswitch/switch_impl.h"
 
 #include "vswitch/policy.h"
+
+#define MOST_CALM  4u /* the patience is doubled that often at most */
+#define MANY	   8u /* packets of one debt: those of a stream are large, and fewer */
+#define FULL_SHARE 2u /* of the ring: the debt is due */
 
 /* Its guest has just sent large packets by this pair: what comes in are acknowledgements, most likely. */
 static bool sends_bulk(const struct port *to, unsigned queue)
@@ -24,16 +32,42 @@ static bool sends_bulk(const struct port *to, unsigned queue)
 	return bulk_us != 0 && env_now_us() - bulk_us < policy_get(POLICY_poll_us);
 }
 
-/* Under the publish lock: the driver may be told later. */
-static bool may_wait(const struct port *to, unsigned queue)
+/* Slots of the ring that the debt is for. */
+static uint32_t owed_slots(const struct queue *q)
 {
-	const struct queue *q = &to->queue[queue];
+	uint16_t idx = atomic_load_explicit(&q->published, memory_order_relaxed);
+
+	return q->vq.packed ? vq_packed_distance(&q->vq, q->rx_owed_from, idx)
+			    : (uint16_t)(idx - q->rx_owed_from);
+}
+
+/* Under the publish lock: a receiver that runs may be told later. */
+static bool may_wait_running(struct queue *q)
+{
+	if (!q->rx_owed)
+		return true;
+	if (owed_slots(q) < q->vq.size / FULL_SHARE &&
+	    env_now_us() - q->rx_owed_us < (uint64_t)policy_patience_us() << q->calm)
+		return true;
+	if (q->rx_owed_packets >= MANY && q->calm < MOST_CALM)
+		q->calm++;
+	return false;
+}
+
+/* Under the publish lock: the driver may be told later. */
+static bool may_wait(struct port *to, unsigned queue)
+{
+	struct queue *q = &to->queue[queue];
 	enum peer_state state = env_peer_state(to, queue);
 
-	if (!policy_get(POLICY_batching) ||
-	    (q->rx_owed && env_now_us() - q->rx_owed_us >= policy_patience_us()))
+	if (state != PEER_RUNNING)
+		q->calm = 0;
+	if (!policy_get(POLICY_batching))
 		return false;
-	return state == PEER_RUNNING || (state == PEER_BLOCKED && sends_bulk(to, queue));
+	if (state == PEER_RUNNING)
+		return may_wait_running(q);
+	return state == PEER_BLOCKED && sends_bulk(to, queue) &&
+	       !(q->rx_owed && env_now_us() - q->rx_owed_us >= policy_patience_us());
 }
 
 /* Under the publish lock: settles the debt; false: nothing is due now. */
@@ -45,6 +79,8 @@ static bool due_now(struct port *to, unsigned queue, bool polling, struct stat_s
 
 	if (!wanted)
 		stat_add(slot, STAT_interrupts_saved, 1);
+	if (!polling)
+		q->calm = 0; /* told by its own CPU, which it leaves; or the flood is none */
 	if (!wanted || !polling || !may_wait(to, queue)) {
 		q->rx_owed = false;
 		return wanted;
@@ -57,15 +93,18 @@ static bool due_now(struct port *to, unsigned queue, bool polling, struct stat_s
 	return false;
 }
 
-bool rx_interrupt_due(struct port *to, unsigned queue, uint16_t before, bool polling,
-		      struct stat_slot *slot)
+bool rx_interrupt_due(struct port *to, unsigned queue, uint16_t before, unsigned packets,
+		      bool polling, struct stat_slot *slot)
 {
 	struct queue *q = &to->queue[queue];
 
-	if (q->rx_owed)
+	if (q->rx_owed) {
 		stat_add(slot, STAT_interrupts_saved, 1);
-	else
+	} else {
 		q->rx_owed_from = before;
+		q->rx_owed_packets = 0;
+	}
+	q->rx_owed_packets += packets;
 	return due_now(to, queue, polling, slot);
 }
 

@@ -169,6 +169,15 @@ static unsigned lesser(unsigned a, unsigned b)
 	return a < b ? a : b;
 }
 
+/* A split ring tells how many chains there are; of a packed one it is a guess: up to twice as many as came
+ * last. */
+static unsigned expected(const struct queue *q, uint16_t avail)
+{
+	if (!q->vq.packed)
+		return (uint16_t)(avail - q->next);
+	return vq_has(&q->vq, q->next) ? 2u * q->packets : 0;
+}
+
 /* What a batch of `count` packets will need of both queues' rings comes from other CPUs, line by line: asked
  * for at once, most of it is here when it is needed. The receiver's is a guess. */
 static void prefetch_rings(const struct port *port, const struct queue *q, unsigned count)
@@ -187,7 +196,7 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 {
 	struct queue *q = &port->queue[queue];
 	struct stat_slot *slot = stats_slot(port, cpu->cpu);
-	unsigned limit = policy_get(POLICY_batch_packets);
+	unsigned limit = policy_get(POLICY_batch_packets), count;
 	uint16_t before = q->next, avail;
 	enum vq_fault fault = read_avail(q, &avail);
 	struct batch *b;
@@ -197,9 +206,9 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 		queue_break(port, queue, fault, cpu->cpu);
 		return 0;
 	}
-	if (q->vq.packed || avail != q->next)
-		prefetch_rings(port, q,
-			       lesser(q->vq.packed ? VS_BATCH : (uint16_t)(avail - q->next), most));
+	count = expected(q, avail);
+	if (count > 0)
+		prefetch_rings(port, q, lesser(count, most));
 	b = batch_open(cpu, port);
 	b->offloads = atomic_load_explicit(&q->offloads, memory_order_relaxed);
 	b->polling = q->polling;
@@ -224,6 +233,7 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 	complete(port, queue, before, cpu);
 	q->more = !q->vq.packed && avail != q->next;
 	atomic_store_explicit(&q->towards, (uint8_t)b->last_dest, memory_order_relaxed);
+	q->packets = (uint16_t)b->count;
 	q->packet_bytes = (uint32_t)(b->tx_bytes / b->count) + 1;
 	if (q->packet_bytes >= BULK_BYTES)
 		atomic_store_explicit(&q->bulk_us, env_now_us(), memory_order_relaxed);
@@ -329,6 +339,18 @@ static void begin_turn(struct queue *q, unsigned quota)
 	q->deficit = (q->deficit < 0 ? q->deficit : 0) + (int64_t)quota * TURN_COST;
 }
 
+/* Tells the driver without taking packets. */
+static void settle_alone(struct port *port, unsigned queue)
+{
+	struct vs_cpu *cpu = batch_begin(port->sw);
+
+	if (cpu == NULL)
+		return;
+	settle(port, queue);
+	batch_end(cpu);
+}
+
+/* quota 0: packets are left to who polls. */
 static unsigned service(struct port *port, unsigned queue, unsigned quota, enum occasion by)
 {
 	struct queue *q = &port->queue[queue];
@@ -342,6 +364,8 @@ static unsigned service(struct port *port, unsigned queue, unsigned quota, enum 
 	begin_turn(q, quota);
 	q->late = by == BY_LATE_FLUSH;
 	q->polling = by == BY_POLL;
+	if (quota == 0)
+		settle_alone(port, queue);
 	for (unsigned round = 0; round < MAX_ROUNDS && idle && taken < quota; round++) {
 		uint32_t busy = SERVICE_BUSY;
 
@@ -379,7 +403,7 @@ void port_settle(struct port *port)
 	for (unsigned i = 1; i < port->queues; i += 2)
 		if (atomic_load_explicit(&port->queue[i].polled, memory_order_relaxed) &&
 		    atomic_load_explicit(&port->queue[i].lazy, memory_order_relaxed))
-			service(port, i, VS_BATCH, BY_LATE_FLUSH);
+			service(port, i, rest_quota(port, &port->queue[i]), BY_LATE_FLUSH);
 	rx_settle(port);
 }
 

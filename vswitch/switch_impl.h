@@ -106,10 +106,12 @@ struct queue {
 	bool more;		    /* [s] the last batch left some: no need to look */
 	_Atomic uint8_t towards;    /* (a) transmit: the port that the last batch went to */
 	_Atomic uint64_t rest_us;   /* (a) who polls leaves it alone until then; 0: not */
-	uint64_t restless_us;	    /* [s] ... which it does not before then */
+	uint16_t careful;	    /* [s] ... for so many batches more, */
+	uint64_t restless_us;	    /* [s] ... but not before then */
 	_Atomic uint64_t bulk_us;   /* (a) transmit: when large ones were, 0: never */
 	uint16_t lag;		    /* [s] packets after which a kick is wanted: 1..VS_BATCH */
-	uint16_t packet_descs;	    /* [s] of a packet of the last batch, at least 1 */
+	uint16_t packets;	    /* [s] of the last batch, at least 1 */
+	uint16_t packet_descs;	    /* [s] of one of them, at least 1 */
 	uint32_t packet_bytes;	    /* [s] the same */
 	uint16_t next;		    /* [s] or [r] next entry of the available ring; since
 	                                     * buffers are given back in order, also the used index
@@ -126,6 +128,8 @@ struct queue {
 	bool rx_owed;		    /* [p] the driver is to be interrupted for what was published */
 	uint16_t rx_owed_from;	    /* [p] ... from here on */
 	uint64_t rx_owed_us;	    /* [p] ... since then */
+	uint32_t rx_owed_packets;   /* [p] ... so many */
+	uint8_t calm;		    /* [p] ... for 2^calm times as long as another, if it runs */
 	struct reservation *resv;   /* RX_RESERVATIONS of them, (w) */
 };
 
@@ -298,7 +302,7 @@ static inline struct port *queue_towards(const struct port *port, const struct q
 void rest_after(struct queue *q, const struct batch *b);
 
 /* How many packets of the queue who polls may take now, 0 while it rests. Not in a batch. */
-unsigned rest_quota(struct port *port, const struct queue *q);
+unsigned rest_quota(struct port *port, struct queue *q);
 
 /* --- stats.c --- */
 
@@ -398,10 +402,10 @@ void rx_complete(struct port *to, struct batch *b, const struct rx_take *take, s
 
 /* --- rx_owed.c --- */
 
-/* Under the publish lock: is the driver to be told now of what was published from `before` on? By one who
+/* Under the publish lock: is the driver to be told now of the packets published from `before` on? By one who
  * polls it may be owed until rx_settle(). Counts what is saved. */
-bool rx_interrupt_due(struct port *to, unsigned queue, uint16_t before, bool polling,
-		      struct stat_slot *slot);
+bool rx_interrupt_due(struct port *to, unsigned queue, uint16_t before, unsigned packets,
+		      bool polling, struct stat_slot *slot);
 
 /* Raises the interrupt and counts it; true: the receiver was blocked. */
 bool rx_interrupt(struct port *to, unsigned queue, struct stat_slot *slot);

@@ -41,6 +41,12 @@ static enum vq_fault read_chain(struct vs_cpu *cpu, struct queue *q, struct read
 	return VQ_OK;
 }
 
+/* One look, which is all that reading an empty ring costs. */
+static bool is_empty(const struct queue *q, const struct reading *r)
+{
+	return q->vq.packed ? !vq_has(&q->vq, q->next) : r->avail == q->next;
+}
+
 static bool has_room(const struct batch *b, const struct reading *r)
 {
 	return b->count < r->most && r->nsegs + VQ_MAX_CHAIN <= TX_SEGS && r->descs < READ_DESCS &&
@@ -81,9 +87,9 @@ enum vq_fault tx_read(struct vs_cpu *cpu, struct queue *q, uint16_t avail, unsig
 	r.most_bytes = policy_get(POLICY_batch_bytes);
 	if (q->deficit < r.most_bytes)
 		r.most_bytes = (uint32_t)q->deficit; /* positive: serve() */
-	while (fault == VQ_OK && more && has_room(b, &r)) {
+	while (fault == VQ_OK && more && has_room(b, &r) && !is_empty(q, &r)) {
 		read_singles(cpu, q, &r);
-		if (has_room(b, &r))
+		if (has_room(b, &r) && !is_empty(q, &r))
 			fault = read_chain(cpu, q, &r, &more);
 	}
 	batch_sort(cpu);

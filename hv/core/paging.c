@@ -251,6 +251,21 @@ const void *map_firmware(uint64_t hpa, size_t bytes)
 	return hpa_to_ptr((hpa_t){ hpa });
 }
 
+bool is_foreign(uint64_t hpa, uint64_t bytes)
+{
+	uint64_t at = hpa & ~(uint64_t)(PAGE_SIZE - 1);
+
+	if (!addressable(hpa, bytes))
+		return false;
+	for (unsigned i = 0; i < sizeof(holes) / sizeof(holes[0]); i++)
+		if (holes[i].start < hpa + bytes && hpa < holes[i].end)
+			return false;
+	for (; at < hpa + bytes; at += PAGE_SIZE)
+		if (direct_mapped(at))
+			return false;
+	return true;
+}
+
 void *stack_alloc(size_t bytes)
 {
 	hpa_t at;

@@ -25,6 +25,9 @@ void *map_device(uint64_t hpa, size_t bytes);
  * NULL as above. */
 const void *map_firmware(uint64_t hpa, size_t bytes);
 
+/* Whether none of it is RAM that the hand-over gave us: firmware's own, or no RAM at all. */
+bool is_foreign(uint64_t hpa, uint64_t bytes);
+
 /* A stack of `bytes` with a guard page below; returns its top, 16-byte aligned. */
 void *stack_alloc(size_t bytes);
 

@@ -25,6 +25,8 @@ enum unit_offset { /* "DMA Remapping Hardware Unit Definition Structure" */
 
 enum reserved_offset { /* "Reserved Memory Region Reporting Structure" */
 		       RESERVED_SEGMENT = 6,
+		       RESERVED_BASE = 8,
+		       RESERVED_LAST = 16,
 		       RESERVED_SCOPES = 24,
 };
 
@@ -61,7 +63,7 @@ static bool is_bridge(struct pci_address a)
 	return (host_pci_read(a, PCI_HEADER_TYPE, 1) & 0x7f) == HEADER_BRIDGE;
 }
 
-/* Follows a path of `hops` pairs, all but the last of which are bridges; false: one is not there. */
+/* Follows a path of `hops` pairs through bridges to a device; false: a bridge is not there. */
 static bool walk(const uint8_t *path, size_t hops, struct pci_address *at)
 {
 	for (size_t i = 0; i < hops; i++) {
@@ -75,8 +77,8 @@ static bool walk(const uint8_t *path, size_t hops, struct pci_address *at)
 	return true;
 }
 
-/* One scope; `proto` says whose. Left out: a kind that we don't know, and a device that is not there,
- * which many tables list. */
+/* One scope; `proto` says whose. Left out: a kind that we don't know, and a device that is not
+ * there, which many tables list. */
 static int add_scope(struct dmar *d, const uint8_t *p, size_t bytes, struct dmar_scope proto)
 {
 	const uint8_t *path = p + SCOPE_PATH;
@@ -141,17 +143,25 @@ static int add_unit(struct dmar *d, const uint8_t *p, size_t bytes)
 	if (unit.segment != 0)
 		return 0;
 	return add_scopes(d, p + UNIT_SCOPES, bytes - UNIT_SCOPES,
-			  (struct dmar_scope){ .unit = (uint8_t)(d->unit_count - 1) });
+			  (struct dmar_scope){ .owner = (uint8_t)(d->unit_count - 1) });
 }
 
 static int add_reserved(struct dmar *d, const uint8_t *p, size_t bytes)
 {
+	struct dmar_scope proto = { .reserved = true };
+
 	if (bytes < RESERVED_SCOPES)
 		return lie("a reserved region's structure is too short", bytes);
 	if (load(p + RESERVED_SEGMENT, 2) != 0)
 		return 0;
-	return add_scopes(d, p + RESERVED_SCOPES, bytes - RESERVED_SCOPES,
-			  (struct dmar_scope){ .reserved = true });
+	if (d->region_count == DMAR_MAX_REGIONS)
+		return lie("more reserved regions than we have room for", DMAR_MAX_REGIONS);
+	proto.owner = (uint8_t)d->region_count;
+	d->region[d->region_count++] = (struct dmar_region){
+		.base = load(p + RESERVED_BASE, 8),
+		.last = load(p + RESERVED_LAST, 8),
+	};
+	return add_scopes(d, p + RESERVED_SCOPES, bytes - RESERVED_SCOPES, proto);
 }
 
 int dmar_parse(struct dmar *d, const void *table, size_t bytes)
@@ -198,7 +208,7 @@ int dmar_unit_of(const struct dmar *d, struct pci_address device)
 {
 	for (unsigned i = 0; i < d->scope_count; i++)
 		if (!d->scope[i].reserved && covers(&d->scope[i], device))
-			return d->scope[i].unit;
+			return d->scope[i].owner;
 	for (unsigned i = 0; i < d->unit_count; i++)
 		if (d->unit[i].all && d->unit[i].segment == 0)
 			return (int)i;

@@ -14,8 +14,9 @@
 #include "hv/core/fail.h"
 #include "hv/core/host_pci.h"
 
-#define DMAR_MAX_UNITS	32u
-#define DMAR_MAX_SCOPES 256u
+#define DMAR_MAX_UNITS	 32u
+#define DMAR_MAX_SCOPES	 256u
+#define DMAR_MAX_REGIONS 32u
 
 enum dmar_scope_type { /* "Device Scope Structure", Type */
 		       DMAR_ENDPOINT = 1,
@@ -29,8 +30,8 @@ struct dmar_scope {
 	uint8_t id;		     /* of an I/O APIC or HPET: its ID in ACPI */
 	struct pci_address at;	     /* its requester ID */
 	uint8_t first_bus, last_bus; /* behind a bridge; none: first_bus > last_bus */
-	bool reserved;		     /* of an RMRR; else of a unit: */
-	uint8_t unit;
+	bool reserved;		     /* of a region; else of a unit */
+	uint8_t owner;		     /* its number */
 };
 
 struct dmar_unit {
@@ -39,14 +40,19 @@ struct dmar_unit {
 	bool all; /* INCLUDE_PCI_ALL: what no other unit of the segment covers */
 };
 
-struct dmar {
-	bool interrupts; /* INTR_REMAP: the platform can remap interrupts */
-	unsigned unit_count, scope_count;
-	struct dmar_unit unit[DMAR_MAX_UNITS];
-	struct dmar_scope scope[DMAR_MAX_SCOPES]; /* segment 0 only */
+struct dmar_region { /* as the table has them: unchecked */
+	uint64_t base, last;
 };
 
-/* table: of `bytes`, header and checksum verified. An error, told: it lies, nothing of it counts. */
+struct dmar {
+	bool interrupts; /* INTR_REMAP: the platform can remap interrupts */
+	unsigned unit_count, region_count, scope_count;
+	struct dmar_unit unit[DMAR_MAX_UNITS];
+	struct dmar_region region[DMAR_MAX_REGIONS]; /* segment 0 only, as the scopes */
+	struct dmar_scope scope[DMAR_MAX_SCOPES];
+};
+
+/* table: of `bytes`, header and checksum verified. An error, told: it lies, nothing counts. */
 int dmar_parse(struct dmar *d, const void *table, size_t bytes) __must_check;
 
 /* The unit that covers a device; -1: none. */

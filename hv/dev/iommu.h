@@ -39,8 +39,8 @@ struct iommu_ops {
 	void (*domain_destroy)(struct iommu_domain *domain);
 
 	/* Addresses and bytes are multiples of 4 KiB; largest pages that fit; rights: enum
-	 * iommu_rights. What was mapped there is replaced: flush() is due as after unmap(). An error
-	 * if IOVAs that large cannot be had, or memory for tables: some of it may be mapped. */
+	 * iommu_rights. What was mapped there is replaced: flush() is due as after unmap(). An
+	 * error if IOVAs that large cannot be had, or memory for tables: a part may be mapped. */
 	__must_check int (*map)(struct iommu_domain *domain, iova_t iova, hpa_t hpa, uint64_t bytes,
 				unsigned rights);
 	/* Clears; a device may use what it has cached until flush() has returned. */
@@ -53,9 +53,9 @@ struct iommu_ops {
 	__must_check int (*attach)(struct iommu_domain *domain, struct pci_address device);
 	void (*detach)(struct pci_address device);
 
-	/* Interrupts: a remapping entry by which the device (and no other) sends `vector` to the CPU
-	 * with that APIC ID; *message is what to put into its MSI or MSI-X registers. Its handle, or
-	 * an error. irq_free() leaves nothing cached. */
+	/* Interrupts: a remapping entry by which the device (and no other) sends `vector` to the
+	 * CPU with that APIC ID; *message is what to put into its MSI or MSI-X registers. Its
+	 * handle, or an error. irq_free() leaves nothing cached. */
 	__must_check int (*irq_alloc)(struct pci_address device, uint8_t vector, uint32_t apic_id,
 				      struct msi_message *message);
 	/* The same for a pin of the I/O APIC with this ID; *redirection is the entry to write, edge
@@ -73,7 +73,8 @@ struct iommu_ops {
 /* The machine's, after iommu_start(); NULL: it has none. */
 extern const struct iommu_ops *iommu;
 
-/* Finds and starts it: DMA and interrupts of all devices are blocked from here on, faults are polled
- * on this CPU. Once, after acpi_init() and timer_init_cpu(), before any other CPU runs. 0 with iommu
- * == NULL: there is none. An error, with iommu == NULL: there is one, and it cannot be used; told. */
+/* Finds and starts it: DMA and interrupts of all devices are blocked from here on, faults are
+ * polled on this CPU. Once, after acpi_init() and timer_init_cpu(), before any other CPU runs. 0
+ * with iommu == NULL: there is none. An error, with iommu == NULL: there is one, and it cannot be
+ * used; told. */
 int iommu_start(void) __must_check;

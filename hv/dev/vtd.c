@@ -3,11 +3,13 @@
  * VT-d behind struct iommu_ops: all units of the machine, one format of page tables that each of
  * them can read, domains, and the context entry by which a device belongs to one. A device without
  * one is blocked; so is whatever a device sends under another's requester ID, as conventional PCI
- * behind a bridge does.
+ * behind a bridge does. Devices that firmware keeps memory for (RMRR) have that, and nothing else:
+ * a display may be drawn from it.
  */
 #include "hv/dev/vtd_impl.h"
 
 #include "hv/core/log.h"
+#include "hv/core/paging.h"
 
 struct vtd vtd;
 
@@ -83,8 +85,8 @@ static void unmap(struct iommu_domain *domain, iova_t iova, uint64_t bytes)
 	spin_unlock(&domain->lock);
 }
 
-/* Under vtd.lock: the device's context entry; NULL: no memory for its bus's table, or, without
- * `make`, no table. */
+/* Under vtd.lock, or before any unit runs: the device's context entry; NULL: no memory for the
+ * table of its bus, or, without `make`, no table. */
 static struct vtd_entry *context_of(struct vtd_unit *u, struct pci_address device, bool make)
 {
 	struct vtd_entry *root = &u->root[device.bus], *table;
@@ -99,6 +101,13 @@ static struct vtd_entry *context_of(struct vtd_unit *u, struct pci_address devic
 	}
 	table = hpa_to_ptr((hpa_t){ root->lo & ENTRY_ADDRESS });
 	return &table[device.devfn];
+}
+
+static void set_context(unsigned unit, struct vtd_entry *entry, struct iommu_domain *domain)
+{
+	atomic_fetch_add(&domain->attached[unit], 1); /* partner: flush() */
+	vtd_entry_set(&vtd.format, entry, ptr_to_hpa(domain->root).v | ENTRY_PRESENT,
+		      CONTEXT_AW(vtd.format.levels) | (uint64_t)domain->id << 8);
 }
 
 static void forget(struct vtd_unit *u, uint16_t domain, struct pci_address device)
@@ -134,9 +143,7 @@ static int attach(struct iommu_domain *domain, struct pci_address device)
 		error = fail(LH_BUSY, "pci " PCI_ADDRESS_FORMAT ": is attached already",
 			     PCI_ADDRESS_ARGS(device));
 	} else {
-		atomic_fetch_add(&domain->attached[unit], 1); /* partner: flush() */
-		vtd_entry_set(&vtd.format, entry, ptr_to_hpa(domain->root).v | ENTRY_PRESENT,
-			      CONTEXT_AW(vtd.format.levels) | (uint64_t)domain->id << 8);
+		set_context((unsigned)unit, entry, domain);
 		forget(&vtd.unit[unit], domain->id, device);
 	}
 	spin_unlock(&vtd.lock);
@@ -193,6 +200,59 @@ static int choose_format(struct vtd_format *f)
 	return 0;
 }
 
+/* Firmware may say so of any memory: it must not be ours. */
+static bool is_firmwares(const struct dmar_region *r, struct pci_address device)
+{
+	uint64_t bytes = r->last - r->base + 1;
+
+	if (r->last > r->base && r->last < vtd.format.iova_end &&
+	    !((r->base | bytes) & (PAGE_SIZE - 1)) && is_foreign(r->base, bytes))
+		return true;
+	log_printf("iommu: " PCI_ADDRESS_FORMAT
+		   " loses 0x%lx to 0x%lx (RMRR): that is not firmware's memory",
+		   PCI_ADDRESS_ARGS(device), r->base, r->last);
+	return false;
+}
+
+/* Maps a region to itself for its device; before the units start, so that nothing is cached. */
+static int keep_region(struct iommu_domain *domain, const struct dmar_region *r,
+		       struct pci_address device, unsigned unit)
+{
+	struct vtd_entry *entry = context_of(&vtd.unit[unit], device, true);
+
+	if (!entry)
+		return fail(LH_NOMEM, "iommu: no memory for a context table");
+	if (vtd_table_map(&vtd.format, domain->root, r->base, r->base, r->last - r->base + 1,
+			  IOMMU_READ | IOMMU_WRITE) < 0)
+		return LH_NOMEM;
+	if (!(entry->lo & ENTRY_PRESENT))
+		set_context(unit, entry, domain);
+	log_printf("iommu: " PCI_ADDRESS_FORMAT " keeps 0x%lx to 0x%lx, firmware's memory (RMRR)",
+		   PCI_ADDRESS_ARGS(device), r->base, r->last);
+	return 0;
+}
+
+/* One domain for all of them: what is in it is firmware's in any case. */
+static int keep_regions(void)
+{
+	struct iommu_domain *domain = NULL;
+
+	for (unsigned i = 0; i < vtd.dmar.scope_count; i++) {
+		const struct dmar_scope *s = &vtd.dmar.scope[i];
+		int unit = dmar_unit_of(&vtd.dmar, s->at);
+
+		if (!s->reserved || s->type != DMAR_ENDPOINT || unit < 0 ||
+		    !is_firmwares(&vtd.dmar.region[s->owner], s->at))
+			continue;
+		if (!domain)
+			domain = domain_create();
+		if (!domain ||
+		    keep_region(domain, &vtd.dmar.region[s->owner], s->at, (unsigned)unit) < 0)
+			return LH_NOMEM;
+	}
+	return 0;
+}
+
 static int open_units(void)
 {
 	vtd.unit_count = vtd.dmar.unit_count;
@@ -211,6 +271,8 @@ static int start_units(void)
 	for (unsigned i = 0; i < vtd.unit_count; i++)
 		if (vtd_unit_prepare(&vtd.unit[i]) < 0)
 			return LH_NOMEM;
+	if (keep_regions() < 0)
+		return LH_NOMEM;
 	while (started < vtd.unit_count) {
 		if (vtd_unit_start(&vtd.unit[started++], vtd_irq_irta()) == 0)
 			continue;

@@ -57,7 +57,8 @@ enum vtd_register { /* "Register Descriptions" */
 #define ECAP_EIM BIT(4)
 #define ECAP_SC	 BIT(7) /* SNP in page table entries */
 
-/* "Global Command Register", "Global Status Register": a bit of the one is told by that of the other */
+/* "Global Command Register", "Global Status Register": a bit of the one is told by that of the
+ * other */
 #define GCMD_TE		BIT(31)
 #define GCMD_SRTP	BIT(30)
 #define GCMD_EAFL	BIT(28) /* of old units: advanced fault logging */
@@ -113,7 +114,7 @@ struct vtd_format {
 	uint64_t leaf_bits; /* SNP, where all have it */
 };
 
-#define VTD_MAX_DOMAINS 64u /* one a VM */
+#define VTD_MAX_DOMAINS 65u /* one a VM, and firmware's */
 
 struct iommu_domain {
 	uint16_t id; /* (c) never 0, which a unit with CM may use itself */
@@ -161,16 +162,16 @@ void vtd_entry_set(const struct vtd_format *f, struct vtd_entry *entry, uint64_t
 int vtd_queue_start(struct vtd_unit *u) __must_check;
 /* Everything that the unit has cached; for the start. */
 int vtd_queue_invalidate_all(struct vtd_unit *u) __must_check;
-/* Executes and waits; on return nothing of it is cached. A unit that does not obey, not even after its
- * queue was started anew, is a panic: there is nothing left to keep a device from memory that is
- * about to be another VM's. */
+/* Executes and waits; on return nothing of it is cached. A unit that does not obey, not even after
+ * its queue was started anew, is a panic: there is nothing left to keep a device from memory that
+ * is about to be another VM's. */
 void vtd_invalidate(struct vtd_unit *u, const struct vtd_entry *list, unsigned count);
 struct vtd_entry vtd_inv_context(uint16_t domain, uint16_t source);
 struct vtd_entry vtd_inv_iotlb(const struct vtd_unit *u, uint16_t domain);
 struct vtd_entry vtd_inv_interrupt(unsigned index);
 
-/* vtd_table.c: page tables, under the domain's lock. Freed only whole, so that a unit never follows a
- * cached pointer into memory that is another's. */
+/* vtd_table.c: page tables, under the domain's lock. Freed only whole, so that a unit never follows
+ * a cached pointer into memory that is another's. */
 int vtd_table_map(const struct vtd_format *f, uint64_t *root, uint64_t iova, uint64_t hpa,
 		  uint64_t bytes, unsigned rights) __must_check;
 /* Without memory to split a large page, all of it goes: the device sees faults, never too much. */

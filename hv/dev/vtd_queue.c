@@ -73,8 +73,8 @@ static void put(struct vtd_unit *u, struct vtd_entry descriptor)
 	u->tail = (u->tail + 1) % ENTRIES;
 }
 
-/* "Hardware Handling of Queued Invalidation Interface Errors". ICE and ITE speak of Device-TLBs, which
- * we never ask anything: whatever they tell, the queue is no longer to be trusted. */
+/* "Hardware Handling of Queued Invalidation Interface Errors". ICE and ITE speak of Device-TLBs,
+ * which we never ask anything: whatever they tell, the queue is no longer to be trusted. */
 static int check(struct vtd_unit *u)
 {
 	uint32_t status = vtd_read32(u, VTD_FSTS) & (FSTS_IQE | FSTS_ICE | FSTS_ITE);

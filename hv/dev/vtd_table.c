@@ -67,7 +67,7 @@ static uint64_t *table_below(const struct vtd_format *f, uint64_t *entry, unsign
 	return table;
 }
 
-/* Maps one page at `iova`, the largest that fits and replaces no table; its size, 0 without memory. */
+/* Maps one page at `iova`, the largest that fits and replaces no table; its size, 0: no memory. */
 static uint64_t map_one(const struct vtd_format *f, uint64_t *table, uint64_t iova, uint64_t hpa,
 			uint64_t bytes, uint64_t bits)
 {

@@ -5,7 +5,7 @@ Devicetree Specification 0.4, chapter 5. What is wrong in a blob is said by last
 hypervisor's own parser); here a blob that cannot be read has simply no VMs.
 """
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MAGIC = 0xD00DFEED
 MAGIC_BYTES = struct.pack(">I", MAGIC)
@@ -13,6 +13,7 @@ BEGIN_NODE, END_NODE, PROP, NOP, END = 1, 2, 3, 4, 9
 LONGEST_NAME = 64               # more than any that means something
 DEEPEST = 8                     # CONFIG_MAX_DEPTH
 WANTED = ("cpus", "memory-mib", "kernel", "initrd", "status")
+WANTED_OF_DEVICE = ("compatible", "pci-id", "pci-address")
 
 
 @dataclass
@@ -22,6 +23,7 @@ class Vm:
     memory_mib: int
     images: list        # file names: kernel, initrd
     disabled: bool
+    devices: list = field(default_factory=list)     # [{property: bytes}] of the nodes inside
 
 
 def _name(blob, at):
@@ -52,26 +54,30 @@ def _tokens(blob, at):
 
 
 def vm_nodes(blob):
-    """[(name, {property: bytes})] of the nodes in /vms, in the order of the blob; ValueError if it
-    is none. Kept is only what _vm() asks for: a hostile blob costs no more memory than its size."""
+    """[(name, {property: bytes}, [the same of each node inside])] of the nodes in /vms, in the order of
+    the blob; ValueError if it is none. Kept is only what is asked for: a hostile blob costs no more
+    memory than its size."""
     try:
         magic, size, structure, strings = struct.unpack_from(">4I", blob)
         if magic != MAGIC or size > len(blob):
             raise ValueError("no device tree blob, or a part of one")
         found, path = [], []
         for token, at in _tokens(blob, structure):
-            inside = len(path) == 3 and path[1] == "vms"
             if token == BEGIN_NODE:
                 path.append(_name(blob, at))
                 if len(path) > DEEPEST + 1:
                     raise ValueError(f"nodes nested more than {DEEPEST} deep")
                 if len(path) == 3 and path[1] == "vms":
-                    found.append((path[2], {}))
-            elif token == PROP and inside:
+                    found.append((path[2], {}, []))
+                elif len(path) == 4 and path[1] == "vms":
+                    found[-1][2].append({})
+            elif token == PROP and len(path) in (3, 4) and path[1] == "vms":
                 size, name_at = struct.unpack_from(">2I", blob, at)
                 name = _name(blob, strings + name_at)
-                if name in WANTED:
+                if len(path) == 3 and name in WANTED:
                     found[-1][1][name] = blob[at + 8:at + 8 + size]
+                elif len(path) == 4 and name in WANTED_OF_DEVICE:
+                    found[-1][2][-1][name] = blob[at + 8:at + 8 + size]
             elif token == END_NODE:
                 path.pop()
         return found
@@ -88,15 +94,15 @@ def _cell(properties, name, default):
     return struct.unpack(">I", value)[0] if len(value) == 4 else default
 
 
-def _vm(name, properties):
+def _vm(name, properties, devices):
     images = [_text(properties[p]) for p in ("kernel", "initrd") if p in properties]
     return Vm(name, _cell(properties, "cpus", 1), _cell(properties, "memory-mib", 0), images,
-              _text(properties.get("status", b"okay")) == "disabled")
+              _text(properties.get("status", b"okay")) == "disabled", devices)
 
 
 def vms(blob):
     """the VMs of a config; none if the blob cannot be read"""
     try:
-        return [_vm(name, properties) for name, properties in vm_nodes(blob)]
+        return [_vm(*node) for node in vm_nodes(blob)]
     except ValueError:
         return []

@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-from . import boot, guest_results, results, testbed
+from . import boot, guest_results, nics, results, testbed
 from .console import count, error, plain
 
 HEARTBEAT_SECONDS = 15
@@ -27,7 +27,12 @@ def describe(event):
         return describe_result(event)
     if kind == "guest-result":
         return guest_results.describe(event)
-    return {"end": "every VM is off"}.get(kind, f"{kind}: {event.get('reason', '')}")
+    if kind == "vm-reset":
+        reason = f" ({event['reason']})" if event.get("reason") else ""
+        return f"{event.get('vm')}: {event.get('end')}{reason}: it starts again"
+    if kind == "uplink":
+        return f"uplink {event.get('port')}: {event.get('link')}"
+    return {"end": "every guest is off"}.get(kind, f"{kind}: {event.get('reason', '')}")
 
 
 def describe_result(event):
@@ -85,7 +90,8 @@ def guest_words(serial):
 def bed_for(args, vms):
     """the test bed and the machine of the command line; refused before anything is announced"""
     bed = testbed.pick(args.on)
-    machine = testbed.Machine(args.cpus, boot.memory_for(vms), args.exit_cost)
+    machine = testbed.Machine(args.cpus, boot.memory_for(vms), args.exit_cost,
+                              nics=nics.of_config([d for vm in vms for d in vm.devices]))
     bed.check(machine)
     return bed, machine
 

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import paths
+from . import nics, paths
 from .console import Failure
 
 NO_ACCESS = "no access to"      # there is a better test bed, but not for this user
@@ -32,6 +32,7 @@ class Machine:
     bochs: dict = field(default_factory=dict)    # other options of Bochs's cpu: line
     bochsrc: list = field(default_factory=list)  # further lines of its configuration
     qemu: list = field(default_factory=list)     # further arguments of QEMU
+    nics: list = field(default_factory=list)     # of nics.Nic
     threads: str = "multi"                       # TCG only: multi, a host thread a CPU; or single
     iommu: str = "intremap=on"                   # TCG only: options of QEMU's intel-iommu
     serial_port: int = 0                         # here somebody waits for the serial line's call
@@ -249,7 +250,7 @@ class Qemu:
             "-device", "isa-debug-exit,iobase=0x501",
             "-device", "isa-debugcon,iobase=0xe9,chardev=e9",
             "-chardev", "file,id=e9,path=e9.log", "-no-reboot",
-            "-d", "cpu_reset", "-D", "reset.log", *machine.qemu,
+            "-d", "cpu_reset", "-D", "reset.log", *nics.qemu_arguments(machine.nics), *machine.qemu,
         ], folder, folder / "emulator.log")
 
     def watch(self, folder):

@@ -38,6 +38,8 @@ class Case:
     bochs: dict = field(default_factory=dict)      # options of its cpu: line
     bochsrc: list = field(default_factory=list)    # further lines
     qemu: list = field(default_factory=list)       # further arguments
+    nics: list = field(default_factory=list)       # of nics.Nic, for a VM to drive
+    world: int = 0                           # wires that lead outside of the machine: world.py
     iommu: str = "intremap=on"               # QEMU: options of its intel-iommu
     efi: str = ""                            # boot this file of the build output instead
     files: dict = field(default_factory=dict)      # {image name: bytes, or size of a file of zeros,

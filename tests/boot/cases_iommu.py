@@ -64,7 +64,8 @@ def iommu(name, options, how, must, **more):
                 must=must, ends=ends(LOOPING, loop="stopped"), **more)
 
 
-FACTS = ["a device that is not assigned gets at nothing", "nor does one with nothing mapped",
+FACTS = ["firmware's memory is told from ours", "a device that is not assigned gets at nothing",
+         "nor does one with nothing mapped",
          "it reads and writes what is mapped", "not what has that address in the machine",
          "it cannot write what it may read", "nor read what it may write",
          "the one right each that a copy takes is enough",

@@ -2,16 +2,9 @@
 """Boot tests of passthrough: a guest that drives a NIC of the machine by its registers (passed.c)."""
 from cases import Case, config
 from configs import Vm
+from lasthoplib.nics import Nic
 
 E1000, E1000E = "<0x8086 0x100e>", "<0x8086 0x10d3>"
-
-
-def nic(model, name="nic", behind_port=True):
-    """QEMU's arguments: a NIC of that model whose wire leads nowhere"""
-    port = ["-device", f"pcie-root-port,id={name}port,chassis=1"] if behind_port else []
-    bus = f",bus={name}port" if behind_port else ""
-    return [*port, "-netdev", f"hubport,hubid=0,id={name}net",
-            "-device", f"{model},netdev={name}net,romfile=,id={name}{bus}"]
 
 
 def passed(device, more=()):
@@ -21,6 +14,7 @@ def passed(device, more=()):
 
 
 BOCHS_NIC = ["e1000: enabled=1, mac=52:54:00:12:34:56, ethmod=null"]
+WIRE = "hubport,hubid=0"                    # that leads nowhere
 LAX = 'bootargs = "lax=1";'
 UNSAFE = ("role = \"driver-domain\";", "allow-unsafe-dma;")
 GOOD = {"must_not": [r"\| FAIL "]}
@@ -45,11 +39,11 @@ def unsafe(line, check):
 
 CASES_PASSTHROUGH = [
     Case("tcg-pass-e1000e", "tcg", config(passed(E1000E)), cpus=2, backend="svm",
-         qemu=nic("e1000e"), must=[r"\| PASS storm: ", r", bus reset, ", *checks(True)], **GOOD),
+         nics=[Nic("e1000e", WIRE)], must=[r"\| PASS storm: ", r", bus reset, ", *checks(True)], **GOOD),
     Case("tcg-pass-e1000", "tcg", config(passed(E1000)), cpus=2, backend="svm",
-         qemu=nic("e1000", behind_port=False), must=checks(True), **GOOD),
+         nics=[Nic("e1000", WIRE)], must=checks(True), **GOOD),
     Case("tcg-pass-unsafe", "tcg", config(passed(E1000E, UNSAFE)), cpus=2, backend="svm",
-         iommu="intremap=off", qemu=nic("e1000e"), talk=unsafe, ends={"pass": "stopped"},
+         iommu="intremap=off", nics=[Nic("e1000e", WIRE)], talk=unsafe, ends={"pass": "stopped"},
          must=checks(False), **GOOD),
     # its NIC has INTx only, and says firmware's pin
     Case("bochs-pass-e1000", "bochs", config(passed(E1000, (*UNSAFE, LAX))), cpus=2, backend="vmx",

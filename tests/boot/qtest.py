@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""QEMU's test protocol beside a machine that runs: physical memory, configuration space, and its device
-"edu", whose DMA engine does what it is told. So a device attacks, and no driver is needed."""
+"""QEMU's test protocol beside a machine that runs: physical memory, configuration space, and its
+device "edu", whose DMA engine does what it is told. So a device attacks, and no driver is needed."""
 import os
 import socket
 import time
@@ -67,8 +67,8 @@ class Edu:
         qtest.writel(config + COMMAND, MEMORY_AND_BUS_MASTER)
 
     def _dma(self, source, target, order):
-        for register, value in ((self.SOURCE, source), (self.TARGET, target), (self.COUNT, self.BYTES),
-                                (self.ORDER, order | self.RUN)):
+        for register, value in ((self.SOURCE, source), (self.TARGET, target),
+                                (self.COUNT, self.BYTES), (self.ORDER, order | self.RUN)):
             self._qtest.writeq(self._bar + register, value)
         end = time.monotonic() + self.SECONDS
         while self._qtest.readl(self._bar + self.ORDER) & self.RUN:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table DMAR from the fuzzer, and the bridges that its paths lead through: nothing is read beyond
- * it, each device has one unit that there is, and a table that is refused is refused with one line.
- * Input: 64 bytes that configuration space reads as, then the table.
+ * The table DMAR from the fuzzer, and the bridges that its paths lead through: nothing is read
+ * beyond it, each device has one unit that there is, and a table that is refused is refused with
+ * one line. Input: 64 bytes that configuration space reads as, then the table.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -3,7 +3,8 @@
  * No packet is forgotten when an idle CPU polls a transmit queue, or stops to (vswitch/service.c:
  * port_poll_begin, port_poll_end, and what service() and arm_if_empty() leave undone for a queue that
  * is polled). A driver puts PACKETS chains; one CPU answers kicks and announced work; another polls
- * the queue, for any time, twice.
+ * the queue, for any time, twice. The driver's own CPU settles what the driver is owed while the queue is polled
+ * and rests (port_settle(): rest.c), a service that takes nothing.
  * The policies offload and polling may change at any time: so polling may end at any time.
  * Claim: when everything has come to rest, every chain was taken.
  */
@@ -32,10 +33,10 @@ active proctype driver()
 	od
 }
 
-inline service()
+inline service(most)
 {
 	atomic { mine = !busy; busy = true; again = true };
-	quota = QUOTA;
+	quota = most;
 	do
 	:: mine && quota > 0 ->
 		again = false;
@@ -92,7 +93,7 @@ active proctype cpu()
 end_wait:
 	do
 	:: atomic { kicks > 0 -> kicks = kicks - 1 };
-		service()
+		service(QUOTA)
 	od
 }
 
@@ -106,16 +107,27 @@ active proctype poller()
 		rounds++;
 		polled = true;
 		do
-		:: service()
+		:: service(QUOTA)
 		:: break
 		od;
 		polled = false;
 		if
-		:: END_SERVES -> service()
+		:: END_SERVES -> service(QUOTA)
 		:: else
 		fi
 	:: break
 	od
+}
+
+active proctype own_cpu()
+{
+	byte quota, pending;
+	bool mine, idle;
+
+	if
+	:: polled -> service(0)
+	:: true
+	fi
 }
 
 active proctype rest()

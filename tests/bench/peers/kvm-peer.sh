@@ -160,7 +160,7 @@ info: action=ignore
 warn: action=report
 clock: sync=none, time0=1767225600
 E
-	timeout 1500 chroot "$BOCHS_ROOT" /kvm-peer/bochs -q -f /kvm-peer/bochsrc < /dev/null > bochs.out 2>&1 || true
+	timeout 7000 chroot "$BOCHS_ROOT" /kvm-peer/bochs -q -f /kvm-peer/bochsrc < /dev/null > bochs.out 2>&1 || true
 fi
 grep -aq 'R BENCH-END' "$OUT" || { echo "no result; the end of the outer system's console:"; tail -c 1500 "$OUT"; exit 1; }
 tr -d '\000\r' < "$OUT" | grep -a '^R ' | sed 's/^R //; /BENCH-END/d'

@@ -13,7 +13,8 @@
 /* Finds it on bus 0 and makes it bus master; false: there is none. */
 bool edu_find(struct pci_address *address);
 
-/* `words` of 64 bits from a device address into its buffer, or from there. Panics if it does not end. */
+/* `words` of 64 bits from a device address into its buffer, or from there. Panics if it does not
+ * end. */
 void edu_read(uint64_t address, unsigned words);
 void edu_write(uint64_t address, unsigned words);
 

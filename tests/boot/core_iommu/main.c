@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Is a device behind QEMU's VT-d kept to what is mapped for it, with the rights it was mapped with, for
- * as long as it is mapped; and to the interrupts that it was given? A core_main() that brings the
- * machine up as hv/core/main.c does, plays QEMU's device edu by hand (edu.h), with interrupts off, and
- * logs one line a fact.
+ * Is a device behind QEMU's VT-d kept to what is mapped for it, with the rights it was mapped with,
+ * for as long as it is mapped; and to the interrupts that it was given? A core_main() that brings
+ * the machine up as hv/core/main.c does, plays QEMU's device edu by hand (edu.h), with interrupts
+ * off, and logs one line a fact.
  */
 #include "hv/core/main.h"
 
@@ -27,6 +27,7 @@ const struct platform_ops *platform;
 
 #define WORDS  64u
 #define IOVA   0x40000000ull /* 1 GiB */
+#define FLASH  0xffc00000ull /* of q35 */
 #define OTHERS ((struct pci_address){ 0, 0x1f << 3 })
 #define RW     (IOMMU_READ | IOMMU_WRITE)
 
@@ -133,7 +134,8 @@ static void remap(struct iommu_domain *d, uint64_t iova, hpa_t at, unsigned righ
 	iommu->flush(d);
 }
 
-/* QEMU tells no fault of an access that a cached translation forbids: nothing is cached at the start. */
+/* QEMU tells no fault of an access that a cached translation forbids: nothing is cached at the
+ * start. */
 static void test_rights(struct iommu_domain *d)
 {
 	uint64_t before = faults();
@@ -291,7 +293,16 @@ static void test_pin(void)
 
 /* --- start --- */
 
-static void run_tests(void)
+/* What firmware may keep for a device's DMA (RMRR). */
+static void test_foreign(const struct handover *h)
+{
+	check(!is_foreign(hpa(page).v, PAGE_SIZE) && !is_foreign(h->core_addr, PAGE_SIZE) &&
+		      !is_foreign(h->core_addr - 0x10000000, ~0ull) &&
+		      !is_foreign(h->trampoline, PAGE_SIZE) && is_foreign(FLASH, PAGE_SIZE),
+	      "firmware's memory is told from ours");
+}
+
+static void run_tests(const struct handover *h)
 {
 	struct iommu_domain *d = domain();
 	uint64_t free_before;
@@ -300,6 +311,7 @@ static void run_tests(void)
 	other = page_alloc(PAGE_SIZE);
 	if (!page || !other)
 		panic("no memory");
+	test_foreign(h);
 	test_unassigned();
 	attach(d); /* the table of its bus stays */
 	iommu->detach(edu);
@@ -340,7 +352,7 @@ _Noreturn void core_main(const struct handover *h)
 	if (!edu_find(&edu))
 		panic("no device edu");
 	report_boot("svm", 1, tsc_khz());
-	run_tests();
+	run_tests(h);
 	report_end();
 	cpu_halt();
 }

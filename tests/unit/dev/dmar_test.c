@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Is the table DMAR read right, and is one that lies refused whole? Faked: the machine's bridges. The
- * table is a heap block of just its bytes, so that the sanitiser sees a read beyond them.
+ * Is the table DMAR read right, and is one that lies refused whole? Faked: the machine's bridges.
+ * The table is a heap block of just its bytes, so that the sanitiser sees a read beyond them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -158,6 +158,9 @@ static void good(void **state)
 	assert_int_equal(dmar_unit_of(&d, at(4, 0, 0)), 3);
 	assert_int_equal(dmar_unit_of(&d, at(0, 9, 0)), 3);    /* the scope is of another segment */
 	assert_int_equal(dmar_unit_of(&d, at(0xff, 0, 0)), 3); /* an I/O APIC's is no device's */
+	assert_int_equal(d.region_count, 1);
+	assert_int_equal(d.region[0].base, 0x7f000000);
+	assert_int_equal(d.region[0].last, 0x7fffffff);
 	assert_true(dmar_is_reserved(&d, at(0, 0x14, 0)));
 	assert_false(dmar_is_reserved(&d, at(0, 0x14, 1)));
 	assert_false(dmar_is_reserved(&d, at(0, 0x15, 0)));
@@ -169,7 +172,7 @@ static void good(void **state)
 	assert_false(dmar_source(&d, DMAR_IOAPIC, 9, &source));
 }
 
-/* As the firmware of a laptop may tell: devices that are switched off, and kinds of scope to come. */
+/* As firmware may tell: devices that are switched off, and kinds of scope to come. */
 static void absent_devices(void **state)
 {
 	(void)state;
@@ -241,6 +244,13 @@ static void lie_many_units(void)
 {
 	for (unsigned i = 0; i <= DMAR_MAX_UNITS; i++)
 		put_unit(0, 0, 0x1000 * (i + 1), 0);
+}
+
+static void lie_many_regions(void)
+{
+	put_unit(1, 0, 0x1000, 0);
+	for (unsigned i = 0; i <= DMAR_MAX_REGIONS; i++)
+		put_reserved(0, 0);
 }
 
 static void lie_many_scopes(void)
@@ -319,6 +329,7 @@ static void lies(void **state)
 		lie_device,
 		lie_function,
 		lie_reserved_short,
+		lie_many_regions,
 	};
 
 	(void)state;

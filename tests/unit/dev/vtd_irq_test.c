@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Interrupts and faults of VT-d: has an entry the bits of the specification, is it its device's alone,
- * gone when it is freed; does a fault read as what it was, is each told once and counted?
+ * Interrupts and faults of VT-d: has an entry the bits of the specification, is it its device's
+ * alone, gone when it is freed; does a fault read as what it was, is each told once and counted?
  */
 #include "tests/unit/dev/vtd_sim.h"
 

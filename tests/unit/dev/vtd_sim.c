@@ -16,7 +16,7 @@ char sim_log[8192];
 unsigned sim_errors;
 int sim_pages, sim_pages_left;
 uint64_t sim_written_back;
-bool sim_x2apic;
+bool sim_x2apic, sim_foreign;
 jmp_buf *sim_panic;
 
 #define MOST_PAGES 4096
@@ -44,7 +44,7 @@ void sim_reset(void)
 	sim_errors = 0;
 	sim_pages_left = -1;
 	sim_written_back = 0;
-	sim_x2apic = false;
+	sim_x2apic = sim_foreign = false;
 	sim_panic = NULL;
 }
 
@@ -165,6 +165,11 @@ void panic(const char *fmt, ...)
 void *map_device(uint64_t hpa, size_t bytes)
 {
 	return hpa >> 46 || bytes > 0x6000 ? NULL : (void *)hpa;
+}
+
+bool is_foreign(uint64_t hpa, uint64_t bytes)
+{
+	return sim_foreign && hpa == 0x7f000000 && bytes == 0x100000;
 }
 
 uint64_t tsc_from_us(uint64_t us)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Remapping units for the tests of VT-d: registers, global commands and the invalidation queue as the
- * VT-d specification has them, strict about the order of things; memory with a failure counter, and a
- * log to look into. Include this before cmocka.h (both have a fail()).
+ * Remapping units for the tests of VT-d: registers, global commands and the invalidation queue as
+ * the VT-d specification has them, strict about the order of things; memory with a failure counter,
+ * and a log to look into. Include this before cmocka.h (both have a fail()).
  */
 #pragma once
 
@@ -53,12 +53,14 @@ extern int sim_pages;	    /* in use */
 extern int sim_pages_left;  /* until page_alloc() fails; negative: never */
 extern uint64_t sim_written_back;
 extern bool sim_x2apic;
+extern bool sim_foreign;   /* the region of the RMRR is firmware's memory */
 extern jmp_buf *sim_panic; /* where panic() goes */
 
 /* All as after a reset; vtd, too. */
 void sim_reset(void);
-/* vtd_start() with a table DMAR of so many units, the last of which covers all the rest: 00:02.0 is the
- * first's where there are two. 00:14.0 has an RMRR, I/O APIC 8 is ff:00.0. */
+/* vtd_start() with a table DMAR of so many units, the last of which covers all the rest: 00:02.0 is
+ * the first's where there are two. 00:14.0 has an RMRR, 0x7f000000 to 0x7f0fffff, I/O APIC 8 is
+ * ff:00.0. */
 int sim_start(unsigned units);
 /* Firmware has these on, with a root table and a queue of its own. */
 void sim_firmware(unsigned unit, uint32_t gsts, uint64_t mode);

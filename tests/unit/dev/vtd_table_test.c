@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Do VT-d's page tables map what they were told, with three and four levels, the largest pages and
- * just the rights asked for? Does unmapping take away that and no more, and no table before the end?
- * Is each entry written back where a unit does not snoop? A walk as in the VT-d specification,
+ * just the rights asked for? Does unmapping take away that and no more, and no table before the
+ * end? Is each entry written back where a unit does not snoop? A walk as in the VT-d specification,
  * "Second-Stage Translation", is the judge.
  */
 #include <setjmp.h>

@@ -164,12 +164,15 @@ static void memory_fails(void **state)
 	for (;; n++) {
 		sim_reset();
 		sim_pages_left = n;
+		sim_foreign = true;
 		if (sim_start(2) == 0)
 			break;
 		assert_int_equal(sim[0].writes + sim[1].writes, 0);
 		assert_int_equal(sim_errors, 1);
 	}
-	assert_int_equal(n, 5); /* the interrupts' table; root table and queue of each unit */
+	/* the interrupts' table; root table and queue of each unit; firmware's domain, its four
+	 * tables, one of the bus */
+	assert_int_equal(n, 1 + 2 * 2 + 1 + 4 + 1);
 }
 
 /* --- domains and devices --- */
@@ -258,6 +261,34 @@ static void refused_devices(void **state)
 	assert_int_equal(vtd_ops.attach(domain, NIC), LH_NOENT);
 	assert_log("pci 03:01.0: no unit of the IOMMU covers it");
 	vtd_ops.domain_destroy(domain);
+}
+
+/* What firmware keeps for its device stays reachable from the first moment on, and nothing else. */
+static void keeps_firmwares_memory(void **state)
+{
+	struct pci_address display = { 0, 0x14 << 3 };
+	struct vtd_entry entry;
+	struct iommu_domain *domain;
+
+	(void)state;
+	sim_foreign = true;
+	sim_firmware(0, (uint32_t)(GCMD_TE | GCMD_SRTP), 0);
+	assert_int_equal(sim_start(1), 0);
+	assert_int_equal(sim[0].unblocked, 0);
+	assert_log("iommu: 00:14.0 keeps 0x7f000000 to 0x7f0fffff, firmware's memory (RMRR)\n");
+	entry = sim_context(0, display);
+	assert_int_equal(entry.hi, 1u << 8 | 2);
+	for (unsigned i = 0; i < 256; i++)
+		assert_int_equal(sim_context(0, (struct pci_address){ 0, (uint8_t)i }).lo & 1,
+				 i == display.devfn);
+	domain = vtd_ops.domain_create();
+	assert_int_equal(domain->id, 2);
+	assert_int_equal(vtd_ops.attach(domain, display), LH_UNSUPP);
+
+	sim_reset(); /* it says so of memory that is ours */
+	assert_int_equal(sim_start(1), 0);
+	assert_log("iommu: 00:14.0 loses 0x7f000000 to 0x7f0fffff (RMRR): ");
+	assert_blocked(0);
 }
 
 static void format_is_what_all_can(void **state)
@@ -444,6 +475,7 @@ int main(void)
 		cmocka_unit_test_setup(attach_and_detach, setup),
 		cmocka_unit_test_setup(each_device_with_its_unit, setup),
 		cmocka_unit_test_setup(refused_devices, setup),
+		cmocka_unit_test_setup(keeps_firmwares_memory, setup),
 		cmocka_unit_test_setup(format_is_what_all_can, setup),
 		cmocka_unit_test_setup(cautious_with_what_was_not_present, setup),
 		cmocka_unit_test_setup(written_back_if_not_coherent, setup),

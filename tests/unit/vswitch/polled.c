@@ -196,8 +196,8 @@ static void receive(struct pair *p, unsigned packets)
 	drv_publish(&p->b->rx);
 }
 
-/* A sender whose receiver has no buffer left is left alone by who polls until that has filled a quarter of its ring,
- * or for four tenths of poll_us; a sender of other packets is not left alone. */
+/* A sender whose receiver has no buffer left is left alone by who polls until that has buffers for a batch,
+ * or for 16 tenths of poll_us; a sender of other packets is not left alone. */
 static void full_receivers_hold_up(void **state)
 {
 	(void)state;
@@ -206,20 +206,94 @@ static void full_receivers_hold_up(void **state)
 		struct pair p =
 			pair_create(VIRTIO_F_EVENT_IDX | (i % 2 ? VIRTIO_F_RING_PACKED : 0));
 		bool others = i / 2 == 2, in_time = i / 2 == 1;
-		unsigned quarter = p.b->rx.size / 4; /* half of what this driver can fill */
 
 		port_poll_begin(p.a->port, 1);
 		fill_receiver(&p, others ? 2 : 0);
-		receive(&p, quarter - 1);
+		receive(&p, VS_BATCH - 1);
 		put(&p, 5, 100);
 		drv_publish(&p.a->tx);
-		env_clock_us += 399;
+		env_clock_us += 1599;
 		assert_int_equal(port_poll(p.a->port, 1), others ? 5 : 0);
 		if (in_time)
 			receive(&p, 1);
 		else
 			env_clock_us += 1;
 		assert_int_equal(port_poll(p.a->port, 1), others ? 0 : 5);
+		port_poll_end(p.a->port, 1);
+		take(&p, 100);
+		pair_destroy(&p);
+	}
+}
+
+/* From a loss on, for 64 batches, packets are taken only when there are buffers for a batch; also when the sender
+ * falls asleep meanwhile, which is then told of those that were taken. */
+static void no_loss_after_a_loss(void **state)
+{
+	(void)state;
+	env_clock_us = 1000000;
+	for (unsigned i = 0; i < 2; i++) {
+		struct pair p = pair_create(VIRTIO_F_EVENT_IDX | (i ? VIRTIO_F_RING_PACKED : 0));
+		unsigned tx;
+
+		port_poll_begin(p.a->port, 1);
+		fill_receiver(&p, 0);
+		tx = tx_interrupts(&p);
+		for (unsigned n = 0; n < 64; n++) {
+			drv_want_interrupt(&p.a->tx, true);
+			put(&p, VS_BATCH, 100);
+			drv_publish(&p.a->tx);
+			env_clock_us += 100;
+			assert_int_equal(port_poll(p.a->port, 1), 0);
+			port_settle(p.a->port);
+			if (n == 1)
+				assert_int_equal(tx_interrupts(&p), tx + 1);
+			receive(&p, VS_BATCH);
+			assert_int_equal(port_poll(p.a->port, 1), VS_BATCH);
+			drv_reap(p.a);
+		}
+		assert_int_equal(count(p.a, STAT_tx_drop_receiver), 1);
+		put(&p, 1, 100); /* it is over: nobody looks any more */
+		drv_publish(&p.a->tx);
+		assert_int_equal(port_poll(p.a->port, 1), 1);
+		assert_int_equal(count(p.a, STAT_tx_drop_receiver), 2);
+		p.sent--;
+		port_poll_end(p.a->port, 1);
+		take(&p, 100);
+		pair_destroy(&p);
+	}
+}
+
+/* A receiver that never sleeps is interrupted more and more rarely, if many packets come, or when half of its ring
+ * is full; as soon as it sleeps, all is as before. */
+static void busy_receivers_are_left_alone(void **state)
+{
+	(void)state;
+	env_clock_us = 1000000;
+	for (unsigned i = 0; i < 4; i++) {
+		bool many = i & 1;
+		struct pair p =
+			pair_create(VIRTIO_F_EVENT_IDX | (i & 2 ? VIRTIO_F_RING_PACKED : 0));
+
+		port_poll_begin(p.a->port, 1);
+		for (unsigned n = 0; n < 7; n++) {
+			unsigned doublings = !many ? 0 : n == 6 ? 0 : n < 4 ? n : 4;
+			unsigned rx = rx_interrupts(&p);
+
+			poll_one(&p);
+			put(&p, many ? 7 : 6, 100);
+			drv_publish(&p.a->tx);
+			port_poll(p.a->port, 1);
+			env_clock_us += (100 << doublings) - 1;
+			port_poll(p.a->port, 1);
+			assert_int_equal(rx_interrupts(&p), rx);
+			env_clock_us += 1;
+			port_poll(p.a->port, 1);
+			assert_int_equal(rx_interrupts(&p), rx + 1);
+			if (n == 5) {
+				poll_one(&p);
+				port_settle(p.b->port); /* it falls asleep */
+			}
+		}
 		port_poll_end(p.a->port, 1);
 		take(&p, 100);
 		pair_destroy(&p);
@@ -303,6 +377,8 @@ int main(void)
 		cmocka_unit_test(polled_guests_wait),
 		cmocka_unit_test(streaming_guests_sleep_on),
 		cmocka_unit_test(full_receivers_hold_up),
+		cmocka_unit_test(no_loss_after_a_loss),
+		cmocka_unit_test(busy_receivers_are_left_alone),
 		cmocka_unit_test(dead_receivers_do_not),
 		cmocka_unit_test(stopped_while_owed),
 		cmocka_unit_test(offload),

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The driver domain: guests reach the world by a NIC that a VM drives, and it may die."""
+from cases import BACKEND, Case
+from cases_linux import COMPLAINTS, QUICK, linux
+from configs import Vm, config
+from world import ADDRESS, ADDRESS6, nic
+
+IDS = {"e1000": "<0x8086 0x100e>", "e1000e": "<0x8086 0x10d3>", "virtio": "<0x1af4 0x1041>"}
+WORLD = f"lasthop.peer={ADDRESS} lasthop.peer6={ADDRESS6}"
+MAC = "52:54:00:00:{:02x}:01"                   # configs.py: of VM number ...
+
+
+def netd(*models, more=(), args=""):
+    """the driver domain with these NICs, and an uplink for each"""
+    nodes = [f'nic{n} {{ compatible = "lasthop,passthrough"; pci-id = {IDS[m]}; }};'
+             for n, m in enumerate(models)]
+    nodes += [f'up{n} {{ compatible = "lasthop,net"; switch = <&lan>; uplink; }};'
+              for n in range(len(models))]
+    return Vm("netd", "netd.elf", args, more=['role = "driver-domain";', *more, *nodes])
+
+
+def server(number=1):
+    return linux("server", f"{QUICK} lasthop.role=server lasthop.ip=10.0.0.{number}/24 "
+                 f"lasthop.ip6=fd00::{number}/64")
+
+
+def client(tests, number=2):
+    return linux("client", f"{QUICK} lasthop.role=client lasthop.ip=10.0.0.{number}/24 "
+                 f"lasthop.ip6=fd00::{number}/64 {WORLD} lasthop.tests={','.join(tests)} "
+                 "lasthop.seconds=2")
+
+
+def both_ways(line, check):
+    """the world asks the server while the client asks the world"""
+    world = line.world
+    check(world.wait_for("10.0.0.1"), "the server answers the world")
+    for size in (56, 1472):
+        check(world.ping("10.0.0.1", size=size) == 10, f"ten pings of {size} bytes, ten answers")
+    for name, options in (("TCP in", ()), ("TCP out", ("-R",)), ("UDP in", ("-u", "-b", "20M"))):
+        got, error = world.iperf("10.0.0.1", *options)
+        check(got and not error, f"{name}: {got} bytes {error}".rstrip())
+    line.wait(r"^client\| lasthop: end ok")
+    seen = world.captured("tcp && eth.src == " + MAC.format(1))
+    check(seen, f"{seen} frames of TCP from the server on the wire")
+    for mac, who in (MAC.format(1), "server"), (MAC.format(2), "client"):
+        bad = world.captured(f"eth.src == {mac} && (tcp.checksum.status == 0 || "
+                             "udp.checksum.status == 0 || ip.checksum.status == 0 || _ws.malformed)")
+        check(not bad, f"{bad} frames of the {who} with a wrong checksum, or malformed")
+    world.tell("10.0.0.1", "touch /tmp/done")
+
+
+def outside(name, model, tests, **more):
+    return Case(f"tcg-uplink-{name}", "tcg", config(server(), client(tests), netd(model)), cpus=4,
+                backend=BACKEND["tcg"], nics=[nic(model)], world=1, talk=both_ways,
+                ends={"server": "off", "client": "off", "netd": "running"},
+                must=[r"\] uplink netd/up0: up$", r"^client\| client: met "],
+                must_not=[COMPLAINTS.pattern], **more)
+
+
+CASES_DRIVER = [
+    outside("e1000e", "e1000e", ["ping", "ping6", "tcp", "tcp-reverse", "udp"]),
+    outside("virtio", "virtio", ["ping", "tcp"]),
+    outside("e1000", "e1000", ["ping", "tcp"]),
+]
