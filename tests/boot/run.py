@@ -29,6 +29,7 @@ from cases_apicv import CASES_APICV                      # noqa: E402
 from cases_examples import CASES_EXAMPLES, SOAK_EXAMPLES  # noqa: E402
 from cases_linux import CASES_LINUX, SOAK_LINUX          # noqa: E402
 from cases_net import CASES_NET                          # noqa: E402
+from cases_netd import CASES_NETD                        # noqa: E402
 from cases_sched import CASES_SCHED                      # noqa: E402
 from cases_shell import CASES_SHELL, SOAK_SHELL          # noqa: E402
 from cases_smp import CASES_SMP                          # noqa: E402
@@ -36,7 +37,7 @@ from lasthoplib import boot, dts, paths, results, testbed    # noqa: E402
 from lasthoplib.console import Failure                   # noqa: E402
 
 QUICK = (table.CASES + CASES_SHELL + CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE +
-         CASES_NET + CASES_LINUX + CASES_EXAMPLES)
+         CASES_NET + CASES_NETD + CASES_LINUX + CASES_EXAMPLES)
 SOAK = SOAK_ABUSE + SOAK_LINUX + SOAK_EXAMPLES + SOAK_SHELL
 
 LAST_LINES = 15
