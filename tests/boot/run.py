@@ -43,7 +43,8 @@ from lasthoplib.console import Failure                   # noqa: E402
 from world import World, enter                           # noqa: E402
 
 QUICK = (table.CASES + CASES_SHELL + CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE +
-         CASES_NET + CASES_NETD + CASES_DRIVER + CASES_IOMMU + CASES_PASSTHROUGH + CASES_LINUX + CASES_EXAMPLES)
+         CASES_NET + CASES_NETD + CASES_DRIVER + CASES_IOMMU + CASES_PASSTHROUGH + CASES_LINUX +
+         CASES_EXAMPLES)
 SOAK = SOAK_ABUSE + SOAK_LINUX + SOAK_EXAMPLES + SOAK_SHELL
 
 LAST_LINES = 15
