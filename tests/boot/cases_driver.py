@@ -2,7 +2,8 @@
 """The driver domain: guests reach the world by a NIC that a VM drives, and it may die."""
 from cases import BACKEND, Case
 from cases_linux import COMPLAINTS, QUICK, linux
-from configs import Vm, config
+from configs import Vm, config, pair
+from restart import lives, nothing_lost, restarts
 from world import ADDRESS, ADDRESS6, nic
 
 IDS = {"e1000": "<0x8086 0x100e>", "e1000e": "<0x8086 0x10d3>", "virtio": "<0x1af4 0x1041>"}
@@ -10,13 +11,13 @@ WORLD = f"lasthop.peer={ADDRESS} lasthop.peer6={ADDRESS6}"
 MAC = "52:54:00:00:{:02x}:01"                   # configs.py: of VM number ...
 
 
-def netd(*models, more=(), args=""):
+def netd(*models, more=(), args="", kernel="netd.elf"):
     """the driver domain with these NICs, and an uplink for each"""
     nodes = [f'nic{n} {{ compatible = "lasthop,passthrough"; pci-id = {IDS[m]}; }};'
              for n, m in enumerate(models)]
     nodes += [f'up{n} {{ compatible = "lasthop,net"; switch = <&lan>; uplink; }};'
               for n in range(len(models))]
-    return Vm("netd", "netd.elf", args, more=['role = "driver-domain";', *more, *nodes])
+    return Vm("netd", kernel, args, more=['role = "driver-domain";', *more, *nodes])
 
 
 def server(number=1):
@@ -57,7 +58,18 @@ def outside(name, model, tests, args="", **more):
                 must_not=[COMPLAINTS.pattern], **more)
 
 
+def dying(count, model="e1000e", args="offload=csum", **more):
+    """it dies so often under load, while other VMs measure each other"""
+    sink, source = pair(tests="tests=rr:64 transactions=1000 runs=1000")
+    vms = [netd(model, args=args, kernel="mortal.elf"), source, sink, server()]
+    names = [vm.name for vm in vms]
+    return Case(f"tcg-restart-{model}-{count}", "tcg", config(*vms), cpus=4, backend=BACKEND["tcg"],
+                nics=[nic(model)], world=1, talk=restarts(count, names), ends=dict.fromkeys(names, "stopped"),
+                hooks=[lives(count), nothing_lost(5)], must_not=[COMPLAINTS.pattern], **more)
+
+
 CASES_DRIVER = [
+    dying(20),
     # QEMU's 82574L segments wrong unless its network takes that over: docs/driver-domain.md
     outside("e1000e", "e1000e", ["ping", "ping6", "tcp", "tcp-reverse", "udp"], args="offload=csum"),
     outside("virtio", "virtio", ["ping", "tcp"]),
