@@ -21,16 +21,16 @@ def netd(*models, more=(), args=""):
 
 def server(number=1):
     return linux("server", f"{QUICK} lasthop.role=server lasthop.ip=10.0.0.{number}/24 "
-                 f"lasthop.ip6=fd00::{number}/64")
+                 f"lasthop.ip6=fd00::{number}/64", mtu=1500)
 
 
 def client(tests, number=2):
     return linux("client", f"{QUICK} lasthop.role=client lasthop.ip=10.0.0.{number}/24 "
                  f"lasthop.ip6=fd00::{number}/64 {WORLD} lasthop.tests={','.join(tests)} "
-                 "lasthop.seconds=2")
+                 "lasthop.seconds=2", mtu=1500)
 
 
-def both_ways(line, check):
+def talked(line, check):
     """the world asks the server while the client asks the world"""
     world = line.world
     check(world.wait_for("10.0.0.1"), "the server answers the world")
@@ -40,25 +40,26 @@ def both_ways(line, check):
         got, error = world.iperf("10.0.0.1", *options)
         check(got and not error, f"{name}: {got} bytes {error}".rstrip())
     line.wait(r"^client\| lasthop: end ok")
-    seen = world.captured("tcp && eth.src == " + MAC.format(1))
-    check(seen, f"{seen} frames of TCP from the server on the wire")
     for mac, who in (MAC.format(1), "server"), (MAC.format(2), "client"):
-        bad = world.captured(f"eth.src == {mac} && (tcp.checksum.status == 0 || "
-                             "udp.checksum.status == 0 || ip.checksum.status == 0 || _ws.malformed)")
+        seen = world.captured(f"tcp && eth.src == {mac}")
+        check(seen, f"{seen} frames of TCP from the {who} on the wire")
+        bad = world.captured(f"eth.src == {mac} && (tcp.checksum.status == 0 || _ws.malformed || "
+                             "udp.checksum.status == 0 || ip.checksum.status == 0 || frame.len > 1514)")
         check(not bad, f"{bad} frames of the {who} with a wrong checksum, or malformed")
     world.tell("10.0.0.1", "touch /tmp/done")
 
 
-def outside(name, model, tests, **more):
-    return Case(f"tcg-uplink-{name}", "tcg", config(server(), client(tests), netd(model)), cpus=4,
-                backend=BACKEND["tcg"], nics=[nic(model)], world=1, talk=both_ways,
-                ends={"server": "off", "client": "off", "netd": "running"},
+def outside(name, model, tests, args="", **more):
+    return Case(f"tcg-uplink-{name}", "tcg", config(server(), client(tests), netd(model, args=args)),
+                cpus=4, backend=BACKEND["tcg"], nics=[nic(model)], world=1, talk=talked,
+                ends={"server": "ok", "client": "ok", "netd": "running"},
                 must=[r"\] uplink netd/up0: up$", r"^client\| client: met "],
                 must_not=[COMPLAINTS.pattern], **more)
 
 
 CASES_DRIVER = [
-    outside("e1000e", "e1000e", ["ping", "ping6", "tcp", "tcp-reverse", "udp"]),
+    # QEMU's 82574L segments wrong unless its network takes that over: docs/driver-domain.md
+    outside("e1000e", "e1000e", ["ping", "ping6", "tcp", "tcp-reverse", "udp"], args="offload=csum"),
     outside("virtio", "virtio", ["ping", "tcp"]),
     outside("e1000", "e1000", ["ping", "tcp"]),
 ]

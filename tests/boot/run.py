@@ -33,6 +33,7 @@ from cases_examples import CASES_EXAMPLES, SOAK_EXAMPLES  # noqa: E402
 from cases_iommu import CASES_IOMMU                      # noqa: E402
 from cases_linux import CASES_LINUX, SOAK_LINUX          # noqa: E402
 from cases_net import CASES_NET                          # noqa: E402
+from cases_netd import CASES_NETD                        # noqa: E402
 from cases_passthrough import CASES_PASSTHROUGH          # noqa: E402
 from cases_sched import CASES_SCHED                      # noqa: E402
 from cases_shell import CASES_SHELL, SOAK_SHELL          # noqa: E402
@@ -42,7 +43,8 @@ from lasthoplib.console import Failure                   # noqa: E402
 from world import World, enter                           # noqa: E402
 
 QUICK = (table.CASES + CASES_SHELL + CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE +
-         CASES_NET + CASES_DRIVER + CASES_IOMMU + CASES_PASSTHROUGH + CASES_LINUX + CASES_EXAMPLES)
+         CASES_NET + CASES_NETD + CASES_DRIVER + CASES_IOMMU + CASES_PASSTHROUGH + CASES_LINUX +
+         CASES_EXAMPLES)
 SOAK = SOAK_ABUSE + SOAK_LINUX + SOAK_EXAMPLES + SOAK_SHELL
 
 LAST_LINES = 15
