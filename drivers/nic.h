@@ -65,8 +65,8 @@ struct nic {
 	const struct nic_ops *ops;
 	/* Set by nic_probe() */
 	unsigned devfn;
-	unsigned can_send, can_receive; /* NIC_CSUM …: does the work for a frame sent; … leaves some
-					   of it to whoever sends a received frame on */
+	unsigned can_send;    /* NIC_CSUM …: work on frames sent that it does */
+	unsigned can_receive; /* … on frames received that it can leave to whoever sends them on */
 	unsigned mtu_max;
 	bool mtu_told; /* mtu_max is what the device wants */
 	/* Set by the caller between nic_probe() and open */
@@ -74,9 +74,8 @@ struct nic {
 	struct nic_buffer *buffers;
 	unsigned mtu;
 	unsigned receive; /* NIC_CSUM …: work of received frames that may be left undone */
-	uint16_t
-		tx_wake; /* interrupt when so many buffers are out for sending and some come back */
-	uint8_t vector;	 /* of its interrupt */
+	uint16_t tx_wake; /* an interrupt for buffers sent is of use when so many are out */
+	uint8_t vector;	  /* of its interrupt */
 	/* Set by open, and while it runs */
 	uint8_t mac[6];
 	uint16_t rx_buffers;   /* how many it has taken, from the first on */

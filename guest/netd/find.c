@@ -102,7 +102,7 @@ static void join(struct netd_port *port, const struct netd_args *args)
 
 	nic->mtu = uplink->mtu = mtu < nic->mtu_max ? mtu : nic->mtu_max;
 	nic->dma_offset =
-		args->dma_offset; /* the uplink's device is software and knows our addresses */
+		args->dma_offset; /* the uplink's device is software: it has our addresses */
 	nic->receive = agreed(nic, uplink, args->offload);
 	uplink->receive = agreed(uplink, nic, args->offload);
 	port->out = (struct netd_path){ .from = uplink, .to = nic };
