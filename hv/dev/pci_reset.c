@@ -8,7 +8,9 @@
 #include <stddef.h>
 
 #include "hv/core/fail.h"
+#include "hv/core/sched.h"
 #include "hv/core/timer.h"
+#include "hv/core/trap.h"
 #include "hv/cpu/x86.h"
 
 #define EXPRESS_DEVCTL	 8u
@@ -28,7 +30,7 @@
 #define PM_CONTROL	 4u
 #define PM_STATE	 3u
 #define D0_WAIT_US	 10000	/* PCI PM 1.2, 5.4: from D3hot */
-#define BUS_RESET_US	 2000	/* at least 1 ms */
+#define BUS_RESET_US	 1000	/* at least 1 ms */
 #define SETTLE_US	 100000 /* after either reset: no access at all */
 #define OWN_US		 10000
 #define BACK_US		 1000000 /* from then on: the function may ask for patience */
@@ -157,10 +159,14 @@ void reset_begin(struct host_function *f)
 		f->ready_tsc += tsc_from_us(SETTLE_US);
 }
 
+/* This CPU has work for others meanwhile: packets, timers, interrupts. Its vCPUs go to CPUs that idle. */
 static void wait_until(uint64_t tsc)
 {
-	while (rdtsc() < tsc)
-		__builtin_ia32_pause();
+	while (rdtsc() < tsc) {
+		interrupts_take();
+		(void)sched_mail();
+		(void)timer_poll();
+	}
 }
 
 static bool is_back(const struct host_function *f)

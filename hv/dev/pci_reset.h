@@ -26,6 +26,6 @@ void reset_save(struct host_function *f);
 #define RESET_PENDING_US 100000
 void reset_begin(struct host_function *f);
 
-/* Waits for the end of the reset, and brings back what firmware had set up: in D0, decoding, but
+/* Waits for the end of the reset, with no lock held and nothing of this CPU's work left waiting, and brings back what firmware had set up: in D0, decoding, but
  * neither bus mastering nor interrupts. An error, told, if the function does not come back. */
 int reset_end(struct host_function *f) __must_check;

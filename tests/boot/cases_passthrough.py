@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Boot tests of passthrough: a guest that drives a NIC of the machine by its registers (passed.c)."""
-from cases import Case, config
+from cases import Case, config, refused
 from configs import Vm
 from lasthoplib.nics import Nic
 
 E1000, E1000E = "<0x8086 0x100e>", "<0x8086 0x10d3>"
 
 
-def passed(device, more=()):
-    return Vm("pass", "passed.elf",
+def passed(device, more=(), name="pass", chosen_by="pci-id"):
+    return Vm(name, "passed.elf",
               more=[*more, "nic0 { compatible = \"lasthop,passthrough\"; "
-                    f"pci-id = {device}; }};"])
+                    f"{chosen_by} = {device}; }};"])
 
 
 BOCHS_NIC = ["e1000: enabled=1, mac=52:54:00:12:34:56, ethmod=null"]
@@ -37,6 +37,12 @@ def unsafe(line, check):
     line.command("vm stop pass")
 
 
+def cannot(name, on, vms, says, **more):
+    """before anything is started"""
+    return refused(f"passthrough-{name}", on, config(*vms), rf"\] lasthop\.dtb: /vms/pass/{says}",
+                   r"\] cannot start: the config has errors, see above", **more)
+
+
 CASES_PASSTHROUGH = [
     Case("tcg-pass-e1000e", "tcg", config(passed(E1000E)), cpus=2, backend="svm",
          nics=[Nic("e1000e", WIRE)], must=[r"\| PASS storm: ", r", bus reset, ", *checks(True)], **GOOD),
@@ -48,4 +54,13 @@ CASES_PASSTHROUGH = [
     # its NIC has INTx only, and says firmware's pin
     Case("bochs-pass-e1000", "bochs", config(passed(E1000, (*UNSAFE, LAX))), cpus=2, backend="vmx",
          bochsrc=BOCHS_NIC, talk=unsafe, ends={"pass": "stopped"}, must=checks(False), **GOOD),
+    *(cannot(name, on, vms, says, **more) for name, on, vms, says, more in (
+        ("absent", "tcg", [passed('"00:1e.0"', chosen_by="pci-address")],
+         r"nic0: pci-address: there is no PCI function 00:1e\.0 in this machine\. It has ", {}),
+        ("second", "tcg", [passed(E1000E, name="first"), passed(E1000E)],
+         r"nic0: pci-id: there is no PCI function 8086:10d3 in this machine that no other node has",
+         {"nics": [Nic("e1000e", WIRE)]}),
+        ("no-iommu", "bochs", [passed(E1000)],
+         r"nic0: pci-id: this machine has no IOMMU, so that 00:[0-9a-f]{2}\.0 could read and write "
+         "all memory: ", {"bochsrc": BOCHS_NIC}))),
 ]

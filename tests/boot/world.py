@@ -10,7 +10,6 @@ import json
 import socket
 import socketserver
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -130,10 +129,9 @@ class World:
         return answer.decode("utf-8", "replace")
 
     def captured(self, what):
-        """how many frames of the capture so far a display filter matches"""
+        """the frames of the capture so far that a display filter matches, a line each"""
         done = call("tshark", "-r", self.capture_file, "-Y", what, "-o", "tcp.check_checksum:TRUE",
-                    "-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-T", "fields",
-                    "-e", "frame.number")
+                    "-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE")
         if done.returncode not in (0, 2):       # 2: the last frame is not complete yet
-            print(done.stderr, file=sys.stderr)
-        return len(done.stdout.split())
+            raise OSError(f"tshark: {done.stderr.strip()}")
+        return done.stdout.splitlines()

@@ -7,6 +7,9 @@
 
 #include "hv/core/host_ioapic.h"
 #include "hv/core/paging.h"
+#include "hv/core/sched.h"
+#include "hv/core/timer.h"
+#include "hv/core/trap.h"
 #include "hv/core/vm.h"
 
 const struct iommu_ops *iommu;
@@ -237,3 +240,17 @@ const struct iommu_ops fake_iommu_ops = {
 	.irq_alloc_pin = irq_alloc_pin,
 	.irq_free = irq_free,
 };
+
+void interrupts_take(void)
+{
+}
+
+uint32_t sched_mail(void)
+{
+	return 0;
+}
+
+uint64_t timer_poll(void)
+{
+	return TIMER_NEVER;
+}
