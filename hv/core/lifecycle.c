@@ -53,7 +53,8 @@ static void start(struct vm *vm, uint64_t gap_us)
 	for (unsigned i = 1; i < vm->vcpu_count; i++)
 		vcpu_start(vm->vcpus[i]);
 	atomic_store(&vm->state, VM_RUNNING);
-	report_vm_start(vm->config->name, pmm_free_bytes() / 1024, host_irq_count());
+	report_vm_start(vm->config->name, tsc_to_ns(begun[vm->id]), pmm_free_bytes() / 1024,
+			host_irq_count());
 	log_printf("vm %s: started, %u vCPU, %llu MiB%s", vm->config->name, vm->vcpu_count,
 		   (unsigned long long)vm->config->memory_mib,
 		   vm_virtualizes_apics(vm) ? ", apicv" : "");

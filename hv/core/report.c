@@ -101,12 +101,13 @@ void report_boot(const char *backend, unsigned cpus, uint64_t tsc_khz)
 	send(&j);
 }
 
-void report_vm_start(const char *vm, uint64_t free_kib, unsigned irq_vectors)
+void report_vm_start(const char *vm, uint64_t at_ns, uint64_t free_kib, unsigned irq_vectors)
 {
 	struct json j;
 
 	begin(&j, "vm-start");
 	add_string(&j, "vm", vm);
+	add_number(&j, "at_ns", at_ns);
 	add_number(&j, "free_kib", free_kib);
 	add_number(&j, "irq_vectors", irq_vectors);
 	send(&j);

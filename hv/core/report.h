@@ -5,8 +5,8 @@
  * strings and unsigned integers, or an object of them. `scripts/lasthop run` reads them; firmware may write other lines.
  *
  *   {"lasthop":1,"event":"boot","backend":"vmx","cpus":4,"tsc_khz":100000}
- *   {"lasthop":1,"event":"vm-start","vm":"alice","free_kib":1048576,"irq_vectors":3}
- *        free_kib: of the machine's memory, this VM made; irq_vectors: host interrupts that devices of
+ *   {"lasthop":1,"event":"vm-start","vm":"alice","at_ns":40000,"free_kib":1048576,
+ *        "irq_vectors":3}   at_ns: when it runs, which may be later, by the machine's clock; free_kib: of the machine's memory, this VM made; irq_vectors: host interrupts that devices of
  *        VMs have
  *   {"lasthop":1,"event":"vm-end","vm":"alice","vcpus":1,"run_us":250100,"wakeups":60,
  *        "wake_us_max":480,"exits":{"hlt":70},"end":"ok","reason":""}
@@ -76,7 +76,7 @@ struct report_machine {
 
 /* Each writes one whole line; callable from any CPU, in any context (lines do not mix). */
 void report_boot(const char *backend, unsigned cpus, uint64_t tsc_khz);
-void report_vm_start(const char *vm, uint64_t free_kib, unsigned irq_vectors);
+void report_vm_start(const char *vm, uint64_t at_ns, uint64_t free_kib, unsigned irq_vectors);
 void report_vm_end(const char *vm, unsigned vcpus, const char *end, const char *reason,
 		   const struct report_life *life);
 void report_vm_reset(const char *vm, const char *end, const char *reason, uint64_t at_ns);

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 
 from lasthoplib.console import Failure
-from lasthoplib.serialline import NEXT_CONSOLE
+from lasthoplib.faults import FAULTS, fault
 from world import LIMIT, REMOTE_PORT
 
 FILE = "/lib/libcrypto.so.3"                    # of the guest: what it sends
@@ -93,29 +93,6 @@ def fetch(world, address):
     return content
 
 
-def key(line, which, consoles):
-    """typed at the console of netd, the first VM; then back to the log"""
-    line.type(NEXT_CONSOLE)
-    line.wait(r"^\[netd: ")
-    line.type(which)
-    line.wait(rf"^mortal: {which}$")
-    line.type(NEXT_CONSOLE * consoles)
-    line.wait(r"^\[log and shell: ")
-
-
-# how: (what is done, what it ends as)
-FAULTS = {"restart": ("vm restart netd", "restart"), "triple fault": ("c", "crash"),
-          "failure": ("f", "failed"), "hang": ("h", "hang")}
-
-
-def fault(line, how, consoles):
-    what, _ = FAULTS[how]
-    if len(what) == 1:
-        key(line, what, consoles)
-    else:
-        line.command(what)
-
-
 def moves(streams, seconds=LIMIT):
     """until each stream has got further"""
     before = [stream.bytes for stream in streams]
@@ -155,20 +132,41 @@ def restarts(count, vms, server="10.0.0.1"):
 
 
 def lives(count, but=2):
-    """as many restarts as there were faults, each told why; after each as much memory is free, and as many
-    interrupts are taken, as before. The first lives may differ: buffers grow to their size, once."""
+    """as many restarts as there were faults, each told why (and a hang more, where the host was busy); after
+    each as much memory is free, and as many interrupts are taken, as before. The first lives may differ:
+    what is kept is made once."""
     def hook(outcome):
         resets = [e for e in outcome.stream.of("vm-reset") if e["vm"] == "netd"]
         wanted = Counter(FAULTS[list(FAULTS)[i % len(FAULTS)]][1] for i in range(count))
         got = Counter(e["end"] for e in resets)
-        facts = [(got == wanted, "netd ended " + ", ".join(f"{n} times by {e}" for e, n in got.items()))]
+        facts = [(got - Counter(hang=got["hang"]) + Counter(hang=wanted["hang"]) == wanted
+                  and got["hang"] >= wanted["hang"], "netd ended " + ", ".join(f"{n} times by {e}" for e, n in got.items()))]
         lines = [x for x in outcome.serial().split("\n") if "] vm netd: ended: " in x]
-        facts.append((len(lines) == count + 1, f"{len(lines)} lines tell of its ends"))
+        facts.append((len(lines) == len(resets) + 1, f"{len(lines)} lines tell of its ends"))
         starts = [e for e in outcome.stream.of("vm-start") if e["vm"] == "netd"][but:]
         for what in ("free_kib", "irq_vectors"):
             values = {e[what] for e in starts}
             facts.append((len(values) == 1, f"after each restart {what} is {sorted(values)}"))
         return facts
+    return hook
+
+
+GAP_MS, MOST_MS = 200, 6400                    # hv/core/lifecycle.c
+
+
+def gaps(vm, least):
+    """it dies at once, again and again: each life begins twice as long after the last one as that did, up to a
+    bound, and each end is one line"""
+    def hook(outcome):
+        ends = [e for e in outcome.stream.of("vm-reset") if e["vm"] == vm]
+        begun = [e["at_ns"] / 1e6 for e in outcome.stream.of("vm-start") if e["vm"] == vm]
+        times = [b - a for a, b in zip(begun, begun[1:])]
+        early = [n for n, t in enumerate(times) if round(t) < min(GAP_MS << n, MOST_MS)]
+        lines = [x for x in outcome.serial().split("\n") if f"] vm {vm}: ended: " in x]
+        told = ", ".join(f"{t:.0f}" for t in times)
+        return [(len(times) >= least, f"{vm} ended {len(ends)} times, at least {least + 1}"),
+                (not early, f"ms between its starts: {told}"),
+                (len(lines) == len(ends) + 1, f"{len(lines)} lines tell of that")]
     return hook
 
 

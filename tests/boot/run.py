@@ -28,6 +28,7 @@ import cases as table                                   # noqa: E402
 from cases import SYMPTOMS                               # noqa: E402
 from cases_abuse import CASES_ABUSE, SOAK_ABUSE          # noqa: E402
 from cases_apicv import CASES_APICV                      # noqa: E402
+from cases_attack import CASES_ATTACK                    # noqa: E402
 from cases_driver import CASES_DRIVER                    # noqa: E402
 from cases_examples import CASES_EXAMPLES, SOAK_EXAMPLES  # noqa: E402
 from cases_iommu import CASES_IOMMU                      # noqa: E402
@@ -43,7 +44,7 @@ from lasthoplib.console import Failure                   # noqa: E402
 from world import World, enter                           # noqa: E402
 
 QUICK = (table.CASES + CASES_SHELL + CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE +
-         CASES_NET + CASES_NETD + CASES_DRIVER + CASES_IOMMU + CASES_PASSTHROUGH + CASES_LINUX +
+         CASES_NET + CASES_NETD + CASES_DRIVER + CASES_ATTACK + CASES_IOMMU + CASES_PASSTHROUGH + CASES_LINUX +
          CASES_EXAMPLES)
 SOAK = SOAK_ABUSE + SOAK_LINUX + SOAK_EXAMPLES + SOAK_SHELL
 

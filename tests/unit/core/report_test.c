@@ -52,9 +52,9 @@ static void events_as_promised(void **state)
 			    "{\"lasthop\":1,\"event\":\"boot\",\"backend\":\"vmx\",\"cpus\":4,"
 			    "\"tsc_khz\":100000}\n");
 	filled = 0;
-	report_vm_start("alice", 4096, 3);
+	report_vm_start("alice", 6000, 4096, 3);
 	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"vm-start\",\"vm\":\"alice\","
-				  "\"free_kib\":4096,\"irq_vectors\":3}\n");
+				  "\"at_ns\":6000,\"free_kib\":4096,\"irq_vectors\":3}\n");
 	filled = 0;
 	report_vm_reset("netd", "hang", "no sign of life for 1000 ms", 7000);
 	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"vm-reset\",\"vm\":\"netd\","
