@@ -219,14 +219,17 @@ void act_dma_message(void)
 	}
 }
 
-/* INIT, to each CPU. A bus master that may do that ends the machine. */
+/* An NMI to CPU 0: enough to see it pass. It might as well be an INIT. */
 void dma_old_message(void)
 {
+	const uint32_t nmi = 0x400;
+
 	start((uintptr_t)tx, (uintptr_t)rx);
 	fill((uintptr_t)out, 0xfee00000u, 60);
-	for (unsigned i = 0; i < sizeof(out); i += 4)
-		memcpy(out + i, &(uint32_t){ 0x4500 }, 4);
+	for (unsigned i = 0; i < sizeof(out); i += sizeof(nmi))
+		memcpy(out + i, &nmi, sizeof(nmi));
 	send_all();
+	pause_us(WAIT_US);
 }
 
 void dma_leave_running(void)
