@@ -16,7 +16,8 @@ def netd(*models, more=(), args=""):
              for n, m in enumerate(models)]
     nodes += [f'up{n} {{ compatible = "lasthop,net"; switch = <&lan>; uplink; }};'
               for n in range(len(models))]
-    return Vm("netd", "netd.elf", args, more=['role = "driver-domain";', *more, *nodes])
+    # an emulator on a busy machine stands still for seconds
+    return Vm("netd", "netd.elf", f"watchdog=20000 {args}".rstrip(), more=['role = "driver-domain";', *more, *nodes])
 
 
 def server(number=1):
