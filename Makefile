@@ -118,7 +118,7 @@ test: setup ## all tests, 25 minutes at most
 	@scripts/build all tests-built linux-guest
 	@scripts/stages
 
-soak: setup ## what takes longer, resumable: ONLY=linux|dataplane|fuzz for one part, FRESH=1, SEED=N
+soak: setup ## what takes longer, resumable: ONLY=linux|dataplane|driver|fuzz for one part, FRESH=1, SEED=N
 	@scripts/build all tests-built linux-guest
 	@B=$(B) scripts/soak $(if $(FRESH),--fresh) $(if $(SEED),--seed $(SEED)) $(ONLY)
 

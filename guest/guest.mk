@@ -8,7 +8,7 @@ GUEST_LD     := $(CC) -nostdlib -static -no-pie \
 guest_obj     = $(patsubst %,$(B)/guest/o/%.o,$(wildcard $1/*.c $1/*.S))
 TEST_GUESTS  := $(basename $(notdir $(wildcard tests/boot/guests/*.c)))
 
-guests: $(addprefix $(B)/guest/,$(addsuffix .elf,bench abuse netd $(TEST_GUESTS)))
+guests: $(addprefix $(B)/guest/,$(addsuffix .elf,bench abuse netd mortal attack $(TEST_GUESTS)))
 
 $(B)/guest/o/%.o: %
 	$(mkdir)
@@ -29,6 +29,16 @@ $(B)/guest/abuse.elf: $(GUEST_START) $(call guest_obj,guest/abuse) $(B)/guest/li
 # the driver domain
 DRIVERS := $(foreach d,drivers $(wildcard drivers/*/),$(call guest_obj,$(d:/=)))
 $(B)/guest/netd.elf: $(GUEST_START) $(call guest_obj,guest/netd) $(DRIVERS) $(B)/guest/lib.a guest/lib/guest.lds
+	$(GUEST_LD) -o $@ $(filter %.o %.a,$^)
+
+# the same, and it dies when it is told to: for tests/boot
+$(B)/guest/mortal.elf: $(GUEST_START) $(call guest_obj,tests/boot/mortal) $(call guest_obj,guest/netd) $(DRIVERS) \
+		$(B)/guest/lib.a guest/lib/guest.lds
+	$(GUEST_LD) -Wl,--wrap=uart_key -o $@ $(filter %.o %.a,$^)
+
+# the driver domain that attacks: with what guest/abuse can do
+ABUSE_ACTS := $(patsubst %,$(B)/guest/o/guest/abuse/%.o,attempt.S memory.c pci.c random.c recover.c vq.c)
+$(B)/guest/attack.elf: $(GUEST_START) $(call guest_obj,tests/boot/attack) $(ABUSE_ACTS) $(B)/guest/lib.a guest/lib/guest.lds
 	$(GUEST_LD) -o $@ $(filter %.o %.a,$^)
 
 $(B)/guest/%.elf: $(B)/guest/o/tests/boot/guests/%.c.o $(GUEST_START) $(B)/guest/lib.a guest/lib/guest.lds

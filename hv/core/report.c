@@ -101,12 +101,15 @@ void report_boot(const char *backend, unsigned cpus, uint64_t tsc_khz)
 	send(&j);
 }
 
-void report_vm_start(const char *vm)
+void report_vm_start(const char *vm, uint64_t at_ns, uint64_t free_kib, unsigned irq_vectors)
 {
 	struct json j;
 
 	begin(&j, "vm-start");
 	add_string(&j, "vm", vm);
+	add_number(&j, "at_ns", at_ns);
+	add_number(&j, "free_kib", free_kib);
+	add_number(&j, "irq_vectors", irq_vectors);
 	send(&j);
 }
 
@@ -141,7 +144,7 @@ void report_vm_end(const char *vm, unsigned vcpus, const char *end, const char *
 	send(&j);
 }
 
-void report_vm_reset(const char *vm, const char *end, const char *reason)
+void report_vm_reset(const char *vm, const char *end, const char *reason, uint64_t at_ns)
 {
 	struct json j;
 
@@ -149,6 +152,7 @@ void report_vm_reset(const char *vm, const char *end, const char *reason)
 	add_string(&j, "vm", vm);
 	add_string(&j, "end", end);
 	add_string(&j, "reason", reason);
+	add_number(&j, "at_ns", at_ns);
 	send(&j);
 }
 
@@ -220,13 +224,13 @@ void report_port(const char *port, const char *switch_name, const uint64_t count
 	send(&j);
 }
 
-void report_uplink(const char *port, bool up, uint64_t at_ns)
+void report_uplink(const char *port, const char *link, uint64_t at_ns)
 {
 	struct json j;
 
 	begin(&j, "uplink");
 	add_string(&j, "port", port);
-	add_string(&j, "link", up ? "up" : "down");
+	add_string(&j, "link", link);
 	add_number(&j, "at_ns", at_ns);
 	send(&j);
 }

@@ -28,7 +28,8 @@ import cases as table                                   # noqa: E402
 from cases import SYMPTOMS                               # noqa: E402
 from cases_abuse import CASES_ABUSE, SOAK_ABUSE          # noqa: E402
 from cases_apicv import CASES_APICV                      # noqa: E402
-from cases_driver import CASES_DRIVER                    # noqa: E402
+from cases_attack import CASES_ATTACK, SOAK_ATTACK        # noqa: E402
+from cases_driver import CASES_DRIVER, SOAK_DRIVER                  # noqa: E402
 from cases_examples import CASES_EXAMPLES, SOAK_EXAMPLES  # noqa: E402
 from cases_iommu import CASES_IOMMU                      # noqa: E402
 from cases_linux import CASES_LINUX, SOAK_LINUX          # noqa: E402
@@ -43,11 +44,12 @@ from lasthoplib.console import Failure                   # noqa: E402
 from world import World, enter                           # noqa: E402
 
 QUICK = (table.CASES + CASES_SHELL + CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE +
-         CASES_NET + CASES_NETD + CASES_DRIVER + CASES_IOMMU + CASES_PASSTHROUGH + CASES_LINUX +
+         CASES_NET + CASES_NETD + CASES_DRIVER + CASES_ATTACK + CASES_IOMMU + CASES_PASSTHROUGH + CASES_LINUX +
          CASES_EXAMPLES)
-SOAK = SOAK_ABUSE + SOAK_LINUX + SOAK_EXAMPLES + SOAK_SHELL
+SOAK = SOAK_ABUSE + SOAK_LINUX + SOAK_EXAMPLES + SOAK_SHELL + SOAK_DRIVER + SOAK_ATTACK
 
 LAST_LINES = 15
+SLOWER = 0.05                   # of a throughput, that may be missing
 INSTRUCTIONS_PER_US = 100       # of Bochs: testbed.py's ips
 
 
@@ -276,9 +278,24 @@ def compare_cost(case, reports):
     return report
 
 
+def compare_speed(case, reports):
+    """of what the VMs receive of each other, no more than SLOWER is missing"""
+    report = Report(case.name)
+    one, other = ([r for r in (reports[n].document or {"results": []})["results"] if r["name"] == "stream"]
+                  for n in (case.name, case.as_fast_as))
+    for mine, its in zip(one, other):
+        rate, wanted = mine["gbit_s"]["median"], its["gbit_s"]["median"]
+        report.check(rate >= (1 - SLOWER) * wanted > 0,
+                     f"{mine['frame_bytes']} bytes: {rate} Gbit/s, {wanted} in {case.as_fast_as}")
+    if not one or len(one) != len(other):
+        report.check(False, f"no stream to compare with {case.as_fast_as}")
+    print("\n".join(report.lines), flush=True)
+    return report
+
+
 def select(table_of_cases, only, on):
     chosen = [c for c in table_of_cases if re.search(only, c.name) and on in (None, c.on)]
-    names = {n for c in chosen for n in (c.name, c.same_as, c.dearer_than)}
+    names = {n for c in chosen for n in (c.name, c.same_as, c.dearer_than, c.as_fast_as)}
     return [c for c in table_of_cases if c.name in names]
 
 
@@ -327,7 +344,8 @@ def main():
     reports = run_all(cases, args.capacity, args.verbose, args.here)
     all_reports = list(reports.values()) + [
         compare(c, reports) for c in cases if c.same_as and not c.skip] + [
-        compare_cost(c, reports) for c in cases if c.dearer_than and not c.skip]
+        compare_cost(c, reports) for c in cases if c.dearer_than and not c.skip] + [
+        compare_speed(c, reports) for c in cases if c.as_fast_as and not c.skip]
     failed = sum(r.failed for r in all_reports)
     if not all_reports:
         print("FAIL: no case was run")

@@ -52,8 +52,18 @@ static void events_as_promised(void **state)
 			    "{\"lasthop\":1,\"event\":\"boot\",\"backend\":\"vmx\",\"cpus\":4,"
 			    "\"tsc_khz\":100000}\n");
 	filled = 0;
-	report_vm_start("alice");
-	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"vm-start\",\"vm\":\"alice\"}\n");
+	report_vm_start("alice", 6000, 4096, 3);
+	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"vm-start\",\"vm\":\"alice\","
+				  "\"at_ns\":6000,\"free_kib\":4096,\"irq_vectors\":3}\n");
+	filled = 0;
+	report_vm_reset("netd", "hang", "no sign of life for 1000 ms", 7000);
+	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"vm-reset\",\"vm\":\"netd\","
+				  "\"end\":\"hang\",\"reason\":\"no sign of life for 1000 ms\","
+				  "\"at_ns\":7000}\n");
+	filled = 0;
+	report_uplink("netd/up0", "passes", 8000);
+	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"uplink\",\"port\":\"netd/up0\","
+				  "\"link\":\"passes\",\"at_ns\":8000}\n");
 	filled = 0;
 	report_vm_end(
 		"alice", 1, "ok", "",
