@@ -102,7 +102,8 @@ struct queue {
 	int64_t deficit;	    /* [s] what it may still cost in this turn (service.c) */
 	bool late;		    /* [s] this service is one by port_flush(late) */
 	bool polling;		    /* [s] this service is one by port_poll() */
-	uint64_t taken_us;	    /* [s] when packets were taken last */
+	uint64_t taken_us;	    /* [s] when as many packets as were asked for were taken last */
+	uint64_t begun_us;	    /* [s] when this service began */
 	bool more;		    /* [s] the last batch left some: no need to look */
 	_Atomic uint8_t towards;    /* (a) transmit: the port that the last batch went to */
 	_Atomic uint64_t rest_us;   /* (a) who polls leaves it alone until then; 0: not */

@@ -25,7 +25,7 @@ class Vm:
             lines.append(f'bootargs = "{self.args}";')
         if self.affinity:
             lines.append(f"cpu-affinity = <{' '.join(map(str, self.affinity))}>;")
-        lines += self.more                      # nodes, too, which come behind the properties
+        lines += self.more                       # properties first: it may hold nodes
         for n, switch in enumerate(self.nets):
             mac = f"52 54 00 00 {index + 1:02x} {n + 1:02x}"
             lines.append(f'net{n} {{ compatible = "lasthop,net"; switch = <&{switch}>; '
