@@ -9,7 +9,7 @@ from cases_driver import IDS
 from cases_passthrough import BOCHS_NIC, WIRE
 from configs import Vm, config, ends, pair
 from lasthoplib.nics import Nic
-from restart import nothing_lost
+from restart import nothing_lost, stop
 
 UNHARMED = [r"\| FAIL ", r"\| (guest: )?pattern: round"]
 
@@ -26,15 +26,11 @@ def attacker(model, args, more=()):
 
 def rounds(count):
     """waits for so many of its lives, then stops all"""
-    def talk(line, check):
+    def talk(line, _check):
         line.wait(r"^pattern\| pattern: \d+ KiB$")
         for _ in range(count):
             line.wait(r"\] vm attack: ended: \w+: ", 120)
-        line.type("\r")
-        line.wait(r"^lasthop> ")
-        for vm in NAMES:
-            line.command(f"vm stop {vm}")
-            line.wait(rf"\] vm {vm}: ended: stopped")
+        stop(line, *NAMES)
     return talk
 
 
@@ -73,11 +69,7 @@ OLD = config(attacker("e1000e", "old=1"), PATTERN)
 
 def one_life(line, _check):
     line.wait(r"\] vm attack: ended: ok")
-    line.type("\r")
-    line.wait(r"^lasthop> ")
-    for vm in "attack", "pattern":
-        line.command(f"vm stop {vm}")
-        line.wait(rf"\] vm {vm}: ended: stopped")
+    stop(line, "attack", "pattern")
 
 
 # --- on Bochs, which has no IOMMU: what needs no DMA. The pair's CPUs are its own; the attacker's is busy in the

@@ -104,6 +104,16 @@ def moves(streams, seconds=LIMIT):
     return True
 
 
+def stop(line, *vms):
+    """each of them, by the shell; one that is just being made again has to be asked again"""
+    line.type("\r")
+    line.wait(r"^lasthop> ")
+    for vm in vms:
+        while "done" not in line.command(f"vm stop {vm}"):
+            time.sleep(0.1)
+        line.wait(rf"\] vm {vm}: ended: stopped")
+
+
 def restarts(count, vms, server="10.0.0.1"):
     """talk() of a case: dies so often; vms: all names, netd first, the Linux server last"""
     hows = [list(FAULTS)[i % len(FAULTS)] for i in range(count)]
@@ -125,9 +135,7 @@ def restarts(count, vms, server="10.0.0.1"):
         for name, stream in zip(("from the guest", "to the guest"), streams):
             passed, error = stream.finish()
             check(passed and not error, f"TCP {name}: {passed} bytes, all of them right {error}".rstrip())
-        for vm in vms:                          # a source before its sink
-            line.command(f"vm stop {vm}")
-            line.wait(rf"\] vm {vm}: ended: stopped")
+        stop(line, *vms)                        # a source before its sink
     return talk
 
 

@@ -26,7 +26,11 @@ enum {
 	TDT = 0x3818,
 };
 enum { CTRL_SLU = 1 << 6, CTRL_RST = 1 << 26, EN = 1 << 1, TCTL_PSP = 1 << 3 };
-enum { RCTL_PROMISCUOUS = 1 << 3 | 1 << 4 | 1 << 15, RCTL_LOOPBACK = 1 << 6 };
+enum {
+	RCTL_PROMISCUOUS = 1 << 3 | 1 << 4 | 1 << 15,
+	RCTL_LOOPBACK = 1 << 6,
+	RCTL_NO_CRC = 1 << 26
+};
 /* MDIC: write register 0 of PHY 1 with loopback, 1000 Mbit/s, full duplex */
 #define MDIC_LOOPBACK (1u << 26 | 1u << 21 | 0x4140u)
 enum { TX_EOP = 1, TX_RS = 8 };
@@ -103,7 +107,7 @@ static void start(uint64_t tx_ring, uint64_t rx_ring)
 	put(RDT, 0);
 	put(TDH, 0);
 	put(TDT, 0);
-	put(RCTL, EN | RCTL_PROMISCUOUS | RCTL_LOOPBACK);
+	put(RCTL, EN | RCTL_PROMISCUOUS | RCTL_LOOPBACK | RCTL_NO_CRC);
 	put(TCTL, EN | TCTL_PSP);
 }
 
