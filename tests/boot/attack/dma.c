@@ -7,6 +7,7 @@
 #include "guest/lib/clock.h"
 #include "guest/lib/cpu.h"
 #include "guest/lib/string.h"
+#include "guest/lib/virtio_pci.h"
 #include "tests/boot/attack/attack.h"
 
 enum {
@@ -47,7 +48,10 @@ static struct descriptor tx[DESCRIPTORS] __attribute__((aligned(128)));
 static struct descriptor rx[DESCRIPTORS] __attribute__((aligned(128)));
 static uint8_t out[FRAME], in[DESCRIPTORS][2048];
 
+enum { INTEL = 0x8086, ID_82574 = 0x10d3, ID_82540 = 0x100e };
+
 unsigned nic_devfn;
+bool nic_is_intel;
 struct pci_region nic_regs;
 
 static uint32_t get(uint32_t reg)
@@ -62,15 +66,18 @@ static void put(uint32_t reg, uint32_t value)
 
 bool nic_find(void)
 {
-	return (pci_find(INTEL, ID_82574, 0, &nic_devfn) ||
-		pci_find(INTEL, ID_82540, 0, &nic_devfn)) &&
-	       pci_region(nic_devfn, 0, 0, &nic_regs);
+	nic_is_intel = pci_find(INTEL, ID_82574, 0, &nic_devfn) ||
+		       pci_find(INTEL, ID_82540, 0, &nic_devfn);
+	if (nic_is_intel)
+		return pci_region(nic_devfn, 0, 0, &nic_regs);
+	return pci_find(VIRTIO_VENDOR, VIRTIO_NET_DEVICE, 1, &nic_devfn);
 }
 
 bool nic_is_silent(void)
 {
-	return !(pci_read16(nic_devfn, PCI_COMMAND) & PCI_COMMAND_MASTER) && !(get(RCTL) & EN) &&
-	       !(get(TCTL) & EN);
+	if (pci_read16(nic_devfn, PCI_COMMAND) & PCI_COMMAND_MASTER)
+		return false;
+	return !nic_is_intel || (!(get(RCTL) & EN) && !(get(TCTL) & EN));
 }
 
 void nic_calm(void)
@@ -78,6 +85,8 @@ void nic_calm(void)
 	uint64_t end = rdtsc() + clock_ms(100);
 
 	pci_write16(nic_devfn, PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+	if (!nic_is_intel)
+		return;
 	put(IMC, UINT32_MAX);
 	put(RCTL, 0);
 	put(TCTL, 0);

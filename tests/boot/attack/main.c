@@ -140,6 +140,7 @@ int guest_main(void)
 	print("attack: seed %lu\n", seed);
 	look_around();
 	recover_init();
+	random_spares_messages = true;
 	while (busy)
 		cpu_pause();
 	feed();
