@@ -9,7 +9,7 @@ from cases_driver import IDS
 from cases_passthrough import BOCHS_NIC, WIRE
 from configs import Vm, config, ends, pair
 from lasthoplib.nics import Nic
-from restart import nothing_lost, stop
+from restart import nothing_left, nothing_lost, stop
 
 UNHARMED = [r"\| FAIL ", r"\| (guest: )?pattern: round"]
 
@@ -38,17 +38,12 @@ NAMES = ("attack", "source1", "sink1", "pattern")
 
 
 def lives(least):
-    """what it died of, and that it left nothing behind: as much memory is free as before. Vectors may be in use
-    by the life that has just begun, never by those before"""
+    """what it died of, and that nothing is left of it"""
     def hook(outcome):
-        ends = [e["end"] for e in outcome.stream.of("vm-reset") if e["vm"] == "attack"]
-        starts = [e for e in outcome.stream.of("vm-start") if e["vm"] == "attack"][2:]
-        facts = [(len(ends) >= least, f"{len(ends)} lives, ended by " +
-                  ", ".join(f"{ends.count(e)} times {e}" for e in sorted(set(ends))))]
-        for what in ("free_kib", "irq_vectors"):
-            values = {e[what] for e in starts}
-            facts.append((len(values) == 1, f"at the start of each {what} is {sorted(values)}"))
-        return facts
+        made = [e["end"] for e in outcome.stream.of("vm-reset") if e["vm"] == "attack"]
+        return [(len(made) >= least, f"{len(made)} lives, ended by " +
+                 ", ".join(f"{made.count(e)} times {e}" for e in sorted(set(made)))),
+                *nothing_left(outcome, "attack")]
     return hook
 
 
