@@ -218,7 +218,7 @@ void reset_begin(struct host_function *f)
 		reset_bus(f->above);
 	f->ready_tsc = rdtsc();
 	if (kind == RESET_OWN)
-		f->ready_tsc += tsc_from_us(OWN_US);
+		f->ready_tsc += is_e1000(f) ? tsc_from_us(OWN_US) : 0;
 	else if (kind != RESET_SILENT)
 		f->ready_tsc += tsc_from_us(SETTLE_US);
 }

@@ -20,7 +20,7 @@ GUEST = "pattern.elf"           # hardly does anything, and does not end
 STEADY_SECONDS = 1.5            # a life is not a short one from a second on (hv/core/lifecycle.c)
 EVERY_SECONDS = 0.001           # between two frames
 FRAME = b"\xff" * 6 + bytes((2, 0, 0, 0, 0, 9)) + b"\x88\xb5" + bytes(46)    # IEEE 802: local experiments
-STAGES = [("uplink up", "up"), ("first frame", "passes")]
+STAGES = [("up", "up"), ("frame", "passes")]
 
 
 def arguments(parser):
@@ -150,11 +150,12 @@ def cell(row, stage, what):
 
 
 def render(made):
-    head = ["NIC", "ended by", "times"] + [f"{name}, ms: {what}" for name, _ in STAGES
+    head = ["NIC", "ended by", "times"] + [f"{name}: {what}" for name, _ in STAGES
                                            for what in ("min", "median", "max")]
     lines = [f"lasthop {table.commit(made)}, failover: {made['emulator']} ({made['testbed']}), "
              f"{made['cpus']} CPUs, {made['clock']} time",
-             "since the domain's end; a hang ends when its watchdog is missed, a second after its last call"]
+             "ms from the domain's end to the uplink's coming up, and to the first frame through it; a hang ends when "
+             "its watchdog is missed, a second after its last call"]
     return "\n".join(lines + table.columns([head] + [
         [row["nic"], row["how"], str(row["times"]),
          *(cell(row, stage, what) for _, stage in STAGES for what in ("min", "median", "max"))]
