@@ -20,7 +20,7 @@ BOCHS_NIC = ["e1000: enabled=1, mac=52:54:00:12:34:56, ethmod=null"]
 WIRE = "hubport,hubid=0"                    # that leads nowhere
 LAX = 'bootargs = "lax=1";'
 RESTARTED = (Vm("loop", "loop.elf", nets=("lan",)),
-             netd("e1000e", more=['bootargs = "watchdog=60000";']))
+             netd("e1000e", args="watchdog=60000"))
 UNSAFE = ("role = \"driver-domain\";", "allow-unsafe-dma;")
 GOOD = {"must_not": [r"\| FAIL "]}
 
