@@ -89,6 +89,8 @@ static bool snapshot(struct vm *vm, const uint8_t own_mac[6], const uint8_t peer
 		*peer_name = OUTSIDE;
 		if (peer_port)
 			add_peer(out, peer_port, peer, peer_name);
+		else /* either way: who sends, and who tells, is the VM's matter */
+			out->way_drops += port_counter_drops(own_port, false);
 		ok = true;
 	}
 	spin_unlock(&vm_table_lock);

@@ -26,7 +26,8 @@
  *        the VM: its receiver's and the peer's sender's), "peer_wakeups" (blocked to runnable),
  *        "begin_ns" (of a stream: when its first frame came, by the machine's clock), "root_ticks",
  *        "guest_ticks", "driver_ticks", "poll_ticks" (of all CPUs, hv/core/cpu_time.h)}   the peer is
- *        "outside" if its MAC is of no VM and the switch has an uplink: its counters are 0
+ *        "outside" if its MAC is of no VM and the switch has an uplink: its counters are 0, and "way_drops"
+ *        are all drops of the VM's own port
  *   {"lasthop":1,"event":"port","port":"alice/net0","switch":"lan","counters":{"tx_packets":10, then
  *        every counter of include/lasthop/stats.h by name}}   when the VM ends or starts again: a
  *        VM's ports are made anew each time it starts, and the counters are those of one such life

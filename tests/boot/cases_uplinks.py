@@ -4,7 +4,8 @@ the other."""
 from cases import BACKEND, Case
 from cases_driver import MAC, client, netd, server
 from cases_linux import COMPLAINTS
-from configs import config
+from configs import Vm, config
+from lasthoplib import wireend
 from world import ADDRESSES, nic
 
 TYPE = 0x88b5                                   # of frames for experiments, IEEE 802
@@ -42,7 +43,42 @@ def none_in_transit(outcome):
     return [(dropped.get("netd/up0", 0) >= 1, f"frames dropped on their way between uplinks: {dropped}")]
 
 
+# --- streams of the bundled guest, whose other end is on the wire (bench external) ---
+FRAMES = (64, 1514)
+COUNT, PER_SECOND = 1000, 2000
+
+
+def streams(line, check):
+    """the wire takes what `out` sends, and sends to `in`, slowly enough to lose nothing"""
+    station = wireend.Station()
+    try:
+        line.wait(r"\] vm out: ended: ok$")
+        for size in FRAMES:
+            seen = station.source("10.0.0.2", size, COUNT, 1, 1, PER_SECOND)
+            check(seen, f"{size} bytes: `in` has seen {seen:.0f} frames a second")
+        station.bye("10.0.0.2")
+        line.wait(r"\] vm in: ended: ok$")
+    finally:
+        station.close()
+
+
+def driver_charged(outcome):
+    """a packet that a driver domain has moved took time of it, of a guest, and of the hypervisor"""
+    told = outcome.stream.of("result")
+    return [(e["driver_ticks"] and e["guest_ticks"] and e["root_ticks"] and e["peer"] == "outside",
+             f"{e['vm']}, {e['frame_bytes']} bytes: {e['packets']} frames from {e['peer']}")
+            for e in told] + [(len(told) == 2 * len(FRAMES), f"{len(told)} results")]
+
+
 CASES_UPLINKS = [
+    Case("tcg-uplink-streams", "tcg", config(
+        netd("virtio"),
+        Vm("out", "bench.elf", f"role=source outside=on ip=10.0.0.1 peer={ADDRESSES.format(0)} "
+           f"tests={','.join(f'stream:{size}' for size in FRAMES)} packets={COUNT}", ("lan",), mtu=1500),
+        Vm("in", "bench.elf", "role=sink ip=10.0.0.2", ("lan",), mtu=1500)),
+         cpus=4, backend=BACKEND["tcg"], nics=[nic("virtio")], world=1, talk=streams,
+         ends={"netd": "running", "out": "ok", "in": "ok"}, results={"stream": len(FRAMES)},
+         hooks=[driver_charged]),
     Case("tcg-uplinks", "tcg",
          config(server(), client(["ping", "tcp", "tcp-reverse"], wire=1),
                 netd("e1000e", "virtio", args="offload=csum", queue_pairs=2)),
