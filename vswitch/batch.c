@@ -44,7 +44,7 @@ static bool is_reflected(const struct vs_cpu *cpu, const struct batch *b, uint64
 	const struct vswitch *sw = b->from->sw;
 
 	if (fdb_lookup(sw->fdb, src, cpu->now_s) == (int)b->from->id)
-		return false; /* the rule: it was looked at when it was learned */
+		return false; /* the rule: no port here had it when it was learned, nor was one made with it since */
 	for (unsigned id = 0; id < VS_MAX_PORTS; id++) {
 		const struct port *port = atomic_load_explicit(&sw->port[id], memory_order_seq_cst);
 

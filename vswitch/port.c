@@ -68,6 +68,9 @@ struct port *port_create(struct vswitch *sw, const struct port_config *config)
 	fill_port(port, config);
 	fdb_set_uplink(sw->fdb, port->id, port->uplink);
 	atomic_store_explicit(&sw->port[id], port, memory_order_seq_cst);
+	/* Its address may have been seen elsewhere meanwhile. Batches that begin now know that it is here. */
+	switch_quiesce(sw);
+	fdb_forget(sw->fdb, mac_load(port->mac));
 	return port;
 }
 
@@ -147,8 +150,6 @@ static void reset_queue(struct queue *q, const struct queue_setup *setup)
 	q->next = vq_start(&q->vq);
 	q->disarmed_at = 0;
 	atomic_store_explicit(&q->lazy, false, memory_order_relaxed);
-	atomic_store_explicit(&q->held, false, memory_order_relaxed);
-	q->waits = 0;
 	q->deficit = 0;
 	atomic_store_explicit(&q->bulk_us, 0, memory_order_relaxed);
 	atomic_store_explicit(&q->rest_us, 0, memory_order_relaxed);
@@ -211,6 +212,9 @@ void port_stop_queue(struct port *port, unsigned queue)
 		return;
 	stat_add(stats_slot(port, env_cpu()), STAT_queue_resets, 1);
 	switch_quiesce(port->sw);
+	/* a receiver that arrives later asks for it no more: port_arrive() */
+	atomic_store_explicit(&q->held, false, memory_order_relaxed);
+	q->waits = 0;
 	rx_forget_owed(port, queue);
 }
 

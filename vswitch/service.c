@@ -232,7 +232,8 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 	batch_forward(cpu);
 	complete(port, queue, before, cpu);
 	q->more = !q->vq.packed && avail != q->next;
-	atomic_store_explicit(&q->towards, (uint8_t)b->last_dest, memory_order_relaxed);
+	if (b->last_dest != port->id) /* it went to one port: not only floods and drops */
+		atomic_store_explicit(&q->towards, (uint8_t)b->last_dest, memory_order_relaxed);
 	q->packets = (uint16_t)b->count;
 	q->packet_bytes = (uint32_t)(b->tx_bytes / b->count) + 1;
 	if (q->packet_bytes >= BULK_BYTES)

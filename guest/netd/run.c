@@ -163,9 +163,11 @@ _Noreturn void netd_run(uint64_t watchdog_ms)
 		tick_ms = watchdog_ms / 4 < TICK_MS ? watchdog_ms / 4 : TICK_MS;
 	}
 	for (;;) {
+		bool busy = poll(); /* first: after a pause, what is done is not to look stuck */
+
 		if (rdtsc() >= next_tick)
 			tick();
-		if (!poll())
+		if (!busy)
 			sleep();
 	}
 }

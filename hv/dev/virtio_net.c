@@ -218,9 +218,12 @@ static struct cpu *senders_cpu(const struct vm *vm, unsigned queue)
 void env_more_work(struct port *port, unsigned queue)
 {
 	struct virtio_net *net = port_owner(port);
-	struct vm *vm = net->virtio.vm;
+	struct vm *vm;
 	struct cpu *self = this_cpu(), *cpu = NULL;
 
+	if (!net) /* its driver domain has just gone, and its queues are stopped */
+		return;
+	vm = net->virtio.vm;
 	if (self->current == NULL || self->current->vm != vm)
 		cpu = senders_cpu(vm, queue);
 	switch_work_queue_on(&net->work[queue], cpu ? cpu : self);
@@ -230,7 +233,8 @@ void env_work_here(struct port *port, unsigned queue)
 {
 	struct virtio_net *net = port_owner(port);
 
-	switch_work_queue(&net->work[queue]);
+	if (net)
+		switch_work_queue(&net->work[queue]);
 }
 
 bool env_offload(struct port *port, unsigned queue)
@@ -292,16 +296,23 @@ static int port_make(struct virtio_net *net, struct vm *vm)
 	return 0;
 }
 
+static void init_work(struct virtio_net *net, struct port *port)
+{
+	for (unsigned i = 0; i < 2 * net->config->queue_pairs; i++)
+		switch_work_init_queue(&net->work[i], port, i);
+}
+
 static int port_get(struct virtio_net *net, struct vm *vm)
 {
 	if (net->config->uplink) {
 		net->port = uplink_port(net->config);
+		init_work(net, net->port); /* before it is the owner, and can be asked for work */
 		port_attach(net->port, &vm->mem, net);
-	} else if (port_make(net, vm) < 0) {
-		return LH_NOMEM;
+	} else {
+		if (port_make(net, vm) < 0)
+			return LH_NOMEM;
+		init_work(net, net->port);
 	}
-	for (unsigned i = 0; i < 2 * net->config->queue_pairs; i++)
-		switch_work_init_queue(&net->work[i], net->port, i);
 	return 0;
 }
 

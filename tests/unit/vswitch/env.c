@@ -23,12 +23,20 @@ enum peer_state env_peer_state(const struct port *port, unsigned queue)
 	return e != NULL ? e->peer : PEER_OFF;
 }
 
-void env_interrupt(struct port *port, unsigned queue)
+/* A port without a driver asks for nothing but its driver's state. */
+static struct env_port *owner(const struct port *port)
 {
 	struct env_port *e = port_owner(port);
 
 	if (e == NULL)
-		return;
+		abort();
+	return e;
+}
+
+void env_interrupt(struct port *port, unsigned queue)
+{
+	struct env_port *e = owner(port);
+
 	atomic_fetch_add(&e->interrupts[queue], 1);
 	if (e->on_interrupt != NULL)
 		e->on_interrupt(port, queue);
@@ -36,20 +44,15 @@ void env_interrupt(struct port *port, unsigned queue)
 
 void env_device_broken(struct port *port, unsigned queue, const char *why)
 {
-	struct env_port *e = port_owner(port);
+	struct env_port *e = owner(port);
 
-	if (e == NULL)
-		return;
 	atomic_fetch_add(&e->broken[queue], 1);
 	e->why = why;
 }
 
 void env_more_work(struct port *port, unsigned queue)
 {
-	struct env_port *e = port_owner(port);
-
-	if (e != NULL)
-		atomic_fetch_add(&e->more_work[queue], 1);
+	atomic_fetch_add(&owner(port)->more_work[queue], 1);
 }
 
 void env_work_here(struct port *port, unsigned queue)
@@ -59,19 +62,16 @@ void env_work_here(struct port *port, unsigned queue)
 
 bool env_offload(struct port *port, unsigned queue)
 {
-	struct env_port *e = port_owner(port);
-
 	(void)queue;
-	return e != NULL && e->helper;
+	return owner(port)->helper;
 }
 
 bool env_will_flush(struct port *port, uint32_t within_us)
 {
-	struct env_port *e = port_owner(port);
+	struct env_port *e = owner(port);
 
-	if (e != NULL)
-		e->flush_us = within_us;
-	return e != NULL && e->will_flush;
+	e->flush_us = within_us;
+	return e->will_flush;
 }
 
 unsigned env_cpus(void)
