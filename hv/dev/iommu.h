@@ -64,6 +64,9 @@ struct iommu_ops {
 					  bool level, uint64_t *redirection);
 	void (*irq_free)(int handle);
 
+	/* Whether a part of these addresses is its own registers. */
+	bool (*owns)(uint64_t hpa, uint64_t bytes);
+
 	/* Log lines for faults recorded since; a bounded number of them. Called now and then. */
 	void (*poll_faults)(void);
 	/* How many a device had, as far as its IOMMU could record them. */

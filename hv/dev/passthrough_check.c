@@ -12,9 +12,8 @@
 #include "hv/core/log.h"
 #include "hv/core/paging.h"
 #include "hv/dev/iommu.h"
-#include "hv/dev/passthrough.h"
+#include "hv/dev/passthrough_impl.h"
 #include "hv/dev/pci_reset.h"
-#include "hv/dev/pci_scan.h"
 
 #define NETWORK_CLASS 0x02u
 #define BAR_MOST      ((GUEST_BAR_END - GUEST_BAR_WINDOW) / 2)
@@ -151,6 +150,9 @@ static void check_group(struct check *c, const struct host_function *f)
 static void map_bar(struct check *c, const struct host_function *f, unsigned i,
 		    struct host_bar *bar)
 {
+	const unsigned before = c->errors;
+	char clash[64];
+
 	if (bar->base == 0)
 		wrong(c, chosen_by(c),
 		      PCI_ADDRESS_FORMAT
@@ -161,16 +163,20 @@ static void map_bar(struct check *c, const struct host_function *f, unsigned i,
 		      PCI_ADDRESS_FORMAT ": BAR %u has %llu MiB, a VM has room for %llu",
 		      PCI_ADDRESS_ARGS(f->address), i, (unsigned long long)(bar->bytes >> 20),
 		      (unsigned long long)(BAR_MOST >> 20));
+	else if (pass_bar_clash(f, i, clash, sizeof(clash)))
+		wrong(c, chosen_by(c),
+		      PCI_ADDRESS_FORMAT ": BAR %u at 0x%llx %s: firmware or device is at fault, "
+					 "name another",
+		      PCI_ADDRESS_ARGS(f->address), i, (unsigned long long)bar->base, clash);
 	else if (bar->kind == PCI_BAR_MEMORY)
 		bar->mmio = map_device(bar->base, bar->bytes);
-	if (bar->kind == PCI_BAR_MEMORY && !bar->mmio && c->errors == 0)
+	if (bar->kind == PCI_BAR_MEMORY && !bar->mmio && c->errors == before)
 		wrong(c, chosen_by(c), PCI_ADDRESS_FORMAT ": BAR %u is where no memory can be",
 		      PCI_ADDRESS_ARGS(f->address), i);
 }
 
 static void check_bars(struct check *c, struct host_function *f)
 {
-	host_bars_read(f);
 	for (unsigned i = 0; i < PCI_BARS; i++)
 		if (f->bar[i].kind != PCI_BAR_NONE)
 			map_bar(c, f, i, &f->bar[i]);
@@ -259,9 +265,14 @@ static void choose_by_id(struct check *c)
 unsigned passthrough_check(const struct config *config, config_error_fn *report, void *context)
 {
 	struct check c = { .report = report, .context = context };
+	bool any = false;
 
 	for_each_node(config, &c, choose_by_address);
 	for_each_node(config, &c, choose_by_id);
+	for (unsigned i = 0; i < config->vm_count; i++)
+		any |= config->vms[i].passthrough_count > 0;
+	for (unsigned i = 0; any && i < host_function_count; i++)
+		host_bars_read(&host_functions[i]);
 	for_each_node(config, &c, check_chosen);
 	return c.errors;
 }

@@ -88,6 +88,10 @@ void pass_command_update(struct passthrough *p);
 void pass_bars_init(struct passthrough *p);
 void pass_bar_moved(struct pci_function *f, unsigned bar, bool there);
 
+/* passthrough_place.c: whether a BAR of a chosen function, all BARs being read, has the place of something
+ * else, or one where none can be; *out says which: "lies on an I/O APIC". */
+bool pass_bar_clash(const struct host_function *f, unsigned i, char *out, size_t room);
+
 /* passthrough_irq.c. init: after the BARs are known, before the configuration space; finish: the
  * device is silent. */
 void pass_irq_init(struct passthrough *p);

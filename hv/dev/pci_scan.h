@@ -102,7 +102,8 @@ struct host_group {
 };
 struct host_group host_group_of(const struct host_function *f);
 
-/* Reads the BARs and their sizes, decoding off for that moment: nobody may be using the function. */
+/* Reads the BARs and their sizes, decoding off for that moment: nobody may be using the function. Of a
+ * bridge, or a part of the machine itself, only where they begin: it goes on decoding. */
 void host_bars_read(struct host_function *f);
 
 /* One line about it: "00:03.0 8086:10d3 class 020000, MSI-X, FLR". */
