@@ -35,22 +35,29 @@ static int map_ram(struct iommu_domain *domain, const struct vm *vm)
 	return 0;
 }
 
+/* passthrough_check() has seen to it that they are alike. */
+static bool past_iommu(const struct vm *vm)
+{
+	return !iommu || function_of(&vm->config->passthroughs[0])->past_iommu;
+}
+
 /* passthrough_check() has seen to allow-unsafe-dma. */
 static int confine(struct passthroughs *all, struct vm *vm)
 {
-	if (iommu) {
+	if (!past_iommu(vm)) {
 		all->domain = iommu->domain_create();
 		return all->domain ? map_ram(all->domain, vm) : LH_NOMEM;
 	}
 	if (vm->mem.count > 2)
-		return fail(LH_UNSUPP,
-			    "vm %s: without an IOMMU its memory must be one extent: "
-			    "lower memory-mib to 3072",
-			    vm->config->name);
+		return fail(
+			LH_UNSUPP,
+			"vm %s: without an IOMMU for its devices its memory must be one extent: "
+			"lower memory-mib to 3072",
+			vm->config->name);
 	vm->unsafe_dma = true;
-	log_printf("vm %s: WARNING: no IOMMU: its devices can read and write all memory "
+	log_printf("vm %s: WARNING: %s: its devices can read and write all memory "
 		   "(allow-unsafe-dma)",
-		   vm->config->name);
+		   vm->config->name, iommu ? "they go past the IOMMU" : "no IOMMU");
 	return 0;
 }
 
@@ -70,7 +77,7 @@ static void tell(const struct passthrough *p)
 	host_function_describe(p->host, what, sizeof(what));
 	log_printf("vm %s: has %s as 00:%02x.0, %s, DMA %s%s", p->vm->config->name, what,
 		   p->pci.number, reset_name(p->host->reset),
-		   iommu ? "confined by " : "not confined", iommu ? iommu->name : "");
+		   p->attached ? "confined by " : "not confined", p->attached ? iommu->name : "");
 }
 
 static int make(struct passthroughs *all, struct passthrough *p, struct pcie *pcie)

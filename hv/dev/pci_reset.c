@@ -12,6 +12,7 @@
 #include "hv/core/timer.h"
 #include "hv/core/trap.h"
 #include "hv/cpu/x86.h"
+#include "hv/dev/pci_virtio.h"
 
 #define EXPRESS_DEVCTL	 8u
 #define EXPRESS_DEVSTA	 10u
@@ -41,12 +42,7 @@
 #define E1000_TCTL	 0x0400u
 #define E1000_BYTES	 0x20000u
 #define E1000_CTRL_RST	 (1u << 26)
-#define VIRTIO_VENDOR	 0x1af4u
-#define VIRTIO_TYPE	 3u /* of its capability */
-#define VIRTIO_BAR	 4u
-#define VIRTIO_OFFSET	 8u
-#define VIRTIO_COMMON	 1u	 /* type: common configuration */
-#define VIRTIO_STATUS	 20u	 /* device_status in it */
+#define VIRTIO_STATUS	 20u	 /* of the common configuration: device_status */
 #define NOT_READY	 0x0001u /* its vendor, as long as it does */
 
 static uint32_t get(const struct host_function *f, unsigned at, unsigned bytes)
@@ -105,25 +101,12 @@ static void reset_e1000(const struct host_function *f)
 	*(volatile uint32_t *)(mmio + E1000_CTRL) |= E1000_CTRL_RST;
 }
 
-/* virtio 1.2, 4.1.4: the status register of a modern device, by its capability; NULL: it has none. */
+/* The status register of a modern device; NULL: it has none. */
 static volatile uint8_t *virtio_status(const struct host_function *f)
 {
-	unsigned at = get(f, PCI_CAPABILITIES, 1) & 0xfc;
+	volatile uint8_t *common = virtio_common(f);
 
-	if (f->vendor != VIRTIO_VENDOR)
-		return NULL;
-	for (unsigned i = 0; at >= PCI_FIRST_CAPABILITY && i < 48; i++) {
-		const unsigned bar = get(f, at + VIRTIO_BAR, 1);
-		const uint64_t where = get(f, at + VIRTIO_OFFSET, 4);
-
-		if (get(f, at, 1) == PCI_CAP_VENDOR && get(f, at + VIRTIO_TYPE, 1) == VIRTIO_COMMON)
-			return bar < PCI_BARS && f->bar[bar].mmio &&
-					       where + VIRTIO_STATUS < f->bar[bar].bytes
-				       ? f->bar[bar].mmio + where + VIRTIO_STATUS
-				       : NULL;
-		at = get(f, at + 1, 1) & 0xfc;
-	}
-	return NULL;
+	return common ? common + VIRTIO_STATUS : NULL;
 }
 
 /* It has ended when zero is read (4.1.4.3.2). */

@@ -58,9 +58,10 @@ struct host_function {
 	const struct config_vm *vm; /* (p) the VM that it is passed through to, or NULL */
 	const struct config_passthrough *node; /* (p) by this */
 
-	struct host_bar bar[PCI_BARS];			    /* (p) */
-	uint8_t reset;					    /* (p) enum reset_kind */
-	uint32_t saved[HEADER_WORDS];			    /* (p) */
+	bool past_iommu;	       /* (p) its DMA goes past the IOMMU, if there is one */
+	struct host_bar bar[PCI_BARS]; /* (p) */
+	uint8_t reset;		       /* (p) enum reset_kind */
+	uint32_t saved[HEADER_WORDS];  /* (p) */
 	uint16_t saved_devctl, saved_lnkctl, saved_devctl2; /* (p) */
 	uint64_t ready_tsc;				    /* (r) until then it is not accessed */
 	uint64_t given_tsc; /* (r) when its owner got it; 0: not yet */

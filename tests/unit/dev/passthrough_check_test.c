@@ -228,6 +228,49 @@ static void no_iommu_accepted(void **state)
 	expect(0, "", "", "");
 }
 
+/* offers: a word of features, 1 of which is VIRTIO_F_ACCESS_PLATFORM; negative: it is not modern. */
+static void virtio(uint8_t device, uint16_t id, int offers)
+{
+	const unsigned at = 0x20000 * nics + 0x1000;
+	struct fake_function *f = nic(0, device, 0);
+	unsigned capability;
+
+	fake_pci_set(f, 0, 4, (uint32_t)id << 16 | 0x1af4);
+	by_address(0, 0, device, 0);
+	if (offers < 0)
+		return;
+	capability = fake_pci_capability(f, PCI_CAP_VENDOR, 16);
+	fake_pci_set(f, capability + 3, 1, 1);
+	fake_pci_set(f, capability + 8, 4, 0x1000);
+	fake_device[at + 4] = (uint8_t)offers;
+}
+
+static void virtio_past_the_iommu(void **state)
+{
+	static const struct {
+		uint16_t id;
+		int offers;
+		bool past;
+	} cases[] = {
+		{ 0x1041, 2, false }, { 0x1041, 1, true },   { 0x1000, 2, false },
+		{ 0x1000, -1, true }, { 0x1080, -1, false }, /* another kind of device */
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (unsigned accepted = 0; accepted < 2; accepted++) {
+			setup(state);
+			virtio(3, cases[i].id, cases[i].offers);
+			config.vms[0].allow_unsafe_dma = accepted;
+			expect(cases[i].past && !accepted, "/vms/a/n0", "pci-address",
+			       "00:03.0 is a virtio device that goes past the IOMMU");
+		}
+	setup(state);
+	virtio(3, 0x1041, 1);
+	virtio(4, 0x1041, 2);
+	config.vms[0].allow_unsafe_dma = true;
+	expect(1, "/vms/a/n0", "pci-address", "00:03.0 goes past the IOMMU, 00:04.0 does not");
+}
+
 static void a_bar_without_address(void **state)
 {
 	(void)state;
@@ -348,6 +391,7 @@ int main(void)
 		CASE(no_iommu),
 		CASE(the_iommu_refuses_it),
 		CASE(no_iommu_accepted),
+		CASE(virtio_past_the_iommu),
 		CASE(a_bar_without_address),
 		CASE(a_bar_too_large),
 		CASE(a_bar_beyond_memory),

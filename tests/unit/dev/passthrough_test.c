@@ -201,6 +201,8 @@ static void virtio_is_reset_by_its_status(void **state)
 		fake_pci_set(nic, at + 2, 2, 0x0110); /* the common configuration */
 		fake_pci_set(nic, at + 4, 1, good == 1 ? 5 : 3);
 		fake_pci_set(nic, at + 8, 4, good == 2 ? TABLE_BYTES - 20 : 0x3000);
+		fake_device[0x43000 + 4] = 2; /* VIRTIO_F_ACCESS_PLATFORM */
+		config.vms[0].allow_unsafe_dma = good != 0;
 		assert_int_equal(build(), 0);
 		fake_device[0x43000 + 20] = 15;
 		fake_journal_clear();
@@ -285,6 +287,26 @@ static void without_an_iommu_memory_is_one_piece(void **state)
 	passthrough_destroy(&all);
 }
 
+/* No domain is made for a device that needs none, and the VM knows. */
+static void past_the_iommu_is_unsafe(void **state)
+{
+	(void)state;
+	begin();
+	iommu = &fake_iommu_ops;
+	config.vms[0].passthroughs[0].vendor = 0x1af4;
+	config.vms[0].passthroughs[0].device = 0x1000;
+	config.vms[0].allow_unsafe_dma = true;
+	add_nic(0, 1);
+	fake_pci_set(nic, 0, 4, 0x10001af4);
+	fake_vm.unsafe_dma = false;
+	assert_int_equal(build(), 0);
+	assert_true(fake_vm.unsafe_dma);
+	assert_null(strstr(fake_order, "attach"));
+	assert_null(strstr(fake_order, "domain"));
+	passthrough_destroy(&all);
+	assert_null(strstr(fake_order, "detach"));
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -301,6 +323,7 @@ int main(void)
 		cmocka_unit_test(the_best_reset_is_taken),
 		cmocka_unit_test(its_own_reset_between_long_lives),
 		cmocka_unit_test(virtio_is_reset_by_its_status),
+		cmocka_unit_test(past_the_iommu_is_unsafe),
 		cmocka_unit_test(what_was_made_goes_again),
 		cmocka_unit_test(without_an_iommu_memory_is_one_piece),
 	};
