@@ -139,11 +139,14 @@ int passthrough_create(struct passthroughs *all, struct vm *vm, struct pcie *pci
 	return err;
 }
 
+/* Its interrupts end while it answers and sends nothing more: once a reset has begun it is not accessed. */
 static void take_down(struct passthrough *p)
 {
-	reset_begin(p->host);
+	pass_write(p, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
+	(void)pass_read(p, PCI_COMMAND, 2); /* there when this is */
 	pass_irq_finish(p);
 	pass_pin_finish(p);
+	reset_begin(p->host);
 	if (p->attached)
 		iommu->detach(p->host->address);
 	page_free(p, sizeof(*p));

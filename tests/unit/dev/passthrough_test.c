@@ -123,10 +123,31 @@ static void it_leaves_in_order(void **state)
 	put(PCI_COMMAND, 2, 6);
 	memset(fake_order, 0, sizeof(fake_order));
 	passthrough_destroy(&all);
-	assert_string_equal(fake_order, "master-off master-off detach domain-destroy ");
+	assert_string_equal(fake_order, "master-off master-off master-off detach domain-destroy ");
 	assert_int_equal(command(), 0x400);
 	assert_true(fake_pin_masked[GSI]);
 	assert_non_null(strstr(fake_journal, "60.2=8000\n")); /* function-level reset */
+}
+
+/* Its message is taken away before the reset: during it nothing is accessed. */
+static void interrupts_end_before_the_reset(void **state)
+{
+	unsigned msi = capability(PCI_CAP_MSI);
+	const char *closed, *reset;
+
+	(void)state;
+	put(msi + 4, 4, GOOD);
+	put(msi + 12, 2, 0x44);
+	put(msi + 2, 2, 1);
+	fake_journal_clear();
+	passthrough_destroy(&all);
+	closed = strstr(fake_journal, "4a.2=0080\n");
+	reset = strstr(fake_journal, "60.2=8000\n");
+	assert_non_null(closed);
+	assert_non_null(reset);
+	assert_true(closed < reset);
+	assert_string_equal(reset, "60.2=8000\n"); /* the last access of all */
+	assert_int_equal(strncmp(fake_journal, "00:00.0 04.2=0402\n", 18), 0);
 }
 
 /* FLR, else the bus if it is alone there, else by its own register. */
@@ -137,11 +158,14 @@ static void the_best_reset_is_taken(void **state)
 		unsigned flr;
 		const char *order;
 	} cases[] = {
-		{ true, false, false, 1, "master-off master-off detach domain-destroy " },
+		{ true, false, false, 1,
+		  "master-off master-off master-off detach domain-destroy " },
 		{ true, false, false, 0,
-		  "master-off master-off bus-reset bus-reset-end detach domain-destroy " },
-		{ true, true, true, 0, "master-off master-off detach domain-destroy " },
-		{ false, false, true, 0, "master-off master-off detach domain-destroy " },
+		  "master-off master-off master-off bus-reset bus-reset-end detach "
+		  "domain-destroy " },
+		{ true, true, true, 0, "master-off master-off master-off detach domain-destroy " },
+		{ false, false, true, 0,
+		  "master-off master-off master-off detach domain-destroy " },
 	};
 
 	(void)state;
@@ -177,10 +201,11 @@ static void its_own_reset_between_long_lives(void **state)
 				tsc_from_us(2000000);
 		memset(fake_order, 0, sizeof(fake_order));
 		passthrough_destroy(&all);
-		assert_string_equal(fake_order,
-				    young ? "master-off master-off bus-reset bus-reset-end detach "
-					    "domain-destroy "
-					  : "master-off master-off detach domain-destroy ");
+		assert_string_equal(
+			fake_order,
+			young ? "master-off master-off master-off bus-reset bus-reset-end detach "
+				"domain-destroy "
+			      : "master-off master-off master-off detach domain-destroy ");
 		assert_int_equal(*(uint32_t *)fake_device, young ? 0 : 1u << 26);
 	}
 }
@@ -318,6 +343,7 @@ int main(void)
 		CASE(bars_are_mapped_where_they_are),
 		CASE(beside_the_table_is_the_device),
 		CASE(it_leaves_in_order),
+		CASE(interrupts_end_before_the_reset),
 		CASE(configuration_comes_back),
 		CASE(a_function_that_does_not_come_back_is_told),
 		cmocka_unit_test(the_best_reset_is_taken),
