@@ -64,7 +64,8 @@ struct passthrough {
 	bool msi_on;		 /* [p] */
 	struct pass_vector msi_vector;
 
-	bool starved; /* [p] no vector was to be had: told once */
+	struct host_irq_window window; /* of all its vectors */
+	bool starved;		       /* [p] no vector was to be had: told once */
 	struct pass_pin pin;
 };
 

@@ -322,6 +322,7 @@ const struct iommu_ops vtd_ops = {
 	.irq_alloc = vtd_irq_alloc,
 	.irq_alloc_pin = vtd_irq_alloc_pin,
 	.irq_free = vtd_irq_free,
+	.irq_cut_off = vtd_irq_cut_off,
 	.owns = owns,
 	.poll_faults = vtd_poll_faults,
 	.faults = vtd_faults,

@@ -24,6 +24,7 @@ uint8_t fake_device[FAKE_DEVICE_BYTES];
 int fake_attach_error;
 uint64_t fake_iommu_mapped;
 unsigned fake_remaps;
+int fake_cut_off;
 uint64_t fake_ram_at;
 
 static bool taken[FAKE_GSIS];
@@ -44,6 +45,7 @@ void fake_host_reset(void)
 	fake_attach_error = 0;
 	fake_iommu_mapped = fake_remaps = 0;
 	fake_ram_at = 0;
+	fake_cut_off = -1;
 	memset(&acpi, 0, sizeof(acpi));
 	iommu = NULL;
 }
@@ -238,6 +240,11 @@ static void irq_free(int handle)
 	fake_remaps--;
 }
 
+static void irq_cut_off(int handle, bool on)
+{
+	fake_cut_off = on ? handle : -1;
+}
+
 static bool owns(uint64_t hpa, uint64_t bytes)
 {
 	return FAKE_IOMMU - hpa < bytes;
@@ -254,6 +261,7 @@ const struct iommu_ops fake_iommu_ops = {
 	.irq_alloc = irq_alloc,
 	.irq_alloc_pin = irq_alloc_pin,
 	.irq_free = irq_free,
+	.irq_cut_off = irq_cut_off,
 	.owns = owns,
 };
 

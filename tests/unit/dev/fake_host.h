@@ -33,6 +33,7 @@ extern const struct iommu_ops fake_iommu_ops; /* for `iommu` */
 extern int fake_attach_error;
 extern uint64_t fake_iommu_mapped; /* bytes */
 extern unsigned fake_remaps;	   /* handles in use */
+extern int fake_cut_off;	   /* handle; negative: none */
 extern uint64_t fake_ram_at;	   /* a byte of RAM among device memory; 0: none */
 
 void fake_host_reset(void);
