@@ -7,11 +7,17 @@
  */
 #include "hv/dev/passthrough.h"
 
+#include <string.h>
+
 #include "hv/core/log.h"
 #include "hv/core/pmm.h"
+#include "hv/core/lifecycle.h"
+#include "hv/core/timer.h"
 #include "hv/dev/iommu.h"
 #include "hv/dev/passthrough_impl.h"
 #include "hv/dev/pci_reset.h"
+
+#define STEADY_US 30000000
 
 static struct host_function *function_of(const struct config_passthrough *node)
 {
@@ -139,6 +145,18 @@ int passthrough_create(struct passthroughs *all, struct vm *vm, struct pcie *pci
 	return err;
 }
 
+/*
+ * A function that is stuck is found by its driver, which gives up: that life is a short one.
+ * So the light reset follows only what the user wanted, or a life beyond all times of detection.
+ * A VM that waited for its start did not live meanwhile.
+ */
+static bool ended_well(const struct vm *vm)
+{
+	return vm->end && (!strcmp(vm->end, END_RESTARTED) ||
+			   (vm->start_tsc && vm->end_tsc > vm->start_tsc &&
+			    vm->end_tsc - vm->start_tsc >= tsc_from_us(STEADY_US)));
+}
+
 /* Its interrupts end while it answers and sends nothing more: once a reset has begun it is not accessed. */
 static void take_down(struct passthrough *p)
 {
@@ -146,7 +164,7 @@ static void take_down(struct passthrough *p)
 	(void)pass_read(p, PCI_COMMAND, 2); /* there when this is */
 	pass_irq_finish(p);
 	pass_pin_finish(p);
-	reset_begin(p->host);
+	reset_begin(p->host, ended_well(p->vm));
 	if (p->attached)
 		iommu->detach(p->host->address);
 	page_free(p, sizeof(*p));

@@ -278,7 +278,7 @@ static void check_chosen(struct check *c)
 	if (c->errors)
 		return;
 	reset_save(f);
-	reset_begin(f);
+	reset_begin(f, false);
 }
 
 static void for_each_node(const struct config *config, struct check *c,

@@ -34,7 +34,6 @@
 #define BUS_RESET_US	 1000	/* at least 1 ms */
 #define SETTLE_US	 100000 /* after either reset: no access at all */
 #define OWN_US		 10000
-#define STEADY_US	 1000000
 #define BACK_US		 1000000 /* from then on: the function may ask for patience */
 #define E1000_CTRL	 0x0000u
 #define E1000_IMC	 0x00d8u
@@ -172,19 +171,11 @@ static void reset_bus(const struct host_function *bridge)
 
 /*
  * The owner's next life has the same function, and is waited for: a NIC's own reset takes ten
- * milliseconds at most instead of a hundred, and its PHY keeps the link. If the last life was short, the function
- * may be why: then it is the best reset again.
+ * milliseconds at most instead of a hundred, and its PHY keeps the link.
  */
-static enum reset_kind next_reset(const struct host_function *f)
+void reset_begin(struct host_function *f, bool lightly)
 {
-	if (f->given_tsc && rdtsc() - f->given_tsc >= tsc_from_us(STEADY_US) && has_own_reset(f))
-		return RESET_OWN;
-	return f->reset;
-}
-
-void reset_begin(struct host_function *f)
-{
-	const enum reset_kind kind = next_reset(f);
+	const enum reset_kind kind = lightly && has_own_reset(f) ? RESET_OWN : f->reset;
 	uint64_t begin = rdtsc();
 
 	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
@@ -269,6 +260,5 @@ int reset_end(struct host_function *f)
 			    PCI_ADDRESS_ARGS(f->address), reset_name(f->reset));
 	power_up(f);
 	restore(f);
-	f->given_tsc = rdtsc();
 	return 0;
 }

@@ -3,6 +3,8 @@
  * function? Does the function come silent and reset, and leave so? */
 #include "tests/unit/dev/passthrough_env.h"
 
+#include "hv/core/lifecycle.h"
+
 static void it_is_the_device(void **state)
 {
 	(void)state;
@@ -185,29 +187,60 @@ static void the_best_reset_is_taken(void **state)
 	}
 }
 
-/* A NIC's own after a life that was not short: the register says so, the bus is left alone. */
+static void lived(const char *end, unsigned seconds)
+{
+	fake_vm.end = end;
+	fake_vm.start_tsc = 1000;
+	fake_vm.end_tsc = 1000 + tsc_from_us(seconds * 1000000ull);
+}
+
+/* A NIC's own after a life that was not short, or that the user ended: the register says so, the bus is
+ * left alone. */
 static void its_own_reset_between_long_lives(void **state)
 {
+	static const struct {
+		const char *end;
+		unsigned seconds;
+		bool own;
+	} cases[] = {
+		{ END_CRASH, 30, true }, { END_CRASH, 29, false },   { END_REBOOT, 6, false },
+		{ END_HANG, 31, true },	 { END_RESTARTED, 1, true }, { NULL, 60, false },
+	};
+
 	(void)state;
-	for (unsigned young = 0; young < 2; young++) {
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		begin();
 		iommu = &fake_iommu_ops;
 		fake_pci_bridge(0, 1, 1, EXPRESS_ROOT_PORT);
 		add_nic(true, 0);
 		assert_int_equal(build(), 0);
 		assert_int_equal(*(uint32_t *)fake_device, 0);
-		if (!young)
-			host_function_at((struct pci_address){ 1, 0 })->given_tsc -=
-				tsc_from_us(2000000);
+		lived(cases[i].end, cases[i].seconds);
 		memset(fake_order, 0, sizeof(fake_order));
 		passthrough_destroy(&all);
 		assert_string_equal(
 			fake_order,
-			young ? "master-off master-off master-off bus-reset bus-reset-end detach "
-				"domain-destroy "
-			      : "master-off master-off master-off detach domain-destroy ");
-		assert_int_equal(*(uint32_t *)fake_device, young ? 0 : 1u << 26);
+			cases[i].own ? "master-off master-off master-off detach domain-destroy "
+				     : "master-off master-off master-off bus-reset bus-reset-end "
+				       "detach domain-destroy ");
+		assert_int_equal(*(uint32_t *)fake_device, cases[i].own ? 1u << 26 : 0);
 	}
+}
+
+/* It is made long before it starts: what it waited is not of its life. */
+static void waiting_is_not_living(void **state)
+{
+	(void)state;
+	begin();
+	iommu = &fake_iommu_ops;
+	fake_pci_bridge(0, 1, 1, EXPRESS_ROOT_PORT);
+	add_nic(true, 0);
+	assert_int_equal(build(), 0);
+	fake_vm.end = END_CRASH;
+	fake_vm.end_tsc = 1000;
+	fake_vm.start_tsc = 2000; /* not yet */
+	passthrough_destroy(&all);
+	assert_non_null(strstr(fake_order, "bus-reset"));
 }
 
 static void virtio_is_reset_by_its_status(void **state)
@@ -231,7 +264,7 @@ static void virtio_is_reset_by_its_status(void **state)
 		assert_int_equal(build(), 0);
 		fake_device[0x43000 + 20] = 15;
 		fake_journal_clear();
-		host_function_at((struct pci_address){ 0, 0 })->given_tsc -= tsc_from_us(2000000);
+		lived(END_RESTARTED, 2);
 		passthrough_destroy(&all);
 		assert_int_equal(fake_device[0x43000 + 20], good ? 15 : 0);
 		assert_int_equal(strstr(fake_journal, "60.2=8000\n") != NULL, good != 0);
@@ -348,6 +381,7 @@ int main(void)
 		CASE(a_function_that_does_not_come_back_is_told),
 		cmocka_unit_test(the_best_reset_is_taken),
 		cmocka_unit_test(its_own_reset_between_long_lives),
+		cmocka_unit_test(waiting_is_not_living),
 		cmocka_unit_test(virtio_is_reset_by_its_status),
 		cmocka_unit_test(past_the_iommu_is_unsafe),
 		cmocka_unit_test(what_was_made_goes_again),
