@@ -49,6 +49,7 @@ static void start(struct vm *vm, uint64_t gap_us)
 	uint64_t now = rdtsc(), at = begun[vm->id] + tsc_from_us(gap_us);
 
 	begun[vm->id] = gap_us && at > now ? at : now;
+	vm->start_tsc = begun[vm->id];
 	atomic_store(&vm->live_vcpus, vm->vcpu_count);
 	for (unsigned i = 1; i < vm->vcpu_count; i++)
 		vcpu_start(vm->vcpus[i]);

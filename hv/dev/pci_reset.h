@@ -7,7 +7,7 @@
  * nothing more than silence: what the device still does, its driver ends when it opens it.
  *
  * That is at the start. A function is one VM's as long as the core runs; between two lives of that VM,
- * those NICs are reset by their own register, unless the last life was short.
+ * those NICs are reset by their own register, unless the function may be why the last life ended.
  */
 #pragma once
 
@@ -25,9 +25,10 @@ void reset_save(struct host_function *f);
 /*
  * Bus mastering, decoding and interrupts of the function go off for good; what it has under way is
  * waited for, at most RESET_PENDING_US; the reset begins. Nothing is accessed until reset_end().
+ * lightly: by its own register, if it has one.
  */
 #define RESET_PENDING_US 100000
-void reset_begin(struct host_function *f);
+void reset_begin(struct host_function *f, bool lightly);
 
 /* Waits for the end of the reset, with no lock held and nothing of this CPU's work left waiting, and brings back what firmware had set up: in D0, decoding, but
  * neither bus mastering nor interrupts. An error, told, if the function does not come back. */

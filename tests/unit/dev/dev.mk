@@ -40,7 +40,7 @@ $(eval $(call dev_test,rng,$(DEV_VIRTIO) hv/dev/virtio_rng.c hv/cpu/entropy.c))
 $(eval $(call dev_test,acpi,hv/dev/acpi_tables.c $(B)/dsdt.c))
 $(eval $(call dev_test,pci_scan,hv/dev/pci_scan.c tests/unit/dev/fake_pci.c))
 DEV_PASS    := $(wildcard hv/dev/passthrough*.c) $(addprefix hv/dev/,bus.c pcie.c msix.c ioapic.c \
-	pci_scan.c pci_reset.c) $(addprefix tests/unit/dev/,fake_pci.c fake_host.c fake_msi.c)
+	pci_scan.c pci_reset.c pci_virtio.c) $(addprefix tests/unit/dev/,fake_pci.c fake_host.c fake_msi.c)
 $(eval $(call dev_test,passthrough,$(DEV_PASS)))
 $(eval $(call dev_test,passthrough_irq,$(DEV_PASS)))
 $(eval $(call dev_test,passthrough_check,$(DEV_PASS)))
