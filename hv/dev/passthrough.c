@@ -7,6 +7,9 @@
  */
 #include "hv/dev/passthrough.h"
 
+#include <string.h>
+
+#include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
 #include "hv/core/pmm.h"
 #include "hv/dev/iommu.h"
@@ -132,9 +135,12 @@ int passthrough_create(struct passthroughs *all, struct vm *vm, struct pcie *pci
 	return err;
 }
 
+/* By the quick reset if its VM is waited for. */
 static void take_down(struct passthrough *p)
 {
-	reset_begin(p->host);
+	const char *end = p->vm->end; /* NULL: it could not be made */
+
+	reset_begin(p->host, !end || !strcmp(end, END_STOPPED));
 	pass_irq_finish(p);
 	pass_pin_finish(p);
 	if (p->attached)

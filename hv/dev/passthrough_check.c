@@ -229,7 +229,7 @@ static void check_chosen(struct check *c)
 		if (c->errors > before)
 			continue;
 		reset_save(f);
-		reset_begin(f);
+		reset_begin(f, true);
 	}
 }
 

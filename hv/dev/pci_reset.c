@@ -41,6 +41,15 @@
 #define E1000_TCTL	 0x0400u
 #define E1000_BYTES	 0x20000u
 #define E1000_CTRL_RST	 (1u << 26)
+#define E1000_MDIC	 0x0020u
+#define MDIC_CONTROL	 (0u << 16) /* register 0 */
+#define MDIC_PHY_1	 (1u << 21)
+#define MDIC_WRITE	 (1u << 26)
+#define MDIC_READ	 (2u << 26)
+#define MDIC_READY	 (1u << 28)
+#define MDIC_US		 1000	 /* it takes 64 us */
+#define PHY_PLAIN	 0x1140u /* IEEE 802.3, 22.2.4.1: auto-negotiation, 1000 Mbit/s, full duplex */
+#define PHY_RESET	 0x8000u
 #define VIRTIO_VENDOR	 0x1af4u
 #define VIRTIO_TYPE	 3u /* of its capability */
 #define VIRTIO_BAR	 4u
@@ -95,14 +104,40 @@ static bool is_e1000(const struct host_function *f)
 	return false;
 }
 
+static volatile uint32_t *e1000_reg(const struct host_function *f, unsigned at)
+{
+	return (volatile uint32_t *)(f->bar[0].mmio + at);
+}
+
+/* "MDI Control": a register of the PHY; ~0: it does not answer. */
+static uint32_t mdic(const struct host_function *f, uint32_t order)
+{
+	volatile uint32_t *reg = e1000_reg(f, E1000_MDIC);
+	uint64_t begin = rdtsc();
+	uint32_t answer;
+
+	*reg = order | MDIC_PHY_1;
+	do
+		answer = *reg;
+	while (!(answer & MDIC_READY) && rdtsc() - begin < tsc_from_us(MDIC_US));
+	return answer & MDIC_READY ? answer & 0xffff : ~0u;
+}
+
+/* As it comes from its own reset. Otherwise somebody has left it in loopback, without power, … */
+static bool phy_is_plain(const struct host_function *f)
+{
+	return mdic(f, MDIC_READ | MDIC_CONTROL) == PHY_PLAIN;
+}
+
+/* CTRL.RST leaves the PHY alone, and with it the link. */
 static void reset_e1000(const struct host_function *f)
 {
-	volatile uint8_t *mmio = f->bar[0].mmio;
-
-	*(volatile uint32_t *)(mmio + E1000_IMC) = ~0u;
-	*(volatile uint32_t *)(mmio + E1000_RCTL) = 0;
-	*(volatile uint32_t *)(mmio + E1000_TCTL) = 0;
-	*(volatile uint32_t *)(mmio + E1000_CTRL) |= E1000_CTRL_RST;
+	*e1000_reg(f, E1000_IMC) = ~0u;
+	*e1000_reg(f, E1000_RCTL) = 0;
+	*e1000_reg(f, E1000_TCTL) = 0;
+	if (!phy_is_plain(f))
+		(void)mdic(f, MDIC_WRITE | MDIC_CONTROL | PHY_RESET | PHY_PLAIN);
+	*e1000_reg(f, E1000_CTRL) |= E1000_CTRL_RST;
 }
 
 /* virtio 1.2, 4.1.4: the status register of a modern device, by its capability; NULL: it has none. */
@@ -139,6 +174,12 @@ static void reset_virtio(volatile uint8_t *status)
 static bool has_own_reset(const struct host_function *f)
 {
 	return is_e1000(f) || virtio_status(f);
+}
+
+/* Its driver cannot have left anything behind that this does not mend, as far as we can see. */
+static bool own_reset_will_do(const struct host_function *f)
+{
+	return is_e1000(f) ? phy_is_plain(f) : virtio_status(f) != NULL;
 }
 
 static void reset_own(const struct host_function *f)
@@ -189,22 +230,24 @@ static void reset_bus(const struct host_function *bridge)
 
 /*
  * The owner's next life has the same function, and is waited for: a NIC's own reset takes ten
- * milliseconds at most instead of a hundred, and its PHY keeps the link. If the last life was short, the function
- * may be why: then it is the best reset again.
+ * milliseconds at most instead of a hundred, and its PHY keeps the link. If the last life was short, the
+ * function may be why: then it is the best reset again.
  */
-static enum reset_kind next_reset(const struct host_function *f)
+static enum reset_kind next_reset(const struct host_function *f, bool thorough)
 {
-	if (f->given_tsc && rdtsc() - f->given_tsc >= tsc_from_us(STEADY_US) && has_own_reset(f))
+	if (!thorough && f->given_tsc && rdtsc() - f->given_tsc >= tsc_from_us(STEADY_US) &&
+	    own_reset_will_do(f))
 		return RESET_OWN;
 	return f->reset;
 }
 
-void reset_begin(struct host_function *f)
+void reset_begin(struct host_function *f, bool thorough)
 {
-	const enum reset_kind kind = next_reset(f);
 	uint64_t begin = rdtsc();
+	enum reset_kind kind;
 
 	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
+	kind = next_reset(f, thorough);
 	if (kind == RESET_OWN)
 		reset_own(f);
 	put(f, PCI_COMMAND, 2, PCI_COMMAND_INTX_OFF);

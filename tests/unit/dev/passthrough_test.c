@@ -3,6 +3,8 @@
  * function? Does the function come silent and reset, and leave so? */
 #include "tests/unit/dev/passthrough_env.h"
 
+#include "hv/core/lifecycle.h"
+
 static void it_is_the_device(void **state)
 {
 	(void)state;
@@ -161,36 +163,15 @@ static void the_best_reset_is_taken(void **state)
 	}
 }
 
-/* A NIC's own after a life that was not short: the register says so, the bus is left alone. */
-static void its_own_reset_between_long_lives(void **state)
-{
-	(void)state;
-	for (unsigned young = 0; young < 2; young++) {
-		begin();
-		iommu = &fake_iommu_ops;
-		fake_pci_bridge(0, 1, 1, EXPRESS_ROOT_PORT);
-		add_nic(true, 0);
-		assert_int_equal(build(), 0);
-		assert_int_equal(*(uint32_t *)fake_device, 0);
-		if (!young)
-			host_function_at((struct pci_address){ 1, 0 })->given_tsc -=
-				tsc_from_us(2000000);
-		memset(fake_order, 0, sizeof(fake_order));
-		passthrough_destroy(&all);
-		assert_string_equal(fake_order,
-				    young ? "master-off master-off bus-reset bus-reset-end detach "
-					    "domain-destroy "
-					  : "master-off master-off detach domain-destroy ");
-		assert_int_equal(*(uint32_t *)fake_device, young ? 0 : 1u << 26);
-	}
-}
-
+/* A virtio device's after a life that was not short, and if the VM is to start again: its status says so,
+ * FLR is not asked for. */
 static void virtio_is_reset_by_its_status(void **state)
 {
+	enum { QUICK, NO_BAR, BEHIND_IT, SHORT, STOPPED, NOT_MADE, WAYS };
 	unsigned at;
 
 	(void)state;
-	for (unsigned good = 0; good < 3; good++) {
+	for (unsigned way = QUICK; way < WAYS; way++) {
 		begin();
 		iommu = &fake_iommu_ops;
 		config.vms[0].passthroughs[0].vendor = 0x1af4;
@@ -199,16 +180,39 @@ static void virtio_is_reset_by_its_status(void **state)
 		fake_pci_set(nic, 0, 4, 0x10411af4);
 		at = fake_pci_capability(nic, PCI_CAP_VENDOR, 16);
 		fake_pci_set(nic, at + 2, 2, 0x0110); /* the common configuration */
-		fake_pci_set(nic, at + 4, 1, good == 1 ? 5 : 3);
-		fake_pci_set(nic, at + 8, 4, good == 2 ? TABLE_BYTES - 20 : 0x3000);
+		fake_pci_set(nic, at + 4, 1, way == NO_BAR ? 5 : 3);
+		fake_pci_set(nic, at + 8, 4, way == BEHIND_IT ? TABLE_BYTES - 20 : 0x3000);
 		assert_int_equal(build(), 0);
 		fake_device[0x43000 + 20] = 15;
 		fake_journal_clear();
-		host_function_at((struct pci_address){ 0, 0 })->given_tsc -= tsc_from_us(2000000);
+		if (way != SHORT)
+			host_function_at((struct pci_address){ 0, 0 })->given_tsc -=
+				tsc_from_us(2000000);
+		fake_vm.end = way == STOPPED ? END_STOPPED : way == NOT_MADE ? NULL : END_CRASH;
 		passthrough_destroy(&all);
-		assert_int_equal(fake_device[0x43000 + 20], good ? 15 : 0);
-		assert_int_equal(strstr(fake_journal, "60.2=8000\n") != NULL, good != 0);
+		assert_int_equal(fake_device[0x43000 + 20], way == QUICK ? 0 : 15);
+		assert_int_equal(strstr(fake_journal, "60.2=8000\n") != NULL, way != QUICK);
 	}
+}
+
+/* An Intel NIC whose PHY does not answer as it does after a reset has the bus reset, as if it were new. */
+static void a_strange_phy_is_reset(void **state)
+{
+	(void)state;
+	begin();
+	iommu = &fake_iommu_ops;
+	fake_pci_bridge(0, 1, 1, EXPRESS_ROOT_PORT);
+	add_nic(true, 0);
+	assert_int_equal(build(), 0);
+	host_function_at((struct pci_address){ 1, 0 })->given_tsc -= tsc_from_us(2000000);
+	fake_vm.end = END_CRASH;
+	memset(fake_order, 0, sizeof(fake_order));
+	passthrough_destroy(&all);
+	assert_string_equal(fake_order,
+			    "master-off master-off bus-reset bus-reset-end detach domain-destroy ");
+	assert_int_equal(*(uint32_t *)(fake_device + 0x20) >> 21,
+			 2 << 5 | 1); /* MDIC: read of PHY 1 */
+	assert_int_equal(*(uint32_t *)fake_device, 0);
 }
 
 /* What a reset has cleared is as firmware had it, when the next owner comes. */
@@ -299,8 +303,8 @@ int main(void)
 		CASE(configuration_comes_back),
 		CASE(a_function_that_does_not_come_back_is_told),
 		cmocka_unit_test(the_best_reset_is_taken),
-		cmocka_unit_test(its_own_reset_between_long_lives),
 		cmocka_unit_test(virtio_is_reset_by_its_status),
+		cmocka_unit_test(a_strange_phy_is_reset),
 		cmocka_unit_test(what_was_made_goes_again),
 		cmocka_unit_test(without_an_iommu_memory_is_one_piece),
 	};
