@@ -18,7 +18,8 @@ static struct uplink {
 	unsigned running;  /* (s) bit 0: the first receive queue, 1: the first transmit queue */
 	bool up;	   /* (s) */
 	uint64_t down_tsc; /* (s) 0: it has not been up yet */
-	struct log_limit limit;	 /* (s) its driver domain starts and stops it as it likes */
+	struct log_limit limit; /* (s) its driver domain starts and stops it as it likes */
+	bool silent; /* (s) it went down too often to be told: neither is its coming up */
 	_Atomic uint64_t looks;	 /* (a) for its first frame, that are left; 0: none is waited for */
 	_Atomic uint64_t frames; /* (a) that it had brought before */
 	struct timer timer;
@@ -115,12 +116,13 @@ static void tell(const struct uplink *u, bool up, uint64_t now)
 
 static void changed(struct uplink *u, bool up)
 {
-	const bool told = log_may(&u->limit);
 	uint64_t now = rdtsc();
 
 	u->up = up;
-	watch(u, up && told, now);
-	if (told)
+	if (!up)
+		u->silent = !log_may(&u->limit);
+	watch(u, up && !u->silent, now);
+	if (!u->silent)
 		tell(u, up, now);
 	u->down_tsc = now;
 }
