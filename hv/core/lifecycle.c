@@ -194,6 +194,8 @@ static void tell_if_all_ended(bool guest)
 		console_flush(CONSOLE_ALL);
 	}
 	if (guest ? atomic_load(&guests_live) == 0 : all) {
+		if (!all)
+			log_printf("all guests have ended, driver domains run on");
 		platform->uplinks_report();
 		report_end();
 	}

@@ -201,6 +201,7 @@ void report_result(const char *vm, const char *peer, const struct bench_result *
 	add_number(&j, "begin_ns", window->begin_ns);
 	add_number(&j, "root_ticks", window->root_ticks);
 	add_number(&j, "guest_ticks", window->guest_ticks);
+	add_number(&j, "driver_ticks", window->driver_ticks);
 	add_number(&j, "poll_ticks", window->poll_ticks);
 	send(&j);
 }
@@ -246,6 +247,7 @@ void report_guest_result(const char *vm, const char *text, const struct report_m
 	add_number(&j, "exits", exit_counts_total(&machine->exits));
 	add_number(&j, "root_us", machine->root_us);
 	add_number(&j, "guest_us", machine->guest_us);
+	add_number(&j, "driver_us", machine->driver_us);
 	add_number(&j, "poll_us", machine->poll_us);
 	add_exits(&j, "causes", &machine->exits);
 	send(&j);

@@ -25,7 +25,9 @@
  *        "kicks" (of both drivers), "drops" (by both ports), "way_drops" (on the way from the peer to
  *        the VM: its receiver's and the peer's sender's), "peer_wakeups" (blocked to runnable),
  *        "begin_ns" (of a stream: when its first frame came, by the machine's clock), "root_ticks",
- *        "guest_ticks", "poll_ticks" (of all CPUs, hv/core/cpu_time.h)}
+ *        "guest_ticks", "driver_ticks", "poll_ticks" (of all CPUs, hv/core/cpu_time.h)}   the peer is
+ *        "outside" if its MAC is of no VM and the switch has an uplink: its counters are 0, and "way_drops"
+ *        are all drops of the VM's own port
  *   {"lasthop":1,"event":"port","port":"alice/net0","switch":"lan","counters":{"tx_packets":10, then
  *        every counter of include/lasthop/stats.h by name}}   when the VM ends or starts again: a
  *        VM's ports are made anew each time it starts, and the counters are those of one such life
@@ -34,7 +36,7 @@
  *        started, or is gone ("down"), or the first frame has come in by it since ("passes", to a
  *        millisecond); by the machine's clock; a driver that starts over and over is not told each time
  *   {"lasthop":1,"event":"guest-result","vm":"bob","text":"test=tcp …","us":81000,"exits":120,
- *        "root_us":600,"guest_us":70000,"poll_us":0,"causes":{"hlt":100, then every other
+ *        "root_us":600,"guest_us":70000,"driver_us":0,"poll_us":0,"causes":{"hlt":100, then every other
  *        cause there was, hv/core/exit_cause.h}}
  *        told by the guest on its console (hv/core/marker.h); nobody has checked the text. When: by
  *        the machine's clock, and by its VM exits so far, those of all VMs; and what the
@@ -59,7 +61,8 @@ struct report_window {
 	uint64_t notifications, copies, kicks;
 	uint64_t drops, way_drops, peer_wakeups;
 	uint64_t begin_ns; /* of what was measured, by the machine's clock */
-	uint64_t root_ticks, guest_ticks, poll_ticks; /* TSC, of all CPUs (hv/core/cpu_time.h) */
+	uint64_t root_ticks, guest_ticks, driver_ticks,
+		poll_ticks; /* TSC, of all CPUs (hv/core/cpu_time.h) */
 };
 
 /* Of a VM since its start, all vCPUs together. */
@@ -70,7 +73,7 @@ struct report_life {
 
 /* Of the whole machine since its start. */
 struct report_machine {
-	uint64_t us, root_us, guest_us, poll_us;
+	uint64_t us, root_us, guest_us, driver_us, poll_us;
 	struct exit_counts exits;
 };
 

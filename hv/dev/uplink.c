@@ -146,6 +146,16 @@ void uplink_stopped(const struct config_net *net)
 		changed(u, false);
 }
 
+bool uplink_beside(const struct port *port)
+{
+	const char *name = port_switch_name(port); /* the switch's own: no other has this string */
+
+	for (unsigned i = 0; i < uplink_count; i++)
+		if (port_switch_name(uplinks[i].port) == name)
+			return true;
+	return false;
+}
+
 void uplinks_report(void)
 {
 	for (unsigned i = 0; i < uplink_count; i++) {

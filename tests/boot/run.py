@@ -29,7 +29,8 @@ from cases import SYMPTOMS                               # noqa: E402
 from cases_abuse import CASES_ABUSE, SOAK_ABUSE          # noqa: E402
 from cases_apicv import CASES_APICV                      # noqa: E402
 from cases_attack import CASES_ATTACK, SOAK_ATTACK        # noqa: E402
-from cases_driver import CASES_DRIVER, SOAK_DRIVER                  # noqa: E402
+from cases_driver import CASES_DRIVER, SOAK_DRIVER       # noqa: E402
+from cases_driver_linux import CASES_DRIVER_LINUX        # noqa: E402
 from cases_examples import CASES_EXAMPLES, SOAK_EXAMPLES  # noqa: E402
 from cases_iommu import CASES_IOMMU                      # noqa: E402
 from cases_linux import CASES_LINUX, SOAK_LINUX          # noqa: E402
@@ -39,13 +40,14 @@ from cases_passthrough import CASES_PASSTHROUGH          # noqa: E402
 from cases_sched import CASES_SCHED                      # noqa: E402
 from cases_shell import CASES_SHELL, SOAK_SHELL          # noqa: E402
 from cases_smp import CASES_SMP                          # noqa: E402
+from cases_uplinks import CASES_UPLINKS                  # noqa: E402
 from lasthoplib import boot, dts, paths, results, testbed    # noqa: E402
 from lasthoplib.console import Failure                   # noqa: E402
 from world import World, enter                           # noqa: E402
 
 QUICK = (table.CASES + CASES_SHELL + CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE +
-         CASES_NET + CASES_NETD + CASES_DRIVER + CASES_ATTACK + CASES_IOMMU + CASES_PASSTHROUGH + CASES_LINUX +
-         CASES_EXAMPLES)
+         CASES_NET + CASES_NETD + CASES_DRIVER + CASES_DRIVER_LINUX + CASES_UPLINKS + CASES_ATTACK +
+         CASES_IOMMU + CASES_PASSTHROUGH + CASES_LINUX + CASES_EXAMPLES)
 SOAK = SOAK_ABUSE + SOAK_LINUX + SOAK_EXAMPLES + SOAK_SHELL + SOAK_DRIVER + SOAK_ATTACK
 
 LAST_LINES = 15

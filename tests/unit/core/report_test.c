@@ -76,11 +76,13 @@ static void events_as_promised(void **state)
 			    "\"end\":\"ok\",\"reason\":\"\"}\n");
 	filled = 0;
 	report_guest_result("bob", "test=tcp us=5",
-			    &(struct report_machine){ 81000, 600, 70000, 5, { { 100, 20 } } });
-	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"guest-result\",\"vm\":\"bob\","
-				  "\"text\":\"test=tcp us=5\",\"us\":81000,\"exits\":120,"
-				  "\"root_us\":600,\"guest_us\":70000,\"poll_us\":5,\"causes\":{"
-				  "\"hlt\":100,\"timer\":20}}\n");
+			    &(struct report_machine){ 81000, 600, 70000, 40, 5, { { 100, 20 } } });
+	assert_string_equal(
+		line,
+		"{\"lasthop\":1,\"event\":\"guest-result\",\"vm\":\"bob\","
+		"\"text\":\"test=tcp us=5\",\"us\":81000,\"exits\":120,"
+		"\"root_us\":600,\"guest_us\":70000,\"driver_us\":40,\"poll_us\":5,\"causes\":{"
+		"\"hlt\":100,\"timer\":20}}\n");
 	filled = 0;
 	report_end();
 	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"end\"}\n");

@@ -144,6 +144,7 @@ static void others_do_not(void **state)
 	(void)state;
 	assert_false(port->config.uplink);
 	assert_int_not_equal(pci_get(&net->virtio.pci, 0x2e, 2), UPLINK_PCI_SUBSYSTEM);
+	assert_true(uplink_beside(port));
 	virtio_net_destroy(net);
 	assert_false(port->used);
 }
