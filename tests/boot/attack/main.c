@@ -17,7 +17,7 @@
 #include "lasthop/hypercall.h"
 #include "tests/boot/attack/attack.h"
 
-enum { WATCHDOG_MS = 4000, LIFE_MS = 1100, ALL = 99 };
+enum { WATCHDOG_MS = 2000, LIFE_MS = 1100, ALL = 99 };
 
 static void pci(void)
 {
