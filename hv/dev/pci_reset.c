@@ -41,7 +41,16 @@
 #define E1000_TCTL	 0x0400u
 #define E1000_BYTES	 0x20000u
 #define E1000_CTRL_RST	 (1u << 26)
-#define VIRTIO_STATUS	 20u	 /* of the common configuration: device_status */
+#define VIRTIO_STATUS	 20u /* of the common configuration: device_status */
+#define E1000_MDIC	 0x0020u
+#define MDIC_CONTROL	 (0u << 16) /* register 0 */
+#define MDIC_PHY_1	 (1u << 21)
+#define MDIC_WRITE	 (1u << 26)
+#define MDIC_READ	 (2u << 26)
+#define MDIC_READY	 (1u << 28)
+#define MDIC_US		 1000	 /* it takes 64 us */
+#define PHY_PLAIN	 0x1140u /* IEEE 802.3, 22.2.4.1: auto-negotiation, 1000 Mbit/s, full duplex */
+#define PHY_RESET	 0x8000u
 #define NOT_READY	 0x0001u /* its vendor, as long as it does */
 
 static uint32_t get(const struct host_function *f, unsigned at, unsigned bytes)
@@ -90,14 +99,40 @@ static bool is_e1000(const struct host_function *f)
 	return false;
 }
 
+static volatile uint32_t *e1000_reg(const struct host_function *f, unsigned at)
+{
+	return (volatile uint32_t *)(f->bar[0].mmio + at);
+}
+
+/* "MDI Control": a register of the PHY; ~0: it does not answer. */
+static uint32_t mdic(const struct host_function *f, uint32_t order)
+{
+	volatile uint32_t *reg = e1000_reg(f, E1000_MDIC);
+	uint64_t begin = rdtsc();
+	uint32_t answer;
+
+	*reg = order | MDIC_PHY_1;
+	do
+		answer = *reg;
+	while (!(answer & MDIC_READY) && rdtsc() - begin < tsc_from_us(MDIC_US));
+	return answer & MDIC_READY ? answer & 0xffff : ~0u;
+}
+
+/* As it comes from its own reset. Otherwise somebody has left it in loopback, without power, … */
+static bool phy_is_plain(const struct host_function *f)
+{
+	return mdic(f, MDIC_READ | MDIC_CONTROL) == PHY_PLAIN;
+}
+
+/* CTRL.RST leaves the PHY alone, and with it the link. */
 static void reset_e1000(const struct host_function *f)
 {
-	volatile uint8_t *mmio = f->bar[0].mmio;
-
-	*(volatile uint32_t *)(mmio + E1000_IMC) = ~0u;
-	*(volatile uint32_t *)(mmio + E1000_RCTL) = 0;
-	*(volatile uint32_t *)(mmio + E1000_TCTL) = 0;
-	*(volatile uint32_t *)(mmio + E1000_CTRL) |= E1000_CTRL_RST;
+	*e1000_reg(f, E1000_IMC) = ~0u;
+	*e1000_reg(f, E1000_RCTL) = 0;
+	*e1000_reg(f, E1000_TCTL) = 0;
+	if (!phy_is_plain(f))
+		(void)mdic(f, MDIC_WRITE | MDIC_CONTROL | PHY_RESET | PHY_PLAIN);
+	*e1000_reg(f, E1000_CTRL) |= E1000_CTRL_RST;
 }
 
 /* The status register of a modern device; NULL: it has none. */
@@ -121,6 +156,12 @@ static void reset_virtio(volatile uint8_t *status)
 static bool has_own_reset(const struct host_function *f)
 {
 	return is_e1000(f) || virtio_status(f);
+}
+
+/* Its driver cannot have left anything behind that this does not mend, as far as we can see. */
+static bool own_reset_will_do(const struct host_function *f)
+{
+	return is_e1000(f) ? phy_is_plain(f) : virtio_status(f) != NULL;
 }
 
 static void reset_own(const struct host_function *f)
@@ -175,10 +216,11 @@ static void reset_bus(const struct host_function *bridge)
  */
 void reset_begin(struct host_function *f, bool lightly)
 {
-	const enum reset_kind kind = lightly && has_own_reset(f) ? RESET_OWN : f->reset;
 	uint64_t begin = rdtsc();
+	enum reset_kind kind;
 
 	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
+	kind = lightly && own_reset_will_do(f) ? RESET_OWN : f->reset;
 	if (kind == RESET_OWN)
 		reset_own(f);
 	put(f, PCI_COMMAND, 2, PCI_COMMAND_INTX_OFF);

@@ -23,6 +23,7 @@ static struct uplink {
 	unsigned looks;		/* (w) for its first frame, that are left; 0: none is waited for */
 	uint64_t frames;	/* (w) that it had brought before */
 	struct spinlock watching; /* (w) around the timer: look() runs on the CPU that set it */
+	bool silent; /* (s) it went down too often to be told: neither is its coming up */
 	struct timer timer;
 } uplinks[CONFIG_MAX_UPLINKS];
 static unsigned uplink_count; /* (c) */
@@ -122,12 +123,13 @@ static void tell(const struct uplink *u, bool up, uint64_t now)
 
 static void changed(struct uplink *u, bool up)
 {
-	const bool told = log_may(&u->limit);
 	uint64_t now = rdtsc();
 
 	u->up = up;
-	watch(u, up && told, now);
-	if (told)
+	if (!up)
+		u->silent = !log_may(&u->limit);
+	watch(u, up && !u->silent, now);
+	if (!u->silent)
 		tell(u, up, now);
 	u->down_tsc = now;
 }
