@@ -4,7 +4,7 @@ from cases import BACKEND, Case
 from cases_linux import QUICK, linux, no_complaints
 from configs import Vm, config, pair
 from lasthoplib.faults import KERNEL
-from restart import gaps, lives, nothing_lost, restarts
+from restart import gaps, lives, nothing_lost, restarts, stop
 from world import ADDRESS6, ADDRESSES, nic
 
 IDS = {"e1000": "<0x8086 0x100e>", "e1000e": "<0x8086 0x10d3>", "virtio": "<0x1af4 0x1041>"}
@@ -77,11 +77,7 @@ SHORT_LIVED = [netd(), *pair(tests="tests=rr:64 transactions=500 runs=1000")]
 def dies_at_once(line, _check):
     for _ in range(5):
         line.wait(r"\] vm netd: ended: failed: ")
-    line.type("\r")
-    line.wait(r"^lasthop> ")
-    for vm in "netd", "source1", "sink1":       # the first waits for its next life
-        line.command(f"vm stop {vm}")
-        line.wait(rf"\] vm {vm}: ended: stopped")
+    stop(line, "netd", "source1", "sink1")      # the first waits for its next life
 
 
 CASES_DRIVER = [

@@ -223,7 +223,7 @@ def run_apart(case, report):
     """the case by another process, in a network of its own"""
     started = time.monotonic()
     done = subprocess.run(enter(sys.executable, __file__, "--here", "--verbose", "--only",
-                                f"^{case.name}$"), capture_output=True, text=True)
+                                f"^{case.name}$", *(["--soak"] if case in SOAK else [])), capture_output=True, text=True)
     report.seconds = time.monotonic() - started
     told = [re.sub(r" \([\d.]+ s\)$", "", x) for x in done.stdout.splitlines()
             if not x.startswith(("STAGE", "[")) and not re.fullmatch(r"\d+ passed, \d+ failed", x)]

@@ -10,12 +10,12 @@
 #include "guest/abuse/abuse.h"
 #include "guest/lib/pci.h"
 
-enum { INTEL = 0x8086, ID_82574 = 0x10d3, ID_82540 = 0x100e };
-
-/* The NIC; false: there is none. */
+/* The NIC: one of Intel's, or the second virtio-net device, which act_vq() finds as it does the uplink.
+ * False: there is none. */
 bool nic_find(void);
 extern unsigned nic_devfn;
-extern struct pci_region nic_regs;
+extern bool nic_is_intel;	   /* else it has no registers that are known here */
+extern struct pci_region nic_regs; /* of Intel's */
 
 /* At the start of a life: the NIC's receiver and transmitter are off, and it is no bus master. */
 bool nic_is_silent(void);

@@ -7,6 +7,7 @@
 #include "guest/lib/clock.h"
 #include "guest/lib/cpu.h"
 #include "guest/lib/string.h"
+#include "guest/lib/virtio_pci.h"
 #include "tests/boot/attack/attack.h"
 
 enum {
@@ -26,7 +27,11 @@ enum {
 	TDT = 0x3818,
 };
 enum { CTRL_SLU = 1 << 6, CTRL_RST = 1 << 26, EN = 1 << 1, TCTL_PSP = 1 << 3 };
-enum { RCTL_PROMISCUOUS = 1 << 3 | 1 << 4 | 1 << 15, RCTL_LOOPBACK = 1 << 6 };
+enum {
+	RCTL_PROMISCUOUS = 1 << 3 | 1 << 4 | 1 << 15,
+	RCTL_LOOPBACK = 1 << 6,
+	RCTL_NO_CRC = 1 << 26
+};
 /* MDIC: write register 0 of PHY 1 with loopback, 1000 Mbit/s, full duplex */
 #define MDIC_LOOPBACK (1u << 26 | 1u << 21 | 0x4140u)
 enum { TX_EOP = 1, TX_RS = 8 };
@@ -43,7 +48,10 @@ static struct descriptor tx[DESCRIPTORS] __attribute__((aligned(128)));
 static struct descriptor rx[DESCRIPTORS] __attribute__((aligned(128)));
 static uint8_t out[FRAME], in[DESCRIPTORS][2048];
 
+enum { INTEL = 0x8086, ID_82574 = 0x10d3, ID_82540 = 0x100e };
+
 unsigned nic_devfn;
+bool nic_is_intel;
 struct pci_region nic_regs;
 
 static uint32_t get(uint32_t reg)
@@ -58,15 +66,18 @@ static void put(uint32_t reg, uint32_t value)
 
 bool nic_find(void)
 {
-	return (pci_find(INTEL, ID_82574, 0, &nic_devfn) ||
-		pci_find(INTEL, ID_82540, 0, &nic_devfn)) &&
-	       pci_region(nic_devfn, 0, 0, &nic_regs);
+	nic_is_intel = pci_find(INTEL, ID_82574, 0, &nic_devfn) ||
+		       pci_find(INTEL, ID_82540, 0, &nic_devfn);
+	if (nic_is_intel)
+		return pci_region(nic_devfn, 0, 0, &nic_regs);
+	return pci_find(VIRTIO_VENDOR, VIRTIO_NET_DEVICE, 1, &nic_devfn);
 }
 
 bool nic_is_silent(void)
 {
-	return !(pci_read16(nic_devfn, PCI_COMMAND) & PCI_COMMAND_MASTER) && !(get(RCTL) & EN) &&
-	       !(get(TCTL) & EN);
+	if (pci_read16(nic_devfn, PCI_COMMAND) & PCI_COMMAND_MASTER)
+		return false;
+	return !nic_is_intel || (!(get(RCTL) & EN) && !(get(TCTL) & EN));
 }
 
 void nic_calm(void)
@@ -74,6 +85,8 @@ void nic_calm(void)
 	uint64_t end = rdtsc() + clock_ms(100);
 
 	pci_write16(nic_devfn, PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+	if (!nic_is_intel)
+		return;
 	put(IMC, UINT32_MAX);
 	put(RCTL, 0);
 	put(TCTL, 0);
@@ -103,7 +116,7 @@ static void start(uint64_t tx_ring, uint64_t rx_ring)
 	put(RDT, 0);
 	put(TDH, 0);
 	put(TDT, 0);
-	put(RCTL, EN | RCTL_PROMISCUOUS | RCTL_LOOPBACK);
+	put(RCTL, EN | RCTL_PROMISCUOUS | RCTL_LOOPBACK | RCTL_NO_CRC);
 	put(TCTL, EN | TCTL_PSP);
 }
 

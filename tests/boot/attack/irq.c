@@ -97,7 +97,7 @@ void act_storm_messages(void)
 	uint64_t end = rdtsc() + clock_ms(100);
 
 	nic_calm();
-	if (!pci_msix(nic_devfn, vectors, 3))
+	if (!nic_is_intel || !pci_msix(nic_devfn, vectors, 3))
 		return;
 	put(IVAR, IVAR_RXQ0_0);
 	while (rdtsc() < end) {
@@ -124,7 +124,7 @@ void act_storm_pin(void)
 	uint64_t end = rdtsc() + clock_ms(100);
 
 	nic_calm();
-	if (!pci_read8(nic_devfn, PCI_INTERRUPT_PIN))
+	if (!nic_is_intel || !pci_read8(nic_devfn, PCI_INTERRUPT_PIN))
 		return;
 	pin_route(pin, VECTOR | RTE_LEVEL);
 	put(IMS, TXDW);

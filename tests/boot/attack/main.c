@@ -2,7 +2,7 @@
 /*
  * One life (see attack.h). Boot arguments: seed=N (0: the time, so that lives differ; told), acts=N (8),
  * dma=0 (without an IOMMU, where DMA to anywhere succeeds), old=1 (nothing but a message in the old
- * format), idle=1 (nothing at all), only=N (that act), end=N (that death).
+ * format), busy=1 (nothing but an endless loop), only=N (that act), end=N (that death).
  */
 #include <stddef.h>
 
@@ -120,7 +120,7 @@ static void one_act(uint64_t seed, unsigned round, bool dma, uint64_t only)
 
 int guest_main(void)
 {
-	uint64_t seed, count, dma, old, idle, only, end, begin;
+	uint64_t seed, count, dma, old, busy, only, end, begin;
 	const char *args = guest_cmdline();
 
 	lapic_init();
@@ -128,10 +128,10 @@ int guest_main(void)
 	begin = rdtsc();
 	if (!args_u64(args, "seed", 0, &seed) || !args_u64(args, "acts", 8, &count) ||
 	    !args_u64(args, "dma", 1, &dma) || !args_u64(args, "old", 0, &old) ||
-	    !args_u64(args, "idle", 0, &idle) || !args_u64(args, "only", ALL, &only) ||
+	    !args_u64(args, "busy", 0, &busy) || !args_u64(args, "only", ALL, &only) ||
 	    !args_u64(args, "end", ALL, &end) ||
 	    (only != ALL && only >= sizeof(acts) / sizeof(acts[0])))
-		guest_fail("attack: seed, acts, dma, old, idle, only and end are numbers");
+		guest_fail("attack: seed, acts, dma, old, busy, only and end are numbers");
 	if (!nic_find())
 		guest_fail("attack: no NIC was passed through");
 	if (!seed)
@@ -140,8 +140,9 @@ int guest_main(void)
 	print("attack: seed %lu\n", seed);
 	look_around();
 	recover_init();
-	while (idle)
-		clock_wait(rdtsc() + clock_ms(1000));
+	random_spares_messages = true;
+	while (busy)
+		cpu_pause();
 	feed();
 	if (old) {
 		dma_old_message();
