@@ -65,19 +65,18 @@ struct nic {
 	const struct nic_ops *ops;
 	/* Set by nic_probe() */
 	unsigned devfn;
-	unsigned can_send, can_receive; /* NIC_CSUM …: does the work for a frame sent; … leaves some
-					   of it to whoever sends a received frame on */
+	unsigned can_send;    /* NIC_CSUM …: work on frames sent that it does */
+	unsigned can_receive; /* … on frames received that it can leave to whoever sends them on */
 	unsigned mtu_max;
 	bool mtu_told; /* mtu_max is what the device wants */
-	/* Set by the caller between nic_probe() and open */
+	/* Set by the caller between nic_probe() and start */
 	uint64_t dma_offset; /* what a device adds to our addresses: nic_dma() */
 	struct nic_buffer *buffers;
 	unsigned mtu;
 	unsigned receive; /* NIC_CSUM …: work of received frames that may be left undone */
-	uint16_t
-		tx_wake; /* interrupt when so many buffers are out for sending and some come back */
-	uint8_t vector;	 /* of its interrupt */
-	/* Set by open, and while it runs */
+	uint16_t tx_wake; /* an interrupt for buffers sent is of use when so many are out */
+	uint8_t vector;	  /* of its interrupt */
+	/* Set by start, and while it runs */
 	uint8_t mac[6];
 	uint16_t rx_buffers;   /* how many it has taken, from the first on */
 	const char *interrupt; /* its kind, for people; NULL: it has none, and must be polled */
@@ -92,9 +91,13 @@ struct nic {
 struct nic_ops {
 	const char *name;
 
-	/* Resets the device, whatever state it was left in, gives it all buffers and starts it.
+	/* Resets the device, whatever state it was left in: from then on it leaves memory alone. Of two
+	 * that are joined both are reset before one is started, since each has the other's buffers.
 	 * NULL, or a sentence: what is wrong. */
-	const char *(*open)(struct nic *nic);
+	const char *(*reset)(struct nic *nic);
+
+	/* Gives all buffers to a device that was reset, and starts it. NULL, or what is wrong. */
+	const char *(*start)(struct nic *nic);
 
 	struct nic_link (*link)(struct nic *nic);
 

@@ -49,15 +49,18 @@ static void route_interrupt(struct nic *nic)
 		nic->interrupt = "INTx";
 }
 
-static const char *e1000_open(struct nic *nic)
+static const char *e1000_reset(struct nic *nic)
+{
+	const char *error = intel_open_pci(intel_of(nic));
+
+	return error ? error : intel_reset(intel_of(nic));
+}
+
+static const char *e1000_start(struct nic *nic)
 {
 	struct intel *dev = intel_of(nic);
-	const char *error = intel_open_pci(dev);
+	const char *error = read_address(dev);
 
-	if (!error)
-		error = intel_reset(dev);
-	if (!error)
-		error = read_address(dev);
 	if (error)
 		return error;
 	intel_write(dev, REG_ITR, INTERRUPT_GAP);
@@ -68,7 +71,8 @@ static const char *e1000_open(struct nic *nic)
 
 static const struct nic_ops ops = {
 	.name = "e1000",
-	.open = e1000_open,
+	.reset = e1000_reset,
+	.start = e1000_start,
 	.link = intel_link,
 	.receive = intel_receive,
 	.release = intel_release,

@@ -16,8 +16,13 @@ static unsigned count;
 
 /* 4.6.1 "Interrupts during initialization", 5.2.5.3: no request of the device may be under way while
  * it is reset. One that never ends is reset all the same. */
-static const char *reset(struct intel *dev)
+static const char *e1000e_reset(struct nic *nic)
 {
+	struct intel *dev = intel_of(nic);
+	const char *error = intel_open_pci(dev);
+
+	if (error)
+		return error;
 	intel_write(dev, REG_IMC, ~0u);
 	intel_write(dev, REG_CTRL, intel_read(dev, REG_CTRL) | CTRL_MASTER_DISABLE);
 	(void)intel_wait(dev, REG_STATUS, STATUS_MASTER_ENABLE, 0, MASTER_US);
@@ -52,15 +57,11 @@ static const char *set_interrupt(struct intel *dev)
 	return NULL;
 }
 
-static const char *e1000e_open(struct nic *nic)
+static const char *e1000e_start(struct nic *nic)
 {
 	struct intel *dev = intel_of(nic);
-	const char *error = intel_open_pci(dev);
+	const char *error = read_address(dev);
 
-	if (!error)
-		error = reset(dev);
-	if (!error)
-		error = read_address(dev);
 	if (!error)
 		error = set_interrupt(dev);
 	if (error)
@@ -73,7 +74,8 @@ static const char *e1000e_open(struct nic *nic)
 
 static const struct nic_ops ops = {
 	.name = "e1000e",
-	.open = e1000e_open,
+	.reset = e1000e_reset,
+	.start = e1000e_start,
 	.link = intel_link,
 	.receive = intel_receive,
 	.release = intel_release,

@@ -11,14 +11,10 @@
 #include "drivers/nic.h"
 #include "guest/lib/pci.h"
 
-enum {
-	INTEL_RX_RING =
-		256, /* descriptors; one stays empty, else a full ring looks like an empty one */
-	INTEL_TX_RING = 1024, /* of each frame, one more than its segments at most */
-	INTEL_RX_BYTES = 2048,
-	INTEL_RX_AT =
-		64, /* in a buffer: room for NET_HEADER, and the device writes whole cache lines */
-};
+/* Of the receive ring one descriptor stays empty: a full one would look like an empty one. A frame to
+ * be sent takes one more than its segments at most. In a receive buffer, what the device writes begins
+ * a cache line, behind room for a header. */
+enum { INTEL_RX_RING = 256, INTEL_TX_RING = 1024, INTEL_RX_BYTES = 2048, INTEL_RX_AT = 64 };
 _Static_assert((int)INTEL_RX_AT >= (int)NET_HEADER, "a frame has room for a header in front");
 _Static_assert((int)INTEL_RX_AT + INTEL_RX_BYTES <= (int)NIC_BUFFER, "and fits into its buffer");
 

@@ -31,7 +31,7 @@ enum intel_reg {
 	REG_TDLEN = 0x3808,  /* 13.4.38 … Length, in bytes */
 	REG_TDH = 0x3810,    /* 13.4.39 … Head */
 	REG_TDT = 0x3818,    /* 13.4.40 … Tail */
-	REG_RXCSUM = 0x5000, /* 13.4 Receive Checksum Control */
+	REG_RXCSUM = 0x5000, /* 13.4    Receive Checksum Control */
 	REG_MTA = 0x5200,    /* 13.5.1  Multicast Table Array */
 	REG_RAL = 0x5400,    /* 13.5.2  Receive Address Low, of entry 0 */
 	REG_RAH = 0x5404,    /* 13.5.3  Receive Address High */
@@ -51,7 +51,6 @@ enum intel_stat {
 };
 
 /* Device Control */
-#define CTRL_FD	  (1u << 0) /* full duplex */
 #define CTRL_ASDE (1u << 5) /* speed as the PHY has negotiated it */
 #define CTRL_SLU  (1u << 6) /* Set Link Up */
 #define CTRL_RST  (1u << 26)

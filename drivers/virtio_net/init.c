@@ -88,10 +88,8 @@ static const char *negotiate(struct virtio_nic *dev)
 	uint32_t whole = NET_HEADER + nic->mtu + NIC_FRAME_EXTRA;
 	const char *error;
 
-	error = virtio_open(&dev->device, nic->devfn);
 	dev->device.dma_offset = nic->dma_offset;
-	if (!error)
-		error = virtio_negotiate(&dev->device, wanted(nic));
+	error = virtio_negotiate(&dev->device, wanted(nic));
 	if (error)
 		return error;
 	if (!(dev->device.features & NET_F_MAC))
@@ -101,7 +99,12 @@ static const char *negotiate(struct virtio_nic *dev)
 	return NULL;
 }
 
-static const char *virtio_nic_open(struct nic *nic)
+static const char *virtio_nic_reset(struct nic *nic)
+{
+	return virtio_open(&virtio_nic_of(nic)->device, nic->devfn);
+}
+
+static const char *virtio_nic_start(struct nic *nic)
 {
 	struct virtio_nic *dev = virtio_nic_of(nic);
 	const char *error = negotiate(dev);
@@ -143,7 +146,8 @@ static void virtio_nic_count(struct nic *nic)
 
 static const struct nic_ops ops = {
 	.name = "virtio-net",
-	.open = virtio_nic_open,
+	.reset = virtio_nic_reset,
+	.start = virtio_nic_start,
 	.link = virtio_nic_link,
 	.receive = virtio_nic_receive,
 	.release = virtio_nic_release,

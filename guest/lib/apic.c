@@ -8,6 +8,8 @@
 enum { APIC_BASE_ENABLE = 1 << 11, APIC_BASE_X2APIC = 1 << 10, SVR_ENABLE = 1 << 8 };
 enum { CPUID1_ECX_X2APIC = 1 << 21, CPUID1_ECX_DEADLINE = 1 << 24 };
 
+enum { PIC_MASTER_MASK = 0x21, PIC_SLAVE_MASK = 0xa1 }; /* 8259A, OCW1 */
+
 static bool x2apic, deadline;
 static uint64_t window;	  /* without x2APIC: where the registers are */
 static uint64_t armed_at; /* TSC, 0: not armed */
@@ -38,6 +40,10 @@ void lapic_init(void)
 	x2apic = features & CPUID1_ECX_X2APIC;
 	deadline = features & CPUID1_ECX_DEADLINE;
 	window = rdmsr(MSR_APIC_BASE) & 0xffffff000ull;
+	/* Where there is a PC's firmware (QEMU without lasthop): an interrupt of the 8259 that waits must
+	 * go before LINT0 is masked, else QEMU takes it later, as vector -1, which is a #GP. */
+	out8(PIC_MASTER_MASK, 0xff);
+	out8(PIC_SLAVE_MASK, 0xff);
 	(void)lapic_init_cpu();
 }
 

@@ -82,16 +82,18 @@ static unsigned agreed(const struct nic *from, const struct nic *to, unsigned mo
 	return work & NIC_CSUM ? work : 0;
 }
 
-static void open(struct nic *nic, unsigned number)
+static void need(const struct nic *nic, const char *error)
 {
-	const char *error;
+	if (error)
+		guest_fail("%s 00:%02x.%x: %s", nic->ops->name, nic->devfn >> 3, nic->devfn & 7,
+			   error);
+}
 
+static void start(struct nic *nic, unsigned number)
+{
 	nic->buffers = buffers[number];
 	nic->vector = (uint8_t)(FIRST_VECTOR + number);
-	error = nic->ops->open(nic);
-	if (error)
-		guest_fail("%s %02x:%02x.%x: %s", nic->ops->name, 0, nic->devfn >> 3,
-			   nic->devfn & 7, error);
+	need(nic, nic->ops->start(nic));
 }
 
 /* What the two sides agree on, once */
@@ -102,7 +104,7 @@ static void join(struct netd_port *port, const struct netd_args *args)
 
 	nic->mtu = uplink->mtu = mtu < nic->mtu_max ? mtu : nic->mtu_max;
 	nic->dma_offset =
-		args->dma_offset; /* the uplink's device is software and knows our addresses */
+		args->dma_offset; /* the uplink's device is software: it has our addresses */
 	nic->receive = agreed(nic, uplink, args->offload);
 	uplink->receive = agreed(uplink, nic, args->offload);
 	port->out = (struct netd_path){ .from = uplink, .to = nic };
@@ -114,8 +116,10 @@ void netd_open(struct netd_port *port)
 	struct nic *nic = port->nic, *uplink = port->uplink;
 	unsigned index = (unsigned)(port - netd_ports);
 
-	open(nic, 2 * index);
-	open(uplink, 2 * index + 1);
+	need(nic, nic->ops->reset(nic));
+	need(uplink, uplink->ops->reset(uplink));
+	start(nic, 2 * index);
+	start(uplink, 2 * index + 1);
 	nic->tx_wake = uplink->rx_buffers / 2;
 	uplink->tx_wake = nic->rx_buffers / 2;
 	port->link = nic->ops->link(nic);

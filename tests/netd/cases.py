@@ -11,7 +11,7 @@ from machine import Dead, Machine
 from tap import Tap
 
 SMALL, USUAL = 60, 1514
-RING_BYTES = 200 * 2048          # fewer than the NICs' receive buffers
+RING, BUFFER = 200, 2048         # fewer than the NICs' receive buffers, and what one of them holds
 IDLE = 0.02                      # seconds, in which netd goes to sleep
 COUNT = 400                     # frames of a burst, each way
 UPLINK = "virtio-net-pci,netdev=uplink{n},addr={slot:x},disable-legacy=on,romfile="
@@ -67,7 +67,7 @@ def push(wire, batch):
 def exchange(m, run, largest, count=COUNT, n=0):
     """pushes frames both ways at once and returns what is wrong with what came; large ones in
     portions that a ring holds: QEMU's e1000 drops what finds no room in it"""
-    portion = RING_BYTES // largest
+    portion = RING // -(-largest // BUFFER)
     wrong = [portion_exchange(m, run + 2 * i, largest, min(portion, count - i), n)
              for i in range(0, count, portion)]
     return "; ".join(filter(None, wrong))

@@ -141,7 +141,7 @@ class Machine:
             ready = select.select([self.serial], [], [], max(0, end - time.monotonic()))[0]
             more = os.read(self.serial.fileno(), 65536) if ready else b""
             if not more:
-                raise Dead(f"no /{pattern}/ on the console, which ended with: {self.text[-300:]}")
+                raise Dead(f"no /{pattern}/ on the console, which ended with: {self.text[-1500:]}")
             self.text += more.decode(errors="replace").replace("\r", "")
 
     def key(self, key):

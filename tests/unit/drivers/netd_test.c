@@ -18,13 +18,14 @@ enum { BUFFERS = 100 };
 /* A NIC of this test: what waits to be received, and what it has to send */
 struct fake {
 	struct nic nic;
-	unsigned waiting, refused, armed, flushed, refilled, slept_armed;
+	unsigned waiting, refused, armed, flushed, refilled;
 	bool away[BUFFERS]; /* a receive buffer that was handed out */
 	uint16_t next, sending[BUFFERS], sent;
 };
 
 static struct fake outside, inside;
 static unsigned sleeps;
+static uint64_t slept_until, ticks_per_ms;
 
 volatile uint32_t irq_seen[256];
 void (*irq_hook)(unsigned vector);
@@ -35,17 +36,17 @@ static jmp_buf end;
 
 uint64_t clock_ms(uint64_t ms)
 {
-	return ms * 1000000;
+	return ms * ticks_per_ms;
 }
 
 uint64_t clock_us(uint64_t us)
 {
-	return us * 1000;
+	return us * ticks_per_ms / 1000;
 }
 
 void clock_wait(uint64_t deadline)
 {
-	(void)deadline;
+	slept_until = deadline;
 	sleeps++;
 }
 
@@ -189,6 +190,8 @@ static int start(void **state)
 	};
 	netd_port_count = 1;
 	sleeps = 0;
+	ticks_per_ms = 1000000;
+	next_tick = UINT64_MAX;
 	failed = NULL;
 	return 0;
 }
@@ -257,6 +260,40 @@ static void sleeps_only_without_work(void **state)
 	assert_int_equal(inside.armed + outside.armed, 0);
 }
 
+/* A NIC without an interrupt is looked at again soon. */
+static void polls_what_cannot_interrupt(void **state)
+{
+	(void)state;
+	sleep();
+	assert_true(slept_until == UINT64_MAX);
+	outside.nic.interrupt = NULL;
+	sleep();
+	assert_int_equal(sleeps, 2);
+	assert_true(slept_until <= rdtsc() + clock_us(POLL_US));
+}
+
+/* Buffers that are out, a link, and no frame sent for longer than all the time there is */
+static void ends_when_a_nic_is_stuck(void **state)
+{
+	(void)state;
+	ticks_per_ms = 0;
+	outside.nic.stats.tx_frames = 3;
+	if (!setjmp(end)) {
+		check_stuck(&netd_ports[0]);
+		check_stuck(&netd_ports[0]); /* nothing is out */
+		outside.nic.sending = 2;
+		check_stuck(&netd_ports[0]);
+		outside.nic.sending = 1;
+		check_stuck(&netd_ports[0]); /* one was sent */
+		netd_ports[0].link.up = false;
+		check_stuck(&netd_ports[0]);
+		assert_null(failed);
+		netd_ports[0].link.up = true;
+		check_stuck(&netd_ports[0]);
+	}
+	assert_non_null(failed);
+}
+
 static void ends_when_a_device_misbehaves(void **state)
 {
 	(void)state;
@@ -273,6 +310,8 @@ int main(void)
 		cmocka_unit_test_setup(gives_dropped_buffers_back, start),
 		cmocka_unit_test_setup(stops_without_buffers, start),
 		cmocka_unit_test_setup(sleeps_only_without_work, start),
+		cmocka_unit_test_setup(polls_what_cannot_interrupt, start),
+		cmocka_unit_test_setup(ends_when_a_nic_is_stuck, start),
 		cmocka_unit_test_setup(ends_when_a_device_misbehaves, start),
 	};
 
