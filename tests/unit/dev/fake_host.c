@@ -12,7 +12,6 @@
 #include "hv/core/trap.h"
 #include "hv/core/vm.h"
 
-const struct iommu_ops *iommu;
 char fake_order[4096];
 struct host_irq *fake_irq[256];
 unsigned fake_irq_left;
