@@ -30,11 +30,15 @@ struct nic_buffer {
 	uint8_t byte[NIC_BUFFER];
 };
 
+/* foreign: it lies in no buffer and is not ours to look at, only the device can read it, at this address
+ * (lasthop/uplink.h). Never the first segment; the frame's buffers go back together. */
 struct nic_segment {
 	uint8_t *data;
 	uint32_t bytes;
-	uint16_t buffer; /* which of its receiver's */
+	uint16_t buffer;  /* which of its receiver's; NIC_NO_BUFFER */
+	uint64_t foreign; /* 0: data is where it is */
 };
+enum { NIC_NO_BUFFER = 0xffff };
 
 /* In front of the first segment there are NET_HEADER bytes of its buffer that a sender may use. */
 struct nic_frame {
@@ -74,6 +78,7 @@ struct nic {
 	struct nic_buffer *buffers;
 	unsigned mtu;
 	unsigned receive; /* NIC_CSUM …: work of received frames that may be left undone */
+	bool foreign;	  /* received frames may have foreign segments */
 	uint16_t tx_wake; /* an interrupt for buffers sent is of use when so many are out */
 	uint8_t vector;	  /* of its interrupt */
 	/* Set by start, and while it runs */
@@ -130,4 +135,20 @@ struct nic *nic_probe(unsigned devfn, const char **error);
 static inline uint64_t nic_dma(const struct nic *nic, const volatile void *at)
 {
 	return (uintptr_t)at + nic->dma_offset;
+}
+
+/* ... and of a segment, which may be foreign. */
+static inline uint64_t nic_segment_dma(const struct nic *nic, const struct nic_segment *s)
+{
+	return s->foreign ? s->foreign : nic_dma(nic, s->data);
+}
+
+/* Segments that lie in buffers: so many come back by sent(). */
+static inline unsigned nic_frame_buffers(const struct nic_frame *frame)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < frame->segments; i++)
+		count += frame->segment[i].buffer != NIC_NO_BUFFER;
+	return count;
 }

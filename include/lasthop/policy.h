@@ -30,7 +30,7 @@
 	X(copy, "copy", POLICY_COPY, 0, "vectors",                                                 \
 	  "what long pieces of packets are copied by: auto takes what is fastest")                 \
 	X(buffer_reuse, "buffer-reuse", POLICY_REUSE, 0, "on",                                     \
-	  "a driver domain's NIC reads packets where they are: pages stay mapped, or per packet")
+	  "a driver domain's NIC reads packets where they are")
 
 /* X(id, name, least, most, initial value, help) */
 #define POLICY_NUMBERS(X)                                                                          \
