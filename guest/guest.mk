@@ -8,7 +8,7 @@ GUEST_LD     := $(CC) -nostdlib -static -no-pie \
 guest_obj     = $(patsubst %,$(B)/guest/o/%.o,$(wildcard $1/*.c $1/*.S))
 TEST_GUESTS  := $(basename $(notdir $(wildcard tests/boot/guests/*.c)))
 
-guests: $(addprefix $(B)/guest/,$(addsuffix .elf,bench abuse netd $(TEST_GUESTS)))
+guests: $(addprefix $(B)/guest/,$(addsuffix .elf,bench abuse netd netd-crash mortal attack $(TEST_GUESTS)))
 
 $(B)/guest/o/%.o: %
 	$(mkdir)
@@ -31,11 +31,30 @@ DRIVERS := $(foreach d,drivers $(wildcard drivers/*/),$(call guest_obj,$(d:/=)))
 $(B)/guest/netd.elf: $(GUEST_START) $(call guest_obj,guest/netd) $(DRIVERS) $(B)/guest/lib.a guest/lib/guest.lds
 	$(GUEST_LD) -o $@ $(filter %.o %.a,$^)
 
+# the same, with a bug
+$(B)/guest/netd-crash.elf: $(GUEST_START) $(call guest_obj,guest/netd) $(call guest_obj,guest/crash) $(DRIVERS) \
+		$(B)/guest/lib.a guest/lib/guest.lds
+	$(GUEST_LD) -Wl,--wrap=nic_probe -o $@ $(filter %.o %.a,$^)
+
+# the same, and it dies when it is told to: for tests/boot
+$(B)/guest/mortal.elf: $(GUEST_START) $(call guest_obj,tests/boot/mortal) $(call guest_obj,guest/netd) $(DRIVERS) \
+		$(B)/guest/lib.a guest/lib/guest.lds
+	$(GUEST_LD) -Wl,--wrap=uart_key -o $@ $(filter %.o %.a,$^)
+
+# the driver domain that attacks: with what guest/abuse can do
+ABUSE_ACTS := $(patsubst %,$(B)/guest/o/guest/abuse/%.o,attempt.S memory.c pci.c random.c recover.c vq.c)
+$(B)/guest/attack.elf: $(GUEST_START) $(call guest_obj,tests/boot/attack) $(ABUSE_ACTS) $(B)/guest/lib.a guest/lib/guest.lds
+	$(GUEST_LD) -o $@ $(filter %.o %.a,$^)
+
 $(B)/guest/%.elf: $(B)/guest/o/tests/boot/guests/%.c.o $(GUEST_START) $(B)/guest/lib.a guest/lib/guest.lds
 	$(GUEST_LD) -o $@ $(filter %.o %.a,$^)
 
-# the Linux guest, from Debian's packages: only what needs it asks for it
-.PHONY: linux-guest
+# the Linux guest, and the one that drives NICs, from Debian's packages: only what needs them asks for them
+.PHONY: linux-guest linux-driver
+LINUX_PARTS := $(addprefix guest/linux/,build init tests remote iperf.awk)
 linux-guest: $(B)/guest/linux/linux.cpio
-$(B)/guest/linux/linux.cpio: $(addprefix guest/linux/,build init tests remote iperf.awk)
+$(B)/guest/linux/linux.cpio: $(LINUX_PARTS)
 	guest/linux/build $(@D)
+linux-driver: $(B)/guest/linux/linux-amd64.cpio
+$(B)/guest/linux/linux-amd64.cpio: $(LINUX_PARTS)
+	guest/linux/build $(@D) amd64

@@ -35,6 +35,7 @@ MAY_INCLUDE = {
     "hv/dev": [SHARED, "hv/cpu/", "hv/core/", "vswitch/"],
     "guest": [SHARED],
     "guest/netd": [SHARED, "guest/lib/", "drivers/nic.h"],
+    "guest/crash": [SHARED, "guest/lib/", "drivers/nic.h"],
     "drivers": [SHARED, "guest/lib/"],
 }
 LIBRARIES = {"hv/boot": {"efi.h", "efilib.h", "libfdt.h"}, "hv/core": {"libfdt.h", "stdlib.h"}}

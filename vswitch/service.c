@@ -219,26 +219,29 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 	return b->count;
 }
 
-/* Packets come so fast that twice as many will be there within the patience. */
-static bool is_fast(struct queue *q)
+/* The sender took so long for what this service found, its own kick, which it need not make, apart. 0: it was all
+ * there, and this is not the first batch of it. */
+static uint64_t since_last(const struct queue *q)
 {
-	uint64_t now = env_now_us(), since = now - q->taken_us;
-
-	q->taken_us = now;
-	return 2 * since <= policy_patience_us();
+	return q->begun_us > q->taken_us ? q->begun_us - q->taken_us : 0;
 }
 
-/* taken: by this service until now, with the last batch. A receiver that was asleep needs each packet at once,
- * unless they come so fast that it only sleeps between two of them. */
+/* taken: by this service until now, with the last batch. The lag is doubled if twice as many packets will be there
+ * within the patience. A receiver that was asleep needs each packet at once, unless they come so fast that it
+ * only sleeps between two of them. */
 static void adapt_lag(struct queue *q, const struct batch *b, unsigned taken)
 {
-	bool reached = taken >= q->lag, fast = reached && is_fast(q);
+	bool reached = taken >= q->lag;
+	bool fast = reached && 2 * since_last(q) <= policy_patience_us();
+	bool slow = reached && since_last(q) > policy_patience_us();
 
+	if (reached)
+		q->taken_us = env_now_us();
 	if (fast)
 		q->lag = q->lag < VS_BATCH / 2 ? (uint16_t)(2 * q->lag) : VS_BATCH;
 	else if (q->late)
 		q->lag = taken > 1 ? (uint16_t)taken : 1;
-	if (reached && !fast && b->woke)
+	if (slow && b->woke)
 		q->lag = 1;
 }
 
@@ -343,6 +346,7 @@ static unsigned service(struct port *port, unsigned queue, unsigned quota, enum 
 	    SERVICE_BUSY)
 		return 0;
 	begin_turn(q, quota);
+	q->begun_us = env_now_us();
 	q->late = by == BY_LATE_FLUSH;
 	q->polling = by == BY_POLL;
 	if (quota == 0)

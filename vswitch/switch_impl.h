@@ -113,33 +113,34 @@ struct queue {
 	bool kicks_on;	     /* [s] transmit: the driver is asked to kick, */
 	_Atomic bool lazy;   /* (a) ... but not at the next packet, or owed: port_flush() is due */
 	_Atomic bool polled; /* (a) a CPU polls it: no kicks wanted */
-	_Atomic uint64_t kicked_us;  /* (a) when the driver kicked last */
-	uint16_t owed;		     /* [s] transmit: packets given back, the driver not told, */
-	uint16_t owed_from;	     /* [s] ... from here on */
-	uint64_t owed_us;	     /* [s] ... since then, if by one who polls */
-	_Atomic bool held;	     /* (a) transmit: it waits for a receiver to run (hold.c), */
-	uint8_t waits;		     /* [s] ... its first packet for the so manieth time */
-	int64_t deficit;	     /* [s] what it may still cost in this turn (service.c) */
-	bool late;		     /* [s] this service is one by port_flush(late) */
-	bool polling;		     /* [s] this service is one by port_poll() */
-	uint64_t taken_us;	     /* [s] when packets were taken last */
-	bool more;		     /* [s] the last batch left some: no need to look */
-	_Atomic uint8_t towards;     /* (a) transmit: the port that the last batch went to */
-	_Atomic uint64_t rest_us;    /* (a) who polls leaves it alone until then; 0: not */
-	uint16_t careful;	     /* [s] ... for so many batches more, */
-	uint64_t restless_us;	     /* [s] ... but not before then */
-	_Atomic uint64_t bulk_us;    /* (a) transmit: when large ones were, 0: never */
-	uint16_t lag;		     /* [s] packets after which a kick is wanted: 1..VS_BATCH */
-	uint16_t packets;	     /* [s] of the last batch, at least 1 */
-	uint16_t packet_descs;	     /* [s] of one of them, at least 1 */
-	uint32_t packet_bytes;	     /* [s] the same */
-	uint16_t next;		     /* [s] or [r] next entry of the available ring; for receive
+	_Atomic uint64_t kicked_us; /* (a) when the driver kicked last */
+	uint16_t owed;		    /* [s] transmit: packets given back, the driver not told, */
+	uint16_t owed_from;	    /* [s] ... from here on */
+	uint64_t owed_us;	    /* [s] ... since then, if by one who polls */
+	_Atomic bool held;	    /* (a) transmit: it waits for a receiver to run (hold.c), */
+	uint8_t waits;		    /* [s] ... its first packet for the so manieth time */
+	int64_t deficit;	    /* [s] what it may still cost in this turn (service.c) */
+	bool late;		    /* [s] this service is one by port_flush(late) */
+	bool polling;		    /* [s] this service is one by port_poll() */
+	uint64_t taken_us;	    /* [s] when as many packets as were asked for were taken last */
+	uint64_t begun_us;	    /* [s] when this service began */
+	bool more;		    /* [s] the last batch left some: no need to look */
+	_Atomic uint8_t towards;    /* (a) transmit: the port that the last batch went to */
+	_Atomic uint64_t rest_us;   /* (a) who polls leaves it alone until then; 0: not */
+	uint16_t careful;	    /* [s] ... for so many batches more, */
+	uint64_t restless_us;	    /* [s] ... but not before then */
+	_Atomic uint64_t bulk_us;   /* (a) transmit: when large ones were, 0: never */
+	uint16_t lag;		    /* [s] packets after which a kick is wanted: 1..VS_BATCH */
+	uint16_t packets;	    /* [s] of the last batch, at least 1 */
+	uint16_t packet_descs;	    /* [s] of one of them, at least 1 */
+	uint32_t packet_bytes;	    /* [s] the same */
+	uint16_t next;		    /* [s] or [r] next entry of the available ring; for receive
 	                                     * buffers, given back in order, also the used index when
 	                                     * all that was taken is back */
-	uint16_t used;		     /* [s] transmit: used index, behind next by what is lent */
-	uint16_t lent_chains;	     /* [s] transmit: lent, and not seen to be back, */
-	uint16_t lent_descs;	     /* [s] ... so many descriptors of the ring */
-	struct lent_chain *back;     /* LEND_PACKETS of them, under `returned` */
+	uint16_t used;		    /* [s] transmit: used index, behind next by what is lent */
+	uint16_t lent_chains;	    /* [s] transmit: lent, and not seen to be back, */
+	uint16_t lent_descs;	    /* [s] ... so many descriptors of the ring */
+	struct lent_chain *back;    /* LEND_PACKETS of them, under `returned` */
 	_Atomic uint32_t back_count; /* (a) those valid; changed under `returned` */
 	struct spin returned;	     /* behind the receiver's `reserve` */
 

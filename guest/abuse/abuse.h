@@ -23,7 +23,9 @@ void random_seed(uint64_t seed, uint64_t stream, uint64_t round);
 uint64_t random_u64(void);
 uint64_t random_below(uint64_t n); /* n > 0 */
 bool one_in(unsigned n);
-uint64_t random_value(void);   /* often a corner case: 0, all ones, one bit, … */
+uint64_t random_value(void); /* often a corner case: 0, all ones, one bit, … */
+/* No address of interrupt messages, if set: for devices of the machine, whose messages QEMU's VT-d passes. */
+extern bool random_spares_messages;
 uint64_t random_address(void); /* guest-physical: in devices, in and near the end of RAM, nowhere */
 uint64_t random_device(void);  /* in a device's memory */
 void *random_arena(unsigned bytes, unsigned align); /* memory that nothing depends on */

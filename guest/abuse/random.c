@@ -3,6 +3,10 @@
  * that find more than uniform ones do. */
 #include "guest/abuse/abuse.h"
 
+#define MESSAGES     0xfee00000ull
+#define MESSAGES_END 0xfef00000ull
+#define MOST_BYTES   0x10000u /* written from an address on */
+
 static uint64_t state;
 static uint64_t fatal;
 
@@ -96,7 +100,9 @@ static uint64_t near(uint64_t edge)
 	return edge - 16 + random_below(32);
 }
 
-uint64_t random_address(void)
+bool random_spares_messages;
+
+static uint64_t any_address(void)
 {
 	unsigned i = (unsigned)random_below(sizeof(device) / sizeof(device[0]));
 
@@ -118,6 +124,16 @@ uint64_t random_address(void)
 	default:
 		return arena_base() + random_below(ARENA_BYTES);
 	}
+}
+
+uint64_t random_address(void)
+{
+	uint64_t at;
+
+	do
+		at = any_address();
+	while (random_spares_messages && at >= MESSAGES - MOST_BYTES && at < MESSAGES_END);
+	return at;
 }
 
 void *random_arena(unsigned bytes, unsigned align)

@@ -6,7 +6,7 @@
  *   role=busy (computes for ever)
  *   role=source ip=A.B.C.D peer=A.B.C.D tests=stream:BYTES,rr:BYTES[*N],ndr:BYTES,pdr:BYTES,…
  *        [runs=N] [packets=N]
- *        [transactions=N] [burst=N] [count=N] [begin=SECONDS every=MS]
+ *        [transactions=N] [burst=N] [count=N] [begin=SECONDS every=MS] [outside=on]
  *   both: [net=N] (which virtio-net device, 0 is the first), [tx=single|chain|indirect] (how
  *        frames are described to the device), [ring=split|packed], [offload=on] (frames of up to 64 KiB
  *        are for the device to cut, or come whole)
@@ -22,6 +22,9 @@
  *
  * With begin= the runs of several sources begin together: the first at that time (seconds since 1970, by
  * the hypervisor's clock), each further one `every` ms later.
+ *
+ * With outside=on the sink is no VM of this machine: the source tells the results of streams, as that
+ * has seen them.
  *
  * With count=N the source runs a loop of N turns before the first test and after the last, and tells
  * how many ticks each took: on a machine whose clock is fair they are the same.
@@ -51,6 +54,7 @@ struct bench_plan {
 	uint32_t runs;
 	uint32_t burst;		    /* frames shown to the device at once */
 	uint64_t begin_s, every_ms; /* 0: each run begins when the one before it has ended */
+	bool outside;		    /* the sink cannot tell the hypervisor */
 };
 
 /* Reads tests=, runs= and so on; NULL, or what is wrong with them. large: the device takes frames to be

@@ -99,6 +99,7 @@ static const char *parse_cases(const char *s, const char *end, unsigned mtu, boo
 const char *plan_parse(const char *cmdline, unsigned mtu, bool large, struct bench_plan *plan)
 {
 	uint64_t runs, packets, transactions, burst;
+	char word[8];
 	const char *tests, *error;
 	size_t bytes;
 
@@ -121,6 +122,7 @@ const char *plan_parse(const char *cmdline, unsigned mtu, bool large, struct ben
 		return "begin= is not a number of seconds since 1970";
 	if (!args_u64(cmdline, "every", 1000, &plan->every_ms) || plan->every_ms > UINT32_MAX)
 		return "every= is not a number of ms";
+	plan->outside = args_string(cmdline, "outside", word, sizeof(word)) && !strcmp(word, "on");
 	plan->runs = (uint32_t)runs;
 	plan->burst = (uint32_t)burst;
 	for (unsigned i = 0; i < plan->cases; i++) {

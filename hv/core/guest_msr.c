@@ -12,6 +12,7 @@
 #define MSR_SMI_COUNT		 0x34
 #define MSR_PPIN_CTL		 0x4e
 #define MSR_MISC_FEATURE_ENABLES 0x140
+#define MSR_MCG_CAP		 0x179
 #define MSR_PPERF		 0x64e
 #define MSR_AMD_NODE_CONFIG	 0xc001001d
 #define MSR_AMD_PERF_SELECT	 0xc0010000
@@ -56,6 +57,7 @@ static bool tried_by_all(uint32_t msr)
 	case MSR_SMI_COUNT:
 	case MSR_FEATURE_CONTROL:
 	case MSR_PPIN_CTL:
+	case MSR_MCG_CAP:
 	case MSR_MISC_FEATURE_ENABLES:
 	case MSR_PPERF:
 	case MSR_AMD_PERF_SELECT:

@@ -90,6 +90,18 @@ void host_irq_free(struct host_irq *irq)
 	irq->vector = 0;
 }
 
+unsigned host_irq_count(void)
+{
+	unsigned taken = 0;
+
+	for (unsigned i = 0; i < VECTORS; i++) {
+		spin_lock(&slots[i].lock);
+		taken += slots[i].irq != NULL;
+		spin_unlock(&slots[i].lock);
+	}
+	return taken;
+}
+
 /* Under the lock. */
 static void count(struct slot *s)
 {

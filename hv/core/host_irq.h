@@ -41,5 +41,8 @@ int host_irq_alloc(struct host_irq *irq) __must_check;
 /* Takes it back; harmless without one. When it returns, no CPU is in a handler of it. */
 void host_irq_free(struct host_irq *irq);
 
+/* How many vectors devices have. Any CPU. */
+unsigned host_irq_count(void);
+
 /* A vector came in: hands it to its device. false: nobody has it. Any CPU. */
 bool host_irq_handle(uint8_t vector);

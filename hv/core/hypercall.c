@@ -17,6 +17,7 @@
 #include "lasthop/bench.h"
 #include "vswitch/switch.h"
 
+#define OUTSIDE	    "outside" /* the name of a peer that is no VM */
 #define MAX_RUNS    1000u
 #define MAX_RESULTS 32000u /* of a VM, which could tell for ever: 32 tests of so many runs */
 
@@ -52,8 +53,18 @@ static void add_port(struct report_window *w, const struct port *port)
 	w->kicks += port_counter(port, STAT_kicks);
 }
 
-/* The counters now, of the caller and the VM with peer_mac; its name in *peer. False if a MAC is
- * nobody's, or own_mac is not the caller's. */
+static void add_peer(struct report_window *w, const struct port *port, const struct vm *peer,
+		     const char **name)
+{
+	w->way_drops += port_counter_drops(port, false) - port_counter(port, STAT_tx_drop_receiver);
+	exit_counts_add(&w->peer_exits, peer);
+	w->peer_wakeups = vm_wakeups(peer);
+	add_port(w, port);
+	*name = peer->config->name; /* the config outlives the VM */
+}
+
+/* The counters now, of the caller and the VM with peer_mac; its name in *peer. A MAC that is nobody's is
+ * of the world, if an uplink leads there. False if it is nobody's, or own_mac is not the caller's. */
 static bool snapshot(struct vm *vm, const uint8_t own_mac[6], const uint8_t peer_mac[6],
 		     struct report_window *out, const char **peer_name)
 {
@@ -66,20 +77,20 @@ static bool snapshot(struct vm *vm, const uint8_t own_mac[6], const uint8_t peer
 	cpu_time_sum(time);
 	out->root_ticks = time[TIME_ROOT];
 	out->guest_ticks = time[TIME_GUEST];
+	out->driver_ticks = time[TIME_DRIVER];
 	out->poll_ticks = time[TIME_POLL];
 	spin_lock(&vm_table_lock); /* the peer may end at any time */
 	own_port = platform->port_by_mac(own_mac, &owner);
 	peer_port = platform->port_by_mac(peer_mac, &peer);
-	if (own_port && peer_port && owner == vm) {
-		out->way_drops = port_counter_drops(own_port, true) +
-				 port_counter_drops(peer_port, false) -
-				 port_counter(peer_port, STAT_tx_drop_receiver);
+	if (own_port && owner == vm && (peer_port || platform->leads_outside(own_port))) {
+		out->way_drops = port_counter_drops(own_port, true);
 		exit_counts_add(&out->own_exits, vm);
-		exit_counts_add(&out->peer_exits, peer);
-		out->peer_wakeups = vm_wakeups(peer);
 		add_port(out, own_port);
-		add_port(out, peer_port);
-		*peer_name = peer->config->name; /* the config outlives the VM */
+		*peer_name = OUTSIDE;
+		if (peer_port)
+			add_peer(out, peer_port, peer, peer_name);
+		else /* either way: who sends, and who tells, is the VM's matter */
+			out->way_drops += port_counter_drops(own_port, false);
 		ok = true;
 	}
 	spin_unlock(&vm_table_lock);
@@ -128,6 +139,7 @@ static void subtract(struct report_window *end, const struct report_window *star
 	end->peer_wakeups -= start->peer_wakeups;
 	end->root_ticks -= start->root_ticks;
 	end->guest_ticks -= start->guest_ticks;
+	end->driver_ticks -= start->driver_ticks;
 	end->poll_ticks -= start->poll_ticks;
 }
 

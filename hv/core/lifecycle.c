@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "hv/core/console.h"
+#include "hv/core/host_irq.h"
 #include "hv/core/platform.h"
 #include "hv/core/pmm.h"
 #include "hv/core/sched.h"
@@ -23,8 +24,9 @@
 /* A guest that resets itself over and over shall cost the others little: making a VM takes time. */
 #define RESET_GAP_US 100000
 
-/* A driver domain that lives less than this time gets twice the gap each time, so often at most. */
-#define STEADY_US    10000000
+/* A driver domain that lives less than this time gets twice the gap each time, so often at most. One
+ * that dies once a second all the same costs the others little. */
+#define STEADY_US    1000000
 #define MOST_DOUBLED 6
 
 struct spinlock vm_table_lock;
@@ -51,7 +53,8 @@ static void start(struct vm *vm, uint64_t gap_us)
 	for (unsigned i = 1; i < vm->vcpu_count; i++)
 		vcpu_start(vm->vcpus[i]);
 	atomic_store(&vm->state, VM_RUNNING);
-	report_vm_start(vm->config->name);
+	report_vm_start(vm->config->name, tsc_to_ns(begun[vm->id]), pmm_free_bytes() / 1024,
+			host_irq_count());
 	log_printf("vm %s: started, %u vCPU, %llu MiB%s", vm->config->name, vm->vcpu_count,
 		   (unsigned long long)vm->config->memory_mib,
 		   vm_virtualizes_apics(vm) ? ", apicv" : "");
@@ -100,6 +103,7 @@ void vm_end(struct vm *vm, const char *end, const char *reason_fmt, ...)
 	spin_lock(&vm->lock);
 	if (atomic_compare_exchange_strong(&vm->state, &running, VM_ENDING)) {
 		vm->end = end;
+		vm->end_tsc = rdtsc();
 		__builtin_va_start(ap, reason_fmt);
 		vsnprintf(vm->end_reason, sizeof(vm->end_reason), reason_fmt, ap);
 		__builtin_va_end(ap);
@@ -190,6 +194,8 @@ static void tell_if_all_ended(bool guest)
 		console_flush(CONSOLE_ALL);
 	}
 	if (guest ? atomic_load(&guests_live) == 0 : all) {
+		if (!all)
+			log_printf("all guests have ended, driver domains run on");
 		platform->uplinks_report();
 		report_end();
 	}
@@ -258,7 +264,7 @@ static void reap(struct vm *vm)
 	log_printf("vm %s: ended: %s%s%s", config->name, vm->end, vm->end_reason[0] ? ": " : "",
 		   vm->end_reason);
 	if (again) {
-		report_vm_reset(config->name, vm->end, vm->end_reason);
+		report_vm_reset(config->name, vm->end, vm->end_reason, tsc_to_ns(vm->end_tsc));
 	} else {
 		console_flush(LAST_WORDS); /* who reads the report may end the machine */
 		report_ended(vm);

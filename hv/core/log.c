@@ -110,10 +110,9 @@ int fail(enum lh_err err, const char *fmt, ...)
 }
 
 /* The counters are not locked: two CPUs at once may let one line more through, no harm. */
-void log_limited(struct log_limit *limit, const char *fmt, ...)
+bool log_may(struct log_limit *limit)
 {
 	uint64_t now = rdtsc();
-	va_list ap;
 
 	if (now - limit->window_start_tsc >= tsc_khz() * 1000) {
 		if (limit->suppressed)
@@ -124,9 +123,18 @@ void log_limited(struct log_limit *limit, const char *fmt, ...)
 	}
 	if (limit->in_window >= LIMIT_BURST) {
 		limit->suppressed++;
-		return;
+		return false;
 	}
 	limit->in_window++;
+	return true;
+}
+
+void log_limited(struct log_limit *limit, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!log_may(limit))
+		return;
 	va_start(ap, fmt);
 	log_line("", fmt, ap);
 	va_end(ap);

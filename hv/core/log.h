@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,8 @@ struct log_limit {
 };
 void log_limited(struct log_limit *limit, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+/* The same for what is more than a line: whether it is to be told now. */
+bool log_may(struct log_limit *limit);
 
 /* Writes the last `lines` lines of the ring to the serial line again (for a panic). */
 void log_tail(unsigned lines);

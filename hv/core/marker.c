@@ -44,6 +44,7 @@ static struct report_machine machine_now(void)
 		.us = tsc_to_ns(rdtsc()) / 1000,
 		.root_us = tsc_to_ns(time[TIME_ROOT]) / 1000,
 		.guest_us = tsc_to_ns(time[TIME_GUEST]) / 1000,
+		.driver_us = tsc_to_ns(time[TIME_DRIVER]) / 1000,
 		.poll_us = tsc_to_ns(time[TIME_POLL]) / 1000,
 	};
 	for (unsigned i = 0; i < cpu_count; i++)

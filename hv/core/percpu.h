@@ -27,10 +27,11 @@ enum mailbox {
 
 /* What a CPU's time goes into (hv/core/cpu_time.h). */
 enum cpu_time {
-	TIME_ROOT,  /* the hypervisor's work */
-	TIME_GUEST, /* in a guest */
-	TIME_IDLE,  /* in HLT */
-	TIME_POLL,  /* looks at queues that found nothing */
+	TIME_ROOT,   /* the hypervisor's work */
+	TIME_GUEST,  /* in a guest */
+	TIME_DRIVER, /* in a driver domain */
+	TIME_IDLE,   /* in HLT */
+	TIME_POLL,   /* looks at queues that found nothing */
 	TIME_KINDS
 };
 

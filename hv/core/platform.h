@@ -69,6 +69,8 @@ struct platform_ops {
 	void (*switch_arrive)(struct vm *vm);
 	/* The port with this MAC, and the VM it belongs to; NULL: none. Any CPU. */
 	struct port *(*port_by_mac)(const uint8_t mac[6], struct vm **vm);
+	/* Whether its switch has an uplink. Any CPU. */
+	bool (*leads_outside)(const struct port *port);
 	/* Ports of a VM, for totals: NULL past the last. */
 	struct port *(*vm_port)(struct vm *vm, unsigned i);
 	/* Takes a port's link down or up. Any CPU, under vm_table_lock. */

@@ -101,12 +101,15 @@ void report_boot(const char *backend, unsigned cpus, uint64_t tsc_khz)
 	send(&j);
 }
 
-void report_vm_start(const char *vm)
+void report_vm_start(const char *vm, uint64_t at_ns, uint64_t free_kib, unsigned irq_vectors)
 {
 	struct json j;
 
 	begin(&j, "vm-start");
 	add_string(&j, "vm", vm);
+	add_number(&j, "at_ns", at_ns);
+	add_number(&j, "free_kib", free_kib);
+	add_number(&j, "irq_vectors", irq_vectors);
 	send(&j);
 }
 
@@ -141,7 +144,7 @@ void report_vm_end(const char *vm, unsigned vcpus, const char *end, const char *
 	send(&j);
 }
 
-void report_vm_reset(const char *vm, const char *end, const char *reason)
+void report_vm_reset(const char *vm, const char *end, const char *reason, uint64_t at_ns)
 {
 	struct json j;
 
@@ -149,6 +152,7 @@ void report_vm_reset(const char *vm, const char *end, const char *reason)
 	add_string(&j, "vm", vm);
 	add_string(&j, "end", end);
 	add_string(&j, "reason", reason);
+	add_number(&j, "at_ns", at_ns);
 	send(&j);
 }
 
@@ -197,6 +201,7 @@ void report_result(const char *vm, const char *peer, const struct bench_result *
 	add_number(&j, "begin_ns", window->begin_ns);
 	add_number(&j, "root_ticks", window->root_ticks);
 	add_number(&j, "guest_ticks", window->guest_ticks);
+	add_number(&j, "driver_ticks", window->driver_ticks);
 	add_number(&j, "poll_ticks", window->poll_ticks);
 	send(&j);
 }
@@ -220,13 +225,13 @@ void report_port(const char *port, const char *switch_name, const uint64_t count
 	send(&j);
 }
 
-void report_uplink(const char *port, bool up, uint64_t at_ns)
+void report_uplink(const char *port, const char *link, uint64_t at_ns)
 {
 	struct json j;
 
 	begin(&j, "uplink");
 	add_string(&j, "port", port);
-	add_string(&j, "link", up ? "up" : "down");
+	add_string(&j, "link", link);
 	add_number(&j, "at_ns", at_ns);
 	send(&j);
 }
@@ -242,6 +247,7 @@ void report_guest_result(const char *vm, const char *text, const struct report_m
 	add_number(&j, "exits", exit_counts_total(&machine->exits));
 	add_number(&j, "root_us", machine->root_us);
 	add_number(&j, "guest_us", machine->guest_us);
+	add_number(&j, "driver_us", machine->driver_us);
 	add_number(&j, "poll_us", machine->poll_us);
 	add_exits(&j, "causes", &machine->exits);
 	send(&j);

@@ -5,7 +5,9 @@
  * strings and unsigned integers, or an object of them. `scripts/lasthop run` reads them; firmware may write other lines.
  *
  *   {"lasthop":1,"event":"boot","backend":"vmx","cpus":4,"tsc_khz":100000}
- *   {"lasthop":1,"event":"vm-start","vm":"alice"}
+ *   {"lasthop":1,"event":"vm-start","vm":"alice","at_ns":40000,"free_kib":1048576,
+ *        "irq_vectors":3}   at_ns: when it runs, which may be later, by the machine's clock; free_kib: of the machine's memory, this VM made; irq_vectors: host interrupts that devices of
+ *        VMs have
  *   {"lasthop":1,"event":"vm-end","vm":"alice","vcpus":1,"run_us":250100,"wakeups":60,
  *        "wake_us_max":480,"exits":{"hlt":70},"end":"ok","reason":""}
  *        end: ok (HC_END 0), failed (HC_END otherwise), crash (stopped by the hypervisor; reason
@@ -13,7 +15,8 @@
  *        run_us: CPU time of its vCPUs, together; wakeups: how often one was woken (blocked to
  *        runnable); wake_us_max: the longest that one then waited for a CPU; exits: by kind
  *        (hv/core/exit_cause.h)
- *   {"lasthop":1,"event":"vm-reset","vm":"alice","end":"reboot","reason":""}   end: reboot (by the guest), restart (by the
+ *   {"lasthop":1,"event":"vm-reset","vm":"alice","end":"reboot","reason":"","at_ns":50000}   at_ns: when it ended,
+ *        by the machine's clock. end: reboot (by the guest), restart (by the
  *        user), or of a driver domain however it ended: it starts again (vm-start follows)
  *   {"lasthop":1,"event":"result","vm":"bob","peer":"alice","test":"stream", then every member of
  *        struct bench_result by name, then of the window: "exits" (both VMs), "own_exits",
@@ -22,15 +25,18 @@
  *        "kicks" (of both drivers), "drops" (by both ports), "way_drops" (on the way from the peer to
  *        the VM: its receiver's and the peer's sender's), "peer_wakeups" (blocked to runnable),
  *        "begin_ns" (of a stream: when its first frame came, by the machine's clock), "root_ticks",
- *        "guest_ticks", "poll_ticks" (of all CPUs, hv/core/cpu_time.h)}
+ *        "guest_ticks", "driver_ticks", "poll_ticks" (of all CPUs, hv/core/cpu_time.h)}   the peer is
+ *        "outside" if its MAC is of no VM and the switch has an uplink: its counters are 0, and "way_drops"
+ *        are all drops of the VM's own port
  *   {"lasthop":1,"event":"port","port":"alice/net0","switch":"lan","counters":{"tx_packets":10, then
  *        every counter of include/lasthop/stats.h by name}}   when the VM ends or starts again: a
  *        VM's ports are made anew each time it starts, and the counters are those of one such life
  *        (those of an uplink: of all its lives, when no guest is left)
  *   {"lasthop":1,"event":"uplink","port":"netd/net0","link":"up","at_ns":51000}   its driver has
- *        started, or is gone ("down"); by the machine's clock
+ *        started, or is gone ("down"), or the first frame has come in by it since ("passes", to a
+ *        millisecond); by the machine's clock; a driver that starts over and over is not told each time
  *   {"lasthop":1,"event":"guest-result","vm":"bob","text":"test=tcp …","us":81000,"exits":120,
- *        "root_us":600,"guest_us":70000,"poll_us":0,"causes":{"hlt":100, then every other
+ *        "root_us":600,"guest_us":70000,"driver_us":0,"poll_us":0,"causes":{"hlt":100, then every other
  *        cause there was, hv/core/exit_cause.h}}
  *        told by the guest on its console (hv/core/marker.h); nobody has checked the text. When: by
  *        the machine's clock, and by its VM exits so far, those of all VMs; and what the
@@ -55,7 +61,8 @@ struct report_window {
 	uint64_t notifications, copies, kicks;
 	uint64_t drops, way_drops, peer_wakeups;
 	uint64_t begin_ns; /* of what was measured, by the machine's clock */
-	uint64_t root_ticks, guest_ticks, poll_ticks; /* TSC, of all CPUs (hv/core/cpu_time.h) */
+	uint64_t root_ticks, guest_ticks, driver_ticks,
+		poll_ticks; /* TSC, of all CPUs (hv/core/cpu_time.h) */
 };
 
 /* Of a VM since its start, all vCPUs together. */
@@ -66,20 +73,20 @@ struct report_life {
 
 /* Of the whole machine since its start. */
 struct report_machine {
-	uint64_t us, root_us, guest_us, poll_us;
+	uint64_t us, root_us, guest_us, driver_us, poll_us;
 	struct exit_counts exits;
 };
 
 /* Each writes one whole line; callable from any CPU, in any context (lines do not mix). */
 void report_boot(const char *backend, unsigned cpus, uint64_t tsc_khz);
-void report_vm_start(const char *vm);
+void report_vm_start(const char *vm, uint64_t at_ns, uint64_t free_kib, unsigned irq_vectors);
 void report_vm_end(const char *vm, unsigned vcpus, const char *end, const char *reason,
 		   const struct report_life *life);
-void report_vm_reset(const char *vm, const char *end, const char *reason);
+void report_vm_reset(const char *vm, const char *end, const char *reason, uint64_t at_ns);
 void report_result(const char *vm, const char *peer, const struct bench_result *result,
 		   const struct report_window *window);
 void report_port(const char *port, const char *switch_name, const uint64_t counters[STAT_COUNT]);
-void report_uplink(const char *port, bool up, uint64_t at_ns);
+void report_uplink(const char *port, const char *link, uint64_t at_ns);
 void report_guest_result(const char *vm, const char *text, const struct report_machine *machine);
 void report_refused(const char *reason);
 void report_panic(const char *reason);

@@ -343,6 +343,7 @@ static void count_exit(struct vcpu *v, const struct vmexit *exit)
 
 void vcpu_run(struct vcpu *v)
 {
+	const enum cpu_time inside = v->vm->config->driver_domain ? TIME_DRIVER : TIME_GUEST;
 	struct cpu *cpu = this_cpu();
 
 	v->leaving = false;
@@ -377,9 +378,9 @@ void vcpu_run(struct vcpu *v)
 		irq_waits = offer_interrupt(v);
 		platform->before_entry(v);
 		vm_drop_stale(v->vm);
-		cpu_time_turn(cpu, TIME_ROOT, TIME_GUEST);
+		cpu_time_turn(cpu, TIME_ROOT, inside);
 		hvm->enter(v, deadline(v), irq_waits, &exit);
-		cpu_time_turn(cpu, TIME_GUEST, TIME_ROOT);
+		cpu_time_turn(cpu, inside, TIME_ROOT);
 		platform->after_exit(v);
 		count_exit(v, &exit);
 		exit_handle(v, &exit);

@@ -35,6 +35,7 @@ struct vm {
 	_Atomic bool paused;	/* (a) its vCPUs do not run */
 	const char *end;	/* [v] "ok", "failed", "crash", … (hv/core/report.h) */
 	char end_reason[120];	/* [v] */
+	uint64_t end_tsc;	/* [v] when that was */
 
 	struct gmem mem; /* (c) guest RAM, for us and for the switch */
 	struct {

@@ -208,6 +208,7 @@ const struct platform_ops pc_platform = {
 	.switch_settle = pc_switch_settle,
 	.switch_arrive = pc_switch_arrive,
 	.port_by_mac = virtio_net_port_by_mac,
+	.leads_outside = uplink_beside,
 	.vm_port = pc_vm_port,
 	.port_set_link = virtio_net_set_link,
 	.port_features = virtio_net_features,

@@ -33,6 +33,7 @@
 #define BUS_RESET_US	 1000	/* at least 1 ms */
 #define SETTLE_US	 100000 /* after either reset: no access at all */
 #define OWN_US		 10000
+#define STEADY_US	 1000000
 #define BACK_US		 1000000 /* from then on: the function may ask for patience */
 #define E1000_CTRL	 0x0000u
 #define E1000_IMC	 0x00d8u
@@ -40,6 +41,12 @@
 #define E1000_TCTL	 0x0400u
 #define E1000_BYTES	 0x20000u
 #define E1000_CTRL_RST	 (1u << 26)
+#define VIRTIO_VENDOR	 0x1af4u
+#define VIRTIO_TYPE	 3u /* of its capability */
+#define VIRTIO_BAR	 4u
+#define VIRTIO_OFFSET	 8u
+#define VIRTIO_COMMON	 1u	 /* type: common configuration */
+#define VIRTIO_STATUS	 20u	 /* device_status in it */
 #define NOT_READY	 0x0001u /* its vendor, as long as it does */
 
 static uint32_t get(const struct host_function *f, unsigned at, unsigned bytes)
@@ -98,6 +105,50 @@ static void reset_e1000(const struct host_function *f)
 	*(volatile uint32_t *)(mmio + E1000_CTRL) |= E1000_CTRL_RST;
 }
 
+/* virtio 1.2, 4.1.4: the status register of a modern device, by its capability; NULL: it has none. */
+static volatile uint8_t *virtio_status(const struct host_function *f)
+{
+	unsigned at = get(f, PCI_CAPABILITIES, 1) & 0xfc;
+
+	if (f->vendor != VIRTIO_VENDOR)
+		return NULL;
+	for (unsigned i = 0; at >= PCI_FIRST_CAPABILITY && i < 48; i++) {
+		const unsigned bar = get(f, at + VIRTIO_BAR, 1);
+		const uint64_t where = get(f, at + VIRTIO_OFFSET, 4);
+
+		if (get(f, at, 1) == PCI_CAP_VENDOR && get(f, at + VIRTIO_TYPE, 1) == VIRTIO_COMMON)
+			return bar < PCI_BARS && f->bar[bar].mmio &&
+					       where + VIRTIO_STATUS < f->bar[bar].bytes
+				       ? f->bar[bar].mmio + where + VIRTIO_STATUS
+				       : NULL;
+		at = get(f, at + 1, 1) & 0xfc;
+	}
+	return NULL;
+}
+
+/* It has ended when zero is read (4.1.4.3.2). */
+static void reset_virtio(volatile uint8_t *status)
+{
+	uint64_t begin = rdtsc();
+
+	*status = 0;
+	while (*status && rdtsc() - begin < tsc_from_us(RESET_PENDING_US))
+		__builtin_ia32_pause();
+}
+
+static bool has_own_reset(const struct host_function *f)
+{
+	return is_e1000(f) || virtio_status(f);
+}
+
+static void reset_own(const struct host_function *f)
+{
+	if (is_e1000(f))
+		reset_e1000(f);
+	else
+		reset_virtio(virtio_status(f));
+}
+
 static enum reset_kind best_reset(const struct host_function *f)
 {
 	if (f->pcie && get(f, f->pcie + 4u, 4) & DEVCAP_FLR)
@@ -106,7 +157,7 @@ static enum reset_kind best_reset(const struct host_function *f)
 		return RESET_ADVANCED;
 	if (f->above && alone_on_bus(f))
 		return RESET_BUS;
-	return is_e1000(f) ? RESET_OWN : RESET_SILENT;
+	return has_own_reset(f) ? RESET_OWN : RESET_SILENT;
 }
 
 void reset_save(struct host_function *f)
@@ -136,26 +187,39 @@ static void reset_bus(const struct host_function *bridge)
 	host_pci_write(bridge->address, BRIDGE_CONTROL, 2, control & ~BRIDGE_BUS_RESET);
 }
 
+/*
+ * The owner's next life has the same function, and is waited for: a NIC's own reset takes ten
+ * milliseconds at most instead of a hundred, and its PHY keeps the link. If the last life was short, the function
+ * may be why: then it is the best reset again.
+ */
+static enum reset_kind next_reset(const struct host_function *f)
+{
+	if (f->given_tsc && rdtsc() - f->given_tsc >= tsc_from_us(STEADY_US) && has_own_reset(f))
+		return RESET_OWN;
+	return f->reset;
+}
+
 void reset_begin(struct host_function *f)
 {
+	const enum reset_kind kind = next_reset(f);
 	uint64_t begin = rdtsc();
 
 	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
-	if (f->reset == RESET_OWN)
-		reset_e1000(f);
+	if (kind == RESET_OWN)
+		reset_own(f);
 	put(f, PCI_COMMAND, 2, PCI_COMMAND_INTX_OFF);
 	while (pending(f) && rdtsc() - begin < tsc_from_us(RESET_PENDING_US))
 		__builtin_ia32_pause();
-	if (f->reset == RESET_FUNCTION)
+	if (kind == RESET_FUNCTION)
 		put(f, f->pcie + EXPRESS_DEVCTL, 2, f->saved_devctl | DEVCTL_FLR);
-	else if (f->reset == RESET_ADVANCED)
+	else if (kind == RESET_ADVANCED)
 		put(f, f->af + AF_CONTROL, 1, AF_INITIATE_FLR);
-	else if (f->reset == RESET_BUS)
+	else if (kind == RESET_BUS)
 		reset_bus(f->above);
 	f->ready_tsc = rdtsc();
-	if (f->reset == RESET_OWN)
-		f->ready_tsc += tsc_from_us(OWN_US);
-	else if (f->reset != RESET_SILENT)
+	if (kind == RESET_OWN)
+		f->ready_tsc += is_e1000(f) ? tsc_from_us(OWN_US) : 0;
+	else if (kind != RESET_SILENT)
 		f->ready_tsc += tsc_from_us(SETTLE_US);
 }
 
@@ -222,5 +286,6 @@ int reset_end(struct host_function *f)
 			    PCI_ADDRESS_ARGS(f->address), reset_name(f->reset));
 	power_up(f);
 	restore(f);
+	f->given_tsc = rdtsc();
 	return 0;
 }

@@ -3,8 +3,11 @@
  * Resetting a function of the machine between two owners: function-level reset where it has one (PCI
  * Express Base 4.0, 6.6.2; Advanced Capabilities ECN for conventional PCI), else a reset of the bus
  * behind its bridge if it is alone there (PCI-to-PCI Bridge Architecture 1.2, 3.2.5.17), else, for the
- * NICs that we have drivers for, its own: there are machines that heed no bus mastering bit (Bochs). Else
+ * NICs that we have drivers for (virtio's included), its own: there are machines that heed no bus mastering bit (Bochs). Else
  * nothing more than silence: what the device still does, its driver ends when it opens it.
+ *
+ * That is at the start. A function is one VM's as long as the core runs; between two lives of that VM,
+ * those NICs are reset by their own register, unless the last life was short.
  */
 #pragma once
 

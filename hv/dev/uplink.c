@@ -1,25 +1,51 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "hv/dev/uplink.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 
+#include "hv/core/list.h"
 #include "hv/core/log.h"
 #include "hv/core/report.h"
 #include "hv/core/timer.h"
 #include "hv/cpu/x86.h"
 
-/* (c) constant after uplinks_create() (s) under the switch's control lock */
+/* (c) constant after uplinks_create() (s) under the switch's control lock (a) atomic */
 static struct uplink {
 	const struct config_net *net; /* (c) */
 	struct port *port;	      /* (c) */
 	unsigned running;  /* (s) bit 0: the first receive queue, 1: the first transmit queue */
 	bool up;	   /* (s) */
 	uint64_t down_tsc; /* (s) 0: it has not been up yet */
+	struct log_limit limit;	 /* (s) its driver domain starts and stops it as it likes */
+	_Atomic uint64_t looks;	 /* (a) for its first frame, that are left; 0: none is waited for */
+	_Atomic uint64_t frames; /* (a) that it had brought before */
+	struct timer timer;
 } uplinks[CONFIG_MAX_UPLINKS];
 static unsigned uplink_count; /* (c) */
 
 #define RUNNING_BOTH 3u
+
+/* The first frame is looked for so often and so many times, then no more. */
+#define LOOK_US 1000
+#define LOOKS	30000u
+
+/* Apart from the data path, and as exact as anybody needs it. */
+static void look(struct timer *timer)
+{
+	struct uplink *u = container_of(timer, struct uplink, timer);
+	uint64_t now = rdtsc();
+
+	if (!atomic_load(&u->looks))
+		return;
+	if (port_counter(u->port, STAT_tx_packets) != atomic_load(&u->frames)) {
+		atomic_store(&u->looks, 0);
+		report_uplink(port_name(u->port), "passes", tsc_to_ns(now));
+	} else if (atomic_fetch_sub(&u->looks, 1) > 1) {
+		timer_set(timer, now + tsc_from_us(LOOK_US));
+	}
+}
 
 static int create(const struct config_vm *vm, const struct config_net *net, struct vswitch *sw)
 {
@@ -35,6 +61,7 @@ static int create(const struct config_vm *vm, const struct config_net *net, stru
 	snprintf(name, sizeof(name), "%s/%s", vm->name, net->name);
 	memcpy(config.mac, net->mac, sizeof(config.mac));
 	u->net = net;
+	timer_init(&u->timer, look);
 	u->port = port_create(sw, &config);
 	return u->port ? 0 : fail(LH_NOMEM, "%s: no memory for the uplink's port", name);
 }
@@ -65,12 +92,18 @@ struct port *uplink_port(const struct config_net *net)
 	return find(net)->port;
 }
 
-static void changed(struct uplink *u, bool up)
+static void watch(struct uplink *u, bool up, uint64_t now)
 {
-	uint64_t now = rdtsc();
+	timer_cancel(&u->timer);
+	atomic_store(&u->frames, port_counter(u->port, STAT_tx_packets));
+	atomic_store(&u->looks, up ? LOOKS : 0);
+	if (up)
+		timer_set(&u->timer, now + tsc_from_us(LOOK_US));
+}
 
-	u->up = up;
-	report_uplink(port_name(u->port), up, tsc_to_ns(now));
+static void tell(const struct uplink *u, bool up, uint64_t now)
+{
+	report_uplink(port_name(u->port), up ? "up" : "down", tsc_to_ns(now));
 	if (!up)
 		log_printf("uplink %s: down", port_name(u->port));
 	else if (u->down_tsc)
@@ -78,6 +111,17 @@ static void changed(struct uplink *u, bool up)
 			   (unsigned long long)(tsc_to_ns(now - u->down_tsc) / 1000000));
 	else
 		log_printf("uplink %s: up", port_name(u->port));
+}
+
+static void changed(struct uplink *u, bool up)
+{
+	const bool told = log_may(&u->limit);
+	uint64_t now = rdtsc();
+
+	u->up = up;
+	watch(u, up && told, now);
+	if (told)
+		tell(u, up, now);
 	u->down_tsc = now;
 }
 
@@ -98,6 +142,16 @@ void uplink_stopped(const struct config_net *net)
 	u->running = 0;
 	if (u->up)
 		changed(u, false);
+}
+
+bool uplink_beside(const struct port *port)
+{
+	const char *name = port_switch_name(port); /* the switch's own: no other has this string */
+
+	for (unsigned i = 0; i < uplink_count; i++)
+		if (port_switch_name(uplinks[i].port) == name)
+			return true;
+	return false;
 }
 
 void uplinks_report(void)

@@ -21,5 +21,8 @@ struct port *uplink_port(const struct config_net *net);
 void uplink_queue_started(const struct config_net *net, unsigned queue);
 void uplink_stopped(const struct config_net *net);
 
+/* Whether the port's switch has one. */
+bool uplink_beside(const struct port *port);
+
 /* Their counters, for programs: once, when no guest is left. */
 void uplinks_report(void);

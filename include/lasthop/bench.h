@@ -10,10 +10,11 @@
 
 enum bench_test { BENCH_STREAM = 1, BENCH_RR = 2 };
 
-struct bench_begin {	     /* 16 bytes */
-	uint8_t own_mac[6];  /* a net device of the calling VM */
-	uint8_t peer_mac[6]; /* a net device of the VM at the other end */
-	uint32_t reserved;   /* 0 */
+struct bench_begin {	    /* 16 bytes */
+	uint8_t own_mac[6]; /* a net device of the calling VM */
+	uint8_t peer_mac
+		[6]; /* a net device of the VM at the other end; or nobody's, behind an uplink */
+	uint32_t reserved; /* 0 */
 };
 
 /* stream: told by the sink, of what it verified. rr: told by the client. */

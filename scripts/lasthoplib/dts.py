@@ -22,7 +22,8 @@ WIDEST = 160            # of a source line that is shown
 LARGEST = 16 << 20      # bytes of a config: far more than one needs
 DTC_LIMITS = {resource.RLIMIT_AS: 1 << 30, resource.RLIMIT_CPU: 60}    # it may include anything
 EMPTY = "the file is empty: a config begins with /dts-v1/; and has one root node, / { ... };"
-LINUX_GUEST = r"(vmlinuz|linux\.cpio) is missing:"     # those of examples/
+LINUX = ((r"(vmlinuz|linux\.cpio) is missing:", "linux-guest"),      # those of examples/
+         (r"(vmlinuz-amd64|linux-amd64\.cpio) is missing:", "linux-driver"))
 CUT = 31                # the checker may cut longer names off (CONFIG_MAX_NAME)
 # What dtc writes; %s: the config's own name, which may look like anything.
 SYNTAX = (r"(?:Error: |Lexical error: |Warning: )?(?P<file>%s|.+?):(?P<line>\d+)\.(?P<column>\d+)"
@@ -166,8 +167,9 @@ class Config:
             at = place_of(places, node, prop) if prop else None
             at = at or node_place(places, node) or (self.file, 0, 0)
             text = found.get("text", "")
-            if re.match(LINUX_GUEST, text):
-                text += ", or call make linux-guest, which makes one"
+            for missing, target in LINUX:
+                if re.match(missing, text):
+                    text += f", or call make {target}, which makes one"
             self.errors.append(Error(*at, node, prop, text))
         return self.errors
 

@@ -12,7 +12,7 @@ MAGIC_BYTES = struct.pack(">I", MAGIC)
 BEGIN_NODE, END_NODE, PROP, NOP, END = 1, 2, 3, 4, 9
 LONGEST_NAME = 64               # more than any that means something
 DEEPEST = 8                     # CONFIG_MAX_DEPTH
-WANTED = ("cpus", "memory-mib", "kernel", "initrd", "status")
+WANTED = ("cpus", "memory-mib", "kernel", "initrd", "status", "role")
 WANTED_OF_DEVICE = ("compatible", "pci-id", "pci-address")
 
 
@@ -23,6 +23,7 @@ class Vm:
     memory_mib: int
     images: list        # file names: kernel, initrd
     disabled: bool
+    driver_domain: bool
     devices: list = field(default_factory=list)     # [{property: bytes}] of the nodes inside
 
 
@@ -97,7 +98,8 @@ def _cell(properties, name, default):
 def _vm(name, properties, devices):
     images = [_text(properties[p]) for p in ("kernel", "initrd") if p in properties]
     return Vm(name, _cell(properties, "cpus", 1), _cell(properties, "memory-mib", 0), images,
-              _text(properties.get("status", b"okay")) == "disabled", devices)
+              _text(properties.get("status", b"okay")) == "disabled",
+              _text(properties.get("role", b"")) == "driver-domain", devices)
 
 
 def vms(blob):

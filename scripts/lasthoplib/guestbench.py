@@ -29,14 +29,14 @@ def pair(number, args="", sources=1, cpus=(), **how):
                f"count={COUNT_LOOPS} {args}", ("lan",), affinity=own[1], **how)]
 
 
-def configured(name, vms, policy):
+def configured(name, vms, policy, images=("bench.elf",)):
     """a config that is written below the build folder, and free of errors"""
     path = paths.build() / "bench" / f"{name}.dts"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(config(*vms, policy=policy))
-    image = path.parent / "bench.elf"
-    if not image.is_symlink():
-        image.symlink_to(paths.guests() / "bench.elf")
+    for image in images:
+        if not (path.parent / image).is_symlink():
+            (path.parent / image).symlink_to(paths.guests() / image)
     made = dts.Config(path)
     errors = made.check()
     if errors:
@@ -55,14 +55,17 @@ class Session:
         self.watcher.event(event)
         self._events.put(event)
 
+    def next(self, seconds):
+        try:
+            return self._events.get(timeout=seconds)
+        except queue.Empty:
+            raise Failure(f"nothing was told within {seconds} s") from None
+
     def until_end(self, vm, seconds):
         """the events until this VM has ended"""
         found = []
         while not found or found[-1]["event"] != "vm-end" or found[-1].get("vm") != vm:
-            try:
-                found.append(self._events.get(timeout=seconds))
-            except queue.Empty:
-                raise Failure(f"VM {vm} told nothing within {seconds} s") from None
+            found.append(self.next(seconds))
         if found[-1].get("end") != "ok":
             raise Failure(f"VM {vm}: {found[-1].get('end')}")
         return found

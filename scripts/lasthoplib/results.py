@@ -10,10 +10,10 @@ import hashlib
 import statistics
 import subprocess
 
-from . import guest_results, paths, ports
+from . import guest_results, paths, ports, timeline
 
 SCHEMA = 1
-STILL_RUNNING = "running"       # how a VM "ended" whose end we did not see
+STILL_RUNNING = "running"       # how a VM "ended" whose end we did not see; a driver domain may run on
 
 
 def commit():
@@ -143,10 +143,15 @@ ENTRY = {"stream": stream_entry, "rr": rr_entry}
 def vm_ends(events, vms):
     """one entry for each VM that the config starts, in its order, then any other that ended"""
     ends = {e.get("vm"): e for e in events if e["event"] == "vm-end"}
-    known = {vm.name: vm.cpus for vm in vms if not vm.disabled}
+    known = {vm.name: vm for vm in vms if not vm.disabled}
     names = list(known) + [name for name in ends if name not in known]
-    return [{"name": name, "vcpus": ends.get(name, {}).get("vcpus", known.get(name, 0)),
-             "end": ends.get(name, {}).get("end", STILL_RUNNING)} for name in names]
+
+    def one(name):
+        vm, end = known.get(name), ends.get(name, {})
+        return {"name": name, "role": "driver-domain" if vm and vm.driver_domain else "guest",
+                "vcpus": end.get("vcpus", vm.cpus if vm else 0),
+                "end": end.get("end", STILL_RUNNING)}
+    return [one(name) for name in names]
 
 
 def document(events, bed, machine, vms, blob):
@@ -167,12 +172,15 @@ def document(events, bed, machine, vms, blob):
                            for entry in made["results"]]
     made["results"] += guest_results.entries(events)
     made["ports"] = ports.entries(events)
+    if told := timeline.made_of(events):
+        made["timeline"] = told
     return made
 
 
 def complaints(made):
     """what keeps a run from being a success, apart from how it ended"""
-    said = [f"VM {vm['name']}: {vm['end']}" for vm in made["vms"] if vm["end"] != "ok"]
+    said = [f"VM {vm['name']}: {vm['end']}" for vm in made["vms"] if vm["end"] != "ok" and
+            (vm["role"], vm["end"]) != ("driver-domain", STILL_RUNNING)]
     if not made["vms"]:
         said.append("no VM was started")
     if all(vm["end"] != STILL_RUNNING for vm in made["vms"]):

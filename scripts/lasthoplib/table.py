@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The result document as tables for people."""
+from . import timeline
 from .console import count
 
 STREAM = [      # heading, cell
@@ -57,10 +58,11 @@ TITLES = {"stream": ("stream, VM to VM, UDP", STREAM),
           "copy": ("files between Linux VMs, equal by SHA-256", COPY)}
 
 
-def columns(rows):
-    """rows of cells as lines, right-aligned"""
+def columns(rows, left=()):
+    """rows of cells as lines, right-aligned but for these columns"""
     widths = [max(len(cell) for cell in column) for column in zip(*rows)]
-    return ["  " + "  ".join(cell.rjust(w) for cell, w in zip(row, widths)) for row in rows]
+    return [("  " + "  ".join(cell.ljust(w) if n in left else cell.rjust(w)
+                              for n, (cell, w) in enumerate(zip(row, widths)))).rstrip() for row in rows]
 
 
 def commit(made):
@@ -76,14 +78,22 @@ def headline(made):
             f"{made['backend'] or 'no backend'}), {count(made['cpus'], 'CPU')}, {clock}{cost}")
 
 
+def ending(vm):
+    """a driver domain has none: the run is over when the guests are"""
+    return "driver domain" if (vm["role"], vm["end"]) == ("driver-domain", "running") else vm["end"]
+
+
 def render(made):
     lines = [headline(made), "", "VMs"]
     lines += columns([("name", "vCPUs", "end")] + [
-        (vm["name"], str(vm["vcpus"]), vm["end"]) for vm in made["vms"]])
+        (vm["name"], str(vm["vcpus"]), ending(vm)) for vm in made["vms"]])
     for name, (title, cells) in TITLES.items():
         entries = [r for r in made["results"] if r["name"] == name]
         if entries:
             lines += ["", title]
             lines += columns([[head for head, _ in cells]]
                              + [[cell(r) for _, cell in cells] for r in entries])
+    if told := made.get("timeline"):
+        lines += ["", "timeline, by the machine's clock", *columns(timeline.rows(told), left=(1, 2)),
+                  *timeline.sums(told)]
     return "\n".join(lines)

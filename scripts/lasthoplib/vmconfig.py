@@ -20,11 +20,12 @@ class Vm:
     def source(self, index):
         lines = [f"{self.name} {{", 'compatible = "lasthop,vm";', f"cpus = <{self.cpus}>;",
                  f"memory-mib = <{self.memory_mib}>;", f'kernel = "{self.kernel}";',
-                 "no-fast-strings;", *self.more]
+                 "no-fast-strings;"]
         if self.args:
             lines.append(f'bootargs = "{self.args}";')
         if self.affinity:
             lines.append(f"cpu-affinity = <{' '.join(map(str, self.affinity))}>;")
+        lines += self.more                       # properties first: it may hold nodes
         for n, switch in enumerate(self.nets):
             mac = f"52 54 00 00 {index + 1:02x} {n + 1:02x}"
             lines.append(f'net{n} {{ compatible = "lasthop,net"; switch = <&{switch}>; '

@@ -33,6 +33,7 @@ class Case:
     backend: str = ""                        # that the boot event must name
     same_as: str = ""                        # case whose result document must be the same
     dearer_than: str = ""                    # case without this one's exit_cost
+    as_fast_as: str = ""                     # case whose streams are to be as fast, nearly
     memory_mib: int = 0                      # of the machine, at least; 0: what the VMs need
     exit_cost: int = 0                       # Bochs
     bochs: dict = field(default_factory=dict)      # options of its cpu: line

@@ -2,15 +2,37 @@
 """The configs in examples/, as `make run DEMO=NAME` boots them; bench.dts is a case of cases.py."""
 import hooks
 from cases import BACKEND, Case
-from cases_linux import no_complaints
+from cases_driver_linux import MEANT
+from cases_linux import no_complaints, no_complaints_but, told
+from lasthoplib import timeline
+from lasthoplib.nics import Nic
 
 PAIRS = [(f"sink{n}", f"source{n}") for n in range(1, 5)]
 SIDES = [(f"{side}-sink", f"{side}-source") for side in ("left", "right")]
 
 
+CRASHES = 3
+
+
 def example(on, name, checks=(), **more):
     return Case(f"{on}-example-{name}", on, f"examples/{name}.dts", backend=BACKEND[on],
                 hooks=list(checks), **more)
+
+
+def crashed(outcome):
+    """the driver domain died, and came back; between VMs nothing was lost"""
+    made = timeline.made_of(outcome.stream.events) or {"entries": [], "down_s": []}
+    between = [e for e in made["entries"] if e["what"] == "requests"]
+    resets = [e["reason"] for e in outcome.stream.of("vm-reset")]
+    return [(len(resets) >= CRASHES, f"the driver domain died {len(resets)} times: {set(resets)}"),
+            (len(made["down_s"]) >= CRASHES, f"the uplink came back after {made['down_s']} s"),
+            (between and not sum(e["lost"] for e in between),
+             f"{sum(e['sent'] for e in between)} requests between VMs, none lost")]
+
+
+def uplinked(name, domain, checks, **more):
+    return example("tcg", name, checks, nics=[Nic("e1000e")], limit=900,
+                   must=[rf"\] uplink {domain}/net0: up$", r"^alice\| boot: met 10\.0\.2\.2$"], **more)
 
 
 CASES_EXAMPLES = [
@@ -20,5 +42,11 @@ CASES_EXAMPLES = [
             results={"stream": 1, "rr": 1}),
     example("tcg", "overcommit", [hooks.measured(*PAIRS)], limit=900,
             results={"stream": 1, "rr": 1}),
+    uplinked("uplink", "netd", [no_complaints, told("alice", ["ping"])],
+             ends={"netd": "running", "alice": "ok"}),
+    uplinked("linux-driver-domain", "driver", [no_complaints_but(MEANT), told("alice", ["ping"])],
+             ends={"driver": "running", "alice": "ok"}),
+    uplinked("crash", "crasher", [no_complaints, crashed], results={"rr": 1},
+             ends={"crasher": "running", "alice": "ok", "sink": "ok", "source": "ok"}),
 ]
 SOAK_EXAMPLES = [example("tcg", "linux", [no_complaints], limit=900)]

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Boot tests of passthrough: a guest that drives a NIC of the machine by its registers (passed.c)."""
+import re
+
 from cases import Case, config, refused
+from cases_driver import netd
 from configs import Vm
 from lasthoplib.nics import Nic
 
@@ -16,6 +19,8 @@ def passed(device, more=(), name="pass", chosen_by="pci-id"):
 BOCHS_NIC = ["e1000: enabled=1, mac=52:54:00:12:34:56, ethmod=null"]
 WIRE = "hubport,hubid=0"                    # that leads nowhere
 LAX = 'bootargs = "lax=1";'
+RESTARTED = (Vm("loop", "loop.elf", nets=("lan",)),
+             netd("e1000e", args="watchdog=60000"))
 UNSAFE = ("role = \"driver-domain\";", "allow-unsafe-dma;")
 GOOD = {"must_not": [r"\| FAIL "]}
 
@@ -43,6 +48,22 @@ def cannot(name, on, vms, says, **more):
                    r"\] cannot start: the config has errors, see above", **more)
 
 
+def restarts(line, check):
+    """paused, resumed, restarted: the device comes and goes with its VM, and nothing is left behind"""
+    line.wait(r"\] uplink netd/up0: up$")
+    line.type("\r")
+    line.wait(r"^lasthop> ")
+    free = set()
+    for command in ["vm pause netd", "vm resume netd"] + 5 * ["vm restart netd"]:
+        answer = line.command(command)
+        check(answer.endswith(": done\n"), f"{command}: {answer.strip()}")
+        if "restart" in command:
+            line.wait(r"\] uplink netd/up0: up again after \d+ ms$")
+            free.add(re.search(r"^memory: (\d+) of", line.command("vm list"), re.M)[1])
+    check(len(free) == 1, f"free memory after each: {', '.join(free)} KiB")
+    line.command("vm stop loop")
+
+
 CASES_PASSTHROUGH = [
     Case("tcg-pass-e1000e", "tcg", config(passed(E1000E)), cpus=2, backend="svm",
          nics=[Nic("e1000e", WIRE)], must=[r"\| PASS storm: ", r", bus reset, ", *checks(True)], **GOOD),
@@ -51,6 +72,9 @@ CASES_PASSTHROUGH = [
     Case("tcg-pass-unsafe", "tcg", config(passed(E1000E, UNSAFE)), cpus=2, backend="svm",
          iommu="intremap=off", nics=[Nic("e1000e", WIRE)], talk=unsafe, ends={"pass": "stopped"},
          must=checks(False), **GOOD),
+    Case("tcg-pass-restart", "tcg", config(*RESTARTED), cpus=2, backend="svm",
+         nics=[Nic("e1000e", WIRE)], talk=restarts,
+         ends={"loop": "stopped", "netd": "running"}),
     # its NIC has INTx only, and says firmware's pin
     Case("bochs-pass-e1000", "bochs", config(passed(E1000, (*UNSAFE, LAX))), cpus=2, backend="vmx",
          bochsrc=BOCHS_NIC, talk=unsafe, ends={"pass": "stopped"}, must=checks(False), **GOOD),

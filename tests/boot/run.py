@@ -28,7 +28,9 @@ import cases as table                                   # noqa: E402
 from cases import SYMPTOMS                               # noqa: E402
 from cases_abuse import CASES_ABUSE, SOAK_ABUSE          # noqa: E402
 from cases_apicv import CASES_APICV                      # noqa: E402
-from cases_driver import CASES_DRIVER                    # noqa: E402
+from cases_attack import CASES_ATTACK, SOAK_ATTACK        # noqa: E402
+from cases_driver import CASES_DRIVER, SOAK_DRIVER       # noqa: E402
+from cases_driver_linux import CASES_DRIVER_LINUX        # noqa: E402
 from cases_examples import CASES_EXAMPLES, SOAK_EXAMPLES  # noqa: E402
 from cases_iommu import CASES_IOMMU                      # noqa: E402
 from cases_linux import CASES_LINUX, SOAK_LINUX          # noqa: E402
@@ -38,16 +40,18 @@ from cases_passthrough import CASES_PASSTHROUGH          # noqa: E402
 from cases_sched import CASES_SCHED                      # noqa: E402
 from cases_shell import CASES_SHELL, SOAK_SHELL          # noqa: E402
 from cases_smp import CASES_SMP                          # noqa: E402
+from cases_uplinks import CASES_UPLINKS                  # noqa: E402
 from lasthoplib import boot, dts, paths, results, testbed    # noqa: E402
 from lasthoplib.console import Failure                   # noqa: E402
 from world import World, enter                           # noqa: E402
 
 QUICK = (table.CASES + CASES_SHELL + CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE +
-         CASES_NET + CASES_NETD + CASES_DRIVER + CASES_IOMMU + CASES_PASSTHROUGH + CASES_LINUX +
-         CASES_EXAMPLES)
-SOAK = SOAK_ABUSE + SOAK_LINUX + SOAK_EXAMPLES + SOAK_SHELL
+         CASES_NET + CASES_NETD + CASES_DRIVER + CASES_DRIVER_LINUX + CASES_UPLINKS + CASES_ATTACK +
+         CASES_IOMMU + CASES_PASSTHROUGH + CASES_LINUX + CASES_EXAMPLES)
+SOAK = SOAK_ABUSE + SOAK_LINUX + SOAK_EXAMPLES + SOAK_SHELL + SOAK_DRIVER + SOAK_ATTACK
 
 LAST_LINES = 15
+SLOWER = 0.05                   # of a throughput, that may be missing
 INSTRUCTIONS_PER_US = 100       # of Bochs: testbed.py's ips
 
 
@@ -170,7 +174,9 @@ def judge(report, case, config, outcome):
     check_serial(report, case, outcome.serial())
     if case.ended == "refused":
         report.check(not outcome.stream.of("vm-start"), "no VM was started")
-    for hook in ([hooks.memory_returned] if case.ended == "end" else []) + case.hooks:
+    # a driver domain that outlives the guests keeps its memory
+    all_end = case.ended == "end" and "running" not in (case.ends or {}).values()
+    for hook in ([hooks.memory_returned] if all_end else []) + case.hooks:
         for good, fact in hook(outcome):
             report.check(good, fact)
     report.check(not outcome.stream.garbled, "every event line is whole")
@@ -217,7 +223,7 @@ def run_apart(case, report):
     """the case by another process, in a network of its own"""
     started = time.monotonic()
     done = subprocess.run(enter(sys.executable, __file__, "--here", "--verbose", "--only",
-                                f"^{case.name}$"), capture_output=True, text=True)
+                                f"^{case.name}$", *(["--soak"] if case in SOAK else [])), capture_output=True, text=True)
     report.seconds = time.monotonic() - started
     told = [re.sub(r" \([\d.]+ s\)$", "", x) for x in done.stdout.splitlines()
             if not x.startswith(("STAGE", "[")) and not re.fullmatch(r"\d+ passed, \d+ failed", x)]
@@ -274,9 +280,24 @@ def compare_cost(case, reports):
     return report
 
 
+def compare_speed(case, reports):
+    """of what the VMs receive of each other, no more than SLOWER is missing"""
+    report = Report(case.name)
+    one, other = ([r for r in (reports[n].document or {"results": []})["results"] if r["name"] == "stream"]
+                  for n in (case.name, case.as_fast_as))
+    for mine, its in zip(one, other):
+        rate, wanted = mine["gbit_s"]["median"], its["gbit_s"]["median"]
+        report.check(rate >= (1 - SLOWER) * wanted > 0,
+                     f"{mine['frame_bytes']} bytes: {rate} Gbit/s, {wanted} in {case.as_fast_as}")
+    if not one or len(one) != len(other):
+        report.check(False, f"no stream to compare with {case.as_fast_as}")
+    print("\n".join(report.lines), flush=True)
+    return report
+
+
 def select(table_of_cases, only, on):
     chosen = [c for c in table_of_cases if re.search(only, c.name) and on in (None, c.on)]
-    names = {n for c in chosen for n in (c.name, c.same_as, c.dearer_than)}
+    names = {n for c in chosen for n in (c.name, c.same_as, c.dearer_than, c.as_fast_as)}
     return [c for c in table_of_cases if c.name in names]
 
 
@@ -325,7 +346,8 @@ def main():
     reports = run_all(cases, args.capacity, args.verbose, args.here)
     all_reports = list(reports.values()) + [
         compare(c, reports) for c in cases if c.same_as and not c.skip] + [
-        compare_cost(c, reports) for c in cases if c.dearer_than and not c.skip]
+        compare_cost(c, reports) for c in cases if c.dearer_than and not c.skip] + [
+        compare_speed(c, reports) for c in cases if c.as_fast_as and not c.skip]
     failed = sum(r.failed for r in all_reports)
     if not all_reports:
         print("FAIL: no case was run")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What is outside of the machine in a boot test: a Linux host on the other end of the NIC's wire.
 
-A case with `world` runs in a network namespace of its own (run.py); there the wire is a TAP device with
-an address, a server of iperf3, one that answers the test guest's questions (guest/linux/tests: ask), and a
-capture of all that passes.
+A case with `world` runs in a network namespace of its own (run.py); there each wire is a TAP device with
+an address (WIRE, ADDRESSES: a network of its own) and a capture of all that passes, and there are a server of
+iperf3 and one that answers the test guest's questions (guest/linux/tests: ask).
 """
 import contextlib
 import json
@@ -17,7 +17,8 @@ from pathlib import Path
 
 from lasthoplib.nics import Nic
 
-WIRE, ADDRESS, ADDRESS6 = "wire{}", "10.0.0.254", "fd00::254"
+WIRE, ADDRESSES, ADDRESS6 = "wire{}", "10.0.{}.254", "fd00::254"
+ADDRESS = ADDRESSES.format(0)
 REMOTE_PORT, IPERF_PORT = 5999, 5201            # guest/linux/init
 TRIES = 10
 LIMIT = 120                                     # seconds for anything to come: ends a hung run
@@ -50,24 +51,40 @@ class Answerer(socketserver.BaseRequestHandler):
 
 
 class World:
-    """wires: how many; the first has the addresses, further ones are joined to it by a bridge"""
+    """wires: how many; the first has an IPv6 address as well"""
 
     def __init__(self, wires=1, mtu=1500):
         self.folder = tempfile.TemporaryDirectory()
-        self.capture_file = Path(self.folder.name, "wire.pcapng")
         self._ip("link", "set", "lo", "up")
+        for name, value in ("arp_ignore", 1), ("arp_announce", 2):      # each wire answers for itself
+            Path("/proc/sys/net/ipv4/conf/all", name).write_text(f"{value}\n")
+        self.processes = [subprocess.Popen(["iperf3", "-s"], stdout=subprocess.DEVNULL)]
         for n in range(wires):
             self._ip("tuntap", "add", "dev", WIRE.format(n), "mode", "tap")
             self._ip("link", "set", WIRE.format(n), "up", "mtu", mtu)
             call("ethtool", "-K", WIRE.format(n), "tx", "off", check=True)   # whole checksums on the wire
-        self._ip("addr", "add", ADDRESS + "/24", "dev", WIRE.format(0))
+            self._ip("addr", "add", ADDRESSES.format(n) + "/24", "dev", WIRE.format(n))
+            self.processes.append(subprocess.Popen(
+                ["tcpdump", "-i", WIRE.format(n), "-w", str(self._capture(n)), "-U", "-B", "65536",
+                 "-s", "9100"], stderr=subprocess.DEVNULL))
         self._ip("-6", "addr", "add", ADDRESS6 + "/64", "dev", WIRE.format(0), "nodad")
-        self.processes = [
-            subprocess.Popen(["iperf3", "-s"], stdout=subprocess.DEVNULL),
-            subprocess.Popen(["tcpdump", "-i", WIRE.format(0), "-w", str(self.capture_file), "-U",
-                              "-B", "65536", "-s", "9100"], stderr=subprocess.DEVNULL)]
         self.server = socketserver.ThreadingTCPServer(("", REMOTE_PORT), Answerer)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def _capture(self, wire):
+        return Path(self.folder.name, f"wire{wire}.pcapng")
+
+    @staticmethod
+    def mac(wire=0):
+        """of the world's own end"""
+        return json.loads(call("ip", "-j", "link", "show", WIRE.format(wire)).stdout)[0]["address"]
+
+    @staticmethod
+    def send(wire, frame):
+        """a frame, as it is"""
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as end:
+            end.bind((WIRE.format(wire), 0))
+            end.send(frame)
 
     @staticmethod
     def _ip(*words):
@@ -128,10 +145,22 @@ class World:
                 answer += more
         return answer.decode("utf-8", "replace")
 
-    def captured(self, what):
-        """the frames of the capture so far that a display filter matches, a line each"""
-        done = call("tshark", "-r", self.capture_file, "-Y", what, "-o", "tcp.check_checksum:TRUE",
-                    "-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE")
+    def heard(self, what, wire=0):
+        """the frames of a wire's capture so far that a filter (pcap-filter(7)) matches, a line each"""
+        done = call("tcpdump", "-nn", "-e", "-r", self._capture(wire), what)
+        if done.returncode and "truncated dump file" not in done.stderr:  # the last is not complete yet
+            raise OSError(f"tcpdump: {done.stderr.strip()}")
+        return done.stdout.splitlines()
+
+    def misshapen(self, sources, wire=0):
+        """those with a wrong checksum, or too long, from these stations. A sum of 0xffff is as good as
+        0, but tshark minds it; QEMU's e1000 writes it."""
+        wrong = ("(tcp.checksum.status == 0 && tcp.checksum != 0xffff) || udp.checksum.status == 0 || ip.checksum.status == 0 || "
+                 "frame.len > 1514")
+        done = call("tshark", "-n", "-r", self._capture(wire), "-Y",
+                    f"eth.src in {{{', '.join(sources)}}} && ({wrong})", "-o", "tcp.check_checksum:TRUE",
+                    "-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE",
+                    "-o", "tcp.analyze_sequence_numbers:FALSE", "-o", "tcp.desegment_tcp_streams:FALSE")
         if done.returncode not in (0, 2):       # 2: the last frame is not complete yet
             raise OSError(f"tshark: {done.stderr.strip()}")
         return done.stdout.splitlines()

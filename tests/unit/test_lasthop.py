@@ -85,8 +85,8 @@ class Results(unittest.TestCase):
         bed.name, bed.clock = "bochs", "virtual"
         bed.emulator.return_value = "Bochs 3.1"
         return results.document(list(told), bed, testbed.Machine(cpus=2, exit_cost=1000),
-                                [fdt.Vm("alice", 2, 32, [], False), fdt.Vm("bob", 1, 32, [], False),
-                                 fdt.Vm("carol", 1, 32, [], True)], b"blob")
+                                [fdt.Vm("alice", 2, 32, [], False, False), fdt.Vm("bob", 1, 32, [], False, False),
+                                 fdt.Vm("carol", 1, 32, [], True, False)], b"blob")
 
     def test_least_median_and_greatest_run(self):
         entry = self.one(stream(1), stream(2, nanoseconds=2000), stream(3, nanoseconds=500)
@@ -166,13 +166,22 @@ class Results(unittest.TestCase):
     def test_every_enabled_vm_must_have_ended_well(self):
         end = {"event": "vm-end", "vm": "alice", "vcpus": 2, "end": "ok", "reason": ""}
         made = self.one(end)
-        self.assertEqual(made["vms"], [{"name": "alice", "vcpus": 2, "end": "ok"},
-                                       {"name": "bob", "vcpus": 1, "end": "running"}])
+        self.assertEqual(made["vms"], [
+            {"name": "alice", "role": "guest", "vcpus": 2, "end": "ok"},
+            {"name": "bob", "role": "guest", "vcpus": 1, "end": "running"}])
         self.assertEqual(results.complaints(made), ["VM bob: running"])
         made = self.one(end, {**end, "vm": "bob"})
         self.assertEqual(results.complaints(made), [])
         made = self.one(end, {**end, "vm": "bob"}, stream(1, corrupt=1))
         self.assertEqual(len(results.complaints(made)), 1)
+
+    def test_a_driver_domain_may_run_on(self):
+        made = self.one({"event": "vm-end", "vm": "alice", "vcpus": 2, "end": "ok", "reason": ""})
+        made["vms"][1]["role"] = "driver-domain"
+        self.assertEqual(results.complaints(made), [])
+        self.assertIn("driver domain", table.render(made))
+        made["vms"][1]["end"] = "crash"
+        self.assertEqual(results.complaints(made), ["VM bob: crash"])
 
     def test_ports_are_added_up_and_must_balance(self):
         end = {"event": "vm-end", "vcpus": 1, "end": "ok", "reason": ""}

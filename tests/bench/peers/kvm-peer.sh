@@ -19,7 +19,10 @@ ON=${1:?prepare, tcg or bochs}; CPUS=${CPUS:-4}; EXIT_COST=${EXIT_COST:-1000}; W
 [ "$ON" != bochs ] || [ -x "$BOCHS" ] || { echo "no $BOCHS: set BOCHS_ROOT, and repair it"; exit 1; }
 
 prepare() {
-	local mirror V M l m
+	local mirror V M l m tool
+	for tool in busybox mmdebstrap mke2fs sfdisk mformat cpio objdump grub-mkstandalone; do	# not after ten minutes
+		command -v $tool > /dev/null || { echo "$tool is missing: see the packages at the top of $SELF"; exit 1; }
+	done
 	mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' | sed -n 's/ bookworm$//p' | head -1)
 	mmdebstrap --variant=apt --mode=root --aptopt='APT::Install-Recommends "false"' \
 	  --include=qemu-system-x86,seabios,ipxe-qemu,iproute2,iperf3,kmod,udev,mount,linux-image-cloud-amd64,busybox-static,procps \

@@ -52,8 +52,18 @@ static void events_as_promised(void **state)
 			    "{\"lasthop\":1,\"event\":\"boot\",\"backend\":\"vmx\",\"cpus\":4,"
 			    "\"tsc_khz\":100000}\n");
 	filled = 0;
-	report_vm_start("alice");
-	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"vm-start\",\"vm\":\"alice\"}\n");
+	report_vm_start("alice", 6000, 4096, 3);
+	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"vm-start\",\"vm\":\"alice\","
+				  "\"at_ns\":6000,\"free_kib\":4096,\"irq_vectors\":3}\n");
+	filled = 0;
+	report_vm_reset("netd", "hang", "no sign of life for 1000 ms", 7000);
+	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"vm-reset\",\"vm\":\"netd\","
+				  "\"end\":\"hang\",\"reason\":\"no sign of life for 1000 ms\","
+				  "\"at_ns\":7000}\n");
+	filled = 0;
+	report_uplink("netd/up0", "passes", 8000);
+	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"uplink\",\"port\":\"netd/up0\","
+				  "\"link\":\"passes\",\"at_ns\":8000}\n");
 	filled = 0;
 	report_vm_end(
 		"alice", 1, "ok", "",
@@ -66,11 +76,13 @@ static void events_as_promised(void **state)
 			    "\"end\":\"ok\",\"reason\":\"\"}\n");
 	filled = 0;
 	report_guest_result("bob", "test=tcp us=5",
-			    &(struct report_machine){ 81000, 600, 70000, 5, { { 100, 20 } } });
-	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"guest-result\",\"vm\":\"bob\","
-				  "\"text\":\"test=tcp us=5\",\"us\":81000,\"exits\":120,"
-				  "\"root_us\":600,\"guest_us\":70000,\"poll_us\":5,\"causes\":{"
-				  "\"hlt\":100,\"timer\":20}}\n");
+			    &(struct report_machine){ 81000, 600, 70000, 40, 5, { { 100, 20 } } });
+	assert_string_equal(
+		line,
+		"{\"lasthop\":1,\"event\":\"guest-result\",\"vm\":\"bob\","
+		"\"text\":\"test=tcp us=5\",\"us\":81000,\"exits\":120,"
+		"\"root_us\":600,\"guest_us\":70000,\"driver_us\":40,\"poll_us\":5,\"causes\":{"
+		"\"hlt\":100,\"timer\":20}}\n");
 	filled = 0;
 	report_end();
 	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"end\"}\n");

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "hv/core/report.h"
+#include "hv/core/timer.h"
 #include "vswitch/env.h"
 
 struct vswitch {
@@ -17,6 +18,7 @@ struct vswitch {
 struct port fake_port[FAKE_PORTS];
 bool fake_start_fails, fake_port_fails;
 unsigned fake_more;
+struct timer *fake_timer;
 void (*fake_polled)(void);
 static struct vswitch the_switch;
 
@@ -91,15 +93,35 @@ void port_attach(struct port *port, const struct gmem *mem, void *owner)
 	port->config.mem = mem;
 }
 
-void report_uplink(const char *port, bool up, uint64_t at_ns)
+void report_uplink(const char *port, const char *link, uint64_t at_ns)
 {
 	struct port *p = fake_port;
+	bool up = !strcmp(link, "up"), passes = !strcmp(link, "passes");
 
 	(void)at_ns;
 	while (strcmp(p->name, port) != 0)
 		p++;
 	insist(p->used && p->up != up, "no change");
-	p->up = up;
+	p->passes += passes;
+	if (!passes)
+		p->up = up;
+}
+
+void timer_init(struct timer *timer, void (*fire)(struct timer *))
+{
+	timer->fire = fire;
+}
+
+void timer_set(struct timer *timer, uint64_t deadline_tsc)
+{
+	timer->deadline_tsc = deadline_tsc;
+	fake_timer = timer;
+}
+
+void timer_cancel(struct timer *timer)
+{
+	if (fake_timer == timer)
+		fake_timer = NULL;
 }
 
 void port_destroy(struct port *port)
@@ -172,7 +194,7 @@ uint64_t port_counter(const struct port *port, enum stat_id id)
 {
 	(void)id;
 	insist(port->retired || port->config.uplink, "counters that are not final");
-	return 0;
+	return port->counter;
 }
 
 void *port_owner(const struct port *port)

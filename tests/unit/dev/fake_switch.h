@@ -23,6 +23,8 @@ struct port {
 	bool retired;
 	unsigned reports; /* of its counters */
 	bool up;	  /* an uplink, as told to programs */
+	unsigned passes;  /* the same: that a frame came in by it */
+	uint64_t counter; /* all of its counters */
 	unsigned flushes; /* late ones */
 	bool polled[FAKE_QUEUES];
 	unsigned polls, poll_ends, polled_at_once;
@@ -31,5 +33,6 @@ struct port {
 extern struct port fake_port[FAKE_PORTS];
 extern bool fake_start_fails;
 extern bool fake_port_fails;	  /* port_create() */
+extern struct timer *fake_timer;  /* the last that was set and not cancelled */
 extern unsigned fake_more;	  /* so many calls of port_service() ask for another */
 extern void (*fake_polled)(void); /* called at each look, unless NULL */

@@ -161,6 +161,56 @@ static void the_best_reset_is_taken(void **state)
 	}
 }
 
+/* A NIC's own after a life that was not short: the register says so, the bus is left alone. */
+static void its_own_reset_between_long_lives(void **state)
+{
+	(void)state;
+	for (unsigned young = 0; young < 2; young++) {
+		begin();
+		iommu = &fake_iommu_ops;
+		fake_pci_bridge(0, 1, 1, EXPRESS_ROOT_PORT);
+		add_nic(true, 0);
+		assert_int_equal(build(), 0);
+		assert_int_equal(*(uint32_t *)fake_device, 0);
+		if (!young)
+			host_function_at((struct pci_address){ 1, 0 })->given_tsc -=
+				tsc_from_us(2000000);
+		memset(fake_order, 0, sizeof(fake_order));
+		passthrough_destroy(&all);
+		assert_string_equal(fake_order,
+				    young ? "master-off master-off bus-reset bus-reset-end detach "
+					    "domain-destroy "
+					  : "master-off master-off detach domain-destroy ");
+		assert_int_equal(*(uint32_t *)fake_device, young ? 0 : 1u << 26);
+	}
+}
+
+static void virtio_is_reset_by_its_status(void **state)
+{
+	unsigned at;
+
+	(void)state;
+	for (unsigned good = 0; good < 3; good++) {
+		begin();
+		iommu = &fake_iommu_ops;
+		config.vms[0].passthroughs[0].vendor = 0x1af4;
+		config.vms[0].passthroughs[0].device = 0x1041;
+		add_nic(0, 1);
+		fake_pci_set(nic, 0, 4, 0x10411af4);
+		at = fake_pci_capability(nic, PCI_CAP_VENDOR, 16);
+		fake_pci_set(nic, at + 2, 2, 0x0110); /* the common configuration */
+		fake_pci_set(nic, at + 4, 1, good == 1 ? 5 : 3);
+		fake_pci_set(nic, at + 8, 4, good == 2 ? TABLE_BYTES - 20 : 0x3000);
+		assert_int_equal(build(), 0);
+		fake_device[0x43000 + 20] = 15;
+		fake_journal_clear();
+		host_function_at((struct pci_address){ 0, 0 })->given_tsc -= tsc_from_us(2000000);
+		passthrough_destroy(&all);
+		assert_int_equal(fake_device[0x43000 + 20], good ? 15 : 0);
+		assert_int_equal(strstr(fake_journal, "60.2=8000\n") != NULL, good != 0);
+	}
+}
+
 /* What a reset has cleared is as firmware had it, when the next owner comes. */
 static void configuration_comes_back(void **state)
 {
@@ -249,6 +299,8 @@ int main(void)
 		CASE(configuration_comes_back),
 		CASE(a_function_that_does_not_come_back_is_told),
 		cmocka_unit_test(the_best_reset_is_taken),
+		cmocka_unit_test(its_own_reset_between_long_lives),
+		cmocka_unit_test(virtio_is_reset_by_its_status),
 		cmocka_unit_test(what_was_made_goes_again),
 		cmocka_unit_test(without_an_iommu_memory_is_one_piece),
 	};

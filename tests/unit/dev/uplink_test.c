@@ -82,6 +82,15 @@ static struct virtio_net *plug(const struct config_net *net)
 	return made;
 }
 
+/* What fires is not set any more, unless it sets itself. */
+static void fire(void)
+{
+	struct timer *timer = fake_timer;
+
+	fake_timer = NULL;
+	timer->fire(timer);
+}
+
 static void keeps_its_port(void **state)
 {
 	const struct config_net *uplink = &config.vms[0].nets[0];
@@ -135,8 +144,45 @@ static void others_do_not(void **state)
 	(void)state;
 	assert_false(port->config.uplink);
 	assert_int_not_equal(pci_get(&net->virtio.pci, 0x2e, 2), UPLINK_PCI_SUBSYSTEM);
+	assert_true(uplink_beside(port));
 	virtio_net_destroy(net);
 	assert_false(port->used);
+}
+
+/* Told once after each start; looked for while it is up, and not for ever. */
+static void first_frame_is_told(void **state)
+{
+	struct virtio_net *net = plug(&config.vms[0].nets[0]);
+	struct port *port = net->port;
+	unsigned looks = 0;
+
+	(void)state;
+	port->passes = 0;
+	for (unsigned life = 1; life <= 3; life++) {
+		negotiate();
+		assert_null(fake_timer);
+		start_queue(0);
+		start_queue(1);
+		reg(STATUS, 1, 15);
+		assert_non_null(fake_timer);
+		fire();
+		assert_non_null(fake_timer); /* it looks again */
+		port->counter++;
+		fire();
+		assert_null(fake_timer);
+		assert_int_equal(port->passes, life);
+	}
+	negotiate();
+	start_queue(0);
+	start_queue(1);
+	reg(STATUS, 1, 15);
+	while (fake_timer && looks < 1000000) {
+		fire();
+		looks++;
+	}
+	assert_in_range(looks, 2, 100000);
+	assert_int_equal(port->passes, 3);
+	virtio_net_destroy(net);
 }
 
 int main(void)
@@ -144,6 +190,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keeps_its_port),
 		cmocka_unit_test(others_do_not),
+		cmocka_unit_test(first_frame_is_told),
 	};
 
 	return cmocka_run_group_tests_name("uplink", tests, NULL, NULL);

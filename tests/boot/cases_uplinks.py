@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Two uplinks of one switch, with a NIC and a wire each: guests reach both, and nothing passes from one to
+the other."""
+from cases import BACKEND, Case
+from cases_driver import MAC, client, netd, server
+from cases_linux import COMPLAINTS
+from configs import Vm, config
+from lasthoplib import wireend
+from world import ADDRESSES, nic
+
+TYPE = 0x88b5                                   # of frames for experiments, IEEE 802
+BROADCAST = "ff:ff:ff:ff:ff:ff"
+
+
+def frame(to, source):
+    """of 60 bytes, with nothing in it"""
+    return (bytes.fromhex((to + source).replace(":", "")) + TYPE.to_bytes(2, "big")).ljust(60, b"\0")
+
+
+def both_wires(line, check):
+    """the server talks by the first wire, the client by the second, which is another network"""
+    world = line.world
+    check(world.wait_for("10.0.0.1"), "the server answers the first wire")
+    line.wait(r"^client\| lasthop: end ok")
+    macs = [world.mac(0), world.mac(1)]
+    world.send(0, frame(macs[1], macs[0]))
+    world.send(1, frame(BROADCAST, macs[1]))
+    check(world.ping("10.0.0.1") == 10, "ten pings of the server, ten answers")
+    for wire, own, other in (0, MAC.format(1), MAC.format(2)), (1, MAC.format(2), MAC.format(1)):
+        check(world.heard(f"ether src {own} and ether dst {macs[wire]}", wire),
+              f"its guest is heard on wire {wire}")
+        astray = world.heard(f"ether src {other} and ether dst {macs[1 - wire]}", wire)
+        check(not astray, f"nothing for the other wire's station on wire {wire} {astray[:3]}")
+        passed = world.heard(f"ether src {macs[1 - wire]}", wire)
+        check(not passed, f"nothing from the other wire on wire {wire} {passed[:3]}")
+    world.tell("10.0.0.1", "touch /tmp/done")
+
+
+def none_in_transit(outcome):
+    """the frame from one wire to the other's station is counted where it came in"""
+    dropped = {e["port"]: e["counters"]["tx_drop_transit"] for e in outcome.stream.of("port")
+               if e["port"].startswith("netd/")}
+    return [(dropped.get("netd/up0", 0) >= 1, f"frames dropped on their way between uplinks: {dropped}")]
+
+
+# --- streams of the bundled guest, whose other end is on the wire (bench external) ---
+FRAMES = (64, 1514)
+COUNT, PER_SECOND = 1000, 2000
+
+
+def streams(line, check):
+    """the wire takes what `out` sends, and sends to `in`, slowly enough to lose nothing"""
+    station = wireend.Station()
+    try:
+        line.wait(r"\] vm out: ended: ok$")
+        for size in FRAMES:
+            seen = station.source("10.0.0.2", size, COUNT, 1, 1, PER_SECOND)
+            check(seen, f"{size} bytes: `in` has seen {seen:.0f} frames a second")
+        station.bye("10.0.0.2")
+        line.wait(r"\] vm in: ended: ok$")
+    finally:
+        station.close()
+
+
+def driver_charged(outcome):
+    """a packet that a driver domain has moved took time of it, of a guest, and of the hypervisor"""
+    told = outcome.stream.of("result")
+    return [(e["driver_ticks"] and e["guest_ticks"] and e["root_ticks"] and e["peer"] == "outside",
+             f"{e['vm']}, {e['frame_bytes']} bytes: {e['packets']} frames from {e['peer']}")
+            for e in told] + [(len(told) == 2 * len(FRAMES), f"{len(told)} results")]
+
+
+CASES_UPLINKS = [
+    Case("tcg-uplink-streams", "tcg", config(
+        netd("virtio"),
+        Vm("out", "bench.elf", f"role=source outside=on ip=10.0.0.1 peer={ADDRESSES.format(0)} "
+           f"tests={','.join(f'stream:{size}' for size in FRAMES)} packets={COUNT}", ("lan",), mtu=1500),
+        Vm("in", "bench.elf", "role=sink ip=10.0.0.2", ("lan",), mtu=1500)),
+         cpus=4, backend=BACKEND["tcg"], nics=[nic("virtio")], world=1, talk=streams,
+         ends={"netd": "running", "out": "ok", "in": "ok"}, results={"stream": len(FRAMES)},
+         hooks=[driver_charged]),
+    Case("tcg-uplinks", "tcg",
+         config(server(), client(["ping", "tcp", "tcp-reverse"], wire=1),
+                netd("e1000e", "virtio", args="offload=csum", queue_pairs=2)),
+         cpus=4, backend=BACKEND["tcg"], nics=[nic("e1000e"), nic("virtio", 1)], world=2,
+         talk=both_wires, ends={"server": "ok", "client": "ok", "netd": "running"},
+         hooks=[none_in_transit], must_not=[COMPLAINTS.pattern],
+         must=[r"\] uplink netd/up0: up$", r"\] uplink netd/up1: up$"]),
+]
