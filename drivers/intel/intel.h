@@ -20,7 +20,7 @@ _Static_assert((int)INTEL_RX_AT + INTEL_RX_BYTES <= (int)NIC_BUFFER, "and fits i
 
 /* One for each descriptor that is out */
 struct intel_tx_slot {
-	uint16_t buffer; /* NIC_NO_BUFFER: it is a context, or foreign */
+	uint16_t buffer; /* NIC_FOREIGN; NIC_NO_BUFFER: a context, or what follows of a segment */
 	uint16_t last;	 /* the frame's last descriptor, which tells that all are done */
 };
 

@@ -46,7 +46,7 @@ void intel_tx_start(struct intel *dev)
 	uint64_t at = nic_dma(&dev->nic, dev->tx_ring);
 
 	dev->tx_clean = dev->tx_next = 0;
-	dev->nic.sending = 0;
+	dev->nic.sending = dev->nic.foreign_out = 0;
 	intel_write(dev, REG_TDBAL, (uint32_t)at);
 	intel_write(dev, REG_TDBAH, (uint32_t)(at >> 32));
 	intel_write(dev, REG_TDLEN, sizeof(dev->tx_ring));
@@ -248,7 +248,7 @@ bool intel_send(struct nic *nic, struct nic_frame *frame)
 	for (unsigned i = 0; i < frame->segments; i++)
 		tx_segment(dev, &frame->segment[i], command,
 			   i + 1 == frame->segments ? TX_EOP | TX_RS : 0, last);
-	nic->sending = (uint16_t)(nic->sending + nic_frame_buffers(frame));
+	nic_frame_out(nic, frame);
 	nic->stats.tx_frames++;
 	nic->stats.tx_bytes += frame->bytes;
 	return true;
@@ -273,7 +273,9 @@ bool intel_sent(struct nic *nic, uint16_t *buffer)
 	while (tx_done(dev)) {
 		*buffer = dev->tx_slot[dev->tx_clean].buffer;
 		dev->tx_clean = (dev->tx_clean + 1) % INTEL_TX_RING;
-		if (*buffer != NIC_NO_BUFFER) {
+		if (*buffer == NIC_FOREIGN) {
+			nic->foreign_out--;
+		} else if (*buffer != NIC_NO_BUFFER) {
 			nic->sending--;
 			return true;
 		}

@@ -36,7 +36,7 @@ void virtio_nic_fill(struct virtio_nic *dev)
 		dev->tx_free[dev->tx_free_count++] = (uint16_t)(i - 1);
 	dev->tx_done = VIRTIO_NIC_END;
 	dev->tx_chains = 0;
-	nic->sending = 0;
+	nic->sending = nic->foreign_out = 0;
 }
 
 void virtio_nic_release(struct nic *nic, uint16_t buffer)
@@ -104,7 +104,7 @@ static bool take_foreign(struct virtio_nic *dev)
 		memcpy(&piece, buffer + at, sizeof(piece));
 		frame->segment[frame->segments++] = (struct nic_segment){
 			.bytes = piece.bytes,
-			.buffer = NIC_NO_BUFFER,
+			.buffer = NIC_FOREIGN,
 			.foreign = piece.address,
 		};
 		frame->bytes += piece.bytes;
@@ -154,7 +154,7 @@ struct nic_frame *virtio_nic_receive(struct nic *nic)
 			return frame;
 		}
 		for (unsigned i = 0; i < frame->segments; i++)
-			if (frame->segment[i].buffer != NIC_NO_BUFFER)
+			if (frame->segment[i].buffer != NIC_FOREIGN)
 				virtio_nic_release(nic, frame->segment[i].buffer);
 		nic->stats.rx_errors++;
 	}
@@ -210,7 +210,7 @@ bool virtio_nic_send(struct nic *nic, struct nic_frame *frame)
 	}
 	vq_push(&dev->tx, at);
 	dev->tx_chains++;
-	nic->sending = (uint16_t)(nic->sending + nic_frame_buffers(frame));
+	nic_frame_out(nic, frame);
 	nic->stats.tx_frames++;
 	nic->stats.tx_bytes += frame->bytes;
 	return true;
@@ -257,8 +257,10 @@ bool virtio_nic_sent(struct nic *nic, uint16_t *buffer)
 		*buffer = dev->tx_slot[at].buffer;
 		dev->tx_done = dev->tx_slot[at].next;
 		dev->tx_free[dev->tx_free_count++] = at;
-		if (*buffer == NIC_NO_BUFFER)
+		if (*buffer == NIC_FOREIGN) {
+			nic->foreign_out--;
 			continue;
+		}
 		nic->sending--;
 		return true;
 	}
@@ -269,7 +271,7 @@ bool virtio_nic_arm(struct nic *nic)
 	struct virtio_nic *dev = virtio_nic_of(nic);
 	bool quiet = vq_arm(&dev->rx, 1);
 
-	if (nic->sending && nic->sending >= nic->tx_wake)
+	if (nic_wants_sent(nic))
 		quiet &= vq_arm(&dev->tx, (uint16_t)((dev->tx_chains + 1) / 2));
 	return quiet;
 }

@@ -327,16 +327,17 @@ static void sends_what_is_lent(void **state)
 		frame->segments = 3;
 		frame->segment[1] =
 			(struct nic_segment){ .bytes = first,
-					      .buffer = NIC_NO_BUFFER,
+					      .buffer = NIC_FOREIGN,
 					      .foreign = (uintptr_t)(bytes + head) + DMA_OFFSET };
 		frame->segment[2] =
 			(struct nic_segment){ .bytes = lengths[i][1],
-					      .buffer = NIC_NO_BUFFER,
+					      .buffer = NIC_FOREIGN,
 					      .foreign = (uintptr_t)(bytes + head + first) +
 							 DMA_OFFSET };
 		wire_count = 0;
 		assert_true(intel_send(&dev.nic, frame));
 		assert_int_equal(dev.nic.sending, 1);
+		assert_true(nic_wants_sent(&dev.nic));
 		intel_flush(&dev.nic);
 		device_send(3);
 		assert_false(intel_sent(&dev.nic, &buffer));
@@ -347,6 +348,7 @@ static void sends_what_is_lent(void **state)
 		assert_true(intel_sent(&dev.nic, &buffer));
 		assert_int_equal(buffer, 7);
 		assert_false(intel_sent(&dev.nic, &buffer));
+		assert_int_equal(dev.nic.foreign_out, 0);
 		assert_int_equal(dev.nic.sending, 0);
 	}
 }
