@@ -18,7 +18,8 @@ static uint64_t next_tick, tick_ms = TICK_MS, watchdog;
 static void drop(struct netd_path *path, const struct nic_frame *frame)
 {
 	for (unsigned i = 0; i < frame->segments; i++)
-		path->from->ops->release(path->from, frame->segment[i].buffer);
+		if (frame->segment[i].buffer != NIC_FOREIGN)
+			path->from->ops->release(path->from, frame->segment[i].buffer);
 }
 
 bool netd_forward(struct netd_path *path, bool link_up)

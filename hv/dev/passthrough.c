@@ -170,10 +170,16 @@ static void take_down(struct passthrough *p)
 	page_free(p, sizeof(*p));
 }
 
-void passthrough_destroy(struct passthroughs *all)
+void passthrough_silence(struct passthroughs *all)
 {
 	for (unsigned i = 0; i < all->count; i++)
 		take_down(all->item[i]);
+	all->count = 0;
+}
+
+void passthrough_destroy(struct passthroughs *all)
+{
+	passthrough_silence(all);
 	if (all->domain)
 		iommu->domain_destroy(all->domain);
 	*all = (struct passthroughs){ 0 };

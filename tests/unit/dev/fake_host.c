@@ -14,7 +14,6 @@
 #include "hv/core/vm.h"
 
 struct acpi_info acpi;
-const struct iommu_ops *iommu;
 char fake_order[4096];
 struct host_irq *fake_irq[256];
 unsigned fake_irq_left;

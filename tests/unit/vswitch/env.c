@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lasthop/uplink.h"
 #include "vswitch/switch.h"
+#include "vswitch/vq.h"
 
 _Thread_local unsigned env_this_cpu;
 uint64_t env_clock_us;
@@ -72,6 +74,56 @@ bool env_will_flush(struct port *port, uint32_t within_us)
 
 	e->flush_us = within_us;
 	return e->will_flush;
+}
+
+/* To devices, memory is where it is to the tests. */
+unsigned env_share(struct port *to, const struct port *from, const struct seg *seg, uint32_t bytes,
+		   struct uplink_piece *piece, unsigned room, struct share_cost *cost)
+{
+	struct env_port *e = port_owner(to);
+	unsigned n = 0;
+
+	(void)from;
+	if (e == NULL || atomic_load(&e->shares_left) == 0)
+		return 0;
+	for (; bytes > 0; n++) {
+		uint32_t len = seg[n].len < bytes ? seg[n].len : bytes;
+
+		if (n == room)
+			return 0;
+		piece[n] = (struct uplink_piece){ (uintptr_t)seg[n].ptr, len, 0 };
+		bytes -= len;
+	}
+	atomic_fetch_sub(&e->shares_left, 1);
+	atomic_fetch_add(&e->shared, n);
+	cost->mapped += n;
+	return n;
+}
+
+void env_unshare(struct port *to, const struct uplink_piece *piece, unsigned pieces,
+		 struct share_cost *cost)
+{
+	struct env_port *e = port_owner(to);
+
+	(void)piece;
+	cost->flushes++;
+	atomic_fetch_sub(&e->shared, pieces);
+}
+
+void env_revoke(const struct port *from)
+{
+	struct env_port *e = port_owner(from);
+
+	if (e != NULL)
+		atomic_fetch_add(&e->revoked, 1);
+}
+
+void env_reclaim(struct port *to)
+{
+	struct env_port *e = port_owner(to);
+
+	if (e != NULL)
+		atomic_fetch_add(&e->reclaimed, 1);
 }
 
 unsigned env_cpus(void)
