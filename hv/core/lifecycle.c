@@ -162,7 +162,8 @@ static void quiesce(struct vm *vm)
 			cpu_await(begin, i, "it was to forget a VM that has ended");
 }
 
-/* Takes one ended VM out of the table, its devices and ports destroyed. Its place stays taken. */
+/* Takes one ended VM out of the table, its devices and ports destroyed. Its place stays taken. Nobody who
+ * looks at the table waits for a device of the machine. */
 static struct vm *take_ended(void)
 {
 	struct vm *vm = NULL;
@@ -175,9 +176,14 @@ static struct vm *take_ended(void)
 		vm_table[vm->id] = NULL;
 		making[vm->id] = true;
 		atomic_fetch_sub(&vms_ended, 1);
-		platform->vm_destroy(vm);
-		vm->platform = NULL;
 	}
+	spin_unlock(&vm_table_lock);
+	if (!vm)
+		return NULL;
+	platform->vm_give_back(vm);
+	spin_lock(&vm_table_lock);
+	platform->vm_destroy(vm);
+	vm->platform = NULL;
 	spin_unlock(&vm_table_lock);
 	return vm;
 }

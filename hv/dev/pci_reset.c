@@ -11,6 +11,7 @@
 #include "hv/core/sched.h"
 #include "hv/core/timer.h"
 #include "hv/core/trap.h"
+#include "hv/core/vcpu.h"
 #include "hv/cpu/x86.h"
 #include "hv/dev/pci_virtio.h"
 
@@ -197,14 +198,20 @@ void reset_begin(struct host_function *f, bool lightly)
 		f->ready_tsc += tsc_from_us(SETTLE_US);
 }
 
-/* This CPU has work for others meanwhile: packets, timers, interrupts. Its vCPUs go to CPUs that idle. */
+/* This CPU has work for others meanwhile: packets, timers, interrupts. */
+static void serve(void)
+{
+	interrupts_take();
+	(void)sched_mail();
+	(void)timer_poll();
+}
+
+/* Its vCPUs go to CPUs that idle, the one whose state is still loaded here, too. */
 static void wait_until(uint64_t tsc)
 {
-	while (rdtsc() < tsc) {
-		interrupts_take();
-		(void)sched_mail();
-		(void)timer_poll();
-	}
+	vcpu_unload(this_cpu());
+	while (rdtsc() < tsc)
+		serve();
 }
 
 static bool is_back(const struct host_function *f)
@@ -212,10 +219,13 @@ static bool is_back(const struct host_function *f)
 	uint64_t begin = rdtsc();
 	uint32_t vendor;
 
-	do
+	for (;;) {
 		vendor = get(f, PCI_VENDOR, 2);
-	while (vendor != f->vendor && (vendor == 0xffff || vendor == NOT_READY) &&
-	       rdtsc() - begin < tsc_from_us(BACK_US));
+		if (vendor == f->vendor || (vendor != 0xffff && vendor != NOT_READY) ||
+		    rdtsc() - begin >= tsc_from_us(BACK_US))
+			break;
+		serve();
+	}
 	return vendor == f->vendor && get(f, PCI_DEVICE, 2) == f->device;
 }
 
@@ -229,7 +239,7 @@ static void power_up(const struct host_function *f)
 	if (!(control & PM_STATE))
 		return;
 	put(f, f->pm + PM_CONTROL, 2, control & ~PM_STATE);
-	delay_us(D0_WAIT_US);
+	wait_until(rdtsc() + tsc_from_us(D0_WAIT_US));
 }
 
 /* BARs before the command register, which makes them answer; no message that the last owner left. */

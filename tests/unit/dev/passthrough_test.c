@@ -302,6 +302,29 @@ static void a_function_that_does_not_come_back_is_told(void **state)
 	assert_int_equal(passthrough_create(&all, &fake_vm, &pcie, &ioapic), LH_TIMEOUT);
 }
 
+static void comes_back(void)
+{
+	fake_pci_set(nic, 0, 4, NIC);
+}
+
+/* What else the CPU has to do goes on meanwhile, the vCPU that it had last elsewhere. */
+static void while_it_comes_back_the_cpu_serves(void **state)
+{
+	(void)state;
+	passthrough_destroy(&all);
+	fake_pci_set(nic, 0, 4, 0xffffffff);
+	memset(&memory, 0, sizeof(memory));
+	memset(&io, 0, sizeof(io));
+	memset(&pcie, 0, sizeof(pcie));
+	memset(&ioapic, 0, sizeof(ioapic));
+	assert_int_equal(pcie_init(&pcie, &io, &memory, &fake_vm.log_limit), 0);
+	host_function_at((struct pci_address){ 0, 0 })->ready_tsc = 0;
+	fake_unloads = 0;
+	fake_on_poll = comes_back;
+	assert_int_equal(passthrough_create(&all, &fake_vm, &pcie, &ioapic), 0);
+	assert_int_equal(fake_unloads, 1);
+}
+
 static void what_was_made_goes_again(void **state)
 {
 	(void)state;
@@ -378,6 +401,7 @@ int main(void)
 		CASE(it_leaves_in_order),
 		CASE(interrupts_end_before_the_reset),
 		CASE(configuration_comes_back),
+		CASE(while_it_comes_back_the_cpu_serves),
 		CASE(a_function_that_does_not_come_back_is_told),
 		cmocka_unit_test(the_best_reset_is_taken),
 		cmocka_unit_test(its_own_reset_between_long_lives),
