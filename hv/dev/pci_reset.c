@@ -15,6 +15,10 @@
 #include "hv/cpu/x86.h"
 #include "hv/dev/pci_virtio.h"
 
+#define ROM_BAR		 0x30u
+#define ROM_ENABLE	 1u
+#define EXPRESS_FLAGS	 2u
+#define EXPRESS_VERSION	 0xfu
 #define EXPRESS_DEVCTL	 8u
 #define EXPRESS_DEVSTA	 10u
 #define EXPRESS_LNKCTL	 16u
@@ -143,16 +147,24 @@ static enum reset_kind best_reset(const struct host_function *f)
 	return has_own_reset(f) ? RESET_OWN : RESET_SILENT;
 }
 
+/* Capability version 1 ends before it. */
+static bool has_devctl2(const struct host_function *f)
+{
+	return (get(f, f->pcie + EXPRESS_FLAGS, 2) & EXPRESS_VERSION) >= 2;
+}
+
 void reset_save(struct host_function *f)
 {
 	f->reset = (uint8_t)best_reset(f);
 	for (unsigned i = 0; i < HEADER_WORDS; i++)
 		f->saved[i] = get(f, 4 * i, 4);
+	f->saved[ROM_BAR / 4] &= ~ROM_ENABLE; /* its address only */
 	if (!f->pcie)
 		return;
 	f->saved_devctl = (uint16_t)get(f, f->pcie + EXPRESS_DEVCTL, 2);
 	f->saved_lnkctl = (uint16_t)get(f, f->pcie + EXPRESS_LNKCTL, 2);
-	f->saved_devctl2 = (uint16_t)get(f, f->pcie + EXPRESS_DEVCTL2, 2);
+	if (has_devctl2(f))
+		f->saved_devctl2 = (uint16_t)get(f, f->pcie + EXPRESS_DEVCTL2, 2);
 }
 
 static bool pending(const struct host_function *f)
@@ -255,7 +267,8 @@ static void restore(const struct host_function *f)
 	if (f->pcie) {
 		put(f, f->pcie + EXPRESS_DEVCTL, 2, f->saved_devctl & ~DEVCTL_FLR);
 		put(f, f->pcie + EXPRESS_LNKCTL, 2, f->saved_lnkctl);
-		put(f, f->pcie + EXPRESS_DEVCTL2, 2, f->saved_devctl2);
+		if (has_devctl2(f))
+			put(f, f->pcie + EXPRESS_DEVCTL2, 2, f->saved_devctl2);
 	}
 	put(f, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
 }

@@ -291,6 +291,29 @@ static void configuration_comes_back(void **state)
 	assert_int_equal(command(), 0x003);
 }
 
+static void remade(unsigned version)
+{
+	begin();
+	iommu = &fake_iommu_ops;
+	add_nic(0, 1);
+	fake_pci_set(nic, 0x5a, 2, version); /* of its PCIe capability */
+	fake_pci_set(nic, 0x30, 4, 0xfe0e0001);
+	assert_int_equal(build(), 0);
+	passthrough_destroy(&all);
+}
+
+/* A ROM's address without its enable bit; a register that version 1 does not have is left alone. */
+static void only_what_is_there_is_restored(void **state)
+{
+	(void)state;
+	remade(2);
+	assert_non_null(strstr(fake_journal, "30.4=fe0e0000\n"));
+	assert_null(strstr(fake_journal, "30.4=fe0e0001\n"));
+	assert_non_null(strstr(fake_journal, "80.2="));
+	remade(1);
+	assert_null(strstr(fake_journal, "80.2="));
+}
+
 static void a_function_that_does_not_come_back_is_told(void **state)
 {
 	(void)state;
@@ -401,6 +424,7 @@ int main(void)
 		CASE(it_leaves_in_order),
 		CASE(interrupts_end_before_the_reset),
 		CASE(configuration_comes_back),
+		cmocka_unit_test(only_what_is_there_is_restored),
 		CASE(while_it_comes_back_the_cpu_serves),
 		CASE(a_function_that_does_not_come_back_is_told),
 		cmocka_unit_test(the_best_reset_is_taken),
