@@ -130,7 +130,8 @@ void vm_crash(struct vcpu *vcpu, const char *reason_fmt, ...)
 
 void vm_last_out(struct vm *vm)
 {
-	atomic_store(&vm->state, VM_ENDED);
+	platform->vm_paused(vm, true);	    /* its devices, until they are given back */
+	atomic_store(&vm->state, VM_ENDED); /* from here on it may be gone */
 	atomic_fetch_add(&vms_ended, 1);
 }
 
@@ -327,7 +328,8 @@ static void command_running(struct vm *vm, enum vm_command command)
 		break;
 	case VM_PAUSE:
 	case VM_RESUME:
-		pause(vm, command == VM_PAUSE);
+		if (atomic_load(&vm->state) == VM_RUNNING) /* else its devices stay silent */
+			pause(vm, command == VM_PAUSE);
 		break;
 	case VM_START: /* refused before */
 		break;

@@ -218,6 +218,24 @@ static void the_iommu_refuses_it(void **state)
 	expect(1, "/vms/a/n0", "pci-id", "the IOMMU cannot confine 00:03.0, see above");
 }
 
+static struct iommu_domain *no_domain(void)
+{
+	return NULL;
+}
+
+static void the_iommu_has_no_memory(void **state)
+{
+	struct iommu_ops ops = fake_iommu_ops;
+
+	(void)state;
+	ops.domain_create = no_domain;
+	iommu = &ops;
+	nic(0, 3, 0);
+	by_id(0, 0x10d3);
+	expect(1, "/vms/a/n0", "pci-id", "the IOMMU cannot confine 00:03.0, see above");
+	iommu = NULL;
+}
+
 static void no_iommu_accepted(void **state)
 {
 	(void)state;
@@ -430,6 +448,7 @@ int main(void)
 		CASE(a_bus_shared_with_another_vm),
 		CASE(no_iommu),
 		CASE(the_iommu_refuses_it),
+		CASE(the_iommu_has_no_memory),
 		CASE(no_iommu_accepted),
 		CASE(virtio_past_the_iommu),
 		CASE(a_bar_without_address),
