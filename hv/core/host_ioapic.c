@@ -23,7 +23,7 @@
 #define RTE_LEVEL	BIT(15)
 #define RTE_MASKED	BIT(16)
 #define RTE_DEST_SHIFT	56
-#define MAX_PINS	240u
+#define MAX_PINS	120u /* whose registers have numbers of 8 bits */
 
 /* [i] under ioapic_lock (c) after host_ioapic_init() */
 struct host_ioapic {

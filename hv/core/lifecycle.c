@@ -133,7 +133,8 @@ void vm_crash(struct vcpu *vcpu, const char *reason_fmt, ...)
 
 void vm_last_out(struct vm *vm)
 {
-	atomic_store(&vm->state, VM_ENDED);
+	platform->vm_paused(vm, true);	    /* its devices, until they are given back */
+	atomic_store(&vm->state, VM_ENDED); /* from here on it may be gone */
 	atomic_fetch_add(&vms_ended, 1);
 }
 
@@ -165,7 +166,8 @@ static void quiesce(struct vm *vm)
 			cpu_await(begin, i, "it was to forget a VM that has ended");
 }
 
-/* Takes one ended VM out of the table, its devices and ports destroyed. Its place stays taken. */
+/* Takes one ended VM out of the table, its devices and ports destroyed. Its place stays taken. Nobody who
+ * looks at the table waits for a device of the machine. */
 static struct vm *take_ended(void)
 {
 	struct vm *vm = NULL;
@@ -178,9 +180,14 @@ static struct vm *take_ended(void)
 		vm_table[vm->id] = NULL;
 		making[vm->id] = true;
 		atomic_fetch_sub(&vms_ended, 1);
-		platform->vm_destroy(vm);
-		vm->platform = NULL;
 	}
+	spin_unlock(&vm_table_lock);
+	if (!vm)
+		return NULL;
+	platform->vm_give_back(vm);
+	spin_lock(&vm_table_lock);
+	platform->vm_destroy(vm);
+	vm->platform = NULL;
 	spin_unlock(&vm_table_lock);
 	return vm;
 }
@@ -327,7 +334,8 @@ static void command_running(struct vm *vm, enum vm_command command)
 		break;
 	case VM_PAUSE:
 	case VM_RESUME:
-		pause(vm, command == VM_PAUSE);
+		if (atomic_load(&vm->state) == VM_RUNNING) /* else its devices stay silent */
+			pause(vm, command == VM_PAUSE);
 		break;
 	case VM_START: /* refused before */
 		break;

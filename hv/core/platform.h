@@ -17,7 +17,11 @@ struct platform_ops {
 	 * vcpu_create: its local APIC, in RESET state. */
 	int (*vm_create)(struct vm *vm);
 	void (*vm_destroy)(struct vm *vm);
-	/* The VM is paused from now on, or goes on. Any CPU, under vm_table_lock. */
+	/* Before that, with no lock held: those of the machine leave a VM that has ended. It may take
+	 * a tenth of a second for each. */
+	void (*vm_give_back)(struct vm *vm);
+	/* The VM is paused from now on, or goes on. Any CPU, under vm_table_lock; paused, too, when its
+	 * last vCPU is out, without. */
 	void (*vm_paused)(struct vm *vm, bool paused);
 	int (*vcpu_create)(struct vcpu *vcpu);
 	void (*vcpu_destroy)(struct vcpu *vcpu);

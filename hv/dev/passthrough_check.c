@@ -202,17 +202,46 @@ static void check_places(struct check *c)
 	f->past_iommu = virtio_bypasses_iommu(f);
 }
 
-static void check_pin(struct check *c, const struct host_function *f)
+/* Another that cannot do without that input. */
+static const struct host_function *rival(const struct host_function *f, int input)
 {
-	const int gsi = c->node->interrupt_gsi;
-	const unsigned input = gsi < 0 ? host_ioapic_gsi(f->line) : (unsigned)gsi;
+	for (unsigned i = 0; i < host_function_count; i++) {
+		const struct host_function *other = &host_functions[i];
 
-	if (f->msi || f->msix || !f->pin || host_ioapic_free(input))
-		return;
-	wrong(c, "interrupt-gsi",
-	      PCI_ADDRESS_FORMAT " has INTx only, and no I/O APIC has the input %u "
-				 "that %s: give the right one",
-	      PCI_ADDRESS_ARGS(f->address), input, gsi < 0 ? "firmware tells" : "is given here");
+		if (other != f && other->node && other->pin && !other->msi && !other->msix &&
+		    pass_pin_input(other) == input)
+			return other;
+	}
+	return NULL;
+}
+
+/* Nothing is taken yet. One that has messages leaves its pin to one that has none. */
+static void check_pin(struct check *c, struct host_function *f)
+{
+	const int input = f->pin ? pass_pin_input(f) : -1;
+	const struct host_function *other = input < 0 ? NULL : rival(f, input);
+
+	if (f->msi || f->msix) {
+		if (other)
+			f->pin = 0;
+	} else if (f->pin && input < 0) {
+		wrong(c, "interrupt-gsi",
+		      PCI_ADDRESS_FORMAT " has INTx only, and firmware does not tell the input of "
+					 "an I/O APIC that it leads to: give it",
+		      PCI_ADDRESS_ARGS(f->address));
+	} else if (f->pin && !host_ioapic_free((unsigned)input)) {
+		wrong(c, "interrupt-gsi",
+		      PCI_ADDRESS_FORMAT " has INTx only, and no I/O APIC has the input %d "
+					 "that %s: give the right one",
+		      PCI_ADDRESS_ARGS(f->address), input,
+		      c->node->interrupt_gsi < 0 ? "firmware tells" : "is given here");
+	} else if (other) {
+		wrong(c, "interrupt-gsi",
+		      PCI_ADDRESS_FORMAT " and " PCI_ADDRESS_FORMAT
+					 " have INTx only, both at input %d: "
+					 "name one of them, or one that has MSI",
+		      PCI_ADDRESS_ARGS(f->address), PCI_ADDRESS_ARGS(other->address), input);
+	}
 }
 
 static void check_attach(struct check *c, const struct host_function *f)

@@ -99,7 +99,8 @@ void pass_irq_init(struct passthrough *p);
 void pass_irq_finish(struct passthrough *p);
 /* The guest has written into its MSI capability. Under the pcie lock. */
 void pass_msi_written(struct passthrough *p);
-/* passthrough_pin.c */
+/* passthrough_pin.c. The I/O APIC's input that a chosen function's pin leads to; negative: nobody says. */
+int pass_pin_input(const struct host_function *f);
 int pass_pin_init(struct passthrough *p) __must_check;
 void pass_pin_finish(struct passthrough *p);
 /* Where the VM's device interrupts go: the first CPU that it may run on. */

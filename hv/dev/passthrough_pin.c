@@ -9,6 +9,8 @@
 #include "hv/dev/iommu.h"
 #include "hv/dev/passthrough_impl.h"
 
+#define LINE_UNKNOWN 255u /* PCI Local Bus 3.0, 6.2.4; firmware leaves 0, too */
+
 /* Under the pin's lock. */
 static void update(struct pass_pin *pin)
 {
@@ -75,14 +77,34 @@ static int route(struct passthrough *p, uint8_t ioapic_id)
 	return 0;
 }
 
+int pass_pin_input(const struct host_function *f)
+{
+	if (f->node->interrupt_gsi >= 0)
+		return f->node->interrupt_gsi;
+	return f->line && f->line != LINE_UNKNOWN ? (int)host_ioapic_gsi(f->line) : -1;
+}
+
+static int open_pin(struct passthrough *p)
+{
+	struct pass_pin *pin = &p->pin;
+	uint8_t ioapic_id;
+	int err;
+
+	err = host_ioapic_take(pin->gsi, p->vm->config->name, &ioapic_id);
+	if (err < 0)
+		return err;
+	pin->taken = true;
+	err = host_irq_alloc(&pin->irq);
+	return err < 0 ? err : route(p, ioapic_id);
+}
+
 /* The device number is known: pcie_attach() has been. A device with messages of its own does without a
  * pin that it cannot have. */
 int pass_pin_init(struct passthrough *p)
 {
 	const bool has_messages = p->msix_entries || p->msi_capability;
-	const int gsi = p->host->node->interrupt_gsi;
+	const int input = pass_pin_input(p->host);
 	struct pass_pin *pin = &p->pin;
-	uint8_t ioapic_id;
 	int err;
 
 	pin->irq = (struct host_irq){ .ops = &irq_ops,
@@ -90,20 +112,15 @@ int pass_pin_init(struct passthrough *p)
 				      .owner = p->vm->config->name };
 	pin->source.ended = ended;
 	pin->remap = -1;
-	pin->gsi = gsi < 0 ? host_ioapic_gsi(p->host->line) : (unsigned)gsi;
+	pin->gsi = (unsigned)input;
 	pin->guest_pin = GUEST_PIN_FIRST + p->pci.number % GUEST_PINS;
-	if (!p->host->pin || (has_messages && !host_ioapic_free(pin->gsi)))
+	if (!p->host->pin || (has_messages && (input < 0 || !host_ioapic_free(pin->gsi))))
 		return 0;
-	err = host_ioapic_take(pin->gsi, p->vm->config->name, &ioapic_id);
-	if (err < 0)
-		return err;
-	pin->taken = true;
-	err = host_irq_alloc(&pin->irq);
-	if (err < 0)
-		return err;
-	err = route(p, ioapic_id);
-	if (err < 0)
-		return err;
+	err = open_pin(p);
+	if (err < 0) {
+		pass_pin_finish(p);
+		return has_messages ? 0 : err;
+	}
 	pci_put(&p->pci, PCI_INTERRUPT_PIN, 1, 1);
 	pci_put(&p->pci, PCI_INTERRUPT_LINE, 1, pin->guest_pin);
 	p->ioapic->source[pin->guest_pin] = &pin->source;

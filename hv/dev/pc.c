@@ -91,6 +91,11 @@ static int make_tables(struct vm *vm)
 	return 0;
 }
 
+static void pc_vm_give_back(struct vm *vm)
+{
+	passthrough_destroy(&vm->platform->devices);
+}
+
 static void pc_vm_destroy(struct vm *vm)
 {
 	struct platform *p = vm->platform;
@@ -185,6 +190,7 @@ static bool pc_host_device(unsigned i, char *line, unsigned room)
 const struct platform_ops pc_platform = {
 	.vm_create = pc_vm_create,
 	.vm_destroy = pc_vm_destroy,
+	.vm_give_back = pc_vm_give_back,
 	.vm_paused = pc_vm_paused,
 	.vcpu_create = vlapic_create,
 	.vcpu_destroy = vlapic_destroy,

@@ -11,9 +11,14 @@
 #include "hv/core/sched.h"
 #include "hv/core/timer.h"
 #include "hv/core/trap.h"
+#include "hv/core/vcpu.h"
 #include "hv/cpu/x86.h"
 #include "hv/dev/pci_virtio.h"
 
+#define ROM_BAR		 0x30u
+#define ROM_ENABLE	 1u
+#define EXPRESS_FLAGS	 2u
+#define EXPRESS_VERSION	 0xfu
 #define EXPRESS_DEVCTL	 8u
 #define EXPRESS_DEVSTA	 10u
 #define EXPRESS_LNKCTL	 16u
@@ -183,16 +188,24 @@ static enum reset_kind best_reset(const struct host_function *f)
 	return has_own_reset(f) ? RESET_OWN : RESET_SILENT;
 }
 
+/* Capability version 1 ends before it. */
+static bool has_devctl2(const struct host_function *f)
+{
+	return (get(f, f->pcie + EXPRESS_FLAGS, 2) & EXPRESS_VERSION) >= 2;
+}
+
 void reset_save(struct host_function *f)
 {
 	f->reset = (uint8_t)best_reset(f);
 	for (unsigned i = 0; i < HEADER_WORDS; i++)
 		f->saved[i] = get(f, 4 * i, 4);
+	f->saved[ROM_BAR / 4] &= ~ROM_ENABLE; /* its address only */
 	if (!f->pcie)
 		return;
 	f->saved_devctl = (uint16_t)get(f, f->pcie + EXPRESS_DEVCTL, 2);
 	f->saved_lnkctl = (uint16_t)get(f, f->pcie + EXPRESS_LNKCTL, 2);
-	f->saved_devctl2 = (uint16_t)get(f, f->pcie + EXPRESS_DEVCTL2, 2);
+	if (has_devctl2(f))
+		f->saved_devctl2 = (uint16_t)get(f, f->pcie + EXPRESS_DEVCTL2, 2);
 }
 
 static bool pending(const struct host_function *f)
@@ -239,14 +252,20 @@ void reset_begin(struct host_function *f, bool lightly)
 		f->ready_tsc += tsc_from_us(SETTLE_US);
 }
 
-/* This CPU has work for others meanwhile: packets, timers, interrupts. Its vCPUs go to CPUs that idle. */
+/* This CPU has work for others meanwhile: packets, timers, interrupts. */
+static void serve(void)
+{
+	interrupts_take();
+	(void)sched_mail();
+	(void)timer_poll();
+}
+
+/* Its vCPUs go to CPUs that idle, the one whose state is still loaded here, too. */
 static void wait_until(uint64_t tsc)
 {
-	while (rdtsc() < tsc) {
-		interrupts_take();
-		(void)sched_mail();
-		(void)timer_poll();
-	}
+	vcpu_unload(this_cpu());
+	while (rdtsc() < tsc)
+		serve();
 }
 
 static bool is_back(const struct host_function *f)
@@ -254,10 +273,13 @@ static bool is_back(const struct host_function *f)
 	uint64_t begin = rdtsc();
 	uint32_t vendor;
 
-	do
+	for (;;) {
 		vendor = get(f, PCI_VENDOR, 2);
-	while (vendor != f->vendor && (vendor == 0xffff || vendor == NOT_READY) &&
-	       rdtsc() - begin < tsc_from_us(BACK_US));
+		if (vendor == f->vendor || (vendor != 0xffff && vendor != NOT_READY) ||
+		    rdtsc() - begin >= tsc_from_us(BACK_US))
+			break;
+		serve();
+	}
 	return vendor == f->vendor && get(f, PCI_DEVICE, 2) == f->device;
 }
 
@@ -271,7 +293,7 @@ static void power_up(const struct host_function *f)
 	if (!(control & PM_STATE))
 		return;
 	put(f, f->pm + PM_CONTROL, 2, control & ~PM_STATE);
-	delay_us(D0_WAIT_US);
+	wait_until(rdtsc() + tsc_from_us(D0_WAIT_US));
 }
 
 /* BARs before the command register, which makes them answer; no message that the last owner left. */
@@ -287,7 +309,8 @@ static void restore(const struct host_function *f)
 	if (f->pcie) {
 		put(f, f->pcie + EXPRESS_DEVCTL, 2, f->saved_devctl & ~DEVCTL_FLR);
 		put(f, f->pcie + EXPRESS_LNKCTL, 2, f->saved_lnkctl);
-		put(f, f->pcie + EXPRESS_DEVCTL2, 2, f->saved_devctl2);
+		if (has_devctl2(f))
+			put(f, f->pcie + EXPRESS_DEVCTL2, 2, f->saved_devctl2);
 	}
 	put(f, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
 }

@@ -125,12 +125,15 @@ static const struct host_function *bridge_above(uint8_t bus)
 	return NULL;
 }
 
-static void silence(const struct host_function *f)
+/* Whether or not it has a place among those that count. */
+static void silence(struct pci_address address)
 {
-	uint32_t command = get(f, PCI_COMMAND, 2);
+	uint32_t command = host_pci_read(address, PCI_COMMAND, 2);
 
-	if (f->header == PCI_HEADER_ENDPOINT && f->class_code >> 16 != PCI_CLASS_BRIDGE)
-		put(f, PCI_COMMAND, 2, (command & ~PCI_COMMAND_MASTER) | PCI_COMMAND_INTX_OFF);
+	if ((host_pci_read(address, PCI_HEADER_TYPE, 1) & HEADER_TYPE) == PCI_HEADER_ENDPOINT &&
+	    host_pci_read(address, PCI_REVISION, 4) >> 24 != PCI_CLASS_BRIDGE)
+		host_pci_write(address, PCI_COMMAND, 2,
+			       (command & ~PCI_COMMAND_MASTER) | PCI_COMMAND_INTX_OFF);
 }
 
 static void read_function(struct host_function *f, struct pci_address address, bool multi)
@@ -152,7 +155,6 @@ static void read_function(struct host_function *f, struct pci_address address, b
 	}
 	read_capabilities(f);
 	switch_acs_on(f);
-	silence(f);
 }
 
 /* False: nothing is there. */
@@ -162,6 +164,7 @@ static bool scan_function(struct pci_address address, bool multi)
 
 	if (vendor == 0xffff || vendor == 0)
 		return false;
+	silence(address);
 	if (host_function_count < HOST_FUNCTIONS)
 		read_function(&host_functions[host_function_count], address, multi);
 	host_function_count++;

@@ -25,6 +25,8 @@ uint64_t fake_iommu_mapped;
 unsigned fake_remaps;
 int fake_cut_off;
 uint64_t fake_ram_at;
+unsigned fake_unloads;
+void (*fake_on_poll)(void);
 
 static bool taken[FAKE_GSIS];
 static struct {
@@ -44,6 +46,8 @@ void fake_host_reset(void)
 	fake_attach_error = 0;
 	fake_iommu_mapped = fake_remaps = 0;
 	fake_ram_at = 0;
+	fake_unloads = 0;
+	fake_on_poll = NULL;
 	fake_cut_off = -1;
 	memset(&acpi, 0, sizeof(acpi));
 	iommu = NULL;
@@ -275,5 +279,13 @@ uint32_t sched_mail(void)
 
 uint64_t timer_poll(void)
 {
+	if (fake_on_poll)
+		fake_on_poll();
 	return TIMER_NEVER;
+}
+
+void vcpu_unload(struct cpu *cpu)
+{
+	(void)cpu;
+	fake_unloads++;
 }

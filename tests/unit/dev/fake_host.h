@@ -34,6 +34,8 @@ extern int fake_attach_error;
 extern uint64_t fake_iommu_mapped; /* bytes */
 extern unsigned fake_remaps;	   /* handles in use */
 extern int fake_cut_off;	   /* handle; negative: none */
+extern unsigned fake_unloads;	   /* of vCPUs */
+extern void (*fake_on_poll)(void); /* by timer_poll(); NULL: nothing */
 extern uint64_t fake_ram_at;	   /* a byte of RAM among device memory; 0: none */
 
 void fake_host_reset(void);

@@ -218,6 +218,24 @@ static void the_iommu_refuses_it(void **state)
 	expect(1, "/vms/a/n0", "pci-id", "the IOMMU cannot confine 00:03.0, see above");
 }
 
+static struct iommu_domain *no_domain(void)
+{
+	return NULL;
+}
+
+static void the_iommu_has_no_memory(void **state)
+{
+	struct iommu_ops ops = fake_iommu_ops;
+
+	(void)state;
+	ops.domain_create = no_domain;
+	iommu = &ops;
+	nic(0, 3, 0);
+	by_id(0, 0x10d3);
+	expect(1, "/vms/a/n0", "pci-id", "the IOMMU cannot confine 00:03.0, see above");
+	iommu = NULL;
+}
+
 static void no_iommu_accepted(void **state)
 {
 	(void)state;
@@ -358,16 +376,56 @@ static void a_bar_on_something_else(void **state)
 	}
 }
 
+static struct fake_function *pin_only(uint8_t device, uint8_t line)
+{
+	struct fake_function *f = fake_pci_add(0, device, 0, NIC);
+
+	fake_pci_bar(f, 0, 0xc000 + 0x20u * device, 0x20, FLAG_IO);
+	fake_pci_set(f, 0x3c, 2, 0x0100u | line);
+	by_address(0, 0, device, 0);
+	return f;
+}
+
+static void a_pin_that_two_need(void **state)
+{
+	struct fake_function *f;
+
+	(void)state;
+	pin_only(3, 11);
+	pin_only(4, 10);
+	pin_only(5, 11);
+	expect(2, "/vms/a/n0", "interrupt-gsi",
+	       "00:03.0 and 00:05.0 have INTx only, both at input 11");
+	setup(state);
+	pin_only(3, 11);
+	f = pin_only(4, 11);
+	fake_pci_capability(f, PCI_CAP_MSI, 14);
+	expect(0, "", "", "");
+	assert_int_equal(host_function_at((struct pci_address){ 0, 3 << 3 })->pin, 1);
+	assert_int_equal(host_function_at((struct pci_address){ 0, 4 << 3 })->pin, 0);
+}
+
+static void a_pin_that_nobody_knows(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		setup(state);
+		pin_only(3, i ? 255 : 0);
+		expect(1, "/vms/a/n0", "interrupt-gsi",
+		       "00:03.0 has INTx only, and firmware does not tell the input");
+	}
+}
+
 static void a_pin_that_is_not_there(void **state)
 {
 	struct fake_function *f = fake_pci_add(0, 3, 0, NIC);
 
 	(void)state;
 	fake_pci_bar(f, 0, 0xc000, 0x20, FLAG_IO);
-	fake_pci_set(f, 0x3c, 2, 0x01ff); /* firmware knows of none */
+	fake_pci_set(f, 0x3c, 2, 0x01c8); /* there is none of them */
 	by_address(0, 0, 3, 0);
 	expect(1, "/vms/a/n0", "interrupt-gsi",
-	       "00:03.0 has INTx only, and no I/O APIC has the input 255 that firmware tells");
+	       "00:03.0 has INTx only, and no I/O APIC has the input 200 that firmware tells");
 	setup(state);
 	f = fake_pci_add(0, 3, 0, NIC);
 	fake_pci_bar(f, 0, 0xc000, 0x20, FLAG_IO);
@@ -390,6 +448,7 @@ int main(void)
 		CASE(a_bus_shared_with_another_vm),
 		CASE(no_iommu),
 		CASE(the_iommu_refuses_it),
+		CASE(the_iommu_has_no_memory),
 		CASE(no_iommu_accepted),
 		CASE(virtio_past_the_iommu),
 		CASE(a_bar_without_address),
@@ -397,6 +456,8 @@ int main(void)
 		CASE(a_bar_beyond_memory),
 		CASE(a_bar_on_something_else),
 		CASE(a_pin_that_is_not_there),
+		CASE(a_pin_that_two_need),
+		CASE(a_pin_that_nobody_knows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,8 @@
  * EOIs have it, and nobody else? */
 #include "tests/unit/dev/passthrough_env.h"
 
+#include "hv/core/host_ioapic.h"
+
 static unsigned vectors_in_use(struct host_irq **last)
 {
 	unsigned n = 0;
@@ -189,6 +191,23 @@ static void the_pin_waits_for_the_guest(void **state)
 	assert_false(fake_pin_masked[GSI]);
 }
 
+/* It has messages: no vector is left for its pin. */
+static void without_a_pin_it_goes_on(void **state)
+{
+	struct host_irq *irq = NULL;
+
+	(void)state;
+	passthrough_destroy(&all);
+	begin();
+	iommu = &fake_iommu_ops;
+	add_nic(0, 1);
+	fake_irq_left = 0;
+	assert_int_equal(build(), 0);
+	assert_int_equal(get(PCI_INTERRUPT_PIN, 1), 0);
+	assert_int_equal(vectors_in_use(&irq), 0);
+	assert_true(host_ioapic_free(GSI));
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -196,6 +215,7 @@ int main(void)
 		CASE(messages_go_through_the_host),    CASE(all_vectors_count_as_one_device_s),
 		CASE(forged_messages_are_refused),     CASE(msi_has_one_message),
 		CASE(without_vectors_it_says_so_once), CASE(the_pin_waits_for_the_guest),
+		CASE(without_a_pin_it_goes_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
