@@ -65,6 +65,10 @@ static void place_vms(struct reuse *r, const struct vm *driver)
 {
 	uint64_t at = memory_end(driver->config);
 
+	/* a device's accesses to 0xfeexxxxx are interrupts, not memory (VT-d, "Handling Requests to Interrupt
+	 * Address Range") */
+	if (at < 4 * GIB)
+		at = 4 * GIB;
 	for (unsigned i = 0; i < vm_config->vm_count; i++) {
 		r->base[i] = at;
 		at += memory_end(&vm_config->vms[i]);
