@@ -8,7 +8,13 @@
 #include "guest/lib/string.h"
 #include "guest/lib/vq.h"
 
-enum { RUNS_MAX = 1000, BURST_DEFAULT = 32, PDR_PERMILLE = 5, TRAIN_MAX = 64 };
+enum {
+	RUNS_MAX = 1000,
+	BURST_DEFAULT = 32,
+	PDR_PERMILLE = 5,
+	TRAIN_MAX = 64,
+	RATE_MAX = 10000000, /* so that ticks by rate fit 64 bits for minutes */
+};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -50,6 +56,8 @@ static const char *parse_case(const char *s, const char *end, struct bench_case 
 	s = args_number(s + n, end, &bytes);
 	c->frame_bytes = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
 	c->train = 1;
+	if (s && s < end && *s == '@' && c->test == BENCH_STREAM && !c->search)
+		return args_number(s + 1, end, &c->rate);
 	if (!s || s == end || *s != '*' || c->test != BENCH_RR)
 		return s;
 	s = args_number(s + 1, end, &bytes);
@@ -67,6 +75,8 @@ static const char *refused(const struct bench_case *c, unsigned mtu, bool large)
 		return "tests= names a frame that is not of 60 to 9014 bytes";
 	if (!c->train || c->train > TRAIN_MAX)
 		return "tests= names a request that is not of 1 to 64 frames";
+	if (c->rate > RATE_MAX)
+		return "tests= names a rate above 10000000 frames a second";
 	if (c->frame_bytes > mtu + WIRE_ETHERNET)
 		return "tests= names a frame larger than the device's MTU and 14 bytes: "
 		       "raise max-frame-size";
@@ -84,9 +94,8 @@ static const char *parse_cases(const char *s, const char *end, unsigned mtu, boo
 			return "tests= names more than 32 tests";
 		s = parse_case(s, end, c);
 		if (!s || (s < end && *s != ','))
-			return "tests= wants stream:BYTES, rr:BYTES, ndr:BYTES or pdr:BYTES, "
-			       "separated "
-			       "by commas";
+			return "tests= wants stream:BYTES[@RATE], rr:BYTES, ndr:BYTES or "
+			       "pdr:BYTES, separated by commas";
 		error = refused(c, mtu, large);
 		if (error)
 			return error;

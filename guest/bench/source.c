@@ -121,7 +121,7 @@ static bool all_runs(struct link *link, const struct bench_plan *plan, unsigned 
 		     uint32_t *session)
 {
 	for (uint32_t n = 1; n <= plan->runs; n++) {
-		struct run r = { .number = n, .of = plan->runs };
+		struct run r = { .number = n, .of = plan->runs, .rate = plan->list[index].rate };
 
 		*session += 2; /* odd: never 0 */
 		if (!wait_turn(plan, index * plan->runs + n - 1) ||

@@ -2,8 +2,9 @@
 /*
  * The sender of a stream: keeps the transmit ring full. It takes back what is done without
  * interrupts; only when the ring is full (a stall) it sleeps until half of it is done, since with
- * more VMs than CPUs a spinning sender would take the receiver's time. With a rate it spins until the next
- * frame is due.
+ * more VMs than CPUs a spinning sender would take the receiver's time. In a search it
+ * spins until the next frame is due; at a rate of the plan's it sleeps, and sends what is due once a
+ * millisecond: the time that a frame takes is to be seen.
  */
 #include "guest/bench/bench.h"
 
@@ -11,7 +12,7 @@
 #include "guest/lib/cpu.h"
 #include "guest/lib/print.h"
 
-enum { STALL_MS = 10, STUCK_MS = 20000 };
+enum { STALL_MS = 10, STUCK_MS = 20000, PAUSE_US = 1000 };
 
 /* Sleeps until a slot is free; false: none becomes free. */
 static bool wait_for_slot(const struct link_run *run)
@@ -58,6 +59,8 @@ bool stream_run(struct link *link, const struct bench_plan *plan, const struct b
 			sent++;
 		}
 		net_tx_flush();
+		if (c->rate && sent == until && sent < c->count)
+			clock_wait(rdtsc() + clock_us(PAUSE_US));
 		if (burst || sent == until)
 			continue;
 		++*stalls;

@@ -4,7 +4,6 @@
 import struct
 import sys
 import unittest
-from argparse import Namespace
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -55,25 +54,24 @@ class Stations(unittest.TestCase):
 
 
 class Rows(unittest.TestCase):
-    ARGS = Namespace(runs=3)
-
-    def test_shares_are_of_what_the_three_took(self):
-        row, = bench_external.rows({("alone", "out"): [result("out"), {"event": "vm-end"}, result("sink1")]},
-                                   self.ARGS, 1000000)
-        self.assertEqual(row["ns_per_packet"], {"root": 3.0, "driver": 6.0, "guest": 1.0})
+    def test_costs_are_those_of_the_steady_runs(self):
+        told = [result("out", root_ticks=1), {"event": "vm-end"}, result("sink1"),
+                result("out", packets=900, lost=100, way_drops=100), result("out", packets=500), result("out")]
+        row, = bench_external.rows({("alone", "out"): told}, 2, 1500000)
+        self.assertEqual(row["ns_per_packet"], {"root": 2.7, "driver": 5.3, "guest": 0.9})
         self.assertEqual(row["share"], {"root": 0.3, "driver": 0.6, "guest": 0.1})
-        self.assertEqual((row["kpps"]["median"], row["unaccounted"]), (1000.0, 0))
+        self.assertEqual((row["most_kpps"]["median"], row["packets"], row["lost"], row["unaccounted"]),
+                         (950.0, 1500, 10, 0))
 
-    def test_the_run_that_finds_the_rate_does_not_count(self):
-        found = {("alone", "in"): [result("in", runs=1, packets=1), result("in", packets=10)]}
-        self.assertEqual(bench_external.rows(found, self.ARGS, 1)[0]["packets"], 10)
-        found = {("alone", "in"): [result("in", runs=1, packets=1), result("in", runs=1, packets=10)]}
-        self.assertEqual(bench_external.rows(found, Namespace(runs=1), 1)[0]["packets"], 10)
+    def test_without_all_runs_there_is_no_row(self):
+        self.assertEqual(bench_external.rows({("alone", "in"): [result("in")]}, 1, 1), [])
 
     def test_beside_others_nobody_is_charged(self):
-        row, = bench_external.rows({("beside", "out"): [result("out", lost=7)]}, self.ARGS, 1)
+        row, = bench_external.rows({("beside", "out"): [result("out", lost=7), result("out")]}, 1, 1)
         self.assertNotIn("share", row)
         self.assertEqual(row["unaccounted"], 2)
+        row, = bench_external.rows({("beside", "in"): [result("in", lost=7), result("in")]}, 1, 1)
+        self.assertEqual(row["unaccounted"], 0)
 
     def test_what_is_left_to_the_pair(self):
         found = {"pair": [result("sink1", packets=n) for n in (1000, 3000, 2000)],

@@ -17,6 +17,7 @@
 #include "hv/core/pmm.h"
 #include "hv/core/timer.h"
 #include "hv/cpu/hvm.h"
+#include "hv/dev/iommu.h"
 
 struct config_vm fake_config = { .name = "vm", .cpus = 1 };
 struct vm fake_vm;
@@ -45,6 +46,8 @@ static unsigned console_fill;
 static const struct hvm_ops fake_hvm = { .name = "fake" };
 const struct hvm_ops *hvm = &fake_hvm;
 const struct apic_ops *apic_ops;
+const struct iommu_ops *iommu; /* the machine has none, unless a test says so */
+const struct config *vm_config;
 
 void fake_reset(unsigned vcpus)
 {

@@ -102,12 +102,31 @@ static void wrong_plans(void **state)
 		"tests=stream:64*2",
 		"tests=ndr:",
 		"tests=ndr",
+		"tests=stream:64@",
+		"tests=stream:64@x",
+		"tests=stream:64@10000001",
+		"tests=ndr:64@5",
+		"tests=rr:64@5",
 	};
 	struct bench_plan plan;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
 		assert_non_null(plan_parse(wrong[i], 1500, false, &plan));
+}
+
+static void rates_and_sinks_outside(void **state)
+{
+	struct bench_plan plan;
+
+	(void)state;
+	assert_null(plan_parse("tests=stream:64,stream:1514@5000,rr:64", 1500, false, &plan));
+	assert_int_equal(plan.list[0].rate, 0);
+	assert_int_equal(plan.list[1].rate, 5000);
+	assert_int_equal(plan.list[1].frame_bytes, 1514);
+	assert_false(plan.outside);
+	assert_null(plan_parse("tests=stream:64 outside=on", 1500, false, &plan));
+	assert_true(plan.outside);
 }
 
 /* A frame is as large as its device takes at most. */
@@ -167,11 +186,11 @@ static void too_many_cases(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(words),	cmocka_unit_test(numbers),
-		cmocka_unit_test(addresses),	cmocka_unit_test(the_demo),
-		cmocka_unit_test(wrong_plans),	cmocka_unit_test(other_kinds),
-		cmocka_unit_test(large_frames), cmocka_unit_test(too_many_cases),
-		cmocka_unit_test(small_mtus),
+		cmocka_unit_test(words),	  cmocka_unit_test(numbers),
+		cmocka_unit_test(addresses),	  cmocka_unit_test(the_demo),
+		cmocka_unit_test(wrong_plans),	  cmocka_unit_test(rates_and_sinks_outside),
+		cmocka_unit_test(other_kinds),	  cmocka_unit_test(large_frames),
+		cmocka_unit_test(too_many_cases), cmocka_unit_test(small_mtus),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
