@@ -29,7 +29,7 @@ def rounds(count):
     def talk(line, _check):
         line.wait(r"^pattern\| pattern: \d+ KiB$")
         for _ in range(count):
-            line.wait(r"\] vm attack: ended: \w+: ", 120)
+            line.wait(r"\] vm attack: ended: ", 120)
         stop(line, *NAMES)
     return talk
 

@@ -2,7 +2,7 @@
 /*
  * One life (see attack.h). Boot arguments: seed=N (0: the time, so that lives differ; told), acts=N (8),
  * dma=0 (without an IOMMU, where DMA to anywhere succeeds), old=1 (nothing but a message in the old
- * format), busy=1 (nothing but an endless loop), only=N (that act), end=N (that death).
+ * format), busy=1 (nothing but an endless loop), only=NAME (that act), end=N (that death).
  */
 #include <stddef.h>
 
@@ -17,7 +17,7 @@
 #include "lasthop/hypercall.h"
 #include "tests/boot/attack/attack.h"
 
-enum { WATCHDOG_MS = 2000, LIFE_MS = 1100, ALL = 99 };
+enum { WATCHDOG_MS = 2000, LIFE_MS = 1100 };
 
 static void pci(void)
 {
@@ -79,6 +79,8 @@ static void end_badly(void)
 
 static void (*const deaths[])(void) = { triple_fault, hang, end_well, end_badly };
 
+enum { DEATHS = sizeof(deaths) / sizeof(deaths[0]) };
+
 static void feed(void)
 {
 	(void)hypercall(HC_WATCHDOG, WATCHDOG_MS, 0);
@@ -103,14 +105,28 @@ static void look_around(void)
 	print("%s attack: its PHY is as after a reset\n", nic_phy_is_plain() ? "PASS" : "FAIL");
 }
 
-static void one_act(uint64_t seed, unsigned round, bool dma, uint64_t only)
+enum { ACTS = sizeof(acts) / sizeof(acts[0]) };
+
+/* NULL: any. */
+static const struct act *act_named(const char *args)
 {
-	const struct act *a;
+	char name[24];
+
+	if (!args_string(args, "only", name, sizeof(name)))
+		return NULL;
+	for (unsigned i = 0; i < ACTS; i++)
+		if (!strcmp(acts[i].name, name))
+			return &acts[i];
+	guest_fail("attack: only=%s: there is no such act", name);
+}
+
+static void one_act(uint64_t seed, unsigned round, bool dma, const struct act *only)
+{
+	const struct act *a = only;
 
 	random_seed(seed, 0, round);
-	do
-		a = &acts[only == ALL ? random_below(sizeof(acts) / sizeof(acts[0])) : only];
-	while (a->dma && !dma);
+	while (!a || (!only && a->dma && !dma))
+		a = &acts[random_below(ACTS)];
 	print("attack: %s\n", a->name);
 	feed();
 	attempt(a->act, a->limit_ms);
@@ -121,7 +137,7 @@ static void one_act(uint64_t seed, unsigned round, bool dma, uint64_t only)
 
 int guest_main(void)
 {
-	uint64_t seed, count, dma, old, busy, only, end, begin;
+	uint64_t seed, count, dma, old, busy, end, begin;
 	const char *args = guest_cmdline();
 
 	lapic_init();
@@ -129,10 +145,8 @@ int guest_main(void)
 	begin = rdtsc();
 	if (!args_u64(args, "seed", 0, &seed) || !args_u64(args, "acts", 8, &count) ||
 	    !args_u64(args, "dma", 1, &dma) || !args_u64(args, "old", 0, &old) ||
-	    !args_u64(args, "busy", 0, &busy) || !args_u64(args, "only", ALL, &only) ||
-	    !args_u64(args, "end", ALL, &end) ||
-	    (only != ALL && only >= sizeof(acts) / sizeof(acts[0])))
-		guest_fail("attack: seed, acts, dma, old, busy, only and end are numbers");
+	    !args_u64(args, "busy", 0, &busy) || !args_u64(args, "end", DEATHS, &end))
+		guest_fail("attack: seed, acts, dma, old, busy and end are numbers");
 	if (!nic_find())
 		guest_fail("attack: no NIC was passed through");
 	if (!seed)
@@ -150,14 +164,14 @@ int guest_main(void)
 		return 0;
 	}
 	for (unsigned i = 0; i < count; i++)
-		one_act(seed, i, dma, only);
+		one_act(seed, i, dma, act_named(args));
 	while (rdtsc() - begin < clock_ms(LIFE_MS)) /* who dies young has to wait */
 		cpu_pause();
 	feed();
 	random_seed(seed, 1, 0);
 	if (dma && one_in(2))
 		dma_leave_running();
-	end = end < 4 ? end : random_below(4);
+	end = end < DEATHS ? end : random_below(DEATHS);
 	print("attack: end %lu\n", end);
 	deaths[end]();
 	return 1;
