@@ -30,11 +30,15 @@ struct nic_buffer {
 	uint8_t byte[NIC_BUFFER];
 };
 
+/* foreign: it lies in no buffer and is not ours to look at, only the device can read it, at this address
+ * (lasthop/uplink.h). Never the first segment; the frame's buffers go back together. */
 struct nic_segment {
 	uint8_t *data;
 	uint32_t bytes;
-	uint16_t buffer; /* which of its receiver's */
+	uint16_t buffer;  /* which of its receiver's; NIC_FOREIGN */
+	uint64_t foreign; /* 0: data is where it is */
 };
+enum { NIC_FOREIGN = 0xfffe, NIC_NO_BUFFER = 0xffff /* for drivers' own use */ };
 
 /* In front of the first segment there are NET_HEADER bytes of its buffer that a sender may use. */
 struct nic_frame {
@@ -74,6 +78,7 @@ struct nic {
 	struct nic_buffer *buffers;
 	unsigned mtu;
 	unsigned receive; /* NIC_CSUM …: work of received frames that may be left undone */
+	bool foreign;	  /* received frames may have foreign segments */
 	uint16_t tx_wake; /* an interrupt for buffers sent is of use when so many are out */
 	uint8_t vector;	  /* of its interrupt */
 	/* Set by start, and while it runs */
@@ -83,6 +88,7 @@ struct nic {
 	bool counts;	       /* the device has counters of its own */
 	bool link_changed;     /* perhaps: link() tells */
 	uint16_t sending;      /* buffers that are out */
+	uint16_t foreign_out;  /* ... and foreign segments: guests wait for those */
 	const char *trouble;   /* a sentence, once the device did what it must not */
 	struct nic_frame frame;
 	struct nic_stats stats;
@@ -130,4 +136,35 @@ struct nic *nic_probe(unsigned devfn, const char **error);
 static inline uint64_t nic_dma(const struct nic *nic, const volatile void *at)
 {
 	return (uintptr_t)at + nic->dma_offset;
+}
+
+/* ... and of a segment, which may be foreign. */
+static inline uint64_t nic_segment_dma(const struct nic *nic, const struct nic_segment *s)
+{
+	return s->foreign ? s->foreign : nic_dma(nic, s->data);
+}
+
+/* Is an interrupt for what was sent of use? */
+static inline bool nic_wants_sent(const struct nic *nic)
+{
+	return nic->foreign_out || (nic->sending && nic->sending >= nic->tx_wake);
+}
+
+/* Segments that lie in buffers: so many come back by sent(). */
+static inline unsigned nic_frame_buffers(const struct nic_frame *frame)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < frame->segments; i++)
+		count += frame->segment[i].buffer != NIC_FOREIGN;
+	return count;
+}
+
+/* The frame is the device's now. */
+static inline void nic_frame_out(struct nic *nic, const struct nic_frame *frame)
+{
+	unsigned buffers = nic_frame_buffers(frame);
+
+	nic->sending = (uint16_t)(nic->sending + buffers);
+	nic->foreign_out = (uint16_t)(nic->foreign_out + frame->segments - buffers);
 }

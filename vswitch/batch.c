@@ -4,7 +4,7 @@
  * destination (the batch algorithm of VALE and mSwitch, with sets in 64-bit words in the place of
  * lists: bit order keeps the packets' order, also between flooded packets and others).
  */
-#include "vswitch/switch_impl.h"
+#include "vswitch/lend.h"
 
 #include "vswitch/copy.h"
 #include "vswitch/policy.h"
@@ -16,7 +16,9 @@ struct batch *batch_open(struct vs_cpu *cpu, struct port *from)
 	struct batch *b = &cpu->batch;
 
 	b->from = from;
+	b->queue = NO_QUEUE;
 	b->count = 0;
+	b->lends = b->lend_descs = 0;
 	b->unplugged = atomic_load_explicit(&from->unplugged, memory_order_relaxed);
 	b->last_src = 0; /* no valid source is all zero */
 	b->last_addresses = b->last_read =
@@ -44,7 +46,7 @@ static bool is_reflected(const struct vs_cpu *cpu, const struct batch *b, uint64
 	const struct vswitch *sw = b->from->sw;
 
 	if (fdb_lookup(sw->fdb, src, cpu->now_s) == (int)b->from->id)
-		return false; /* the rule: it was looked at when it was learned */
+		return false; /* the rule: no port here had it when it was learned, nor was one made with it since */
 	for (unsigned id = 0; id < VS_MAX_PORTS; id++) {
 		const struct port *port = atomic_load_explicit(&sw->port[id], memory_order_seq_cst);
 
@@ -230,6 +232,8 @@ void batch_add(struct vs_cpu *cpu, struct seg *seg, uint64_t chain_bytes, uint16
 	p->bytes = frame_bytes(chain_bytes);
 	b->tx_bytes += p->bytes;
 	p->chain = chain;
+	p->pieces = 0;
+	p->lent = false;
 	verdict = read_packet(b, p, seg, chain_bytes);
 	if (b->unplugged)
 		verdict = VERDICT_DROP_UNPLUGGED;
@@ -307,18 +311,19 @@ static void forward_to_queue(struct vs_cpu *cpu, struct batch *b, struct port *t
 	struct stat_slot *slot = stats_slot(to, cpu->cpu);
 	struct rx_take *take = &cpu->rx;
 	bool asleep = (set & (set - 1)) != 0 && is_asleep(to, queue);
-	uint64_t now = take_first(&set, asleep ? 1 : VS_BATCH);
+	uint64_t all = set, now = take_first(&set, asleep ? 1 : VS_BATCH);
 	unsigned unicast_drops = 0;
 
+	lend_begin(cpu, to, queue, all & b->to[to->id]);
 	take->segment = 0;
 	take->queue = queue;
 	take->spent = take->descs = 0;
 	while (now != 0) {
-		rx_reserve(to, b, now, take);
+		rx_reserve(cpu, to, now);
 		if (take->fault != VQ_OK)
 			queue_break(to, queue, take->fault, cpu->cpu);
 		if (take->npkts > 0) {
-			rx_fill(to, b, take);
+			rx_fill(to, cpu);
 			rx_complete(to, b, take, cpu);
 		}
 		if (take->dropped)
@@ -328,6 +333,7 @@ static void forward_to_queue(struct vs_cpu *cpu, struct batch *b, struct port *t
 		if (now == 0)
 			now = take_first(&set, WAKING_GROUP);
 	}
+	lend_end(cpu, to, all);
 	if (unicast_drops != 0)
 		stat_add(stats_slot(b->from, cpu->cpu), STAT_tx_drop_receiver, unicast_drops);
 }

@@ -10,6 +10,8 @@
 #include <stdint.h>
 
 struct port;
+struct seg;
+struct uplink_piece;
 
 enum peer_state { PEER_BLOCKED, PEER_RUNNABLE, PEER_RUNNING, PEER_OFF };
 
@@ -39,6 +41,26 @@ bool env_will_flush(struct port *port, uint32_t within_us);
 /* The transmit queue is busy: if there is an idle CPU, let that poll it (port_poll_begin()) from soon
  * on; true: it will. */
 bool env_offload(struct port *port, unsigned queue);
+
+/* What lending has cost: pages mapped, and invalidations of the IOMMU's cache. Added to what is there. */
+struct share_cost {
+	uint32_t mapped, flushes;
+};
+
+/* Shares the first `bytes` of seg[], memory of the guest of `from`, with the devices of the driver domain of
+ * `to`, an uplink: they may read it until it is unshared, and afterwards as long as that is kept for reuse.
+ * Fills piece[] with what to tell them: the number, at most `room`. 0: it cannot be, nothing is shared. */
+unsigned env_share(struct port *to, const struct port *from, const struct seg *seg, uint32_t bytes,
+		   struct uplink_piece *piece, unsigned room, struct share_cost *cost);
+/* So many pieces, which env_share() has filled, are in use no more. */
+void env_unshare(struct port *to, const struct uplink_piece *piece, unsigned pieces,
+		 struct share_cost *cost);
+/* The guest of `from` takes its memory back: when it returns no device reads any of it. What is still shared
+ * is to be unshared all the same. */
+void env_revoke(const struct port *from);
+/* The driver domain of `to` lets go of what it had: as env_revoke(), but for pages that are shared with other
+ * ports of it. */
+void env_reclaim(struct port *to);
 
 /* CPUs whose scratch memory a new switch sets aside; others get theirs at their first batch. */
 unsigned env_cpus(void);

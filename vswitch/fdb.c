@@ -156,12 +156,12 @@ static bool is_uplink(const struct fdb *fdb, unsigned port)
 /* Under the lock: the place of the uplinks' address that was seen longest ago; -1: there is none. */
 static int oldest_of_uplinks(const struct fdb *fdb, unsigned b, uint32_t now_s)
 {
-	uint32_t most = 0;
+	int32_t most = 0; /* signed: who saw it may have a clock ahead of ours */
 	int oldest = -1;
 
 	for (unsigned way = 0; way < FDB_WAYS; way++) {
-		uint32_t age =
-			now_s - atomic_load_explicit(&fdb->seen_s[b][way], memory_order_relaxed);
+		int32_t age = (int32_t)(now_s - atomic_load_explicit(&fdb->seen_s[b][way],
+								     memory_order_relaxed));
 
 		if (is_uplink(fdb, word_port(load_word(fdb, b, way))) &&
 		    (oldest < 0 || age > most)) {
@@ -226,6 +226,19 @@ void fdb_set_uplink(struct fdb *fdb, unsigned port, bool uplink)
 
 	spin_lock(&fdb->lock);
 	fdb->uplinks = uplink ? fdb->uplinks | bit : fdb->uplinks & ~bit;
+	spin_unlock(&fdb->lock);
+}
+
+void fdb_forget(struct fdb *fdb, uint64_t mac)
+{
+	unsigned b = bucket_of(fdb, mac);
+	uint64_t word;
+	int way;
+
+	spin_lock(&fdb->lock);
+	way = find(fdb, b, mac, &word);
+	if (way >= 0)
+		replace(fdb, b, (unsigned)way, 0);
 	spin_unlock(&fdb->lock);
 }
 

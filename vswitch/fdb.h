@@ -34,6 +34,9 @@ void fdb_prefetch(const struct fdb *fdb, uint64_t mac);
  * ports. Nobody learns for it meanwhile. */
 void fdb_set_uplink(struct fdb *fdb, unsigned port, bool uplink);
 
+/* Forgets an address, wherever it was seen. */
+void fdb_forget(struct fdb *fdb, uint64_t mac);
+
 /* Forgets all addresses of a port. Nobody may learn for it meanwhile. */
 void fdb_forget_port(struct fdb *fdb, unsigned port);
 

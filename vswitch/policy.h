@@ -11,6 +11,8 @@
 
 #include "lasthop/policy.h"
 
+enum reuse_policy { REUSE_OFF, REUSE_ON, REUSE_PER_PACKET };
+
 extern _Atomic uint32_t policy_value[POLICY_COUNT];
 
 static inline uint32_t policy_get(enum policy_id id)

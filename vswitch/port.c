@@ -3,25 +3,31 @@
  * Ports and the life of their queues: stopped, running, broken. A queue's members are written only
  * while it is stopped and no CPU can still be inside it; "running" is stored last.
  */
-#include "vswitch/switch_impl.h"
+#include "vswitch/lend.h"
 
 static size_t queue_bytes(unsigned queues)
 {
 	return queues * sizeof(struct queue) +
-	       (size_t)queues / 2 * RX_RESERVATIONS * sizeof(struct reservation);
+	       (size_t)queues / 2 *
+		       (RX_RESERVATIONS * sizeof(struct reservation) +
+			LEND_PACKETS * sizeof(struct lent_chain));
 }
 
-/* The queues, and behind them the reservations of the receive queues. */
+/* The queues, and behind them the reservations of the receive queues, and what comes back to transmit queues. */
 static struct queue *alloc_queues(unsigned queues)
 {
 	struct queue *q = env_alloc(queue_bytes(queues));
 	struct reservation *resv;
+	struct lent_chain *back;
 
 	if (q == NULL)
 		return NULL;
 	resv = (struct reservation *)(void *)(q + queues);
-	for (unsigned i = 0; i < queues; i += 2)
+	back = (struct lent_chain *)(void *)(resv + (size_t)queues / 2 * RX_RESERVATIONS);
+	for (unsigned i = 0; i < queues; i += 2) {
 		q[i].resv = resv + (size_t)i / 2 * RX_RESERVATIONS;
+		q[i + 1].back = back + (size_t)i / 2 * LEND_PACKETS;
+	}
 	return q;
 }
 
@@ -68,6 +74,9 @@ struct port *port_create(struct vswitch *sw, const struct port_config *config)
 	fill_port(port, config);
 	fdb_set_uplink(sw->fdb, port->id, port->uplink);
 	atomic_store_explicit(&sw->port[id], port, memory_order_seq_cst);
+	/* Its address may have been seen elsewhere meanwhile. Batches that begin now know that it is here. */
+	switch_quiesce(sw);
+	fdb_forget(sw->fdb, mac_load(port->mac));
 	return port;
 }
 
@@ -144,11 +153,13 @@ static bool is_transmit(unsigned queue)
 /* Empty, with nothing reserved; `service` stays, since a CPU may just be finding out. */
 static void reset_queue(struct queue *q, const struct queue_setup *setup)
 {
-	q->next = vq_start(&q->vq);
+	q->next = q->used = q->seen = vq_start(&q->vq);
 	q->disarmed_at = 0;
+	q->lent_chains = q->lent_descs = 0;
+	atomic_store_explicit(&q->back_count, 0, memory_order_relaxed);
+	q->loans_out = 0;
+	q->watching = false;
 	atomic_store_explicit(&q->lazy, false, memory_order_relaxed);
-	atomic_store_explicit(&q->held, false, memory_order_relaxed);
-	q->waits = 0;
 	q->deficit = 0;
 	atomic_store_explicit(&q->bulk_us, 0, memory_order_relaxed);
 	atomic_store_explicit(&q->rest_us, 0, memory_order_relaxed);
@@ -187,6 +198,7 @@ int port_start_queue(struct port *port, unsigned queue, const struct queue_setup
 	if (vq_init(&q->vq, setup, port->mem, why) != 0)
 		return -1;
 	reset_queue(q, setup);
+	lend_start(port, queue, setup->features);
 	q->kicks_on = is_transmit(queue);
 	if (q->kicks_on)
 		vq_arm_kick(&q->vq, q->next);
@@ -211,7 +223,11 @@ void port_stop_queue(struct port *port, unsigned queue)
 		return;
 	stat_add(stats_slot(port, env_cpu()), STAT_queue_resets, 1);
 	switch_quiesce(port->sw);
+	/* a receiver that arrives later asks for it no more: port_arrive() */
+	atomic_store_explicit(&q->held, false, memory_order_relaxed);
+	q->waits = 0;
 	rx_forget_owed(port, queue);
+	lend_stop(port, queue);
 }
 
 void port_set_guest_offloads(struct port *port, uint64_t features)

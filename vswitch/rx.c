@@ -8,7 +8,7 @@
  * them. One that is behind an unfinished one is thus left to the CPU that finishes that.
  * Model: tests/model/publish.pml.
  */
-#include "vswitch/switch_impl.h"
+#include "vswitch/lend.h"
 
 /* Renew the kick suppression long before the driver's index comes round to it; queue size and this
  * together stay below 65536. */
@@ -130,15 +130,18 @@ static bool take_packet(struct port *to, struct queue *q, uint16_t avail, struct
 				       .buf = (uint16_t)take->nbufs,
 				       .seg = (uint16_t)take->nsegs,
 				       .pkt = (uint8_t)i,
-				       .segment = (uint16_t)take->segment };
+				       .segment = (uint16_t)take->segment,
+				       .lent = lend_fits(p, take->offloads) };
 		enum verdict verdict = take->too_few_why;
+		uint32_t need;
 
 		if (is_full(take))
 			return false;
 		if (cut)
 			r.bytes = p->off.headers + gso_payload(&p->off, p->bytes, take->segment);
-		if (VNET_HDR_BYTES + r.bytes < take->too_few_for)
-			verdict = take_buffers(q, avail, VNET_HDR_BYTES + r.bytes, take);
+		need = r.lent ? lend_bytes(p) : VNET_HDR_BYTES + r.bytes;
+		if (need < take->too_few_for)
+			verdict = take_buffers(q, avail, need, take);
 		if (verdict != VERDICT_DELIVERED) {
 			take->too_few_why = verdict;
 			drop(to, b, take, i, verdict,
@@ -184,14 +187,15 @@ static void read_ahead(struct queue *q, uint16_t avail, unsigned most, struct rx
 static inline bool take_single(struct queue *q, const struct packet *p, unsigned i, bool unicast,
 			       struct rx_take *take, struct ahead *ahead)
 {
-	uint32_t need = VNET_HDR_BYTES + p->bytes;
+	bool lent = lend_fits(p, take->offloads);
+	uint32_t need = lent ? lend_bytes(p) : VNET_HDR_BYTES + p->bytes;
 
 	if (ahead->taken == ahead->count || (p->off.needs & ~take->offloads) != 0 ||
 	    is_full(take) || take->seg[take->nsegs].len < need || overruns(q, q->next, 1))
 		return false;
-	take->pkt[take->npkts++] =
-		(struct rx_packet){ p->bytes,  (uint16_t)take->nbufs, 1, (uint16_t)take->nsegs++, 0,
-				    (uint8_t)i };
+	take->pkt[take->npkts++] = (struct rx_packet){
+		p->bytes, (uint16_t)take->nbufs, 1, (uint16_t)take->nsegs++, 0, (uint8_t)i, lent
+	};
 	take->buf[take->nbufs++] = (struct rx_buf){ ahead->id[ahead->taken++], 1, need };
 	take->descs++;
 	take->unicast += unicast;
@@ -200,20 +204,35 @@ static inline bool take_single(struct queue *q, const struct packet *p, unsigned
 	return true;
 }
 
-/* Under the lock. */
-static void take_list(struct port *to, struct queue *q, uint16_t avail, struct batch *b,
-		      uint64_t want, struct rx_take *take)
+/* Under the lock: packet i was taken last, if any was since there were `before` of them. */
+static void lend_taken(struct vs_cpu *cpu, struct port *to, struct queue *q, unsigned i,
+		       unsigned before)
 {
+	const struct rx_take *take = &cpu->rx;
+
+	if (take->npkts > before && take->pkt[before].lent)
+		lend_packet(cpu, to, q, i, take->buf[take->pkt[before].buf].head);
+}
+
+/* Under the lock. */
+static void take_list(struct vs_cpu *cpu, struct port *to, struct queue *q, uint16_t avail,
+		      uint64_t want)
+{
+	struct batch *b = &cpu->batch;
+	struct rx_take *take = &cpu->rx;
 	uint64_t unicast = b->to[to->id];
 	struct ahead ahead;
 
 	read_ahead(q, avail, set_size(want), take, &ahead);
 	for (; want != 0; want &= want - 1) {
-		unsigned i = (unsigned)__builtin_ctzll(want);
+		unsigned i = (unsigned)__builtin_ctzll(want), before = take->npkts;
+		bool single = take_single(q, &b->pkt[i], i, unicast >> i & 1, take, &ahead);
+		bool more = single || take_packet(to, q, avail, b, i, take);
 
-		if (take_single(q, &b->pkt[i], i, unicast >> i & 1, take, &ahead))
+		lend_taken(cpu, to, q, i, before);
+		if (single)
 			continue;
-		if (!take_packet(to, q, avail, b, i, take))
+		if (!more)
 			break;
 		read_ahead(q, avail, 1, take,
 			   &ahead); /* where it ended: the next may be another kind */
@@ -237,7 +256,7 @@ static bool read_avail(struct queue *q, uint16_t *avail)
 	published = atomic_load_explicit(&q->published, memory_order_acquire);
 	if ((uint16_t)(idx - q->next) > q->vq.size || (uint16_t)(idx - published) > q->vq.size)
 		return false;
-	if ((uint16_t)(idx - q->disarmed_at) > DISARM_EVERY) {
+	if (!q->watching && (uint16_t)(idx - q->disarmed_at) > DISARM_EVERY) {
 		vq_disarm_kick(&q->vq, idx);
 		q->disarmed_at = idx;
 	}
@@ -258,9 +277,10 @@ static void clear_take(struct rx_take *take)
 	take->segmented = take->segments = take->gso_whole = take->csum_software = 0;
 }
 
-static void reserve_locked(struct port *to, struct queue *q, struct batch *b, uint64_t want,
-			   struct rx_take *take)
+static void reserve_locked(struct vs_cpu *cpu, struct port *to, struct queue *q, uint64_t want)
 {
+	struct batch *b = &cpu->batch;
+	struct rx_take *take = &cpu->rx;
 	uint32_t tail = atomic_load_explicit(&q->resv_tail, memory_order_acquire);
 	uint16_t avail;
 
@@ -275,15 +295,21 @@ static void reserve_locked(struct port *to, struct queue *q, struct batch *b, ui
 		drop_all(to, b, take, want, VERDICT_DROP_NO_BUFFER);
 		return;
 	}
+	if (q->loans != NULL)
+		lend_collect(cpu, to, q, avail);
 	take->start = q->next;
-	take_list(to, q, avail, b, want, take);
+	take_list(cpu, to, q, avail, want);
 	take->end = q->next;
+	if (q->loans != NULL)
+		lend_watch(cpu, to, q);
 	if (take->npkts > 0)
 		take->resv = q->resv_head++;
 }
 
-void rx_reserve(struct port *to, struct batch *b, uint64_t want, struct rx_take *take)
+void rx_reserve(struct vs_cpu *cpu, struct port *to, uint64_t want)
 {
+	struct batch *b = &cpu->batch;
+	struct rx_take *take = &cpu->rx;
 	struct queue *q = &to->queue[take->queue];
 	enum queue_state state = queue_state(q);
 
@@ -296,7 +322,7 @@ void rx_reserve(struct port *to, struct batch *b, uint64_t want, struct rx_take 
 		return;
 	}
 	spin_lock(&q->reserve);
-	reserve_locked(to, q, b, want, take);
+	reserve_locked(cpu, to, q, want);
 	spin_unlock(&q->reserve);
 }
 
@@ -367,14 +393,22 @@ void rx_complete(struct port *to, struct batch *b, const struct rx_take *take, s
 	struct queue *q = &to->queue[take->queue];
 	struct reservation *r = &q->resv[take->resv % RX_RESERVATIONS];
 	struct stat_slot *slot = stats_slot(to, cpu->cpu);
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, lent_bytes = 0;
+	unsigned lent = 0;
 	bool due;
 
 	vq_prefetch_index(&q->vq); /* the driver looks at it all the time */
-	for (unsigned n = 0; n < take->npkts; n++)
+	for (unsigned n = 0; n < take->npkts; n++) {
 		bytes += take->pkt[n].bytes;
-	stat_add(slot, STAT_copies, take->npkts);
-	stat_add(slot, STAT_copied_bytes, bytes);
+		lent += take->pkt[n].lent;
+		lent_bytes += take->pkt[n].lent ? take->pkt[n].bytes : 0;
+	}
+	stat_add(slot, STAT_copies, take->npkts - lent);
+	stat_add(slot, STAT_copied_bytes, bytes - lent_bytes);
+	if (lent > 0) {
+		stat_add(slot, STAT_lent, lent);
+		stat_add(slot, STAT_lent_bytes, lent_bytes);
+	}
 	if ((take->gso_whole | take->segmented | take->csum_software) != 0)
 		count_offloads(slot, take);
 	r->end = take->end;

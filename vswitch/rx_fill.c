@@ -5,7 +5,7 @@
  * would find. For a receiver without the offload, the checksum is made while copying, and a GSO
  * frame cut: still one copy of the payload, with new headers before each piece of it.
  */
-#include "vswitch/switch_impl.h"
+#include "vswitch/lend.h"
 
 #include "vswitch/copy.h"
 #include "vswitch/csum.h"
@@ -24,7 +24,7 @@ static inline bool fill_simple(const struct packet *p, const struct rx_packet *r
 	uint8_t *to = dst->ptr;
 
 	if (p->off.needs != 0 || r->nbufs != 1 || dst->len < VNET_HDR_BYTES + p->bytes ||
-	    (rest > 0 && p->seg->len < rest))
+	    p->head_bytes != HEAD_BYTES || (rest > 0 && p->seg->len < rest))
 		return false;
 	frame_clear_rx_header(to);
 	frame_set_num_buffers(to, 1);
@@ -43,6 +43,21 @@ static void fill_whole(struct packet *p, const struct rx_packet *r, const struct
 		offload_set_rx_header(p->head, &p->off);
 	frame_set_num_buffers(p->head, r->nbufs);
 	copy_packet(dst, p->head, p->head_bytes, p->seg, VNET_HDR_BYTES + p->bytes);
+}
+
+/* The headers, and where the rest of it is: lasthop/uplink.h. */
+static void fill_lent(struct packet *p, const struct rx_packet *r, const struct seg *dst,
+		      struct uplink_piece *piece)
+{
+	const struct seg rest = { (uint8_t *)piece, p->pieces * (uint32_t)sizeof(*piece) };
+
+	frame_clear_rx_header(p->head);
+	if (p->off.needs != 0)
+		offload_set_rx_header(p->head, &p->off);
+	p->head[0] |= UPLINK_LENT;
+	store16(p->head + 2, HEAD_ROOM - VNET_HDR_BYTES); /* hdr_len */
+	frame_set_num_buffers(p->head, r->nbufs);
+	copy_packet(dst, p->head, HEAD_ROOM, &rest, lend_bytes(p));
 }
 
 /* 5.1.6.2.1: from csum_start on, all is summed; its complement goes to csum_offset from there. */
@@ -115,8 +130,10 @@ static inline void fill(struct packet *p, const struct rx_packet *r, struct rx_t
 	}
 }
 
-void rx_fill(struct port *to, struct batch *b, struct rx_take *take)
+void rx_fill(struct port *to, struct vs_cpu *cpu)
 {
+	struct batch *b = &cpu->batch;
+	struct rx_take *take = &cpu->rx;
 	const struct queue *q = &to->queue[take->queue];
 	struct cutter cut = { .pkt = VS_BATCH };
 	uint16_t pos = take->start;
@@ -124,7 +141,10 @@ void rx_fill(struct port *to, struct batch *b, struct rx_take *take)
 	for (unsigned n = 0; n < take->npkts; n++) {
 		const struct rx_packet *r = &take->pkt[n];
 
-		fill(&b->pkt[r->pkt], r, take, &cut);
+		if (r->lent)
+			fill_lent(&b->pkt[r->pkt], r, take->seg + r->seg, cpu->piece[r->pkt]);
+		else
+			fill(&b->pkt[r->pkt], r, take, &cut);
 		for (unsigned i = r->buf; i < (unsigned)r->buf + r->nbufs; i++) {
 			vq_put_used(&q->vq, pos, take->buf[i].head, take->buf[i].bytes, VQ_WRITE,
 				    i == 0);

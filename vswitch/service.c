@@ -26,7 +26,7 @@
  * asks for kicks; when it stops, it takes the mark away and serves the queue once more, and that asks.
  * Model: tests/model/poll.pml.
  */
-#include "vswitch/switch_impl.h"
+#include "vswitch/lend.h"
 
 #include "vswitch/policy.h"
 
@@ -49,28 +49,6 @@
 
 /* After so many packets given back a sender is told of them in any case. */
 #define OWED_PACKETS VS_BATCH
-
-/* Gives the chains of a batch back, with one store of the index. */
-static void complete(struct port *port, unsigned queue, uint16_t before, const struct vs_cpu *cpu)
-{
-	struct queue *q = &port->queue[queue];
-	const struct batch *b = &cpu->batch;
-	uint16_t pos = before;
-
-	if (queue_state(q) != QUEUE_RUNNING)
-		return;
-	vq_prefetch_index(&q->vq);
-	for (unsigned i = 0; i < b->count; i++) {
-		vq_put_used(&q->vq, pos, b->pkt[i].chain, 0, VQ_READ, i == 0);
-		pos = vq_advance(&q->vq, pos, cpu->tx_slots[i]);
-	}
-	vq_publish(&q->vq, before, q->next, VQ_READ);
-	if (q->owed == 0) {
-		q->owed_from = before;
-		q->owed_us = q->polling ? env_now_us() : 0;
-	}
-	q->owed += (uint16_t)b->count;
-}
 
 /* How long one who polls leaves the driver's interrupt: nobody waits for a buffer that came back as for an
  * answer, but who sleeps may do so for want of room. */
@@ -107,7 +85,7 @@ static void settle(struct port *port, unsigned queue)
 
 	if (q->owed == 0 || queue_state(q) != QUEUE_RUNNING)
 		return;
-	if (!vq_wants_interrupt(&q->vq, q->owed_from, q->next)) {
+	if (!vq_wants_interrupt(&q->vq, q->owed_from, q->used)) {
 		stat_add(slot, STAT_interrupts_saved, 1);
 	} else if (may_owe(port, queue)) {
 		atomic_store_explicit(&q->lazy, true, memory_order_relaxed);
@@ -146,7 +124,7 @@ static enum vq_fault read_avail(const struct queue *q, uint16_t *avail)
 	if (q->vq.packed)
 		return VQ_OK;
 	*avail = vq_avail_idx(&q->vq);
-	return (uint16_t)(*avail - q->next) > q->vq.size ? VQ_BAD_AVAIL_IDX : VQ_OK;
+	return (uint16_t)(*avail - q->used) > q->vq.size ? VQ_BAD_AVAIL_IDX : VQ_OK;
 }
 
 /* Leaves in the ring what is not to be forwarded yet. */
@@ -211,6 +189,7 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 		prefetch_rings(port, q, lesser(count, most));
 	b = batch_open(cpu, port);
 	b->offloads = atomic_load_explicit(&q->offloads, memory_order_relaxed);
+	b->queue = queue;
 	b->polling = q->polling;
 	fault = tx_read(cpu, q, avail, most < limit ? most : limit);
 	if (fault != VQ_OK) {
@@ -230,9 +209,10 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 	if (atomic_load_explicit(&port->pairs, memory_order_relaxed) > 1)
 		learn_flows(port, b, queue / 2);
 	batch_forward(cpu);
-	complete(port, queue, before, cpu);
+	tx_complete(q, cpu);
 	q->more = !q->vq.packed && avail != q->next;
-	atomic_store_explicit(&q->towards, (uint8_t)b->last_dest, memory_order_relaxed);
+	if (b->last_dest != port->id) /* it went to one port: not only floods and drops */
+		atomic_store_explicit(&q->towards, (uint8_t)b->last_dest, memory_order_relaxed);
 	q->packets = (uint16_t)b->count;
 	q->packet_bytes = (uint32_t)(b->tx_bytes / b->count) + 1;
 	if (q->packet_bytes >= BULK_BYTES)
@@ -324,6 +304,7 @@ static unsigned serve(struct port *port, unsigned queue, unsigned quota, bool *i
 			adapt_lag(q, &cpu->batch, taken);
 			rest_after(q, &cpu->batch);
 		}
+		tx_complete_returned(q);
 		settle(port, queue);
 		*idle = queue_state(q) != QUEUE_RUNNING ||
 			atomic_load_explicit(&q->held, memory_order_relaxed) ||
@@ -349,6 +330,7 @@ static void settle_alone(struct port *port, unsigned queue)
 
 	if (cpu == NULL)
 		return;
+	tx_complete_returned(&port->queue[queue]);
 	settle(port, queue);
 	batch_end(cpu);
 }
@@ -454,6 +436,8 @@ unsigned port_kick(struct port *port, unsigned queue, unsigned quota)
 	if (queue >= port->queues)
 		return 0;
 	stat_add(slot, STAT_kicks, 1);
+	if (queue % 2 == 0)
+		lend_kicked(port, queue);
 	taken = port_service(port, queue, quota);
 	if (queue % 2 == 1 && is_busy(&port->queue[queue]) && policy_get(POLICY_offload) &&
 	    env_offload(port, queue))

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lasthop/uplink.h"
 #include "vswitch/env.h"
 #include "vswitch/fdb.h"
 #include "vswitch/filter.h"
@@ -51,6 +52,10 @@
 #define RX_RESERVATIONS 256u
 /* A stream's packets are so large, and hardly those of anybody who waits for an answer to each. */
 #define BULK_BYTES	8192u
+/* Packets of a transmit queue that may be lent at a time, and the part of its ring: the rest is there for other
+ * receivers if a driver domain does not give them back. */
+#define LEND_PACKETS	256u
+#define LEND_SHARE	2u
 /* Flows that a port remembers, by their hash. */
 #define STEER_FLOWS	256u
 
@@ -77,6 +82,21 @@ struct reservation {
 	uint16_t unicast; /* of them: counted as delivered at `from` */
 	uint64_t bytes;
 	struct port *from;
+};
+
+/* A chain of a transmit queue that is given back later, and out of turn. */
+struct lent_chain {
+	uint16_t id, slots; /* struct vq_chain's */
+	uint16_t descs;	    /* of the ring */
+};
+
+/* A packet in a receive buffer that is lent, not copied: lend.c. */
+struct loan {
+	struct port *from; /* NULL: the sender has stopped its queue, and waits for nothing */
+	unsigned queue;
+	struct lent_chain chain;
+	unsigned pieces; /* 0: none is lent by this descriptor */
+	struct uplink_piece piece[UPLINK_PIECES];
 };
 
 /* (c) constant while running  (a) atomic  [s] owner of `service`  [r] under reserve  [p] under
@@ -114,14 +134,24 @@ struct queue {
 	uint16_t packets;	    /* [s] of the last batch, at least 1 */
 	uint16_t packet_descs;	    /* [s] of one of them, at least 1 */
 	uint32_t packet_bytes;	    /* [s] the same */
-	uint16_t next;		    /* [s] or [r] next entry of the available ring; since
-	                                     * buffers are given back in order, also the used index
-	                                     * when all that was taken is back */
+	uint16_t next;		    /* [s] or [r] next entry of the available ring; for receive
+	                                     * buffers, given back in order, also the used index when
+	                                     * all that was taken is back */
+	uint16_t used;		    /* [s] transmit: used index, behind next by what is lent */
+	uint16_t lent_chains;	    /* [s] transmit: lent, and not seen to be back, */
+	uint16_t lent_descs;	    /* [s] ... so many descriptors of the ring */
+	struct lent_chain *back;    /* LEND_PACKETS of them, under `returned` */
+	_Atomic uint32_t back_count; /* (a) those valid; changed under `returned` */
+	struct spin returned;	     /* behind the receiver's `reserve` */
 
 	_Alignas(CACHE_LINE) struct spin reserve; /* receive, from here on */
 	bool mergeable;				  /* (c) */
 	uint16_t disarmed_at;			  /* [r] see vq_disarm_kick() */
 	uint32_t resv_head;			  /* [r] reservations made */
+	struct loan *loans; /* (c) one for each descriptor; NULL: nothing is lent here. [r] */
+	uint32_t loans_out; /* [r] of them */
+	uint16_t seen;	    /* [r] so far the available ring was searched for their return */
+	bool watching;	    /* [r] the driver is asked for kicks for that */
 
 	_Alignas(CACHE_LINE) struct spin publish;
 	_Atomic uint32_t resv_tail; /* [p] (a) reservations published */
@@ -168,16 +198,23 @@ struct packet {
 	uint32_t head_bytes; /* in head[] */
 	uint16_t chain;	     /* transmit: descriptor to give back */
 	uint8_t verdict;     /* enum verdict */
+	uint8_t pieces;	     /* shared to be lent, in vs_cpu.piece[]; 0: it is copied */
+	bool lent;	     /* it is: its chain comes back later */
 	struct offload off;
 	uint8_t head[HEAD_ROOM]; /* virtio-net header and beginning of the frame: HEAD_BYTES, or
 				  * all headers of a GSO frame; not the guest's */
 };
 
+#define NO_QUEUE UINT32_MAX
+
 /* Packets taken from one port, sorted by destination: bit i of a set is pkt[i]. */
 struct batch {
 	struct port *from;
+	unsigned queue; /* of the sender's, transmit; NO_QUEUE */
 	unsigned count;
-	uint64_t last_src; /* the address learned last */
+	unsigned lends,
+		lend_descs; /* packets that are shared to be lent, descriptors of the ring */
+	uint64_t last_src;  /* the address learned last */
 	struct addresses {
 		uint64_t first8; /* the 12 bytes of both addresses */
 		uint64_t last4;	 /* never more than 32 bits */
@@ -228,6 +265,7 @@ struct rx_take {
 		uint16_t seg;
 		uint16_t segment;
 		uint8_t pkt;
+		bool lent;
 	} pkt[RX_PACKETS];
 	struct rx_buf {
 		uint16_t head, slots; /* struct vq_chain's id and slots */
@@ -244,7 +282,12 @@ struct vs_cpu {
 	struct batch batch;
 	struct rx_take rx;
 	struct seg tx_seg[TX_SEGS];
-	uint16_t tx_slots[VS_BATCH]; /* of the batch's chains: struct vq_chain's slots */
+	uint16_t tx_slots[VS_BATCH];	   /* of the batch's chains: struct vq_chain's slots */
+	uint16_t tx_descs[VS_BATCH];	   /* ... and descriptors of the ring */
+	uint64_t back_ports;		   /* whose packets have come back in this batch, */
+	uint8_t back_queues[VS_MAX_PORTS]; /* ... to pairs of each */
+	struct share_cost cost;		   /* in this batch, not counted yet */
+	struct uplink_piece piece[VS_BATCH][UPLINK_PIECES]; /* of struct packet */
 };
 
 struct vswitch {
@@ -362,6 +405,13 @@ void batch_forward(struct vs_cpu *cpu);
  * broken by the driver ends it, with the chains before. By the owner of `service`. avail: see vq_read(). */
 enum vq_fault tx_read(struct vs_cpu *cpu, struct queue *q, uint16_t avail, unsigned most);
 
+/* --- tx_complete.c --- */
+
+/* By the owner of `service`: gives the chains of the CPU's batch back, but for those that are lent; or those
+ * that were, and have come back. */
+void tx_complete(struct queue *q, const struct vs_cpu *cpu);
+void tx_complete_returned(struct queue *q);
+
 /* --- hold.c --- */
 
 /* How many packets of the batch are to be forwarded now, from the first on: all of them with the policy
@@ -384,12 +434,12 @@ bool steer_wants(const struct filter *f, const struct packet *p);
 
 /* --- rx.c --- */
 
-/* Takes receive buffers for packets of the set `want`, in order: fills *take. If it took any,
+/* Takes receive buffers for packets of the batch's set `want`, in order: fills cpu->rx. If it took any,
  * rx_fill() and rx_complete() must follow in the same batch. */
-void rx_reserve(struct port *to, struct batch *b, uint64_t want, struct rx_take *take);
+void rx_reserve(struct vs_cpu *cpu, struct port *to, uint64_t want);
 
 /* The copy: rx_fill.c. */
-void rx_fill(struct port *to, struct batch *b, struct rx_take *take);
+void rx_fill(struct port *to, struct vs_cpu *cpu);
 
 /* Is the packet cut for a receiver with these offloads? */
 static inline bool rx_segments(const struct packet *p, uint64_t offloads)

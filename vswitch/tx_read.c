@@ -9,7 +9,7 @@
 
 /* How far the reading of a batch has come. */
 struct reading {
-	uint16_t start, avail; /* where it began; see vq_read() */
+	uint16_t start, avail; /* what was not given back begins there; see vq_read() */
 	unsigned nsegs, descs;
 	unsigned ring; /* of descs, in the ring or its table: indirect ones count as one */
 	unsigned most; /* packets, and bytes, of the batch */
@@ -34,6 +34,7 @@ static enum vq_fault read_chain(struct vs_cpu *cpu, struct queue *q, struct read
 		return VQ_BAD_OVERRUN;
 	q->next = vq_advance(&q->vq, q->next, chain.slots);
 	cpu->tx_slots[b->count] = chain.slots;
+	cpu->tx_descs[b->count] = (uint16_t)(chain.indirect ? chain.slots : chain.descs);
 	r->nsegs += chain.nsegs;
 	r->descs += chain.descs;
 	r->ring += chain.indirect ? 1 : chain.descs;
@@ -67,7 +68,7 @@ static void read_singles(struct vs_cpu *cpu, struct queue *q, struct reading *r)
 		if (q->vq.packed && !vq_packed_fits(&q->vq, r->start, q->next, 1))
 			return;
 		q->next = vq_advance(&q->vq, q->next, 1);
-		cpu->tx_slots[b->count] = 1;
+		cpu->tx_slots[b->count] = cpu->tx_descs[b->count] = 1;
 		r->nsegs++;
 		r->descs++;
 		r->ring++;
@@ -80,7 +81,7 @@ static void read_singles(struct vs_cpu *cpu, struct queue *q, struct reading *r)
 enum vq_fault tx_read(struct vs_cpu *cpu, struct queue *q, uint16_t avail, unsigned most)
 {
 	struct batch *b = &cpu->batch;
-	struct reading r = { .start = q->next, .avail = avail, .most = most };
+	struct reading r = { .start = q->used, .avail = avail, .most = most };
 	enum vq_fault fault = VQ_OK;
 	bool more = true;
 

@@ -20,10 +20,9 @@ _Static_assert((int)INTEL_RX_AT + INTEL_RX_BYTES <= (int)NIC_BUFFER, "and fits i
 
 /* One for each descriptor that is out */
 struct intel_tx_slot {
-	uint16_t buffer; /* INTEL_NO_BUFFER: none, it is a context */
+	uint16_t buffer; /* NIC_FOREIGN; NIC_NO_BUFFER: a context, or what follows of a segment */
 	uint16_t last;	 /* the frame's last descriptor, which tells that all are done */
 };
-enum { INTEL_NO_BUFFER = 0xffff };
 
 struct intel {
 	struct nic nic;

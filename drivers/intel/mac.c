@@ -98,7 +98,7 @@ struct nic_link intel_link(struct nic *nic)
 bool intel_arm(struct nic *nic)
 {
 	struct intel *dev = intel_of(nic);
-	bool send = nic->sending && nic->sending >= nic->tx_wake;
+	bool send = nic_wants_sent(nic);
 	uint32_t causes = CAUSE_LSC | dev->causes_receive;
 
 	if (intel_read(dev, REG_ICR) & CAUSE_LSC)

@@ -46,7 +46,7 @@ void intel_tx_start(struct intel *dev)
 	uint64_t at = nic_dma(&dev->nic, dev->tx_ring);
 
 	dev->tx_clean = dev->tx_next = 0;
-	dev->nic.sending = 0;
+	dev->nic.sending = dev->nic.foreign_out = 0;
 	intel_write(dev, REG_TDBAL, (uint32_t)at);
 	intel_write(dev, REG_TDBAH, (uint32_t)(at >> 32));
 	intel_write(dev, REG_TDLEN, sizeof(dev->tx_ring));
@@ -179,7 +179,7 @@ static void tx_context(struct intel *dev, const struct offload *o, uint16_t last
 		first |= (o->l3 + 10) << 8 | (uint64_t)(o->l4 - 1) << 16;
 		second |= TX_IP;
 	}
-	tx_put(dev, first, second, (struct intel_tx_slot){ INTEL_NO_BUFFER, last });
+	tx_put(dev, first, second, (struct intel_tx_slot){ NIC_NO_BUFFER, last });
 }
 
 /* Whether the device can do what the frame asks for. */
@@ -195,8 +195,36 @@ static bool tx_possible(const struct nic *nic, const struct nic_frame *frame, st
 	return frame->bytes <= nic->mtu + NIC_FRAME_EXTRA;
 }
 
+/* Descriptors for a frame's data: a foreign segment may need several. */
+static unsigned tx_pieces(const struct nic_frame *frame)
+{
+	unsigned pieces = 0;
+
+	for (unsigned i = 0; i < frame->segments; i++)
+		pieces += (frame->segment[i].bytes + DTALEN_MAX - 1) / DTALEN_MAX;
+	return pieces;
+}
+
+/* One segment; `end`: what its last descriptor says besides. */
+static void tx_segment(struct intel *dev, const struct nic_segment *s, uint64_t command,
+		       uint64_t end, uint16_t last)
+{
+	uint64_t at = nic_segment_dma(&dev->nic, s);
+	uint32_t left = s->bytes;
+
+	for (uint16_t buffer = s->buffer; left > 0; buffer = NIC_NO_BUFFER) {
+		uint32_t bytes = left < DTALEN_MAX ? left : DTALEN_MAX;
+
+		left -= bytes;
+		tx_put(dev, at, command | (left ? 0 : end) | bytes,
+		       (struct intel_tx_slot){ buffer, last });
+		at += bytes;
+	}
+}
+
 bool intel_send(struct nic *nic, struct nic_frame *frame)
 {
+	unsigned pieces = tx_pieces(frame);
 	struct intel *dev = intel_of(nic);
 	uint64_t command = TX_DEXT | TX_DTYP_DATA | TX_IFCS;
 	struct offload o;
@@ -206,26 +234,21 @@ bool intel_send(struct nic *nic, struct nic_frame *frame)
 		nic->stats.tx_bad++;
 		return false;
 	}
-	if (frame->segments + 1u > tx_free(dev)) {
+	if (pieces + 1u > tx_free(dev)) {
 		nic->stats.tx_full++;
 		return false;
 	}
-	last = (uint16_t)((dev->tx_next + frame->segments - !o.csum) % INTEL_TX_RING);
+	last = (uint16_t)((dev->tx_next + pieces - !o.csum) % INTEL_TX_RING);
 	if (o.csum) {
 		command |= TX_TXSM | (o.tso ? TX_TSE : 0) | (o.tso && o.ipv4 ? TX_IXSM : 0);
 		tx_context(dev, &o, last);
 	}
 	if (o.tso)
 		offload_clear_lengths(frame, &o);
-	for (unsigned i = 0; i < frame->segments; i++) {
-		const struct nic_segment *s = &frame->segment[i];
-
-		if (i + 1 == frame->segments)
-			command |= TX_EOP | TX_RS;
-		tx_put(dev, nic_dma(nic, s->data), command | s->bytes,
-		       (struct intel_tx_slot){ s->buffer, last });
-	}
-	nic->sending = (uint16_t)(nic->sending + frame->segments);
+	for (unsigned i = 0; i < frame->segments; i++)
+		tx_segment(dev, &frame->segment[i], command,
+			   i + 1 == frame->segments ? TX_EOP | TX_RS : 0, last);
+	nic_frame_out(nic, frame);
 	nic->stats.tx_frames++;
 	nic->stats.tx_bytes += frame->bytes;
 	return true;
@@ -250,7 +273,9 @@ bool intel_sent(struct nic *nic, uint16_t *buffer)
 	while (tx_done(dev)) {
 		*buffer = dev->tx_slot[dev->tx_clean].buffer;
 		dev->tx_clean = (dev->tx_clean + 1) % INTEL_TX_RING;
-		if (*buffer != INTEL_NO_BUFFER) {
+		if (*buffer == NIC_FOREIGN) {
+			nic->foreign_out--;
+		} else if (*buffer != NIC_NO_BUFFER) {
 			nic->sending--;
 			return true;
 		}

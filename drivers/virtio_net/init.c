@@ -27,11 +27,14 @@ static const struct {
 };
 enum { OFFLOADS = sizeof(offload_features) / sizeof(offload_features[0]) };
 
-static uint64_t wanted(const struct nic *nic)
+static uint64_t wanted(const struct virtio_nic *dev)
 {
+	const struct nic *nic = &dev->nic;
 	uint64_t features = NET_F_MTU | NET_F_MAC | NET_F_MRG_RXBUF | NET_F_STATUS | NET_F_CTRL_VQ |
 			    NET_F_CTRL_RX | VIRTIO_F_EVENT_IDX | VIRTIO_F_ACCESS_PLATFORM;
 
+	if (dev->is_uplink && nic->foreign)
+		features |= UPLINK_F_REUSE;
 	for (unsigned i = 0; i < OFFLOADS; i++) {
 		if (nic->can_send & offload_features[i].work)
 			features |= offload_features[i].send;
@@ -89,7 +92,7 @@ static const char *negotiate(struct virtio_nic *dev)
 	const char *error;
 
 	dev->device.dma_offset = nic->dma_offset;
-	error = virtio_negotiate(&dev->device, wanted(nic));
+	error = virtio_negotiate(&dev->device, wanted(dev));
 	if (error)
 		return error;
 	if (!(dev->device.features & NET_F_MAC))

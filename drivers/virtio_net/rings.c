@@ -5,6 +5,7 @@
 #include "drivers/offload.h"
 #include "drivers/virtio_net/virtio_nic.h"
 #include "guest/lib/string.h"
+#include "lasthop/uplink.h"
 
 struct virtio_nic *virtio_nic_of(struct nic *nic)
 {
@@ -35,7 +36,7 @@ void virtio_nic_fill(struct virtio_nic *dev)
 		dev->tx_free[dev->tx_free_count++] = (uint16_t)(i - 1);
 	dev->tx_done = VIRTIO_NIC_END;
 	dev->tx_chains = 0;
-	nic->sending = 0;
+	nic->sending = nic->foreign_out = 0;
 }
 
 void virtio_nic_release(struct nic *nic, uint16_t buffer)
@@ -84,20 +85,49 @@ static bool take(struct virtio_nic *dev, uint32_t skip)
 	return true;
 }
 
+/* What is behind the headers in the buffer says where the rest of the frame is. */
+static bool take_foreign(struct virtio_nic *dev)
+{
+	struct nic_frame *frame = &dev->nic.frame;
+	uint32_t head = frame->header.hdr_len, used = frame->bytes + NET_HEADER;
+	uint32_t at = uplink_pieces_at(head);
+	const uint8_t *buffer = frame->segment[0].data - NET_HEADER;
+
+	if (at >= used || (used - at) / sizeof(struct uplink_piece) > NIC_SEGMENTS - 1) {
+		trouble(&dev->nic, "a lent frame has no pieces, or too many");
+		return false;
+	}
+	frame->bytes = frame->segment[0].bytes = head;
+	for (; at + sizeof(struct uplink_piece) <= used; at += sizeof(struct uplink_piece)) {
+		struct uplink_piece piece;
+
+		memcpy(&piece, buffer + at, sizeof(piece));
+		frame->segment[frame->segments++] = (struct nic_segment){
+			.bytes = piece.bytes,
+			.buffer = NIC_FOREIGN,
+			.foreign = piece.address,
+		};
+		frame->bytes += piece.bytes;
+	}
+	return true;
+}
+
 /* All buffers of one frame: 5.1.6.4. A device shows them at once. */
 static bool assemble(struct virtio_nic *dev)
 {
 	struct nic_frame *frame = &dev->nic.frame;
 	unsigned buffers = 1;
+	bool lent;
 
 	frame->bytes = frame->segments = 0;
 	if (!take(dev, NET_HEADER))
 		return false;
 	memcpy(&frame->header, frame->segment[0].data - NET_HEADER, NET_HEADER);
+	lent = dev->nic.foreign && frame->header.flags & UPLINK_LENT;
 	frame->header.flags &= NET_NEEDS_CSUM | NET_DATA_VALID;
 	if (dev->device.features & NET_F_MRG_RXBUF)
 		buffers = frame->header.num_buffers;
-	if (!buffers || buffers > NIC_SEGMENTS) {
+	if (!buffers || buffers > NIC_SEGMENTS || (lent && buffers > 1)) {
 		trouble(&dev->nic, "a received frame names an impossible number of buffers");
 		return false;
 	}
@@ -107,7 +137,7 @@ static bool assemble(struct virtio_nic *dev)
 		trouble(&dev->nic, "a received frame lacks buffers that its header names");
 		return false;
 	}
-	return true;
+	return !lent || take_foreign(dev);
 }
 
 struct nic_frame *virtio_nic_receive(struct nic *nic)
@@ -124,7 +154,8 @@ struct nic_frame *virtio_nic_receive(struct nic *nic)
 			return frame;
 		}
 		for (unsigned i = 0; i < frame->segments; i++)
-			virtio_nic_release(nic, frame->segment[i].buffer);
+			if (frame->segment[i].buffer != NIC_FOREIGN)
+				virtio_nic_release(nic, frame->segment[i].buffer);
 		nic->stats.rx_errors++;
 	}
 	return NULL;
@@ -147,7 +178,7 @@ static void describe(struct virtio_nic *dev, uint16_t at, const struct nic_segme
 
 	dev->tx_slot[at].buffer = s->buffer;
 	dev->tx_memory.desc[at] = (struct vq_desc){
-		.address = nic_dma(&dev->nic, s->data - (first ? NET_HEADER : 0)),
+		.address = nic_segment_dma(&dev->nic, s) - (first ? NET_HEADER : 0),
 		.bytes = s->bytes + (first ? NET_HEADER : 0),
 		.flags = next == VIRTIO_NIC_END ? 0 : VQ_DESC_NEXT,
 		.next = next == VIRTIO_NIC_END ? 0 : next,
@@ -179,7 +210,7 @@ bool virtio_nic_send(struct nic *nic, struct nic_frame *frame)
 	}
 	vq_push(&dev->tx, at);
 	dev->tx_chains++;
-	nic->sending = (uint16_t)(nic->sending + frame->segments);
+	nic_frame_out(nic, frame);
 	nic->stats.tx_frames++;
 	nic->stats.tx_bytes += frame->bytes;
 	return true;
@@ -215,17 +246,24 @@ static uint16_t next_chain(struct virtio_nic *dev)
 bool virtio_nic_sent(struct nic *nic, uint16_t *buffer)
 {
 	struct virtio_nic *dev = virtio_nic_of(nic);
-	uint16_t at = dev->tx_done;
 
-	if (at == VIRTIO_NIC_END)
-		at = next_chain(dev);
-	if (at == VIRTIO_NIC_END)
-		return false;
-	*buffer = dev->tx_slot[at].buffer;
-	dev->tx_done = dev->tx_slot[at].next;
-	dev->tx_free[dev->tx_free_count++] = at;
-	nic->sending--;
-	return true;
+	for (;;) { /* a frame's first segment has a buffer */
+		uint16_t at = dev->tx_done;
+
+		if (at == VIRTIO_NIC_END)
+			at = next_chain(dev);
+		if (at == VIRTIO_NIC_END)
+			return false;
+		*buffer = dev->tx_slot[at].buffer;
+		dev->tx_done = dev->tx_slot[at].next;
+		dev->tx_free[dev->tx_free_count++] = at;
+		if (*buffer == NIC_FOREIGN) {
+			nic->foreign_out--;
+			continue;
+		}
+		nic->sending--;
+		return true;
+	}
 }
 
 bool virtio_nic_arm(struct nic *nic)
@@ -233,7 +271,7 @@ bool virtio_nic_arm(struct nic *nic)
 	struct virtio_nic *dev = virtio_nic_of(nic);
 	bool quiet = vq_arm(&dev->rx, 1);
 
-	if (nic->sending && nic->sending >= nic->tx_wake)
+	if (nic_wants_sent(nic))
 		quiet &= vq_arm(&dev->tx, (uint16_t)((dev->tx_chains + 1) / 2));
 	return quiet;
 }

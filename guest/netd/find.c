@@ -107,6 +107,7 @@ static void join(struct netd_port *port, const struct netd_args *args)
 		args->dma_offset; /* the uplink's device is software: it has our addresses */
 	nic->receive = agreed(nic, uplink, args->offload);
 	uplink->receive = agreed(uplink, nic, args->offload);
+	uplink->foreign = args->dma_offset == 0; /* lent frames are for devices behind an IOMMU */
 	port->out = (struct netd_path){ .from = uplink, .to = nic };
 	port->in = (struct netd_path){ .from = nic, .to = uplink };
 }

@@ -5,6 +5,7 @@
 #include "guest/lib/runtime.h"
 #include "guest/lib/string.h"
 #include "guest/netd/netd.h"
+#include "lasthop/hypercall.h"
 
 enum { MTU_USUAL = 1500, MTU_MIN = 68, WATCHDOG_MS = 1000 };
 
@@ -33,6 +34,8 @@ int guest_main(void)
 		guest_fail("mtu: %d to %d is wanted", MTU_MIN, NIC_MTU_MAX);
 	if (!args_u64(cmdline, "watchdog", WATCHDOG_MS, &args.watchdog_ms))
 		guest_fail("watchdog: a number of milliseconds is wanted");
+	if (args.watchdog_ms > HC_WATCHDOG_MAX_MS)
+		guest_fail("watchdog: 0 to %u is wanted", HC_WATCHDOG_MAX_MS);
 	args.offload = offload(cmdline);
 	netd_find(&args);
 	netd_run(args.watchdog_ms);

@@ -18,7 +18,8 @@ static uint64_t next_tick, tick_ms = TICK_MS, watchdog;
 static void drop(struct netd_path *path, const struct nic_frame *frame)
 {
 	for (unsigned i = 0; i < frame->segments; i++)
-		path->from->ops->release(path->from, frame->segment[i].buffer);
+		if (frame->segment[i].buffer != NIC_FOREIGN)
+			path->from->ops->release(path->from, frame->segment[i].buffer);
 }
 
 bool netd_forward(struct netd_path *path, bool link_up)
@@ -163,9 +164,11 @@ _Noreturn void netd_run(uint64_t watchdog_ms)
 		tick_ms = watchdog_ms / 4 < TICK_MS ? watchdog_ms / 4 : TICK_MS;
 	}
 	for (;;) {
+		bool busy = poll(); /* first: after a pause, what is done is not to look stuck */
+
 		if (rdtsc() >= next_tick)
 			tick();
-		if (!poll())
+		if (!busy)
 			sleep();
 	}
 }

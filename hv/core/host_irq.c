@@ -20,19 +20,19 @@
 
 #define WINDOW_US  1000
 #define WINDOW_MAX 64 /* far beyond what a NIC with any moderation sends */
+#define ON_THE_WAY 1  /* interrupts that had been sent before the source was held back */
 
 /* [s] under its lock */
 struct slot {
 	struct spinlock lock;
 	struct host_irq *irq; /* [s] NULL: free */
-	uint64_t window_tsc;  /* [s] when the window began */
-	unsigned in_window;   /* [s] interrupts since */
 	bool held;	      /* [s] back, until the timer fires */
+	unsigned while_held;  /* [s] interrupts that came all the same */
 	struct timer timer;
 };
 
 static struct slot slots[VECTORS];
-static struct log_limit storm_limit;
+static struct log_limit storm_limit, mask_limit;
 
 static void let_go(struct timer *timer)
 {
@@ -41,6 +41,8 @@ static void let_go(struct timer *timer)
 	spin_lock(&s->lock);
 	if (s->irq && s->held) {
 		s->held = false;
+		if (s->while_held > ON_THE_WAY)
+			s->irq->ops->cut_off(s->irq, false);
 		s->irq->ops->hold(s->irq, false);
 		s->irq->ops->handle(s->irq);
 	}
@@ -64,7 +66,6 @@ int host_irq_alloc(struct host_irq *irq)
 		if (mine) {
 			irq->vector = (int)(FIRST_VECTOR + i);
 			s->irq = irq;
-			s->in_window = 0;
 			s->held = false;
 		}
 		spin_unlock(&s->lock);
@@ -102,27 +103,49 @@ unsigned host_irq_count(void)
 	return taken;
 }
 
-/* Under the lock. */
-static void count(struct slot *s)
+/* Whether the device has sent all that it may; then *end is when it may again. */
+static bool count(struct host_irq_window *w, uint64_t *end)
 {
 	uint64_t now = rdtsc();
+	bool full;
 
-	if (now - s->window_tsc >= tsc_from_us(WINDOW_US)) {
-		s->window_tsc = now;
-		s->in_window = 0;
+	spin_lock(&w->lock);
+	if (now - w->begin_tsc >= tsc_from_us(WINDOW_US)) {
+		w->begin_tsc = now;
+		w->count = 0;
 	}
-	if (++s->in_window < WINDOW_MAX || s->held)
-		return;
+	full = ++w->count >= WINDOW_MAX;
+	*end = w->begin_tsc + tsc_from_us(WINDOW_US);
+	spin_unlock(&w->lock);
+	return full;
+}
+
+/* The device's other vectors are held back as soon as they send. Under the lock, as what follows. */
+static void hold_back(struct slot *s, uint64_t end)
+{
 	s->held = true;
+	s->while_held = 0;
 	s->irq->ops->hold(s->irq, true);
-	timer_set(&s->timer, s->window_tsc + tsc_from_us(WINDOW_US));
+	timer_set(&s->timer, end);
 	log_limited(&storm_limit, "vm %s: its device sends %u interrupts a millisecond: held back",
 		    s->irq->owner, WINDOW_MAX);
+}
+
+/* The mask is the device's: it need not heed it, and what looks like a message may be its DMA. When
+ * it is let go, it is handled. */
+static void came_while_held(struct slot *s)
+{
+	if (s->while_held > ON_THE_WAY || ++s->while_held <= ON_THE_WAY)
+		return;
+	s->irq->ops->cut_off(s->irq, true);
+	log_limited(&mask_limit, "vm %s: its device ignores its mask: cut off for a millisecond",
+		    s->irq->owner);
 }
 
 bool host_irq_handle(uint8_t vector)
 {
 	struct slot *s;
+	uint64_t end;
 	bool known;
 
 	if (vector < FIRST_VECTOR || vector > LAST_VECTOR)
@@ -131,8 +154,13 @@ bool host_irq_handle(uint8_t vector)
 	spin_lock(&s->lock);
 	known = s->irq;
 	if (known) {
-		count(s);
-		s->irq->ops->handle(s->irq);
+		if (s->held) {
+			came_while_held(s);
+		} else {
+			if (count(s->irq->window, &end))
+				hold_back(s, end);
+			s->irq->ops->handle(s->irq);
+		}
 	}
 	spin_unlock(&s->lock);
 	return known;

@@ -2,7 +2,8 @@
 /*
  * Host interrupt vectors for devices of the machine. A vector is one device's, on whatever CPU its
  * interrupts are sent to. What a driver domain makes its device do must not hold a CPU: more than
- * a bounded number of interrupts in a millisecond, and the source is held back for the rest of it.
+ * a bounded number of interrupts of a device in a millisecond, and each source of it that goes on is
+ * held back for the rest of it.
  */
 #pragma once
 
@@ -10,6 +11,7 @@
 #include <stdint.h>
 
 #include "hv/core/fail.h"
+#include "hv/core/lock.h"
 
 struct host_irq;
 
@@ -23,13 +25,24 @@ struct host_irq_ops {
 	void (*handle)(struct host_irq *irq);
 	/* Holds the source back, and lets it go again. */
 	void (*hold)(struct host_irq *irq, bool on);
+	/* It goes on sending while it is held back: cuts it off without its help, as far as the
+	 * machine can, and connects it again. */
+	void (*cut_off)(struct host_irq *irq, bool on);
+};
+
+/* What a device has sent, by all of its vectors; all zero at first. */
+struct host_irq_window {
+	struct spinlock lock;
+	uint64_t begin_tsc; /* [w] under the lock */
+	unsigned count;	    /* [w] since */
 };
 
 /* Embedded in the device that has the vector; constant while it has it. */
 struct host_irq {
 	const struct host_irq_ops *ops;
-	const char *owner; /* for the log: the VM */
-	int vector;	   /* 0: none */
+	struct host_irq_window *window; /* its device's: as long as it has a vector */
+	const char *owner;		/* for the log: the VM */
+	int vector;			/* 0: none */
 };
 
 /* Once, on the boot CPU. */

@@ -49,6 +49,7 @@ static void start(struct vm *vm, uint64_t gap_us)
 	uint64_t now = rdtsc(), at = begun[vm->id] + tsc_from_us(gap_us);
 
 	begun[vm->id] = gap_us && at > now ? at : now;
+	vm->start_tsc = begun[vm->id];
 	atomic_store(&vm->live_vcpus, vm->vcpu_count);
 	for (unsigned i = 1; i < vm->vcpu_count; i++)
 		vcpu_start(vm->vcpus[i]);
@@ -99,11 +100,14 @@ void vm_end(struct vm *vm, const char *end, const char *reason_fmt, ...)
 {
 	uint32_t running = VM_RUNNING;
 	__builtin_va_list ap;
+	bool first;
 
 	spin_lock(&vm->lock);
-	if (atomic_compare_exchange_strong(&vm->state, &running, VM_ENDING)) {
+	first = atomic_compare_exchange_strong(&vm->state, &running, VM_ENDING);
+	/* the user's stop counts even if the VM is ending by itself just now: it is not to start again */
+	if (first || !strcmp(end, END_STOPPED)) {
 		vm->end = end;
-		vm->end_tsc = rdtsc();
+		vm->end_tsc = first ? rdtsc() : vm->end_tsc;
 		__builtin_va_start(ap, reason_fmt);
 		vsnprintf(vm->end_reason, sizeof(vm->end_reason), reason_fmt, ap);
 		__builtin_va_end(ap);
@@ -184,6 +188,7 @@ static struct vm *take_ended(void)
 /* The machine's work is done when the last guest has ended; of driver domains alone, the last of those. */
 static void tell_if_all_ended(bool guest)
 {
+	static _Atomic bool told; /* programs; people are told each time */
 	bool all = atomic_load(&vms_live) == 0;
 
 	if (all) {
@@ -193,7 +198,7 @@ static void tell_if_all_ended(bool guest)
 			   (long long)(free_before - pmm_free_bytes()) / 1024);
 		console_flush(CONSOLE_ALL);
 	}
-	if (guest ? atomic_load(&guests_live) == 0 : all) {
+	if ((guest ? atomic_load(&guests_live) == 0 : all) && !atomic_exchange(&told, true)) {
 		if (!all)
 			log_printf("all guests have ended, driver domains run on");
 		platform->uplinks_report();
@@ -303,6 +308,8 @@ static void pause(struct vm *vm, bool paused)
 {
 	atomic_store(&vm->paused, paused);
 	platform->vm_paused(vm, paused);
+	if (!paused)
+		watchdog_resume(vm);
 	for (unsigned i = 0; i < vm->vcpu_count; i++)
 		vcpu_kick(vm->vcpus[i]);
 	log_printf("vm %s: %s", vm->config->name, paused ? "paused" : "goes on");

@@ -24,7 +24,7 @@
 int lifecycle_start(const struct config *config, const struct handover *h) __must_check;
 
 /* Ends the VM: its vCPUs stop at their next exit (kicked); the last one out hands it to vm_reap().
- * end is one of the above; the first caller's counts. Any CPU, any context. */
+ * end is one of the above; the first caller's counts, but for END_STOPPED, which always does. Any CPU, any context. */
 void vm_end(struct vm *vm, const char *end, const char *reason_fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -10,6 +10,7 @@
  *   destination port's receive lock, a CPU's list of queues with work;
  *   passed-through devices: passthrough, a vector's place in host_irq, the host's I/O APIC;
  *   behind all devices: bus, msix, ioapic, marker;
+ *   pages shared with driver domains: the list of all (reuse), one domain's;
  *   IOMMU: vtd.lock, a domain's lock, a unit's queue_lock; fault_lock;
  *   CPUs: runq_lock, timer_lock;
  *   memory: paging, pmm;

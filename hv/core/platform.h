@@ -78,6 +78,8 @@ struct platform_ops {
 	/* The feature bits that its device offers and its driver accepted; false: no driver runs.
 	 * Any CPU, under vm_table_lock. */
 	bool (*port_features)(struct port *port, uint64_t *offered, uint64_t *accepted);
+	/* A policy has got another value: what was kept by the old one goes. Any CPU. */
+	void (*policy_changed)(void);
 	/* Switches and uplinks, from the config; once, before the first VM. */
 	int (*switches_create)(const struct config *config);
 	/* No guest is left: what is to be told of the uplinks. */

@@ -312,6 +312,7 @@ static void set_policy(const char *name, const char *text)
 		console_printf("set: %s takes %s\n", name, values);
 	} else {
 		policy_set((enum policy_id)(p - policies), value);
+		platform->policy_changed();
 		/* who is in a guest looks at its queues again, by the new rules */
 		for (unsigned i = 0; i < cpu_count; i++)
 			cpu_post(cpus[i], MB_KICK);

@@ -36,6 +36,7 @@ struct vm {
 	const char *end;	/* [v] "ok", "failed", "crash", … (hv/core/report.h) */
 	char end_reason[120];	/* [v] */
 	uint64_t end_tsc;	/* [v] when that was */
+	uint64_t start_tsc;	/* (c) from when on its vCPUs run */
 
 	struct gmem mem; /* (c) guest RAM, for us and for the switch */
 	struct {

@@ -14,15 +14,13 @@ static void arm(struct vm *vm)
 static void missed(struct timer *timer)
 {
 	struct vm *vm = container_of(timer, struct vm, watchdog.timer);
-	bool paused = atomic_load(&vm->paused);
 	uint64_t period_ms;
 
 	spin_lock(&vm->lock);
 	period_ms = vm->watchdog.period_ms;
-	if (paused && period_ms) /* it cannot answer: it gets its time when it goes on */
-		arm(vm);
 	spin_unlock(&vm->lock);
-	if (!paused && period_ms)
+	/* While it is paused it cannot answer: watchdog_resume() gives it its time. */
+	if (period_ms && !atomic_load(&vm->paused))
 		vm_end(vm, END_HANG, "no sign of life for %llu ms", (unsigned long long)period_ms);
 }
 
@@ -35,7 +33,7 @@ int64_t watchdog_feed(struct vm *vm, uint64_t period_ms)
 {
 	if (!vm->config->driver_domain)
 		return HC_EUNKNOWN;
-	if (period_ms > WATCHDOG_MAX_MS)
+	if (period_ms > HC_WATCHDOG_MAX_MS)
 		return HC_EINVAL;
 	spin_lock(&vm->lock);
 	vm->watchdog.period_ms = period_ms;
@@ -45,6 +43,14 @@ int64_t watchdog_feed(struct vm *vm, uint64_t period_ms)
 		timer_cancel(&vm->watchdog.timer);
 	spin_unlock(&vm->lock);
 	return 0;
+}
+
+void watchdog_resume(struct vm *vm)
+{
+	spin_lock(&vm->lock);
+	if (vm->watchdog.period_ms)
+		arm(vm);
+	spin_unlock(&vm->lock);
 }
 
 void watchdog_cancel(struct vm *vm)

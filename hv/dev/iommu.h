@@ -63,6 +63,11 @@ struct iommu_ops {
 	__must_check int (*irq_alloc_pin)(uint8_t ioapic_id, uint8_t vector, uint32_t apic_id,
 					  bool level, uint64_t *redirection);
 	void (*irq_free)(int handle);
+	/* Its interrupts go nowhere, and leave no fault, until this is called with false. */
+	void (*irq_cut_off)(int handle, bool on);
+
+	/* Whether a part of these addresses is its own registers. */
+	bool (*owns)(uint64_t hpa, uint64_t bytes);
 
 	/* Log lines for faults recorded since; a bounded number of them. Called now and then. */
 	void (*poll_faults)(void);

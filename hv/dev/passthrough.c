@@ -7,11 +7,17 @@
  */
 #include "hv/dev/passthrough.h"
 
+#include <string.h>
+
 #include "hv/core/log.h"
 #include "hv/core/pmm.h"
+#include "hv/core/lifecycle.h"
+#include "hv/core/timer.h"
 #include "hv/dev/iommu.h"
 #include "hv/dev/passthrough_impl.h"
 #include "hv/dev/pci_reset.h"
+
+#define STEADY_US 30000000
 
 static struct host_function *function_of(const struct config_passthrough *node)
 {
@@ -35,22 +41,29 @@ static int map_ram(struct iommu_domain *domain, const struct vm *vm)
 	return 0;
 }
 
+/* passthrough_check() has seen to it that they are alike. */
+static bool past_iommu(const struct vm *vm)
+{
+	return !iommu || function_of(&vm->config->passthroughs[0])->past_iommu;
+}
+
 /* passthrough_check() has seen to allow-unsafe-dma. */
 static int confine(struct passthroughs *all, struct vm *vm)
 {
-	if (iommu) {
+	if (!past_iommu(vm)) {
 		all->domain = iommu->domain_create();
 		return all->domain ? map_ram(all->domain, vm) : LH_NOMEM;
 	}
 	if (vm->mem.count > 2)
-		return fail(LH_UNSUPP,
-			    "vm %s: without an IOMMU its memory must be one extent: "
-			    "lower memory-mib to 3072",
-			    vm->config->name);
+		return fail(
+			LH_UNSUPP,
+			"vm %s: without an IOMMU for its devices its memory must be one extent: "
+			"lower memory-mib to 3072",
+			vm->config->name);
 	vm->unsafe_dma = true;
-	log_printf("vm %s: WARNING: no IOMMU: its devices can read and write all memory "
+	log_printf("vm %s: WARNING: %s: its devices can read and write all memory "
 		   "(allow-unsafe-dma)",
-		   vm->config->name);
+		   vm->config->name, iommu ? "they go past the IOMMU" : "no IOMMU");
 	return 0;
 }
 
@@ -70,7 +83,7 @@ static void tell(const struct passthrough *p)
 	host_function_describe(p->host, what, sizeof(what));
 	log_printf("vm %s: has %s as 00:%02x.0, %s, DMA %s%s", p->vm->config->name, what,
 		   p->pci.number, reset_name(p->host->reset),
-		   iommu ? "confined by " : "not confined", iommu ? iommu->name : "");
+		   p->attached ? "confined by " : "not confined", p->attached ? iommu->name : "");
 }
 
 static int make(struct passthroughs *all, struct passthrough *p, struct pcie *pcie)
@@ -132,20 +145,41 @@ int passthrough_create(struct passthroughs *all, struct vm *vm, struct pcie *pci
 	return err;
 }
 
+/*
+ * A function that is stuck is found by its driver, which gives up: that life is a short one.
+ * So the light reset follows only what the user wanted, or a life beyond all times of detection.
+ * A VM that waited for its start did not live meanwhile.
+ */
+static bool ended_well(const struct vm *vm)
+{
+	return vm->end && (!strcmp(vm->end, END_RESTARTED) ||
+			   (vm->start_tsc && vm->end_tsc > vm->start_tsc &&
+			    vm->end_tsc - vm->start_tsc >= tsc_from_us(STEADY_US)));
+}
+
+/* Its interrupts end while it answers and sends nothing more: once a reset has begun it is not accessed. */
 static void take_down(struct passthrough *p)
 {
-	reset_begin(p->host);
+	pass_write(p, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
+	(void)pass_read(p, PCI_COMMAND, 2); /* there when this is */
 	pass_irq_finish(p);
 	pass_pin_finish(p);
+	reset_begin(p->host, ended_well(p->vm));
 	if (p->attached)
 		iommu->detach(p->host->address);
 	page_free(p, sizeof(*p));
 }
 
-void passthrough_destroy(struct passthroughs *all)
+void passthrough_silence(struct passthroughs *all)
 {
 	for (unsigned i = 0; i < all->count; i++)
 		take_down(all->item[i]);
+	all->count = 0;
+}
+
+void passthrough_destroy(struct passthroughs *all)
+{
+	passthrough_silence(all);
 	if (all->domain)
 		iommu->domain_destroy(all->domain);
 	*all = (struct passthroughs){ 0 };

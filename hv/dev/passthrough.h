@@ -34,6 +34,8 @@ int passthrough_create(struct passthroughs *all, struct vm *vm, struct pcie *pci
 		       struct ioapic *ioapic) __must_check;
 
 /* Silences and resets them; their DMA is over when it returns. Before the VM's RAM is freed. */
+void passthrough_silence(struct passthroughs *all);
+/* The same, and their domain goes. */
 void passthrough_destroy(struct passthroughs *all);
 
 /* A VM that does not run does no DMA: bus mastering goes off, and on again as the guest had it. */

@@ -12,9 +12,9 @@
 #include "hv/core/log.h"
 #include "hv/core/paging.h"
 #include "hv/dev/iommu.h"
-#include "hv/dev/passthrough.h"
+#include "hv/dev/passthrough_impl.h"
 #include "hv/dev/pci_reset.h"
-#include "hv/dev/pci_scan.h"
+#include "hv/dev/pci_virtio.h"
 
 #define NETWORK_CLASS 0x02u
 #define BAR_MOST      ((GUEST_BAR_END - GUEST_BAR_WINDOW) / 2)
@@ -151,6 +151,9 @@ static void check_group(struct check *c, const struct host_function *f)
 static void map_bar(struct check *c, const struct host_function *f, unsigned i,
 		    struct host_bar *bar)
 {
+	const unsigned before = c->errors;
+	char clash[64];
+
 	if (bar->base == 0)
 		wrong(c, chosen_by(c),
 		      PCI_ADDRESS_FORMAT
@@ -161,19 +164,42 @@ static void map_bar(struct check *c, const struct host_function *f, unsigned i,
 		      PCI_ADDRESS_FORMAT ": BAR %u has %llu MiB, a VM has room for %llu",
 		      PCI_ADDRESS_ARGS(f->address), i, (unsigned long long)(bar->bytes >> 20),
 		      (unsigned long long)(BAR_MOST >> 20));
+	else if (pass_bar_clash(f, i, clash, sizeof(clash)))
+		wrong(c, chosen_by(c),
+		      PCI_ADDRESS_FORMAT ": BAR %u at 0x%llx %s: firmware or device is at fault, "
+					 "name another",
+		      PCI_ADDRESS_ARGS(f->address), i, (unsigned long long)bar->base, clash);
 	else if (bar->kind == PCI_BAR_MEMORY)
 		bar->mmio = map_device(bar->base, bar->bytes);
-	if (bar->kind == PCI_BAR_MEMORY && !bar->mmio && c->errors == 0)
+	if (bar->kind == PCI_BAR_MEMORY && !bar->mmio && c->errors == before)
 		wrong(c, chosen_by(c), PCI_ADDRESS_FORMAT ": BAR %u is where no memory can be",
 		      PCI_ADDRESS_ARGS(f->address), i);
 }
 
 static void check_bars(struct check *c, struct host_function *f)
 {
-	host_bars_read(f);
 	for (unsigned i = 0; i < PCI_BARS; i++)
 		if (f->bar[i].kind != PCI_BAR_NONE)
 			map_bar(c, f, i, &f->bar[i]);
+}
+
+static struct host_function *chosen(const struct check *c)
+{
+	for (unsigned i = 0; i < host_function_count; i++)
+		if (host_functions[i].node == c->node)
+			return &host_functions[i];
+	return NULL;
+}
+
+/* Of all, before any is reset. */
+static void check_places(struct check *c)
+{
+	struct host_function *f = chosen(c);
+
+	if (!f)
+		return;
+	check_bars(c, f);
+	f->past_iommu = virtio_bypasses_iommu(f);
 }
 
 static void check_pin(struct check *c, const struct host_function *f)
@@ -189,48 +215,70 @@ static void check_pin(struct check *c, const struct host_function *f)
 	      PCI_ADDRESS_ARGS(f->address), input, gsi < 0 ? "firmware tells" : "is given here");
 }
 
-/* Whether an IOMMU takes it, before anything is made. It says why not: it is not below one, or
- * firmware keeps memory for it. */
-static void check_iommu(struct check *c, const struct host_function *f)
+static void check_attach(struct check *c, const struct host_function *f)
 {
-	struct iommu_domain *domain;
+	struct iommu_domain *domain = iommu->domain_create();
 
-	if (!iommu && !c->vm->allow_unsafe_dma)
-		wrong(c, chosen_by(c),
-		      "this machine has no IOMMU, so that " PCI_ADDRESS_FORMAT
-		      " could read and write all memory: switch it on in the firmware, or accept "
-		      "that by allow-unsafe-dma; in the VM",
-		      PCI_ADDRESS_ARGS(f->address));
-	domain = iommu ? iommu->domain_create() : NULL;
-	if (!domain)
-		return;
-	if (iommu->attach(domain, f->address) < 0)
+	if (!domain || iommu->attach(domain, f->address) < 0)
 		wrong(c, chosen_by(c),
 		      "the IOMMU cannot confine " PCI_ADDRESS_FORMAT ", see above: "
 		      "name another",
 		      PCI_ADDRESS_ARGS(f->address));
 	else
 		iommu->detach(f->address);
-	iommu->domain_destroy(domain);
+	if (domain)
+		iommu->domain_destroy(domain);
+}
+
+/* The addresses that a VM's devices take are its own, or the host's: of all of them. */
+static void check_mixture(struct check *c, const struct host_function *f)
+{
+	for (unsigned i = 0; i < host_function_count; i++)
+		if (host_functions[i].vm == c->vm && !host_functions[i].past_iommu) {
+			wrong(c, chosen_by(c),
+			      PCI_ADDRESS_FORMAT " goes past the IOMMU, " PCI_ADDRESS_FORMAT
+						 " does not: give them to two VMs",
+			      PCI_ADDRESS_ARGS(f->address),
+			      PCI_ADDRESS_ARGS(host_functions[i].address));
+			return;
+		}
+}
+
+/* Whether an IOMMU takes it, before anything is made. It says why not: it is not below one, or
+ * firmware keeps memory for it. */
+static void check_iommu(struct check *c, const struct host_function *f)
+{
+	if (iommu && !f->past_iommu)
+		check_attach(c, f);
+	else if (iommu && c->vm->allow_unsafe_dma)
+		check_mixture(c, f);
+	else if (iommu)
+		wrong(c, chosen_by(c),
+		      PCI_ADDRESS_FORMAT " is a virtio device that goes past the IOMMU and could "
+					 "read and write all memory: give it iommu_platform=on, "
+					 "or accept that by allow-unsafe-dma; in the VM",
+		      PCI_ADDRESS_ARGS(f->address));
+	else if (!c->vm->allow_unsafe_dma)
+		wrong(c, chosen_by(c),
+		      "this machine has no IOMMU, so that " PCI_ADDRESS_FORMAT
+		      " could read and write all memory: switch it on in the firmware, or accept "
+		      "that by allow-unsafe-dma; in the VM",
+		      PCI_ADDRESS_ARGS(f->address));
 }
 
 static void check_chosen(struct check *c)
 {
-	for (unsigned i = 0; i < host_function_count; i++) {
-		struct host_function *f = &host_functions[i];
-		const unsigned before = c->errors;
+	struct host_function *f = chosen(c);
 
-		if (f->node != c->node)
-			continue;
-		check_iommu(c, f);
-		check_group(c, f);
-		check_bars(c, f);
-		check_pin(c, f);
-		if (c->errors > before)
-			continue;
-		reset_save(f);
-		reset_begin(f);
-	}
+	if (!f)
+		return;
+	check_iommu(c, f);
+	check_group(c, f);
+	check_pin(c, f);
+	if (c->errors)
+		return;
+	reset_save(f);
+	reset_begin(f, false);
 }
 
 static void for_each_node(const struct config *config, struct check *c,
@@ -259,9 +307,15 @@ static void choose_by_id(struct check *c)
 unsigned passthrough_check(const struct config *config, config_error_fn *report, void *context)
 {
 	struct check c = { .report = report, .context = context };
+	bool any = false;
 
 	for_each_node(config, &c, choose_by_address);
 	for_each_node(config, &c, choose_by_id);
+	for (unsigned i = 0; i < config->vm_count; i++)
+		any |= config->vms[i].passthrough_count > 0;
+	for (unsigned i = 0; any && i < host_function_count; i++)
+		host_bars_read(&host_functions[i]);
+	for_each_node(config, &c, check_places);
 	for_each_node(config, &c, check_chosen);
 	return c.errors;
 }

@@ -64,7 +64,8 @@ struct passthrough {
 	bool msi_on;		 /* [p] */
 	struct pass_vector msi_vector;
 
-	bool starved; /* [p] no vector was to be had: told once */
+	struct host_irq_window window; /* of all its vectors */
+	bool starved;		       /* [p] no vector was to be had: told once */
 	struct pass_pin pin;
 };
 
@@ -87,6 +88,10 @@ void pass_command_update(struct passthrough *p);
 /* passthrough_bar.c */
 void pass_bars_init(struct passthrough *p);
 void pass_bar_moved(struct pci_function *f, unsigned bar, bool there);
+
+/* passthrough_place.c: whether a BAR of a chosen function, all BARs being read, has the place of something
+ * else, or one where none can be; *out says which: "lies on an I/O APIC". */
+bool pass_bar_clash(const struct host_function *f, unsigned i, char *out, size_t room);
 
 /* passthrough_irq.c. init: after the BARs are known, before the configuration space; finish: the
  * device is silent. */

@@ -98,7 +98,16 @@ static void hold(struct host_irq *irq, bool on)
 	vector_hold(container_of(irq, struct pass_vector, irq), on);
 }
 
-static const struct host_irq_ops irq_ops = { .handle = came_in, .hold = hold };
+/* Between host_irq_alloc() and host_irq_free() it is constant as soon as something can come. */
+static void cut_off(struct host_irq *irq, bool on)
+{
+	int remap = container_of(irq, struct pass_vector, irq)->remap;
+
+	if (remap >= 0)
+		iommu->irq_cut_off(remap, on);
+}
+
+static const struct host_irq_ops irq_ops = { .handle = came_in, .hold = hold, .cut_off = cut_off };
 
 /* What the device is to send so that the host vector comes. */
 static int message_for(struct passthrough *p, struct pass_vector *v, struct msi_message *m)
@@ -256,7 +265,9 @@ static void find_table(struct passthrough *p)
 static void vector_init(struct passthrough *p, struct pass_vector *v, unsigned index)
 {
 	*v = (struct pass_vector){ .of = p, .index = index, .remap = -1 };
-	v->irq = (struct host_irq){ .ops = &irq_ops, .owner = p->vm->config->name };
+	v->irq = (struct host_irq){ .ops = &irq_ops,
+				    .window = &p->window,
+				    .owner = p->vm->config->name };
 }
 
 void pass_irq_init(struct passthrough *p)

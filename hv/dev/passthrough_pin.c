@@ -37,7 +37,15 @@ static void hold(struct host_irq *irq, bool on)
 	spin_unlock(&pin->lock);
 }
 
-static const struct host_irq_ops irq_ops = { .handle = came_in, .hold = hold };
+static void cut_off(struct host_irq *irq, bool on)
+{
+	int remap = container_of(irq, struct pass_pin, irq)->remap;
+
+	if (remap >= 0)
+		iommu->irq_cut_off(remap, on);
+}
+
+static const struct host_irq_ops irq_ops = { .handle = came_in, .hold = hold, .cut_off = cut_off };
 
 static void ended(struct ioapic_source *source)
 {
@@ -77,7 +85,9 @@ int pass_pin_init(struct passthrough *p)
 	uint8_t ioapic_id;
 	int err;
 
-	pin->irq = (struct host_irq){ .ops = &irq_ops, .owner = p->vm->config->name };
+	pin->irq = (struct host_irq){ .ops = &irq_ops,
+				      .window = &p->window,
+				      .owner = p->vm->config->name };
 	pin->source.ended = ended;
 	pin->remap = -1;
 	pin->gsi = gsi < 0 ? host_ioapic_gsi(p->host->line) : (unsigned)gsi;

@@ -14,6 +14,7 @@
 #include "hv/dev/acpi_tables.h"
 #include "hv/dev/pci_scan.h"
 #include "hv/dev/pc_impl.h"
+#include "hv/dev/reuse.h"
 #include "hv/dev/switch_env.h"
 #include "hv/dev/uplink.h"
 #include "hv/dev/virtio_net.h"
@@ -96,9 +97,13 @@ static void pc_vm_destroy(struct vm *vm)
 
 	if (!p)
 		return;
+	passthrough_silence(&p->devices);
+	reuse_close(p->reuse); /* what it was lent goes back with the uplinks */
 	passthrough_destroy(&p->devices);
 	for (unsigned i = 0; i < p->net_count; i++)
 		virtio_net_destroy(p->nets[i]);
+	reuse_free(p->reuse);
+	reuse_revoke(vm); /* it sends no more, and its RAM is about to be freed */
 	virtio_rng_finish(&p->rng);
 	uart_finish(&p->uart);
 	vm->platform = NULL;
@@ -120,6 +125,8 @@ static int pc_vm_create(struct vm *vm)
 		err = virtio_rng_init(&p->rng, vm, &p->pcie);
 	if (!err)
 		err = passthrough_create(&p->devices, vm, &p->pcie, &p->ioapic);
+	if (!err && p->devices.domain && vm->config->driver_domain)
+		p->reuse = reuse_create(vm, p->devices.domain);
 	if (!err)
 		err = make_tables(vm);
 	return err;
@@ -208,6 +215,7 @@ const struct platform_ops pc_platform = {
 	.switches_create = virtio_net_switches,
 	.uplinks_report = uplinks_report,
 	.switch_at = virtio_net_switch,
+	.policy_changed = reuse_policy_changed,
 	.host_devices_find = pci_scan,
 	.host_devices_check = passthrough_check,
 	.host_device = pc_host_device,

@@ -15,6 +15,7 @@
 #include "hv/dev/uart.h"
 #include "hv/dev/virtio_rng.h"
 
+struct reuse;
 struct vm;
 struct virtio_net;
 
@@ -32,6 +33,7 @@ struct platform {
 	struct virtio_net *nets[CONFIG_MAX_NETS];
 	struct virtio_rng rng;
 	struct passthroughs devices; /* of the machine */
+	struct reuse *reuse;	     /* NULL: its devices read no guests' pages */
 };
 
 /* A local APIC ended the service of a level-triggered vector. */

@@ -12,6 +12,7 @@
 #include "hv/core/timer.h"
 #include "hv/core/trap.h"
 #include "hv/cpu/x86.h"
+#include "hv/dev/pci_virtio.h"
 
 #define EXPRESS_DEVCTL	 8u
 #define EXPRESS_DEVSTA	 10u
@@ -33,7 +34,6 @@
 #define BUS_RESET_US	 1000	/* at least 1 ms */
 #define SETTLE_US	 100000 /* after either reset: no access at all */
 #define OWN_US		 10000
-#define STEADY_US	 1000000
 #define BACK_US		 1000000 /* from then on: the function may ask for patience */
 #define E1000_CTRL	 0x0000u
 #define E1000_IMC	 0x00d8u
@@ -41,12 +41,16 @@
 #define E1000_TCTL	 0x0400u
 #define E1000_BYTES	 0x20000u
 #define E1000_CTRL_RST	 (1u << 26)
-#define VIRTIO_VENDOR	 0x1af4u
-#define VIRTIO_TYPE	 3u /* of its capability */
-#define VIRTIO_BAR	 4u
-#define VIRTIO_OFFSET	 8u
-#define VIRTIO_COMMON	 1u	 /* type: common configuration */
-#define VIRTIO_STATUS	 20u	 /* device_status in it */
+#define VIRTIO_STATUS	 20u /* of the common configuration: device_status */
+#define E1000_MDIC	 0x0020u
+#define MDIC_CONTROL	 (0u << 16) /* register 0 */
+#define MDIC_PHY_1	 (1u << 21)
+#define MDIC_WRITE	 (1u << 26)
+#define MDIC_READ	 (2u << 26)
+#define MDIC_READY	 (1u << 28)
+#define MDIC_US		 1000	 /* it takes 64 us */
+#define PHY_PLAIN	 0x1140u /* IEEE 802.3, 22.2.4.1: auto-negotiation, 1000 Mbit/s, full duplex */
+#define PHY_RESET	 0x8000u
 #define NOT_READY	 0x0001u /* its vendor, as long as it does */
 
 static uint32_t get(const struct host_function *f, unsigned at, unsigned bytes)
@@ -95,35 +99,48 @@ static bool is_e1000(const struct host_function *f)
 	return false;
 }
 
-static void reset_e1000(const struct host_function *f)
+static volatile uint32_t *e1000_reg(const struct host_function *f, unsigned at)
 {
-	volatile uint8_t *mmio = f->bar[0].mmio;
-
-	*(volatile uint32_t *)(mmio + E1000_IMC) = ~0u;
-	*(volatile uint32_t *)(mmio + E1000_RCTL) = 0;
-	*(volatile uint32_t *)(mmio + E1000_TCTL) = 0;
-	*(volatile uint32_t *)(mmio + E1000_CTRL) |= E1000_CTRL_RST;
+	return (volatile uint32_t *)(f->bar[0].mmio + at);
 }
 
-/* virtio 1.2, 4.1.4: the status register of a modern device, by its capability; NULL: it has none. */
+/* "MDI Control": a register of the PHY; ~0: it does not answer. */
+static uint32_t mdic(const struct host_function *f, uint32_t order)
+{
+	volatile uint32_t *reg = e1000_reg(f, E1000_MDIC);
+	uint64_t begin = rdtsc();
+	uint32_t answer;
+
+	*reg = order | MDIC_PHY_1;
+	do
+		answer = *reg;
+	while (!(answer & MDIC_READY) && rdtsc() - begin < tsc_from_us(MDIC_US));
+	return answer & MDIC_READY ? answer & 0xffff : ~0u;
+}
+
+/* As it comes from its own reset. Otherwise somebody has left it in loopback, without power, … */
+static bool phy_is_plain(const struct host_function *f)
+{
+	return mdic(f, MDIC_READ | MDIC_CONTROL) == PHY_PLAIN;
+}
+
+/* CTRL.RST leaves the PHY alone, and with it the link. */
+static void reset_e1000(const struct host_function *f)
+{
+	*e1000_reg(f, E1000_IMC) = ~0u;
+	*e1000_reg(f, E1000_RCTL) = 0;
+	*e1000_reg(f, E1000_TCTL) = 0;
+	if (!phy_is_plain(f))
+		(void)mdic(f, MDIC_WRITE | MDIC_CONTROL | PHY_RESET | PHY_PLAIN);
+	*e1000_reg(f, E1000_CTRL) |= E1000_CTRL_RST;
+}
+
+/* The status register of a modern device; NULL: it has none. */
 static volatile uint8_t *virtio_status(const struct host_function *f)
 {
-	unsigned at = get(f, PCI_CAPABILITIES, 1) & 0xfc;
+	volatile uint8_t *common = virtio_common(f);
 
-	if (f->vendor != VIRTIO_VENDOR)
-		return NULL;
-	for (unsigned i = 0; at >= PCI_FIRST_CAPABILITY && i < 48; i++) {
-		const unsigned bar = get(f, at + VIRTIO_BAR, 1);
-		const uint64_t where = get(f, at + VIRTIO_OFFSET, 4);
-
-		if (get(f, at, 1) == PCI_CAP_VENDOR && get(f, at + VIRTIO_TYPE, 1) == VIRTIO_COMMON)
-			return bar < PCI_BARS && f->bar[bar].mmio &&
-					       where + VIRTIO_STATUS < f->bar[bar].bytes
-				       ? f->bar[bar].mmio + where + VIRTIO_STATUS
-				       : NULL;
-		at = get(f, at + 1, 1) & 0xfc;
-	}
-	return NULL;
+	return common ? common + VIRTIO_STATUS : NULL;
 }
 
 /* It has ended when zero is read (4.1.4.3.2). */
@@ -139,6 +156,12 @@ static void reset_virtio(volatile uint8_t *status)
 static bool has_own_reset(const struct host_function *f)
 {
 	return is_e1000(f) || virtio_status(f);
+}
+
+/* Its driver cannot have left anything behind that this does not mend, as far as we can see. */
+static bool own_reset_will_do(const struct host_function *f)
+{
+	return is_e1000(f) ? phy_is_plain(f) : virtio_status(f) != NULL;
 }
 
 static void reset_own(const struct host_function *f)
@@ -189,22 +212,15 @@ static void reset_bus(const struct host_function *bridge)
 
 /*
  * The owner's next life has the same function, and is waited for: a NIC's own reset takes ten
- * milliseconds at most instead of a hundred, and its PHY keeps the link. If the last life was short, the function
- * may be why: then it is the best reset again.
+ * milliseconds at most instead of a hundred, and its PHY keeps the link.
  */
-static enum reset_kind next_reset(const struct host_function *f)
+void reset_begin(struct host_function *f, bool lightly)
 {
-	if (f->given_tsc && rdtsc() - f->given_tsc >= tsc_from_us(STEADY_US) && has_own_reset(f))
-		return RESET_OWN;
-	return f->reset;
-}
-
-void reset_begin(struct host_function *f)
-{
-	const enum reset_kind kind = next_reset(f);
 	uint64_t begin = rdtsc();
+	enum reset_kind kind;
 
 	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
+	kind = lightly && own_reset_will_do(f) ? RESET_OWN : f->reset;
 	if (kind == RESET_OWN)
 		reset_own(f);
 	put(f, PCI_COMMAND, 2, PCI_COMMAND_INTX_OFF);
@@ -286,6 +302,5 @@ int reset_end(struct host_function *f)
 			    PCI_ADDRESS_ARGS(f->address), reset_name(f->reset));
 	power_up(f);
 	restore(f);
-	f->given_tsc = rdtsc();
 	return 0;
 }

@@ -6,8 +6,9 @@
  * NICs that we have drivers for (virtio's included), its own: there are machines that heed no bus mastering bit (Bochs). Else
  * nothing more than silence: what the device still does, its driver ends when it opens it.
  *
- * That is at the start. A function is one VM's as long as the core runs; between two lives of that VM,
- * those NICs are reset by their own register, unless the last life was short.
+ * That is the thorough one. A function is one VM's as long as the core runs; between two lives of that VM,
+ * those NICs are reset by their own register, unless the function may be why the last life ended or its PHY
+ * is not as it comes from a reset of its own, which theirs does not give.
  */
 #pragma once
 
@@ -25,10 +26,11 @@ void reset_save(struct host_function *f);
 /*
  * Bus mastering, decoding and interrupts of the function go off for good; what it has under way is
  * waited for, at most RESET_PENDING_US; the reset begins. Nothing is accessed until reset_end().
+ * lightly: by its own register, if it has one.
  */
 #define RESET_PENDING_US 100000
-void reset_begin(struct host_function *f);
+void reset_begin(struct host_function *f, bool lightly);
 
-/* Waits for the end of the reset, with no lock held and nothing of this CPU's work left waiting, and brings back what firmware had set up: in D0, decoding, but
- * neither bus mastering nor interrupts. An error, told, if the function does not come back. */
+/* Waits for the end of the reset, with no lock held and nothing of this CPU's work left waiting, and
+ * brings back what firmware had set up: in D0, decoding, but neither bus mastering nor interrupts. An error, told, if the function does not come back. */
 int reset_end(struct host_function *f) __must_check;

@@ -33,11 +33,14 @@
 #define ACS_NEEDED     0x001cu
 #define ACS_WANTED     0x001du
 
-#define BAR_IO	     0x1u
-#define BAR_TYPE     0x6u
-#define BAR_WIDE     0x4u
-#define BAR_IO_MASK  (~0x3u)
-#define BAR_MEM_MASK (~0xfu)
+#define BAR_IO	      0x1u
+#define BAR_TYPE      0x6u
+#define BAR_WIDE      0x4u
+#define BAR_IO_MASK   (~0x3u)
+#define BAR_MEM_MASK  (~0xfu)
+#define BAR_IO_LEAST  4u
+#define BAR_MEM_LEAST 16u
+#define BRIDGE_BARS   2u
 
 struct host_function host_functions[HOST_FUNCTIONS];
 unsigned host_function_count;
@@ -230,18 +233,27 @@ struct host_group host_group_of(const struct host_function *f)
 static void read_bar(const struct host_function *f, unsigned i, struct host_bar *bar)
 {
 	const unsigned at = PCI_BAR0 + 4 * i;
-	uint32_t low = get(f, at, 4), high = 0;
-	uint64_t mask;
+	uint32_t low = get(f, at, 4);
 
 	bar->kind = low & BAR_IO ? PCI_BAR_IO : PCI_BAR_MEMORY;
 	bar->wide = bar->kind == PCI_BAR_MEMORY && (low & BAR_TYPE) == BAR_WIDE && i + 1 < PCI_BARS;
+	bar->bytes = bar->kind == PCI_BAR_IO ? BAR_IO_LEAST : BAR_MEM_LEAST;
+	bar->base = bar->kind == PCI_BAR_IO ? low & 0xffff & BAR_IO_MASK : low & BAR_MEM_MASK;
+	if (bar->wide)
+		bar->base |= (uint64_t)get(f, at + 4, 4) << 32;
+}
+
+static void size_bar(const struct host_function *f, unsigned i, struct host_bar *bar)
+{
+	const unsigned at = PCI_BAR0 + 4 * i;
+	uint32_t low = get(f, at, 4), high;
+	uint64_t mask;
+
 	put(f, at, 4, ~0u);
 	mask = get(f, at, 4) & (bar->kind == PCI_BAR_IO ? BAR_IO_MASK : BAR_MEM_MASK);
 	put(f, at, 4, low);
-	if (bar->kind == PCI_BAR_IO) {
+	if (bar->kind == PCI_BAR_IO)
 		mask |= 0xffff0000u; /* some implement 16 bits */
-		low &= 0xffff;
-	}
 	if (bar->wide) {
 		high = get(f, at + 4, 4);
 		put(f, at + 4, 4, ~0u);
@@ -251,25 +263,32 @@ static void read_bar(const struct host_function *f, unsigned i, struct host_bar 
 		mask |= mask ? 0xffffffff00000000ull : 0;
 	}
 	bar->bytes = mask & (0 - mask); /* the lowest bit that can be set */
-	bar->base = (uint64_t)high << 32 |
-		    (low & (bar->kind == PCI_BAR_IO ? BAR_IO_MASK : BAR_MEM_MASK));
 }
 
 void host_bars_read(struct host_function *f)
 {
+	const bool device =
+		f->header == PCI_HEADER_ENDPOINT && f->class_code >> 16 != PCI_CLASS_BRIDGE;
+	const unsigned count = f->header == PCI_HEADER_ENDPOINT ? PCI_BARS
+			       : f->header == PCI_HEADER_BRIDGE ? BRIDGE_BARS
+								: 0;
 	struct host_bar *bars = f->bar;
 	uint32_t command = get(f, PCI_COMMAND, 2);
 
-	put(f, PCI_COMMAND, 2, command & ~(PCI_COMMAND_IO | PCI_COMMAND_MEMORY));
+	if (device)
+		put(f, PCI_COMMAND, 2, command & ~(PCI_COMMAND_IO | PCI_COMMAND_MEMORY));
 	for (unsigned i = 0; i < PCI_BARS; i++) {
 		bars[i] = (struct host_bar){ .kind = PCI_BAR_NONE };
-		if (i > 0 && bars[i - 1].wide)
+		if (i >= count || (i > 0 && bars[i - 1].wide))
 			continue;
 		read_bar(f, i, &bars[i]);
+		if (device)
+			size_bar(f, i, &bars[i]);
 		if (bars[i].bytes == 0)
 			bars[i] = (struct host_bar){ .kind = PCI_BAR_NONE };
 	}
-	put(f, PCI_COMMAND, 2, command);
+	if (device)
+		put(f, PCI_COMMAND, 2, command);
 }
 
 void host_function_describe(const struct host_function *f, char *out, unsigned room)

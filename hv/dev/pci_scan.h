@@ -58,12 +58,12 @@ struct host_function {
 	const struct config_vm *vm; /* (p) the VM that it is passed through to, or NULL */
 	const struct config_passthrough *node; /* (p) by this */
 
-	struct host_bar bar[PCI_BARS];			    /* (p) */
-	uint8_t reset;					    /* (p) enum reset_kind */
-	uint32_t saved[HEADER_WORDS];			    /* (p) */
+	bool past_iommu;	       /* (p) its DMA goes past the IOMMU, if there is one */
+	struct host_bar bar[PCI_BARS]; /* (p) */
+	uint8_t reset;		       /* (p) enum reset_kind */
+	uint32_t saved[HEADER_WORDS];  /* (p) */
 	uint16_t saved_devctl, saved_lnkctl, saved_devctl2; /* (p) */
 	uint64_t ready_tsc;				    /* (r) until then it is not accessed */
-	uint64_t given_tsc; /* (r) when its owner got it; 0: not yet */
 };
 
 enum express_type { /* PCI Express Base 4.0, 7.5.3.2 "Device/Port Type" */
@@ -102,7 +102,8 @@ struct host_group {
 };
 struct host_group host_group_of(const struct host_function *f);
 
-/* Reads the BARs and their sizes, decoding off for that moment: nobody may be using the function. */
+/* Reads the BARs and their sizes, decoding off for that moment: nobody may be using the function. Of a
+ * bridge, or a part of the machine itself, only where they begin: it goes on decoding. */
 void host_bars_read(struct host_function *f);
 
 /* One line about it: "00:03.0 8086:10d3 class 020000, MSI-X, FLR". */

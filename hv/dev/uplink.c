@@ -1,26 +1,29 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "hv/dev/uplink.h"
 
-#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "hv/core/list.h"
+#include "hv/core/lock.h"
 #include "hv/core/log.h"
 #include "hv/core/report.h"
 #include "hv/core/timer.h"
 #include "hv/cpu/x86.h"
 
-/* (c) constant after uplinks_create() (s) under the switch's control lock (a) atomic */
+/* (c) constant after uplinks_create() (s) under the switch's control lock
+ * (w) under `watching` */
 static struct uplink {
 	const struct config_net *net; /* (c) */
 	struct port *port;	      /* (c) */
 	unsigned running;  /* (s) bit 0: the first receive queue, 1: the first transmit queue */
 	bool up;	   /* (s) */
 	uint64_t down_tsc; /* (s) 0: it has not been up yet */
-	struct log_limit limit;	 /* (s) its driver domain starts and stops it as it likes */
-	_Atomic uint64_t looks;	 /* (a) for its first frame, that are left; 0: none is waited for */
-	_Atomic uint64_t frames; /* (a) that it had brought before */
+	struct log_limit limit; /* (s) its driver domain starts and stops it as it likes */
+	unsigned looks;		/* (w) for its first frame, that are left; 0: none is waited for */
+	uint64_t frames;	/* (w) that it had brought before */
+	struct spinlock watching; /* (w) around the timer: look() runs on the CPU that set it */
+	bool silent; /* (s) it went down too often to be told: neither is its coming up */
 	struct timer timer;
 } uplinks[CONFIG_MAX_UPLINKS];
 static unsigned uplink_count; /* (c) */
@@ -29,22 +32,25 @@ static unsigned uplink_count; /* (c) */
 
 /* The first frame is looked for so often and so many times, then no more. */
 #define LOOK_US 1000
-#define LOOKS	30000u
+#define LOOKS	5000u
 
 /* Apart from the data path, and as exact as anybody needs it. */
 static void look(struct timer *timer)
 {
 	struct uplink *u = container_of(timer, struct uplink, timer);
 	uint64_t now = rdtsc();
+	bool passes = false;
 
-	if (!atomic_load(&u->looks))
-		return;
-	if (port_counter(u->port, STAT_tx_packets) != atomic_load(&u->frames)) {
-		atomic_store(&u->looks, 0);
-		report_uplink(port_name(u->port), "passes", tsc_to_ns(now));
-	} else if (atomic_fetch_sub(&u->looks, 1) > 1) {
+	spin_lock(&u->watching);
+	if (u->looks && port_counter(u->port, STAT_tx_packets) != u->frames) {
+		u->looks = 0;
+		passes = true;
+	} else if (u->looks && --u->looks) {
 		timer_set(timer, now + tsc_from_us(LOOK_US));
 	}
+	spin_unlock(&u->watching);
+	if (passes)
+		report_uplink(port_name(u->port), "passes", tsc_to_ns(now));
 }
 
 static int create(const struct config_vm *vm, const struct config_net *net, struct vswitch *sw)
@@ -94,11 +100,13 @@ struct port *uplink_port(const struct config_net *net)
 
 static void watch(struct uplink *u, bool up, uint64_t now)
 {
+	spin_lock(&u->watching);
 	timer_cancel(&u->timer);
-	atomic_store(&u->frames, port_counter(u->port, STAT_tx_packets));
-	atomic_store(&u->looks, up ? LOOKS : 0);
+	u->frames = port_counter(u->port, STAT_tx_packets);
+	u->looks = up ? LOOKS : 0;
 	if (up)
 		timer_set(&u->timer, now + tsc_from_us(LOOK_US));
+	spin_unlock(&u->watching);
 }
 
 static void tell(const struct uplink *u, bool up, uint64_t now)
@@ -115,12 +123,13 @@ static void tell(const struct uplink *u, bool up, uint64_t now)
 
 static void changed(struct uplink *u, bool up)
 {
-	const bool told = log_may(&u->limit);
 	uint64_t now = rdtsc();
 
 	u->up = up;
-	watch(u, up && told, now);
-	if (told)
+	if (!up)
+		u->silent = !log_may(&u->limit);
+	watch(u, up && !u->silent, now);
+	if (!u->silent)
 		tell(u, up, now);
 	u->down_tsc = now;
 }

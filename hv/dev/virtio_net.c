@@ -16,6 +16,9 @@
 #include "hv/core/report.h"
 #include "hv/core/vcpu.h"
 #include "hv/core/vm.h"
+#include "hv/dev/iommu.h"
+#include "hv/dev/pc_impl.h"
+#include "hv/dev/reuse.h"
 #include "hv/dev/uplink.h"
 #include "lasthop/uplink.h"
 #include "vswitch/env.h"
@@ -218,9 +221,12 @@ static struct cpu *senders_cpu(const struct vm *vm, unsigned queue)
 void env_more_work(struct port *port, unsigned queue)
 {
 	struct virtio_net *net = port_owner(port);
-	struct vm *vm = net->virtio.vm;
+	struct vm *vm;
 	struct cpu *self = this_cpu(), *cpu = NULL;
 
+	if (!net) /* its driver domain has just gone, and its queues are stopped */
+		return;
+	vm = net->virtio.vm;
 	if (self->current == NULL || self->current->vm != vm)
 		cpu = senders_cpu(vm, queue);
 	switch_work_queue_on(&net->work[queue], cpu ? cpu : self);
@@ -230,7 +236,8 @@ void env_work_here(struct port *port, unsigned queue)
 {
 	struct virtio_net *net = port_owner(port);
 
-	switch_work_queue(&net->work[queue]);
+	if (net)
+		switch_work_queue(&net->work[queue]);
 }
 
 bool env_offload(struct port *port, unsigned queue)
@@ -252,6 +259,50 @@ bool env_will_flush(struct port *port, uint32_t within_us)
 	if (when < vcpu->flush_tsc)
 		vcpu->flush_tsc = when;
 	return true;
+}
+
+/* Of the driver domain behind an uplink; NULL: it has none, or is away. */
+static struct reuse *reuse_of(const struct port *uplink)
+{
+	struct virtio_net *net = port_owner(uplink);
+
+	return net ? net->virtio.vm->platform->reuse : NULL;
+}
+
+unsigned env_share(struct port *to, const struct port *from, const struct seg *seg, uint32_t bytes,
+		   struct uplink_piece *piece, unsigned room, struct share_cost *cost)
+{
+	struct virtio_net *sender = port_owner(from);
+	struct reuse *reuse = reuse_of(to);
+
+	return reuse ? reuse_share(reuse, sender->virtio.vm, seg, bytes, piece, room, cost) : 0;
+}
+
+void env_unshare(struct port *to, const struct uplink_piece *piece, unsigned pieces,
+		 struct share_cost *cost)
+{
+	reuse_unshare(reuse_of(to), piece, pieces, cost);
+}
+
+void env_revoke(const struct port *from)
+{
+	struct virtio_net *sender = port_owner(from);
+
+	reuse_revoke(sender->virtio.vm);
+}
+
+void env_reclaim(struct port *to)
+{
+	struct reuse *reuse = reuse_of(to);
+
+	if (reuse)
+		reuse_reclaim(reuse);
+}
+
+/* Frames may be lent to its driver: there is an IOMMU for its devices. */
+static uint64_t reuse_features(const struct vm *vm, const struct config_net *config)
+{
+	return config->uplink && iommu && vm->config->passthrough_count > 0 ? UPLINK_F_REUSE : 0;
 }
 
 static void list_add(struct virtio_net *net)
@@ -292,16 +343,23 @@ static int port_make(struct virtio_net *net, struct vm *vm)
 	return 0;
 }
 
+static void init_work(struct virtio_net *net, struct port *port)
+{
+	for (unsigned i = 0; i < 2 * net->config->queue_pairs; i++)
+		switch_work_init_queue(&net->work[i], port, i);
+}
+
 static int port_get(struct virtio_net *net, struct vm *vm)
 {
 	if (net->config->uplink) {
 		net->port = uplink_port(net->config);
+		init_work(net, net->port); /* before it is the owner, and can be asked for work */
 		port_attach(net->port, &vm->mem, net);
-	} else if (port_make(net, vm) < 0) {
-		return LH_NOMEM;
+	} else {
+		if (port_make(net, vm) < 0)
+			return LH_NOMEM;
+		init_work(net, net->port);
 	}
-	for (unsigned i = 0; i < 2 * net->config->queue_pairs; i++)
-		switch_work_init_queue(&net->work[i], net->port, i);
 	return 0;
 }
 
@@ -317,7 +375,8 @@ struct virtio_net *virtio_net_create(struct vm *vm, struct pcie *pcie,
 		.queue_size = VIRTIO_QUEUE_SIZE,
 		.features = switch_features() | VIRTIO_NET_F_MTU | VIRTIO_NET_F_MAC |
 			    VIRTIO_NET_F_STATUS | VIRTIO_F_VERSION_1 | NET_CTRL_FEATURES |
-			    (config->queue_pairs > 1 ? VIRTIO_NET_F_MQ : 0),
+			    (config->queue_pairs > 1 ? VIRTIO_NET_F_MQ : 0) |
+			    reuse_features(vm, config),
 		.subsystem = config->uplink ? UPLINK_PCI_SUBSYSTEM : 0,
 		.ops = &net_ops,
 	};

@@ -301,6 +301,15 @@ int vtd_start(const void *dmar, size_t bytes)
 	return 0;
 }
 
+static bool owns(uint64_t hpa, uint64_t bytes)
+{
+	for (unsigned i = 0; i < vtd.dmar.unit_count; i++)
+		if (hpa <= vtd.dmar.unit[i].base + (PAGE_SIZE - 1) &&
+		    vtd.dmar.unit[i].base <= hpa + (bytes - 1))
+			return true;
+	return false;
+}
+
 const struct iommu_ops vtd_ops = {
 	.name = "vtd",
 	.domain_create = domain_create,
@@ -313,6 +322,8 @@ const struct iommu_ops vtd_ops = {
 	.irq_alloc = vtd_irq_alloc,
 	.irq_alloc_pin = vtd_irq_alloc_pin,
 	.irq_free = vtd_irq_free,
+	.irq_cut_off = vtd_irq_cut_off,
+	.owns = owns,
 	.poll_faults = vtd_poll_faults,
 	.faults = vtd_faults,
 };

@@ -186,6 +186,7 @@ int vtd_irq_alloc(struct pci_address device, uint8_t vector, uint32_t apic_id,
 int vtd_irq_alloc_pin(uint8_t ioapic_id, uint8_t vector, uint32_t apic_id, bool level,
 		      uint64_t *redirection) __must_check;
 void vtd_irq_free(int handle);
+void vtd_irq_cut_off(int handle, bool on);
 
 /* vtd_fault.c */
 void vtd_faults_clear(struct vtd_unit *u);

@@ -12,6 +12,7 @@
 #define IRTA_SIZE 7u
 #define XAPIC_IDS 255u /* without EIM: below */
 
+#define IRTE_QUIET	BIT(1) /* FPD: faults are not recorded */
 #define IRTE_LEVEL	BIT(4)
 #define IRTE_VECTOR(v)	((uint64_t)(v) << 16)
 #define IRTE_DST_X2APIC 32 /* shift; xAPIC: bits 15:8 of the field */
@@ -67,7 +68,7 @@ static int alloc(struct pci_address source, uint8_t vector, uint32_t apic_id, bo
 		return fail(LH_UNSUPP, "iommu: interrupts reach CPUs below APIC ID %u only, not %u",
 			    XAPIC_IDS, apic_id);
 	spin_lock(&vtd.lock);
-	while (handle < IRTES && (irte[handle].lo & ENTRY_PRESENT))
+	while (handle < IRTES && irte[handle].lo) /* one that is cut off is taken */
 		handle++;
 	if (handle < IRTES)
 		change(handle,
@@ -113,5 +114,18 @@ void vtd_irq_free(int handle)
 	assert(handle >= 0 && (unsigned)handle < IRTES);
 	spin_lock(&vtd.lock);
 	change((unsigned)handle, 0, 0);
+	spin_unlock(&vtd.lock);
+}
+
+void vtd_irq_cut_off(int handle, bool on)
+{
+	const uint64_t both = ENTRY_PRESENT | IRTE_QUIET;
+	const struct vtd_entry *entry;
+
+	assert(handle >= 0 && (unsigned)handle < IRTES);
+	spin_lock(&vtd.lock);
+	entry = &irte[handle];
+	change((unsigned)handle, (entry->lo & ~both) | (on ? IRTE_QUIET : ENTRY_PRESENT),
+	       entry->hi);
 	spin_unlock(&vtd.lock);
 }

@@ -13,10 +13,11 @@
 #define HC_SIGNATURE  "lasthop\0\0\0\0"
 #define HC_VERSION    1u
 
-#define HC_BENCH_BEGIN	0x100 /* RDI = GPA of struct bench_begin: a measured window opens */
-#define HC_BENCH_RESULT 0x101 /* RDI = GPA of struct bench_result: it closes, with this result */
-#define HC_END		0x102 /* RDI = 0: the VM's work is done; else it failed. Does not return */
-#define HC_WATCHDOG	0x103 /* RDI = milliseconds until the next is due, 0: none is; driver domains */
+#define HC_BENCH_BEGIN	   0x100 /* RDI = GPA of struct bench_begin: a measured window opens */
+#define HC_BENCH_RESULT	   0x101 /* RDI = GPA of struct bench_result: it closes, with this result */
+#define HC_END		   0x102 /* RDI = 0: the VM's work is done; else it failed. Does not return */
+#define HC_WATCHDOG	   0x103 /* RDI = milliseconds until the next is due, 0: none is; driver domains */
+#define HC_WATCHDOG_MAX_MS 60000u
 
 #define HC_EUNKNOWN (-1)
 #define HC_EFAULT   (-2) /* argument not in RAM */

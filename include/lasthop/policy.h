@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #define POLICY_OFF_ON "off\0on\0"
+#define POLICY_REUSE  "off\0on\0per-packet\0"	    /* enum reuse_policy */
 #define POLICY_COPY   "auto\0moves\0vectors\0rep\0" /* enum copy_policy */
 
 /* X(id, name, words, initial value, example, help) */
@@ -27,7 +28,9 @@
 	X(steering, "steering", POLICY_OFF_ON, 1, "off",                                           \
 	  "a flow comes in by the queue pair it goes out by, not by its hash alone")               \
 	X(copy, "copy", POLICY_COPY, 0, "vectors",                                                 \
-	  "what long pieces of packets are copied by: auto takes what is fastest")
+	  "what long pieces of packets are copied by: auto takes what is fastest")                 \
+	X(buffer_reuse, "buffer-reuse", POLICY_REUSE, 0, "on",                                     \
+	  "a driver domain's NIC reads packets where they are")
 
 /* X(id, name, least, most, initial value, help) */
 #define POLICY_NUMBERS(X)                                                                          \

@@ -45,6 +45,10 @@
 	X(rx_drop_broken, packets, fault, "(rx) the receive queue broke a rule and was stopped")   \
 	X(copies, packets, traffic, "payload copies made for packets to this port")                \
 	X(copied_bytes, bytes, traffic, "bytes of these copies")                                   \
+	X(lent, packets, traffic, "(rx) lent to a driver domain, not copied")                      \
+	X(lent_bytes, bytes, traffic, "of these packets, without virtio-net headers")              \
+	X(lent_mapped, pages, traffic, "(rx) mapped for devices of the driver domain")             \
+	X(lent_flushes, events, traffic, "(rx) invalidations of the IOMMU's cache for that")       \
 	X(gso_whole, packets, traffic, "(rx) frames of several segments passed on whole")          \
 	X(gso_segmented, packets, traffic, "(rx) frames segmented in software for this receiver")  \
 	X(gso_segments, packets, traffic, "(rx) packets they became, those dropped included")      \

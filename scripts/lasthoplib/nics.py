@@ -15,7 +15,7 @@ USUAL = "e1000e"                # where the config names a place only
 QEMU = {"e1000": "e1000", "e1000e": "e1000e",
         "virtio": "virtio-net-pci,disable-legacy=on,iommu_platform=on"}
 ON_BUS_0 = ("e1000",)
-FIRST_PORT, FIRST_ON_BUS_0 = 0x10, 0x18     # slots of bus 0
+FIRST_PORT, FIRST_ON_BUS_0 = 0x10, 0x08     # slots of bus 0
 MOST = 8
 
 

@@ -34,7 +34,7 @@ class SerialLine:
         self._come = threading.Condition()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
-        self._machine = None
+        self._machine, self._closed = None, False
         self._log = open(folder / "serial.log", "wb", buffering=0)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -63,10 +63,13 @@ class SerialLine:
                 self._come.notify()
 
     def close(self):
-        """after the machine's death"""
+        """after the machine's death; who waits for more is told"""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._reader.join(5)
+        with self._come:
+            self._closed = True
+            self._come.notify_all()
         self._log.close()
 
     def type(self, text):
@@ -78,6 +81,9 @@ class SerialLine:
         """what found() gives, as soon as that is true"""
         end = time.monotonic() + seconds
         while not (value := found()):
+            if self._closed:
+                raise Failure(f"/{what}/ was not seen on the serial line before the machine's end, "
+                              f"last: {self.seen[-200:]!r}")
             if not self._come.wait(end - time.monotonic()) and time.monotonic() > end:
                 raise Failure(f"/{what}/ is not seen on the serial line within {seconds} s, "
                               f"last: {self.seen[-200:]!r}")

@@ -90,6 +90,38 @@ bool env_offload(struct port *port, unsigned queue)
 	return false;
 }
 
+unsigned env_share(struct port *to, const struct port *from, const struct seg *seg, uint32_t bytes,
+		   struct uplink_piece *piece, unsigned room, struct share_cost *cost)
+{
+	(void)to;
+	(void)from;
+	(void)seg;
+	(void)bytes;
+	(void)piece;
+	(void)room;
+	(void)cost;
+	return 0; /* there is no uplink here */
+}
+
+void env_unshare(struct port *to, const struct uplink_piece *piece, unsigned pieces,
+		 struct share_cost *cost)
+{
+	(void)to;
+	(void)piece;
+	(void)pieces;
+	(void)cost;
+}
+
+void env_revoke(const struct port *from)
+{
+	(void)from;
+}
+
+void env_reclaim(struct port *to)
+{
+	(void)to;
+}
+
 unsigned env_cpus(void)
 {
 	return 2;

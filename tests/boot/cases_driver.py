@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The driver domain: guests reach the world by a NIC that a VM drives, and it may die."""
+import re
+
 from cases import BACKEND, Case
 from cases_linux import QUICK, linux, no_complaints
 from configs import Vm, config, pair
@@ -52,9 +54,48 @@ def talked(line, check):
     world.tell("10.0.0.1", "touch /tmp/done")
 
 
-def outside(name, model, tests, args="", **more):
-    return Case(f"tcg-uplink-{name}", "tcg", config(server(), client(tests), netd(model, args=args)),
-                cpus=4, backend=BACKEND["tcg"], nics=[nic(model)], world=1, talk=talked,
+def counter(line, name):
+    return int(re.search(rf"^{name} +(\d+) ", line.command("stat netd/up0"), re.M)[1])
+
+
+def copied(line, check, how, last=150000):
+    """what the server sends through TCP comes as it was, byte for byte"""
+    want = "".join(f"{n}\n" for n in range(1, last + 1))
+    got = line.world.tell("10.0.0.1", f"seq 1 {last}")
+    check(got == want, f"{how}: {len(got)} bytes came of {len(want)}, as they were sent")
+
+
+def lent(line, check):
+    """the NIC reads packets where they are; switched on and off while they pass"""
+    check(line.world.wait_for("10.0.0.1"), "the server answers the world")
+    for how in ("off", "on", "per-packet", "on", "off", "on"):
+        check(f"buffer-reuse is {how}" in line.command(f"set buffer-reuse {how}"), f"reuse {how}")
+        before = counter(line, "lent"), counter(line, "lent_mapped")
+        copied(line, check, how)
+        packets = counter(line, "lent") - before[0]
+        check((packets > 0) == (how != "off"),
+              f"{how}: {packets} packets lent, {counter(line, 'lent_mapped') - before[1]} pages mapped")
+    before = counter(line, "lent")
+    check("done" in line.command("vm restart netd"), "the domain starts anew")
+    copied(line, check, "after that")
+    check(counter(line, "lent") > before, "and packets are lent again")
+
+
+def lent_and_talked(line, check):
+    lent(line, check)
+    talked(line, check)
+
+
+def lent_and_done(line, check):
+    lent(line, check)
+    line.wait(r"^client\| lasthop: end ok")
+    line.world.tell("10.0.0.1", "touch /tmp/done")
+
+
+def outside(name, model, tests, args="", talk=talked, offload=False, **more):
+    return Case(f"tcg-uplink-{name}", "tcg",
+                config(server(), client(tests), netd(model, args=args)),
+                cpus=4, backend=BACKEND["tcg"], nics=[nic(model, offload=offload)], world=1, talk=talk,
                 ends={"server": "ok", "client": "ok", "netd": "running"},
                 must=[r"\] uplink netd/up0: up$", r"^client\| client: met "],
                 hooks=[no_complaints], **more)
@@ -88,6 +129,11 @@ CASES_DRIVER = [
     outside("e1000e", "e1000e", ["ping", "ping6", "tcp", "tcp-reverse", "udp"], args="offload=csum"),
     outside("virtio", "virtio", ["ping", "tcp"]),
     outside("e1000", "e1000", ["ping", "tcp"]),
+    outside("reuse-e1000", "e1000", ["ping", "tcp"], args="watchdog=20000", talk=lent_and_talked),
+    outside("reuse-e1000e", "e1000e", ["ping", "tcp"], args="watchdog=20000", offload=True,
+            talk=lent_and_done),
+    outside("reuse-virtio", "virtio", ["ping", "tcp"], args="watchdog=20000", offload=True,
+            talk=lent_and_done),
 ]
 
 # five hundred restarts

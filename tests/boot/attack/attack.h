@@ -20,6 +20,9 @@ extern struct pci_region nic_regs; /* of Intel's */
 /* At the start of a life: the NIC's receiver and transmitter are off, and it is no bus master. */
 bool nic_is_silent(void);
 
+/* … and its PHY is not in loopback, as the last life may have left it. */
+bool nic_phy_is_plain(void);
+
 /* Between two acts: reset, silent, its interrupts off. */
 void nic_calm(void);
 

@@ -33,7 +33,9 @@ enum {
 	RCTL_NO_CRC = 1 << 26
 };
 /* MDIC: write register 0 of PHY 1 with loopback, 1000 Mbit/s, full duplex */
-#define MDIC_LOOPBACK (1u << 26 | 1u << 21 | 0x4140u)
+#define MDIC_LOOPBACK	  (1u << 26 | 1u << 21 | 0x4140u)
+#define MDIC_READ_CONTROL (2u << 26 | 1u << 21)
+#define MDIC_READY	  (1u << 28)
 enum { TX_EOP = 1, TX_RS = 8 };
 enum { DESCRIPTORS = 8, FRAME = 1024, ROUNDS = 6, WAIT_US = 2000 };
 
@@ -78,6 +80,19 @@ bool nic_is_silent(void)
 	if (pci_read16(nic_devfn, PCI_COMMAND) & PCI_COMMAND_MASTER)
 		return false;
 	return !nic_is_intel || (!(get(RCTL) & EN) && !(get(TCTL) & EN));
+}
+
+/* IEEE 802.3, 22.2.4.1: auto-negotiation, 1000 Mbit/s, full duplex, no loopback */
+bool nic_phy_is_plain(void)
+{
+	uint64_t end = rdtsc() + clock_ms(10);
+
+	if (!nic_is_intel)
+		return true;
+	put(MDIC, MDIC_READ_CONTROL);
+	while (!(get(MDIC) & MDIC_READY) && rdtsc() < end)
+		cpu_pause();
+	return (get(MDIC) & 0xffff) == 0x1140;
 }
 
 void nic_calm(void)

@@ -17,7 +17,7 @@
 #include "lasthop/hypercall.h"
 #include "tests/boot/attack/attack.h"
 
-enum { WATCHDOG_MS = 4000, LIFE_MS = 1100, ALL = 99 };
+enum { WATCHDOG_MS = 2000, LIFE_MS = 1100, ALL = 99 };
 
 static void pci(void)
 {
@@ -100,6 +100,7 @@ static void look_around(void)
 	print("%s attack: memory that nobody has written is zero\n",
 	      memory_is_fresh() ? "PASS" : "FAIL");
 	print("%s attack: the NIC is silent\n", nic_is_silent() ? "PASS" : "FAIL");
+	print("%s attack: its PHY is as after a reset\n", nic_phy_is_plain() ? "PASS" : "FAIL");
 }
 
 static void one_act(uint64_t seed, unsigned round, bool dma, uint64_t only)

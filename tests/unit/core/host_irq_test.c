@@ -65,7 +65,8 @@ int fail(enum lh_err err, const char *fmt, ...)
 struct device {
 	struct host_irq irq;
 	unsigned handled;
-	bool held;
+	struct host_irq_window window;
+	bool held, off;
 };
 
 static void handle(struct host_irq *irq)
@@ -78,7 +79,12 @@ static void hold(struct host_irq *irq, bool on)
 	container_of(irq, struct device, irq)->held = on;
 }
 
-static const struct host_irq_ops ops = { .handle = handle, .hold = hold };
+static void cut_off(struct host_irq *irq, bool on)
+{
+	container_of(irq, struct device, irq)->off = on;
+}
+
+static const struct host_irq_ops ops = { .handle = handle, .hold = hold, .cut_off = cut_off };
 static struct device devices[VECTORS + 1];
 
 static int setup(void **state)
@@ -87,7 +93,9 @@ static int setup(void **state)
 	memset(slots, 0, sizeof(slots));
 	memset(devices, 0, sizeof(devices));
 	for (unsigned i = 0; i <= VECTORS; i++)
-		devices[i].irq = (struct host_irq){ .ops = &ops, .owner = "vm" };
+		devices[i].irq = (struct host_irq){ .ops = &ops,
+						    .window = &devices[i].window,
+						    .owner = "vm" };
 	armed = NULL;
 	lines = 0;
 	fake_now = 1000000;
@@ -153,6 +161,53 @@ static void a_storm_is_held_back(void **state)
 	assert_int_equal(devices[0].handled, WINDOW_MAX + 1); /* one may have been lost */
 }
 
+/* One may have been on the way. From the next on it is cut off, and nothing of it is handled. */
+static void a_mask_that_is_ignored(void **state)
+{
+	uint8_t vector;
+
+	(void)state;
+	assert_int_equal(host_irq_alloc(&devices[0].irq), 0);
+	vector = (uint8_t)devices[0].irq.vector;
+	for (unsigned i = 0; i < WINDOW_MAX + ON_THE_WAY; i++)
+		assert_true(host_irq_handle(vector));
+	assert_false(devices[0].off);
+	assert_int_equal(lines, 1);
+	for (unsigned i = 0; i < 1000; i++)
+		assert_true(host_irq_handle(vector));
+	assert_true(devices[0].off);
+	assert_int_equal(lines, 2);
+	assert_int_equal(devices[0].handled, WINDOW_MAX);
+	fake_now += WINDOW_US;
+	armed->fire(armed);
+	assert_false(devices[0].off);
+	assert_false(devices[0].held);
+	assert_int_equal(devices[0].handled, WINDOW_MAX + 1);
+	assert_true(host_irq_handle(vector));
+	assert_int_equal(devices[0].handled, WINDOW_MAX + 2);
+}
+
+/* However many it has. */
+static void vectors_of_a_device_share_its_window(void **state)
+{
+	unsigned handled = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 32; i++) {
+		devices[i].irq.window = &devices[0].window;
+		assert_int_equal(host_irq_alloc(&devices[i].irq), 0);
+	}
+	for (unsigned n = 0; n < 100; n++)
+		for (unsigned i = 0; i < 32; i++)
+			assert_true(host_irq_handle((uint8_t)devices[i].irq.vector));
+	for (unsigned i = 0; i < 32; i++) {
+		assert_true(devices[i].held);
+		assert_true(devices[i].off);
+		handled += devices[i].handled;
+	}
+	assert_int_equal(handled, WINDOW_MAX - 1 + 32);
+}
+
 static void a_steady_stream_is_not(void **state)
 {
 	(void)state;
@@ -190,6 +245,8 @@ int main(void)
 		cmocka_unit_test_setup(vectors_are_one_device_s, setup),
 		cmocka_unit_test_setup(a_vector_that_was_freed_is_nobody_s, setup),
 		cmocka_unit_test_setup(a_storm_is_held_back, setup),
+		cmocka_unit_test_setup(a_mask_that_is_ignored, setup),
+		cmocka_unit_test_setup(vectors_of_a_device_share_its_window, setup),
 		cmocka_unit_test_setup(a_steady_stream_is_not, setup),
 		cmocka_unit_test_setup(a_timer_that_comes_late_finds_nobody, setup),
 	};

@@ -151,7 +151,15 @@ const char *port_switch_name(const struct port *port)
 	return lan.name;
 }
 
+static unsigned policy_changes;
+
+static void policy_changed(void)
+{
+	policy_changes++;
+}
+
 const struct platform_ops fake_platform = {
+	.policy_changed = policy_changed,
 	.switch_at = switch_at,
 	.port_set_link = set_link,
 	.port_features = features,
@@ -287,6 +295,7 @@ static void answers_fit_and_name_things(void **state)
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		if (!strstr(run(cases[i].line), cases[i].has))
 			fail_msg("%s: \"%s\" is not in:\n%s", cases[i].line, cases[i].has, out);
+	assert_int_equal(policy_changes, 4);
 	fdb_entries = 2;
 	assert_non_null(strstr(run("fdb"), "02:00:00:00:00:01 " LONG_NAME "      2 s ago\n"));
 	fdb_entries = 1000;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hv/core/acpi.h"
 #include "hv/core/host_ioapic.h"
 #include "hv/core/paging.h"
 #include "hv/core/sched.h"
@@ -12,7 +13,7 @@
 #include "hv/core/trap.h"
 #include "hv/core/vm.h"
 
-const struct iommu_ops *iommu;
+struct acpi_info acpi;
 char fake_order[4096];
 struct host_irq *fake_irq[256];
 unsigned fake_irq_left;
@@ -22,6 +23,8 @@ uint8_t fake_device[FAKE_DEVICE_BYTES];
 int fake_attach_error;
 uint64_t fake_iommu_mapped;
 unsigned fake_remaps;
+int fake_cut_off;
+uint64_t fake_ram_at;
 
 static bool taken[FAKE_GSIS];
 static struct {
@@ -40,6 +43,9 @@ void fake_host_reset(void)
 	fake_irq_left = 100;
 	fake_attach_error = 0;
 	fake_iommu_mapped = fake_remaps = 0;
+	fake_ram_at = 0;
+	fake_cut_off = -1;
+	memset(&acpi, 0, sizeof(acpi));
 	iommu = NULL;
 }
 
@@ -116,6 +122,11 @@ void *map_device(uint64_t hpa, size_t bytes)
 	if (hpa < FAKE_DEVICE_BASE || hpa - FAKE_DEVICE_BASE + bytes > FAKE_DEVICE_BYTES)
 		return NULL;
 	return fake_device + (hpa - FAKE_DEVICE_BASE);
+}
+
+bool is_foreign(uint64_t hpa, uint64_t bytes)
+{
+	return !fake_ram_at || fake_ram_at < hpa || fake_ram_at >= hpa + bytes;
 }
 
 uint64_t fake_nested(uint64_t gpa)
@@ -228,6 +239,16 @@ static void irq_free(int handle)
 	fake_remaps--;
 }
 
+static void irq_cut_off(int handle, bool on)
+{
+	fake_cut_off = on ? handle : -1;
+}
+
+static bool owns(uint64_t hpa, uint64_t bytes)
+{
+	return FAKE_IOMMU - hpa < bytes;
+}
+
 const struct iommu_ops fake_iommu_ops = {
 	.name = "fake",
 	.domain_create = domain_create,
@@ -239,6 +260,8 @@ const struct iommu_ops fake_iommu_ops = {
 	.irq_alloc = irq_alloc,
 	.irq_alloc_pin = irq_alloc_pin,
 	.irq_free = irq_free,
+	.irq_cut_off = irq_cut_off,
+	.owns = owns,
 };
 
 void interrupts_take(void)

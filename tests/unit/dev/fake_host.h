@@ -14,6 +14,7 @@
 #define FAKE_DEVICE_BYTES (1u << 20)
 #define FAKE_DEVICE_BASE  0xfe000000ull /* device memory: this much of it */
 #define FAKE_PAGES	  1024
+#define FAKE_IOMMU	  0xfe0f0000ull /* its registers */
 
 /* What happened, in order: "master-off", … (fake_did()). */
 extern char fake_order[4096];
@@ -32,5 +33,7 @@ extern const struct iommu_ops fake_iommu_ops; /* for `iommu` */
 extern int fake_attach_error;
 extern uint64_t fake_iommu_mapped; /* bytes */
 extern unsigned fake_remaps;	   /* handles in use */
+extern int fake_cut_off;	   /* handle; negative: none */
+extern uint64_t fake_ram_at;	   /* a byte of RAM among device memory; 0: none */
 
 void fake_host_reset(void);

@@ -17,6 +17,7 @@
 #include "hv/core/pmm.h"
 #include "hv/core/timer.h"
 #include "hv/cpu/hvm.h"
+#include "hv/dev/iommu.h"
 
 struct config_vm fake_config = { .name = "vm", .cpus = 1 };
 struct vm fake_vm;
@@ -34,6 +35,7 @@ const char *fake_end;
 char fake_result[256];
 char fake_console[4096];
 unsigned fake_log_lines;
+bool fake_log_full;
 long fake_alloc_fail;
 long fake_allocs;
 uint64_t fake_delayed_us;
@@ -44,6 +46,8 @@ static unsigned console_fill;
 static const struct hvm_ops fake_hvm = { .name = "fake" };
 const struct hvm_ops *hvm = &fake_hvm;
 const struct apic_ops *apic_ops;
+const struct iommu_ops *iommu; /* the machine has none, unless a test says so */
+const struct config *vm_config;
 
 void fake_reset(unsigned vcpus)
 {
@@ -160,7 +164,7 @@ void log_limited(struct log_limit *limit, const char *fmt, ...)
 bool log_may(struct log_limit *limit)
 {
 	(void)limit;
-	return true;
+	return !fake_log_full;
 }
 
 void console_guest_put(unsigned vm, char c)

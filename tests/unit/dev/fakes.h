@@ -35,6 +35,7 @@ extern char fake_result[256];	/* last report_guest_result() */
 extern const char *fake_end;	/* of the last vm_end() */
 extern char fake_console[4096]; /* what the guest printed */
 extern unsigned fake_log_lines;
+extern bool fake_log_full;	 /* the limit of lines a second is reached */
 extern long fake_alloc_fail;	 /* the n-th page_alloc() from now fails; negative: none */
 extern long fake_allocs;	 /* not freed yet */
 extern uint64_t fake_delayed_us; /* all delay_us() together */

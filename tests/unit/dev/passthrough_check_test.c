@@ -3,6 +3,7 @@
  * which function does one get that names it by vendor and device? */
 #include "tests/unit/dev/fakes.h"
 
+#include "hv/core/acpi.h"
 #include "hv/dev/passthrough.h"
 #include "hv/dev/pci_scan.h"
 #include "hv/dev/vlapic.h"
@@ -17,7 +18,7 @@
 #define NO_SHARE "where they can reach each other: give both to one VM"
 
 static struct config config;
-static unsigned told;
+static unsigned told, nics;
 static struct config_error first;
 
 void apic_deliver(struct vm *vm, const struct apic_message *message)
@@ -44,7 +45,7 @@ static int setup(void **state)
 	iommu = &fake_iommu_ops;
 	memset(&config, 0, sizeof(config));
 	memset(&first, 0, sizeof(first));
-	told = 0;
+	told = nics = 0;
 	config.vm_count = VMS;
 	for (unsigned i = 0; i < VMS; i++)
 		strcpy(config.vms[i].name, names[i]);
@@ -86,7 +87,7 @@ static struct fake_function *nic(uint8_t bus, uint8_t device, uint8_t function)
 {
 	struct fake_function *f = fake_pci_add(bus, device, function, NIC);
 
-	fake_pci_bar(f, 0, FAKE_DEVICE_BASE, 0x20000, 0);
+	fake_pci_bar(f, 0, FAKE_DEVICE_BASE + 0x20000 * nics++, 0x20000, 0);
 	fake_pci_capability(f, PCI_CAP_MSI, 14);
 	return f;
 }
@@ -227,6 +228,49 @@ static void no_iommu_accepted(void **state)
 	expect(0, "", "", "");
 }
 
+/* offers: a word of features, 1 of which is VIRTIO_F_ACCESS_PLATFORM; negative: it is not modern. */
+static void virtio(uint8_t device, uint16_t id, int offers)
+{
+	const unsigned at = 0x20000 * nics + 0x1000;
+	struct fake_function *f = nic(0, device, 0);
+	unsigned capability;
+
+	fake_pci_set(f, 0, 4, (uint32_t)id << 16 | 0x1af4);
+	by_address(0, 0, device, 0);
+	if (offers < 0)
+		return;
+	capability = fake_pci_capability(f, PCI_CAP_VENDOR, 16);
+	fake_pci_set(f, capability + 3, 1, 1);
+	fake_pci_set(f, capability + 8, 4, 0x1000);
+	fake_device[at + 4] = (uint8_t)offers;
+}
+
+static void virtio_past_the_iommu(void **state)
+{
+	static const struct {
+		uint16_t id;
+		int offers;
+		bool past;
+	} cases[] = {
+		{ 0x1041, 2, false }, { 0x1041, 1, true },   { 0x1000, 2, false },
+		{ 0x1000, -1, true }, { 0x1080, -1, false }, /* another kind of device */
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (unsigned accepted = 0; accepted < 2; accepted++) {
+			setup(state);
+			virtio(3, cases[i].id, cases[i].offers);
+			config.vms[0].allow_unsafe_dma = accepted;
+			expect(cases[i].past && !accepted, "/vms/a/n0", "pci-address",
+			       "00:03.0 is a virtio device that goes past the IOMMU");
+		}
+	setup(state);
+	virtio(3, 0x1041, 1);
+	virtio(4, 0x1041, 2);
+	config.vms[0].allow_unsafe_dma = true;
+	expect(1, "/vms/a/n0", "pci-address", "00:03.0 goes past the IOMMU, 00:04.0 does not");
+}
+
 static void a_bar_without_address(void **state)
 {
 	(void)state;
@@ -249,6 +293,69 @@ static void a_bar_beyond_memory(void **state)
 	fake_pci_bar(nic(0, 3, 0), 2, 0x4000000000, 1ull << 20, 4);
 	by_id(0, 0x10d3);
 	expect(1, "/vms/a/n0", "pci-id", "00:03.0: BAR 2 is where no memory can be");
+}
+
+/* BAR 2 is of 2 MiB, and at an odd multiple of half of that. */
+static void lie(struct fake_function *f, unsigned at, unsigned bytes)
+{
+	if (f->address.devfn == 3 << 3 && at == 0x18)
+		fake_pci_set(f, at, 4,
+			     fake_pci_get(f, at, bytes) >= 0xff000000 ? 0xffe00000 : 0xfeb00000);
+}
+
+/* Each place that is somebody else's. The address is the device's word: nothing is mapped. */
+static void a_bar_on_something_else(void **state)
+{
+	static const struct {
+		unsigned flags;
+		uint64_t base, bytes;
+		const char *told;
+	} cases[] = {
+		{ 0, 0xfe0a8000, 0x4000, "0xfe0a8000 lies on the machine's memory" },
+		{ 0, 0x000a0000, 0x20000, "lies in the first MiB" },
+		{ 0, 0xfee00000, 0x1000, "lies where the chipset" },
+		{ 0, 0xfea00000, 0x200000, "0xfeb00000 is not aligned to its size" },
+		{ 0, 0xfe0c0000, 0x1000, "lies on the local APICs" },
+		{ 0, 0xfe0d0000, 0x4000, "lies on an I/O APIC" },
+		{ 0, 0xb0100000, 0x100000, "lies on the configuration space" },
+		{ 4, 0xb0000000, 0x10000000, "lies on the configuration space" },
+		{ 0, 0xfe0f0000, 0x1000, "lies on an IOMMU" },
+		{ 0, 0xfe020000, 0x8000, "lies on one of 00:04.0" },
+		{ 0, 0xfe040000, 0x1000, "lies on one of 00:1f.0" },
+		{ 0, 0xfe000000, 0x1000, "lies on one of 00:03.0" }, /* itself */
+		{ FLAG_IO, 0xcf8, 8, "lies on ports of the board" },
+		{ FLAG_IO, 0xb008, 8, "lies on the power management's ports" },
+		{ FLAG_IO, 0xc000, 0x20, NULL },
+		{ FLAG_IO, 0x6000, 0x40, NULL },
+		{ 0, 0xfe080000, 0x10000, NULL },
+	};
+	struct fake_function *f, *bridge, *silent;
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		setup(state);
+		acpi.lapic_base = 0xfe0c0000;
+		acpi.ioapic_count = 1;
+		acpi.ioapics[0].base = 0xfe0d2000;
+		acpi.ecam_base = 0xb0000000;
+		acpi.ecam_end_bus = 255;
+		acpi.pm_timer_port = 0xb008;
+		fake_ram_at = 0xfe0ab000;
+		f = nic(0, 3, 0);
+		nic(0, 4, 0);
+		bridge = fake_pci_bridge(0, 0x1f, 1, -1);
+		fake_pci_bar(bridge, 0, 0xfe040000, 0x100, 0);
+		silent = nic(0, 5, 0); /* nobody's, does not decode */
+		fake_pci_bar(silent, 0, 0xfe080000, 0x1000, 0);
+		fake_pci_set(silent, PCI_COMMAND, 2, 0);
+		fake_pci_bar(f, 2, cases[i].base, cases[i].bytes, cases[i].flags);
+		if (i == 3) {
+			fake_pci_set(f, 0x18, 4, 0xfeb00000);
+			fake_config_written = lie;
+		}
+		by_address(0, 0, 3, 0);
+		expect(cases[i].told ? 1 + (cases[i].base == 0xfe000000) : 0, "/vms/a/n0",
+		       "pci-address", cases[i].told);
+	}
 }
 
 static void a_pin_that_is_not_there(void **state)
@@ -284,9 +391,11 @@ int main(void)
 		CASE(no_iommu),
 		CASE(the_iommu_refuses_it),
 		CASE(no_iommu_accepted),
+		CASE(virtio_past_the_iommu),
 		CASE(a_bar_without_address),
 		CASE(a_bar_too_large),
 		CASE(a_bar_beyond_memory),
+		CASE(a_bar_on_something_else),
 		CASE(a_pin_that_is_not_there),
 	};
 

@@ -50,11 +50,30 @@ static void messages_go_through_the_host(void **state)
 	irq->ops->hold(irq, true);
 	assert_int_equal(hardware_entry(2)[3], 1);
 	irq->ops->hold(irq, false);
+	irq->ops->cut_off(irq, true);
+	assert_int_equal(fake_cut_off, irq->vector); /* its handle */
+	irq->ops->cut_off(irq, false);
+	assert_int_equal(fake_cut_off, -1);
 	put(msix + 2, 2, 0);
 	assert_int_equal(vectors_in_use(&irq), 1);
 	assert_int_equal(hardware_entry(2)[3], 1);
 	assert_int_equal(fake_remaps, 1);
 	assert_int_equal(command() & PCI_COMMAND_INTX_OFF, 0);
+}
+
+static void all_vectors_count_as_one_device_s(void **state)
+{
+	struct host_irq *last = NULL;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		entry_put(i, GOOD, 0x55, 0);
+	put(capability(PCI_CAP_MSIX) + 2, 2, 0x8000);
+	assert_int_equal(vectors_in_use(&last), 4); /* with the pin */
+	assert_non_null(last->window);
+	for (unsigned v = 0; v < 256; v++)
+		if (fake_irq[v])
+			assert_ptr_equal(fake_irq[v]->window, last->window);
 }
 
 static void forged_messages_are_refused(void **state)
@@ -174,9 +193,9 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CASE(messages_go_through_the_host), CASE(forged_messages_are_refused),
-		CASE(msi_has_one_message),	    CASE(without_vectors_it_says_so_once),
-		CASE(the_pin_waits_for_the_guest),
+		CASE(messages_go_through_the_host),    CASE(all_vectors_count_as_one_device_s),
+		CASE(forged_messages_are_refused),     CASE(msi_has_one_message),
+		CASE(without_vectors_it_says_so_once), CASE(the_pin_waits_for_the_guest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

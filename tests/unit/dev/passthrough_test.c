@@ -3,6 +3,8 @@
  * function? Does the function come silent and reset, and leave so? */
 #include "tests/unit/dev/passthrough_env.h"
 
+#include "hv/core/lifecycle.h"
+
 static void it_is_the_device(void **state)
 {
 	(void)state;
@@ -123,10 +125,31 @@ static void it_leaves_in_order(void **state)
 	put(PCI_COMMAND, 2, 6);
 	memset(fake_order, 0, sizeof(fake_order));
 	passthrough_destroy(&all);
-	assert_string_equal(fake_order, "master-off master-off detach domain-destroy ");
+	assert_string_equal(fake_order, "master-off master-off master-off detach domain-destroy ");
 	assert_int_equal(command(), 0x400);
 	assert_true(fake_pin_masked[GSI]);
 	assert_non_null(strstr(fake_journal, "60.2=8000\n")); /* function-level reset */
+}
+
+/* Its message is taken away before the reset: during it nothing is accessed. */
+static void interrupts_end_before_the_reset(void **state)
+{
+	unsigned msi = capability(PCI_CAP_MSI);
+	const char *closed, *reset;
+
+	(void)state;
+	put(msi + 4, 4, GOOD);
+	put(msi + 12, 2, 0x44);
+	put(msi + 2, 2, 1);
+	fake_journal_clear();
+	passthrough_destroy(&all);
+	closed = strstr(fake_journal, "4a.2=0080\n");
+	reset = strstr(fake_journal, "60.2=8000\n");
+	assert_non_null(closed);
+	assert_non_null(reset);
+	assert_true(closed < reset);
+	assert_string_equal(reset, "60.2=8000\n"); /* the last access of all */
+	assert_int_equal(strncmp(fake_journal, "00:00.0 04.2=0402\n", 18), 0);
 }
 
 /* FLR, else the bus if it is alone there, else by its own register. */
@@ -137,11 +160,14 @@ static void the_best_reset_is_taken(void **state)
 		unsigned flr;
 		const char *order;
 	} cases[] = {
-		{ true, false, false, 1, "master-off master-off detach domain-destroy " },
+		{ true, false, false, 1,
+		  "master-off master-off master-off detach domain-destroy " },
 		{ true, false, false, 0,
-		  "master-off master-off bus-reset bus-reset-end detach domain-destroy " },
-		{ true, true, true, 0, "master-off master-off detach domain-destroy " },
-		{ false, false, true, 0, "master-off master-off detach domain-destroy " },
+		  "master-off master-off master-off bus-reset bus-reset-end detach "
+		  "domain-destroy " },
+		{ true, true, true, 0, "master-off master-off master-off detach domain-destroy " },
+		{ false, false, true, 0,
+		  "master-off master-off master-off detach domain-destroy " },
 	};
 
 	(void)state;
@@ -161,54 +187,114 @@ static void the_best_reset_is_taken(void **state)
 	}
 }
 
-/* A NIC's own after a life that was not short: the register says so, the bus is left alone. */
-static void its_own_reset_between_long_lives(void **state)
+static void lived(const char *end, unsigned seconds)
 {
-	(void)state;
-	for (unsigned young = 0; young < 2; young++) {
-		begin();
-		iommu = &fake_iommu_ops;
-		fake_pci_bridge(0, 1, 1, EXPRESS_ROOT_PORT);
-		add_nic(true, 0);
-		assert_int_equal(build(), 0);
-		assert_int_equal(*(uint32_t *)fake_device, 0);
-		if (!young)
-			host_function_at((struct pci_address){ 1, 0 })->given_tsc -=
-				tsc_from_us(2000000);
-		memset(fake_order, 0, sizeof(fake_order));
-		passthrough_destroy(&all);
-		assert_string_equal(fake_order,
-				    young ? "master-off master-off bus-reset bus-reset-end detach "
-					    "domain-destroy "
-					  : "master-off master-off detach domain-destroy ");
-		assert_int_equal(*(uint32_t *)fake_device, young ? 0 : 1u << 26);
-	}
+	fake_vm.end = end;
+	fake_vm.start_tsc = 1000;
+	fake_vm.end_tsc = 1000 + tsc_from_us(seconds * 1000000ull);
 }
 
-static void virtio_is_reset_by_its_status(void **state)
+/* A virtio NIC behind a slot that can do FLR; common: where its common configuration is said to be. */
+static void add_virtio(unsigned bar, uint32_t common)
 {
 	unsigned at;
 
+	begin();
+	iommu = &fake_iommu_ops;
+	config.vms[0].passthroughs[0].vendor = 0x1af4;
+	config.vms[0].passthroughs[0].device = 0x1041;
+	add_nic(0, 1);
+	fake_pci_set(nic, 0, 4, 0x10411af4);
+	at = fake_pci_capability(nic, PCI_CAP_VENDOR, 16);
+	fake_pci_set(nic, at + 2, 2, 0x0110); /* the common configuration */
+	fake_pci_set(nic, at + 4, 1, bar);
+	fake_pci_set(nic, at + 8, 4, common);
+	fake_device[0x43000 + 4] = 2; /* VIRTIO_F_ACCESS_PLATFORM */
+}
+
+/* How it is reset: by its status (true), or by FLR. */
+static bool reset_by_status(void)
+{
+	bool by_status;
+
+	fake_device[0x43000 + 20] = 15;
+	fake_journal_clear();
+	passthrough_destroy(&all);
+	by_status = fake_device[0x43000 + 20] == 0;
+	assert_int_equal(strstr(fake_journal, "60.2=8000\n") == NULL, by_status);
+	return by_status;
+}
+
+/* A device's own reset after a life that was not short, or that the user ended. */
+static void its_own_reset_between_long_lives(void **state)
+{
+	static const struct {
+		const char *end;
+		unsigned seconds;
+		bool own;
+	} cases[] = {
+		{ END_CRASH, 30, true }, { END_CRASH, 29, false },   { END_REBOOT, 6, false },
+		{ END_HANG, 31, true },	 { END_RESTARTED, 1, true }, { NULL, 60, false },
+	};
+
 	(void)state;
-	for (unsigned good = 0; good < 3; good++) {
-		begin();
-		iommu = &fake_iommu_ops;
-		config.vms[0].passthroughs[0].vendor = 0x1af4;
-		config.vms[0].passthroughs[0].device = 0x1041;
-		add_nic(0, 1);
-		fake_pci_set(nic, 0, 4, 0x10411af4);
-		at = fake_pci_capability(nic, PCI_CAP_VENDOR, 16);
-		fake_pci_set(nic, at + 2, 2, 0x0110); /* the common configuration */
-		fake_pci_set(nic, at + 4, 1, good == 1 ? 5 : 3);
-		fake_pci_set(nic, at + 8, 4, good == 2 ? TABLE_BYTES - 20 : 0x3000);
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		add_virtio(3, 0x3000);
 		assert_int_equal(build(), 0);
-		fake_device[0x43000 + 20] = 15;
-		fake_journal_clear();
-		host_function_at((struct pci_address){ 0, 0 })->given_tsc -= tsc_from_us(2000000);
-		passthrough_destroy(&all);
-		assert_int_equal(fake_device[0x43000 + 20], good ? 15 : 0);
-		assert_int_equal(strstr(fake_journal, "60.2=8000\n") != NULL, good != 0);
+		lived(cases[i].end, cases[i].seconds);
+		assert_int_equal(reset_by_status(), cases[i].own);
 	}
+}
+
+/* It is made long before it starts: what it waited is not of its life. */
+static void waiting_is_not_living(void **state)
+{
+	(void)state;
+	add_virtio(3, 0x3000);
+	assert_int_equal(build(), 0);
+	fake_vm.end = END_CRASH;
+	fake_vm.end_tsc = 1000;
+	fake_vm.start_tsc = 2000; /* not yet */
+	assert_false(reset_by_status());
+}
+
+/* Only a device whose common configuration lies in its BAR. */
+static void virtio_is_reset_by_its_status(void **state)
+{
+	static const struct {
+		unsigned bar;
+		uint32_t common;
+		bool good;
+	} cases[] = { { 3, 0x3000, true }, { 5, 0x3000, false }, { 3, TABLE_BYTES - 20, false } };
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		add_virtio(cases[i].bar, cases[i].common);
+		config.vms[0].allow_unsafe_dma = !cases[i].good;
+		assert_int_equal(build(), 0);
+		lived(END_RESTARTED, 2);
+		assert_int_equal(reset_by_status(), cases[i].good);
+	}
+}
+
+/* An Intel NIC whose PHY does not answer as it does after a reset has the bus reset, as if it were new. */
+static void a_strange_phy_is_reset(void **state)
+{
+	(void)state;
+	begin();
+	iommu = &fake_iommu_ops;
+	fake_pci_bridge(0, 1, 1, EXPRESS_ROOT_PORT);
+	add_nic(true, 0);
+	assert_int_equal(build(), 0);
+	lived(END_RESTARTED, 1);
+	memset(fake_order, 0, sizeof(fake_order));
+	passthrough_destroy(&all);
+	assert_string_equal(fake_order,
+			    "master-off master-off master-off bus-reset bus-reset-end detach "
+			    "domain-destroy ");
+	assert_int_equal(*(uint32_t *)(fake_device + 0x20) >> 21,
+			 2 << 5 | 1); /* MDIC: read of PHY 1 */
+	assert_int_equal(*(uint32_t *)fake_device, 0);
 }
 
 /* What a reset has cleared is as firmware had it, when the next owner comes. */
@@ -285,6 +371,26 @@ static void without_an_iommu_memory_is_one_piece(void **state)
 	passthrough_destroy(&all);
 }
 
+/* No domain is made for a device that needs none, and the VM knows. */
+static void past_the_iommu_is_unsafe(void **state)
+{
+	(void)state;
+	begin();
+	iommu = &fake_iommu_ops;
+	config.vms[0].passthroughs[0].vendor = 0x1af4;
+	config.vms[0].passthroughs[0].device = 0x1000;
+	config.vms[0].allow_unsafe_dma = true;
+	add_nic(0, 1);
+	fake_pci_set(nic, 0, 4, 0x10001af4);
+	fake_vm.unsafe_dma = false;
+	assert_int_equal(build(), 0);
+	assert_true(fake_vm.unsafe_dma);
+	assert_null(strstr(fake_order, "attach"));
+	assert_null(strstr(fake_order, "domain"));
+	passthrough_destroy(&all);
+	assert_null(strstr(fake_order, "detach"));
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -296,11 +402,15 @@ int main(void)
 		CASE(bars_are_mapped_where_they_are),
 		CASE(beside_the_table_is_the_device),
 		CASE(it_leaves_in_order),
+		CASE(interrupts_end_before_the_reset),
 		CASE(configuration_comes_back),
 		CASE(a_function_that_does_not_come_back_is_told),
 		cmocka_unit_test(the_best_reset_is_taken),
 		cmocka_unit_test(its_own_reset_between_long_lives),
+		cmocka_unit_test(waiting_is_not_living),
 		cmocka_unit_test(virtio_is_reset_by_its_status),
+		cmocka_unit_test(past_the_iommu_is_unsafe),
+		cmocka_unit_test(a_strange_phy_is_reset),
 		cmocka_unit_test(what_was_made_goes_again),
 		cmocka_unit_test(without_an_iommu_memory_is_one_piece),
 	};

@@ -185,12 +185,40 @@ static void first_frame_is_told(void **state)
 	virtio_net_destroy(net);
 }
 
+/* A driver that starts over and over: what is not told to people is not told to programs either, and not
+ * looked for; the port works. */
+static void over_and_over_is_not_told(void **state)
+{
+	struct virtio_net *net = plug(&config.vms[0].nets[0]);
+	struct port *port = net->port;
+
+	(void)state;
+	negotiate();
+	start_queue(0);
+	start_queue(1);
+	reg(STATUS, 1, 15);
+	assert_true(port->up);
+	port->passes = fake_log_lines = 0;
+	for (unsigned i = 0; i < 3; i++) {
+		fake_log_full = i < 2;
+		negotiate();
+		start_queue(0);
+		start_queue(1);
+		reg(STATUS, 1, 15);
+		assert_true(port->running[0] && port->running[1]);
+		assert_int_equal(fake_log_lines, i < 2 ? 0 : 2); /* down, and up */
+		assert_int_equal(fake_timer != NULL, i == 2);
+	}
+	virtio_net_destroy(net);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keeps_its_port),
 		cmocka_unit_test(others_do_not),
 		cmocka_unit_test(first_frame_is_told),
+		cmocka_unit_test(over_and_over_is_not_told),
 	};
 
 	return cmocka_run_group_tests_name("uplink", tests, NULL, NULL);

@@ -89,6 +89,30 @@ static void pin_of_the_ioapic(void **state)
 	vtd_ops.irq_free(handle);
 }
 
+/* Still somebody's: no other gets it. */
+static void cut_off(void **state)
+{
+	struct msi_message message;
+	struct vtd_entry whole;
+	int handle;
+
+	(void)state;
+	assert_int_equal(sim_start(1), 0);
+	handle = vtd_ops.irq_alloc(NIC, 0x30, 0, &message);
+	whole = sim_irte(0, (unsigned)handle);
+	for (unsigned on = 2; on-- > 0;) {
+		unsigned from = sim[0].seen_count;
+
+		vtd_ops.irq_cut_off(handle, on);
+		assert_int_equal(sim_irte(0, (unsigned)handle).lo,
+				 on ? (whole.lo & ~1ull) | 2 : whole.lo); /* P, FPD */
+		assert_int_equal(sim_irte(0, (unsigned)handle).hi, whole.hi);
+		assert_true(sim_saw(0, from, 0x14 | (uint64_t)handle << 32));
+		if (on)
+			assert_int_not_equal(vtd_ops.irq_alloc(NIC, 0x31, 0, &message), handle);
+	}
+}
+
 static void freed(void **state)
 {
 	struct msi_message message;
@@ -213,6 +237,7 @@ int main(void)
 		cmocka_unit_test_setup(message_of_a_device, setup),
 		cmocka_unit_test_setup(extended_interrupt_mode, setup),
 		cmocka_unit_test_setup(pin_of_the_ioapic, setup),
+		cmocka_unit_test_setup(cut_off, setup),
 		cmocka_unit_test_setup(freed, setup),
 		cmocka_unit_test_setup(as_many_as_there_are, setup),
 		cmocka_unit_test_setup(faults_in_words, setup),

@@ -308,6 +308,51 @@ static void assert_segment(unsigned i, bool ipv4, uint32_t at, uint32_t payload)
 		assert_int_equal(f[headers + n], (uint8_t)((at + n) * 7 + (at + n) / 251));
 }
 
+/* What is foreign is read by the device alone, in as many descriptors as its length takes; the one buffer
+ * comes back when all of it is sent. */
+static void sends_what_is_lent(void **state)
+{
+	static uint8_t bytes[FRAME];
+	static const uint32_t lengths[][2] = { { 1000, 500 }, { 100, 30000 }, { 20000, 16289 } };
+	uint16_t buffer;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		uint32_t head = tcp_at(true) + TCP_BYTES + 100, first = lengths[i][0];
+		uint32_t count = tcp_frame(bytes, true, 100 + first + lengths[i][1]);
+		struct nic_frame *frame = frame_from(bytes, head, 7, 4000);
+
+		frame->header = tcp_header(true, 1460);
+		frame->bytes = count;
+		frame->segments = 3;
+		frame->segment[1] =
+			(struct nic_segment){ .bytes = first,
+					      .buffer = NIC_FOREIGN,
+					      .foreign = (uintptr_t)(bytes + head) + DMA_OFFSET };
+		frame->segment[2] =
+			(struct nic_segment){ .bytes = lengths[i][1],
+					      .buffer = NIC_FOREIGN,
+					      .foreign = (uintptr_t)(bytes + head + first) +
+							 DMA_OFFSET };
+		wire_count = 0;
+		assert_true(intel_send(&dev.nic, frame));
+		assert_int_equal(dev.nic.sending, 1);
+		assert_true(nic_wants_sent(&dev.nic));
+		intel_flush(&dev.nic);
+		device_send(3);
+		assert_false(intel_sent(&dev.nic, &buffer));
+		device_send(INTEL_TX_RING);
+		for (uint32_t n = 0, at = 0; n < wire_count; n++, at += 1460)
+			assert_segment(n, true, at,
+				       n + 1 < wire_count ? 1460 : count - (head - 100) - at);
+		assert_true(intel_sent(&dev.nic, &buffer));
+		assert_int_equal(buffer, 7);
+		assert_false(intel_sent(&dev.nic, &buffer));
+		assert_int_equal(dev.nic.foreign_out, 0);
+		assert_int_equal(dev.nic.sending, 0);
+	}
+}
+
 static void cuts_and_sums(void **state)
 {
 	static const struct {
@@ -371,6 +416,7 @@ int main(void)
 		cmocka_unit_test_setup(drops_bad_frames, start),
 		cmocka_unit_test_setup(sends_every_frame, start),
 		cmocka_unit_test_setup(returns_buffers_of_whole_frames, start),
+		cmocka_unit_test_setup(sends_what_is_lent, start),
 		cmocka_unit_test_setup(says_when_it_is_full, start),
 		cmocka_unit_test_setup(cuts_and_sums, start),
 		cmocka_unit_test_setup(refuses_what_it_cannot_send, start),

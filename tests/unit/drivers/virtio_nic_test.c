@@ -207,6 +207,89 @@ static void a_receiver_that_lies(void **state)
 	}
 }
 
+/* A frame that is lent (lasthop/uplink.h): `head` bytes in the buffer, then where the device finds the rest. */
+static void device_lend(const uint8_t *bytes, uint32_t head, uint32_t pieces, uint32_t piece_bytes)
+{
+	static uint8_t buffer[NIC_BUFFER];
+	uint32_t at = uplink_pieces_at(head) - NET_HEADER;
+
+	memcpy(buffer, bytes, head);
+	for (uint32_t i = 0; i < pieces; i++, at += sizeof(struct uplink_piece)) {
+		struct uplink_piece piece = {
+			(uintptr_t)(bytes + head + i * piece_bytes) + DMA_OFFSET, piece_bytes, 0
+		};
+
+		memcpy(buffer + at, &piece, sizeof(piece));
+	}
+	device_receive((struct net_header){ .flags = UPLINK_LENT, .hdr_len = (uint16_t)head },
+		       buffer, at);
+}
+
+/* It goes out as it came, by a driver that never looks at what is foreign, and its one buffer comes back. */
+static void sends_what_is_lent(void **state)
+{
+	static uint8_t bytes[FRAME];
+	struct nic_frame *frame;
+	uint16_t buffer, head;
+
+	(void)state;
+	dev.nic.foreign = true;
+	fill(bytes, sizeof(bytes), 3);
+	for (uint32_t pieces = 1; pieces <= UPLINK_PIECES; pieces++) {
+		uint32_t count = 200 + pieces + pieces * 500;
+
+		device_lend(bytes, 200 + pieces, pieces, 500);
+		frame = virtio_nic_receive(&dev.nic);
+		assert_non_null(frame);
+		assert_int_equal(frame->bytes, count);
+		assert_int_equal(frame->segments, 1 + pieces);
+		assert_int_equal(nic_frame_buffers(frame), 1);
+		assert_int_equal(frame->header.flags, 0);
+		assert_true(virtio_nic_send(&dev.nic, frame));
+		assert_int_equal(dev.nic.sending, 1);
+		virtio_nic_flush(&dev.nic);
+		assert_int_equal(device_send(&head), NET_HEADER + count);
+		assert_memory_equal(wire + NET_HEADER, bytes, count);
+		use(&dev.tx_memory, head, 0);
+		assert_true(virtio_nic_sent(&dev.nic, &buffer));
+		virtio_nic_release(&dev.nic, buffer);
+		virtio_nic_refill(&dev.nic);
+		assert_false(virtio_nic_sent(&dev.nic, &buffer));
+		assert_int_equal(dev.nic.sending, 0);
+		assert_int_equal(dev.tx_free_count, RING);
+	}
+	assert_all_back();
+	/* one that is too long is dropped, with its buffer alone */
+	device_lend(bytes, 200, UPLINK_PIECES, 1000);
+	assert_null(virtio_nic_receive(&dev.nic));
+	assert_int_equal(dev.nic.stats.rx_errors, 1);
+	virtio_nic_refill(&dev.nic);
+	assert_all_back();
+	assert_null(dev.nic.trouble);
+}
+
+/* Pieces that are none, too many, or of a frame whose beginning is longer than its buffer. */
+static void a_lender_that_lies(void **state)
+{
+	static const struct {
+		uint16_t hdr_len, buffers;
+		uint32_t used;
+	} table[] = {
+		{ 100, 1, 112 }, { 100, 1, 112 + 18 * 16 }, { 4000, 1, 300 }, { 100, 2, 128 }
+	};
+
+	for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		(void)start(state);
+		dev.nic.foreign = true;
+		receive_buffers[0].byte[0] = UPLINK_LENT;
+		memcpy(receive_buffers[0].byte + 2, &table[i].hdr_len, 2);
+		memcpy(receive_buffers[0].byte + 10, &table[i].buffers, 2);
+		use(&dev.rx_memory, 0, table[i].used);
+		assert_null(virtio_nic_receive(&dev.nic));
+		assert_non_null(dev.nic.trouble);
+	}
+}
+
 static struct nic_frame *frame_from(const uint8_t *bytes, uint32_t count, uint16_t first)
 {
 	static struct nic_frame frame;
@@ -373,6 +456,8 @@ int main(void)
 		cmocka_unit_test_setup(receives_every_frame, start),
 		cmocka_unit_test_setup(drops_frames_of_wrong_length, start),
 		cmocka_unit_test_setup(a_receiver_that_lies, start),
+		cmocka_unit_test_setup(sends_what_is_lent, start),
+		cmocka_unit_test_setup(a_lender_that_lies, start),
 		cmocka_unit_test_setup(sends_every_frame, start),
 		cmocka_unit_test_setup(returns_buffers_out_of_order, start),
 		cmocka_unit_test_setup(says_when_it_is_full, start),

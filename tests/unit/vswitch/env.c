@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lasthop/uplink.h"
 #include "vswitch/switch.h"
+#include "vswitch/vq.h"
 
 _Thread_local unsigned env_this_cpu;
 uint64_t env_clock_us;
@@ -23,12 +25,20 @@ enum peer_state env_peer_state(const struct port *port, unsigned queue)
 	return e != NULL ? e->peer : PEER_OFF;
 }
 
-void env_interrupt(struct port *port, unsigned queue)
+/* A port without a driver asks for nothing but its driver's state. */
+static struct env_port *owner(const struct port *port)
 {
 	struct env_port *e = port_owner(port);
 
 	if (e == NULL)
-		return;
+		abort();
+	return e;
+}
+
+void env_interrupt(struct port *port, unsigned queue)
+{
+	struct env_port *e = owner(port);
+
 	atomic_fetch_add(&e->interrupts[queue], 1);
 	if (e->on_interrupt != NULL)
 		e->on_interrupt(port, queue);
@@ -36,20 +46,15 @@ void env_interrupt(struct port *port, unsigned queue)
 
 void env_device_broken(struct port *port, unsigned queue, const char *why)
 {
-	struct env_port *e = port_owner(port);
+	struct env_port *e = owner(port);
 
-	if (e == NULL)
-		return;
 	atomic_fetch_add(&e->broken[queue], 1);
 	e->why = why;
 }
 
 void env_more_work(struct port *port, unsigned queue)
 {
-	struct env_port *e = port_owner(port);
-
-	if (e != NULL)
-		atomic_fetch_add(&e->more_work[queue], 1);
+	atomic_fetch_add(&owner(port)->more_work[queue], 1);
 }
 
 void env_work_here(struct port *port, unsigned queue)
@@ -59,19 +64,66 @@ void env_work_here(struct port *port, unsigned queue)
 
 bool env_offload(struct port *port, unsigned queue)
 {
-	struct env_port *e = port_owner(port);
-
 	(void)queue;
-	return e != NULL && e->helper;
+	return owner(port)->helper;
 }
 
 bool env_will_flush(struct port *port, uint32_t within_us)
 {
-	struct env_port *e = port_owner(port);
+	struct env_port *e = owner(port);
+
+	e->flush_us = within_us;
+	return e->will_flush;
+}
+
+/* To devices, memory is where it is to the tests. */
+unsigned env_share(struct port *to, const struct port *from, const struct seg *seg, uint32_t bytes,
+		   struct uplink_piece *piece, unsigned room, struct share_cost *cost)
+{
+	struct env_port *e = port_owner(to);
+	unsigned n = 0;
+
+	(void)from;
+	if (e == NULL || atomic_load(&e->shares_left) == 0)
+		return 0;
+	for (; bytes > 0; n++) {
+		uint32_t len = seg[n].len < bytes ? seg[n].len : bytes;
+
+		if (n == room)
+			return 0;
+		piece[n] = (struct uplink_piece){ (uintptr_t)seg[n].ptr, len, 0 };
+		bytes -= len;
+	}
+	atomic_fetch_sub(&e->shares_left, 1);
+	atomic_fetch_add(&e->shared, n);
+	cost->mapped += n;
+	return n;
+}
+
+void env_unshare(struct port *to, const struct uplink_piece *piece, unsigned pieces,
+		 struct share_cost *cost)
+{
+	struct env_port *e = port_owner(to);
+
+	(void)piece;
+	cost->flushes++;
+	atomic_fetch_sub(&e->shared, pieces);
+}
+
+void env_revoke(const struct port *from)
+{
+	struct env_port *e = port_owner(from);
 
 	if (e != NULL)
-		e->flush_us = within_us;
-	return e != NULL && e->will_flush;
+		atomic_fetch_add(&e->revoked, 1);
+}
+
+void env_reclaim(struct port *to)
+{
+	struct env_port *e = port_owner(to);
+
+	if (e != NULL)
+		atomic_fetch_add(&e->reclaimed, 1);
 }
 
 unsigned env_cpus(void)

@@ -2,19 +2,23 @@
 /*
  * Question: whatever hostile guests write into their rings, and whatever policies change between, does the
  * switch stay within their memory, keep its counters balanced, and go on serving two honest guests without
- * a loss?
+ * a loss? One of them is a driver domain, to which the honest ones and the others lend packets: it gives back
+ * what it likes, when it likes.
  * Seeded: the first argument repeats a run, the second is the number of steps.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lasthop/uplink.h"
 #include "tests/unit/vswitch/driver.h"
 #include "tests/unit/vswitch/packet.h"
 #include "tests/unit/vswitch/policies.h"
 #include "vswitch/gso.h"
 
 #define HOSTILE 3u
+#define UPLINK	2u  /* of them */
+#define BEHIND	60u /* an address there */
 
 static uint64_t rng_state;
 static uint8_t frame[DRV_BUF], got[DRV_BUF];
@@ -306,9 +310,20 @@ static void take_plain(const struct guest *b, size_t bytes)
 	received++;
 }
 
-static void send_honest(struct guest *a, struct guest *b)
+/* Of six descriptors each: however many are kept, some slots are left for others. */
+static void send_to_uplink(struct guest *a, struct guest *uplink)
+{
+	introduce(uplink, BEHIND);
+	for (unsigned n = rng(4); n > 0; n--) {
+		frame_make(frame, 3000, BEHIND, 1, n);
+		drv_send(a, NULL, frame, 3000, LAYOUT_ODD);
+	}
+}
+
+static void send_honest(struct guest *a, struct guest *b, struct guest *uplink)
 {
 	introduce(b, 2);
+	send_to_uplink(a, uplink);
 	for (unsigned n = 1 + rng(20); n > 0; n--) {
 		frame_make(frame, 60 + sent % 1400, 2, 1, sent);
 		if (sent % 5 == 4
@@ -385,11 +400,28 @@ static uint64_t some_offloads(void)
 	return some[rng(4)];
 }
 
-static struct guest *create(struct vswitch *sw, const char *name, uint64_t features)
+static struct guest *create(struct vswitch *sw, const char *name, uint64_t features, bool uplink)
 {
-	return guest_create(
-		sw, &(struct guest_config){
-			    .name = name, .size = 512, .rx_bytes = 2048, .features = features });
+	return guest_create(sw, &(struct guest_config){ .name = name,
+							.size = 512,
+							.rx_bytes = 2048,
+							.features = features,
+							.uplink = uplink });
+}
+
+/* With nobody else on the switch, it starts once more: nothing is lent any longer. */
+static void check_loans(struct guest *a, struct guest *uplink)
+{
+	uint64_t lent = port_counter(uplink->port, STAT_lent);
+
+	printf("%lu packets lent, for %lu pages\n", (unsigned long)lent,
+	       (unsigned long)port_counter(uplink->port, STAT_lent_mapped));
+	check(lent > 100, "hardly any packet was lent");
+	guest_reset(uplink);
+	check(atomic_load(&uplink->env.shared) == 0, "pages are still shared");
+	port_service(a->port, 1, 64);
+	drv_reap(a);
+	check(a->tx.free_count == a->tx.slots, "an honest sender lacks buffers");
 }
 
 static void run(unsigned steps)
@@ -397,8 +429,8 @@ static void run(unsigned steps)
 	static const uint64_t all =
 		VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC | VIRTIO_NET_F_MRG_RXBUF;
 	struct vswitch *sw = switch_create("stress");
-	struct guest *a = create(sw, "a", all | OFFLOAD_FEATURES), *h[HOSTILE];
-	struct guest *b = create(sw, "b", all | VIRTIO_F_RING_PACKED | some_offloads());
+	struct guest *a = create(sw, "a", all | OFFLOAD_FEATURES, false), *h[HOSTILE];
+	struct guest *b = create(sw, "b", all | VIRTIO_F_RING_PACKED | some_offloads(), false);
 	uint64_t stopped = 0;
 
 	b->env.on_interrupt = wake;
@@ -406,7 +438,10 @@ static void run(unsigned steps)
 		h[i] = create(sw, "h",
 			      (rng(2) ? all : all & ~VIRTIO_NET_F_MRG_RXBUF) |
 				      (i % 2 ? VIRTIO_F_RING_PACKED : 0) |
-				      (rng(4) ? OFFLOAD_FEATURES : some_offloads()));
+				      (rng(4) ? OFFLOAD_FEATURES : some_offloads()) |
+				      (i == UPLINK ? UPLINK_F_REUSE : 0),
+			      i == UPLINK);
+	h[UPLINK]->env.shares_left = UINT32_MAX;
 	for (unsigned i = 0; i < steps; i++) {
 		env_this_cpu = rng(3);
 		if (rng(16) == 0)
@@ -416,7 +451,8 @@ static void run(unsigned steps)
 		discard(b);
 		if (rng(4) == 0) {
 			live(b, (enum peer_state)rng(PEER_OFF));
-			send_honest(a, b);
+			send_honest(a, b, h[UPLINK]);
+			live(h[UPLINK], PEER_RUNNING);
 			live(b, PEER_RUNNING);
 			serve_rest(a);
 			receive_honest(b);
@@ -426,6 +462,7 @@ static void run(unsigned steps)
 	}
 	check(switch_counters_balance(sw), "counters do not balance");
 	check(port_counter(a->port, STAT_queue_stopped) == 0, "an honest queue was stopped");
+	check_loans(a, h[UPLINK]);
 	for (unsigned i = 0; i < HOSTILE; i++) {
 		stopped += port_counter(h[i]->port, STAT_queue_stopped);
 		guest_destroy(h[i]);

@@ -3,7 +3,8 @@
  * Question: with several CPUs serving queues that all lead to one receiver, kicks that meet, and a
  * queue that is reset all the time, is every packet delivered or counted, in order, untorn, and no
  * wake-up lost, also while a receiver takes its offloads back and gives them again, falls asleep and wakes up,
- * and policies change? Built with ThreadSanitizer as well. Each thread is a CPU, or a guest's driver.
+ * and policies change? Two receivers are uplinks, which are lent what is long: of one, which gives it back late,
+ * each byte is read where the sender has it; the other is the one that is reset, and so is a sender. Built with ThreadSanitizer as well. Each thread is a CPU, or a guest's driver.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lasthop/uplink.h"
 #include "tests/unit/vswitch/driver.h"
 #include "tests/unit/vswitch/packet.h"
 #include "tests/unit/vswitch/policies.h"
@@ -18,11 +20,13 @@
 
 #define SENDERS 4u
 #define WORKERS 2u
+#define LONG	1500u	  /* of what goes to uplinks */
+#define FICKLE	30u	  /* source of the sender that is reset */
 #define GIVE_UP 50000000u /* looks at a ring before a wake-up counts as lost */
 
 static uint32_t packets = 30000;
 static struct vswitch *sw;
-static struct guest *sender[SENDERS], *sink, *victim;
+static struct guest *sender[SENDERS], *sink, *victim, *wire, *fickle;
 static _Atomic bool pending[SENDERS]; /* the sender's queue waits for a worker */
 static _Atomic unsigned senders_left = SENDERS;
 static _Atomic bool all_sent;
@@ -82,8 +86,8 @@ static void *send_all(void *arg)
 		unsigned burst = n == SENDERS - 1 ? reaped == sent : 1 + sent % 7;
 
 		for (unsigned i = 0; i < burst && sent < packets; i++) {
-			uint32_t bytes = 60 + sent % 512;
-			unsigned dst = sent % 16 == 15 ? 200 : 100;
+			unsigned dst = sent % 16 == 15 ? 200 : sent % 16 == 7 ? 201 : 100;
+			uint32_t bytes = dst == 100 ? 60 + sent % 512 : LONG;
 
 			frame_make(frame, bytes, dst, 10 + n, sent);
 			if (sent % 32 >= 30 ? !send_gso(g, frame, dst, sent, sent % LAYOUT_COUNT)
@@ -118,6 +122,80 @@ static void *work(void *arg)
 		sched_yield();
 	}
 	return NULL;
+}
+
+/* What a device of the driver domain makes of a frame that is lent: it reads the sender's memory. */
+static size_t read_lent(uint8_t *frame, size_t bytes)
+{
+	uint8_t buffer[UPLINK_LENT_BYTES];
+	uint32_t hdr_len = frame[2] | (uint32_t)frame[3] << 8, at = DRV_HDR + hdr_len;
+	struct uplink_piece piece;
+
+	memcpy(buffer, frame, bytes);
+	for (size_t i = uplink_pieces_at(hdr_len); i < bytes; i += sizeof(piece)) {
+		memcpy(&piece, buffer + i, sizeof(piece));
+		memcpy(frame + at, (const void *)(uintptr_t)piece.address, piece.bytes);
+		at += piece.bytes;
+	}
+	return at;
+}
+
+static uint32_t wire_seq[SENDERS], wire_taken, wire_lent;
+
+static void check_wire(const uint8_t *frame, size_t bytes)
+{
+	unsigned n = frame[11] - 10u;
+
+	check(n < SENDERS, "a frame from nobody on the wire");
+	for (uint32_t seq = wire_seq[n]; seq < packets; seq++) {
+		if (seq % 16 != 7 || bytes != LONG || !frame_is(frame, bytes, 201, 10 + n, seq))
+			continue;
+		wire_seq[n] = seq + 1;
+		return;
+	}
+	check(false, "a frame is torn on the wire, or out of order");
+}
+
+static void *transmit_all(void *arg)
+{
+	static uint8_t got[DRV_BUF];
+	unsigned rounds = 0;
+
+	(void)arg;
+	env_this_cpu = SENDERS + WORKERS + 2;
+	while (!atomic_load(&all_sent)) {
+		size_t bytes;
+
+		while ((bytes = drv_receive(wire, got, sizeof(got))) > 0) {
+			bool lent = got[0] & UPLINK_LENT;
+
+			wire_taken++;
+			wire_lent += lent;
+			if (got[DRV_HDR + 11] == FICKLE)
+				continue; /* its pages have been revoked meanwhile */
+			bytes = lent ? read_lent(got, bytes) : bytes;
+			check_wire(got + DRV_HDR, bytes - DRV_HDR);
+		}
+		if (++rounds % 4 == 0 && wire->rx.avail_idx != wire->rx.kicked_at &&
+		    drv_publish(&wire->rx))
+			port_kick(wire->port, 0, VS_BATCH);
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* Sends something, and starts anew before that can be back. */
+static void send_and_reset(uint32_t seed)
+{
+	uint8_t frame[LONG];
+
+	for (unsigned i = 0; i < 4; i++) {
+		frame_make(frame, LONG, 201, FICKLE, seed + i);
+		drv_send(fickle, NULL, frame, LONG, i % LAYOUT_COUNT);
+	}
+	if (drv_publish(&fickle->tx))
+		port_kick(fickle->port, 1, VS_BATCH);
+	guest_reset(fickle);
 }
 
 /* Takes everything at the sink; checks each sender's order. */
@@ -199,6 +277,7 @@ static void *reset_all(void *arg)
 	env_this_cpu = SENDERS + WORKERS;
 	while (!atomic_load(&all_sent)) {
 		guest_reset(victim);
+		send_and_reset(random);
 		port_set_guest_offloads(sink->port, offloads = ~offloads);
 		random = random * 1664525 + 1013904223;
 		policy_set_some(random >> 8);
@@ -215,20 +294,22 @@ static void introduce(struct guest *g, unsigned number)
 	port_inject(g->port, frame, sizeof(frame));
 }
 
-static struct guest *create(const char *name, unsigned size, bool packed)
+static struct guest *create(const char *name, unsigned size, bool packed, bool uplink)
 {
 	return guest_create(sw, &(struct guest_config){
 					.name = name,
 					.size = size,
-					.rx_bytes = 256,
-					.features = VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC |
+					.rx_bytes = uplink ? 2048 : 256,
+					.uplink = uplink,
+					.features = (uplink ? UPLINK_F_REUSE : 0) |
+						    VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC |
 						    VIRTIO_NET_F_MRG_RXBUF | OFFLOAD_FEATURES |
 						    (packed ? VIRTIO_F_RING_PACKED : 0) });
 }
 
 static void run_threads(void)
 {
-	pthread_t thread[SENDERS + WORKERS + 2];
+	pthread_t thread[SENDERS + WORKERS + 3];
 	unsigned count = 0;
 
 	for (uintptr_t n = 0; n < SENDERS; n++)
@@ -236,6 +317,7 @@ static void run_threads(void)
 	for (uintptr_t n = 0; n < WORKERS; n++)
 		pthread_create(&thread[count++], NULL, work, (void *)n);
 	pthread_create(&thread[count++], NULL, receive_all, NULL);
+	pthread_create(&thread[count++], NULL, transmit_all, NULL);
 	pthread_create(&thread[count++], NULL, reset_all, NULL);
 	while (count > 0)
 		pthread_join(thread[--count], NULL);
@@ -248,31 +330,42 @@ static void play(bool packed)
 	atomic_store(&senders_left, SENDERS);
 	atomic_store(&all_sent, false);
 	memset(next_seq, 0, sizeof(next_seq));
-	taken = 0;
+	memset(wire_seq, 0, sizeof(wire_seq));
+	taken = wire_taken = wire_lent = 0;
 	sw = switch_create("threads");
 	policies_as_at_boot();
-	sink = create("sink", 1024, packed);
+	sink = create("sink", 1024, packed, false);
 	sink->env.peer = PEER_BLOCKED;
 	sink->env.on_interrupt = wake;
-	victim = create("victim", 64, packed);
+	victim = create("victim", 64, false, true);
+	wire = create("wire", 256, false, true);
+	victim->env.shares_left = wire->env.shares_left = UINT32_MAX;
+	fickle = create("fickle", 64, packed, false);
 	for (unsigned n = 0; n < SENDERS; n++)
-		sender[n] = create("sender", 256, packed == (n / 2 == 0));
+		sender[n] = create("sender", 256, packed == (n / 2 == 0), false);
 	introduce(sink, 100);
 	introduce(victim, 200);
+	introduce(wire, 201);
 	run_threads();
 	check(switch_counters_balance(sw), "counters do not balance");
 	check(port_counter(sink->port, STAT_rx_packets) == taken, "rx_packets is not what came");
 	check(port_counter(sink->port, STAT_queue_stopped) == 0, "an honest queue was stopped");
+	check(wire_lent > 0, "nothing was lent");
+	guest_reset(wire);
+	check(wire->env.shared == 0, "something is still lent");
 	printf("PASS vswitch/threads: %s, %u sent by each of %u, %u taken, %lu without a buffer, "
-	       "%lu resets, %lu reset in flight\n",
+	       "%lu resets, %lu reset in flight, %u on the wire, %u of them lent\n",
 	       packed ? "packed" : "split", packets, SENDERS, taken,
 	       (unsigned long)port_counter(sink->port, STAT_rx_drop_no_buffer),
 	       (unsigned long)port_counter(victim->port, STAT_queue_resets),
-	       (unsigned long)port_counter(victim->port, STAT_rx_drop_reset));
+	       (unsigned long)port_counter(victim->port, STAT_rx_drop_reset), wire_taken,
+	       wire_lent);
 	for (unsigned n = 0; n < SENDERS; n++)
 		guest_destroy(sender[n]);
 	guest_destroy(sink);
 	guest_destroy(victim);
+	guest_destroy(wire);
+	guest_destroy(fickle);
 	switch_destroy(sw);
 }
 

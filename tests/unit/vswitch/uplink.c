@@ -13,12 +13,14 @@
 
 #include "tests/unit/vswitch/driver.h"
 #include "vswitch/fdb.h"
+#include "vswitch/policy.h"
 
 enum { A = 1, B = 2, WORLD = 100, EVERYBODY = 0xff };
 enum { FIRST, SECOND, GUEST_A, GUEST_B, GUESTS };
 
 static struct vswitch *sw;
 static struct guest *g[GUESTS];
+static bool one_left; /* a port is gone, and its share of the switch's counters */
 static uint8_t frame[64], got[DRV_BUF];
 
 static struct guest *make(const char *name, unsigned number, bool uplink)
@@ -32,6 +34,7 @@ static struct guest *make(const char *name, unsigned number, bool uplink)
 static int setup(void **state)
 {
 	(void)state;
+	one_left = false;
 	sw = switch_create("lan");
 	g[FIRST] = make("first", 10, true);
 	g[SECOND] = make("second", 11, true);
@@ -45,7 +48,7 @@ static int teardown(void **state)
 	(void)state;
 	for (unsigned i = 0; i < GUESTS; i++)
 		assert_true(port_counters_balance(g[i]->port));
-	assert_true(switch_counters_balance(sw));
+	assert_true(one_left || switch_counters_balance(sw));
 	for (unsigned i = 0; i < GUESTS; i++)
 		guest_destroy(g[i]);
 	switch_destroy(sw);
@@ -191,6 +194,50 @@ static void a_new_driver(void **state)
 	assert_int_equal(port_counter(u->port, STAT_tx_packets), sent);
 }
 
+/* With preemptive-copy off a packet waits in its sender's ring for a receiver that has no CPU. If the
+ * sender's driver goes away meanwhile, the receiver's arrival asks nobody for it. */
+static void a_driver_goes_with_a_packet_held(void **state)
+{
+	struct guest *u = g[FIRST];
+
+	(void)state;
+	inject(GUEST_A, EVERYBODY, A);
+	receivers();
+	policy_set(POLICY_preemptive_copy, false);
+	g[GUEST_A]->env.peer = PEER_RUNNABLE;
+	frame_make(frame, sizeof(frame), A, WORLD, 7);
+	assert_true(drv_send(u, NULL, frame, sizeof(frame), LAYOUT_ONE));
+	drv_publish(&u->tx);
+	port_kick(u->port, 1, VS_BATCH);
+	assert_int_equal(receivers(), 0);
+	assert_int_equal(port_counter(u->port, STAT_batches_held), 1);
+	port_detach(u->port);
+	g[GUEST_A]->env.peer = PEER_RUNNING;
+	port_arrive(g[GUEST_A]->port); /* the environment aborts if a port without owner is told */
+	policy_set(POLICY_preemptive_copy, true);
+	port_attach(u->port, &u->mem, &u->env);
+	guest_reset(u);
+}
+
+/* The world has claimed a guest's address while its VM was away. */
+static void a_port_gets_its_address_back(void **state)
+{
+	struct guest *late;
+
+	(void)state;
+	inject(FIRST, EVERYBODY, B + 1);
+	assert_ptr_equal(behind(B + 1), g[FIRST]->port);
+	receivers();
+	late = make("late", B + 1, false);
+	assert_null(behind(B + 1));
+	assert_int_equal(inject(FIRST, EVERYBODY, B + 1), VERDICT_DROP_REFLECTED);
+	assert_int_equal(inject(GUEST_A, B + 1, A), VERDICT_FLOODED);
+	assert_int_not_equal(drv_receive(late, got, sizeof(got)), 0);
+	receivers();
+	guest_destroy(late);
+	one_left = true;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +246,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_address_moves, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_world_does_not_fill_the_table, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_new_driver, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_driver_goes_with_a_packet_held, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_port_gets_its_address_back, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("uplink", tests, NULL, NULL);

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "hv/dev/reuse.h"
+
+#include "hv/core/lifecycle.h"
+#include "hv/core/list.h"
+#include "hv/core/lock.h"
+#include "hv/core/pmm.h"
+#include "hv/core/vm.h"
+#include "hv/dev/iommu.h"
+#include "vswitch/policy.h"
+
+#define BUCKETS	  4096u
+#define NOBODY	  UINT32_MAX
+#define GIB	  (1ull << 30)
+#define PAGE_MASK (PAGE_SIZE - 1)
+
+/* [l] under the lock of its struct reuse */
+struct shared_page {
+	struct list
+		idle; /* [l] in order of use, if there are no users; or in the list of free ones */
+	struct shared_page *next; /* [l] of its bucket */
+	uint64_t iova;		  /* [l] */
+	uint32_t vm;		  /* [l] whose */
+	uint32_t users;		  /* [l] pieces of packets that are in use */
+	bool blank;		  /* [l] the page of zeroes is there instead */
+};
+
+/* (c) constant */
+struct reuse {
+	struct list all;	       /* under all_lock */
+	uint64_t base[CONFIG_MAX_VMS]; /* (c) where a VM's memory begins, for devices */
+	void *zeroes;		       /* (c) a page */
+	struct spinlock lock;
+	struct iommu_domain *domain;	     /* [l] NULL: closed */
+	bool refused;			     /* [l] by the IOMMU: nothing more is shared */
+	struct list idle, free;		     /* [l] */
+	struct shared_page *bucket[BUCKETS]; /* [l] */
+	struct shared_page page[REUSE_PAGES];
+};
+
+static struct spinlock all_lock;
+static struct list all_reuses = { &all_reuses, &all_reuses }; /* under all_lock */
+
+static struct shared_page **bucket_of(struct reuse *r, uint64_t iova)
+{
+	return &r->bucket[iova / PAGE_SIZE * 0x9e3779b97f4a7c15ull >> 52]; /* 12 bits */
+}
+
+static struct shared_page *find(struct reuse *r, uint64_t iova)
+{
+	struct shared_page *p = *bucket_of(r, iova);
+
+	while (p && p->iova != iova)
+		p = p->next;
+	return p;
+}
+
+/* Beyond a VM's memory, with the hole below 4 GiB. */
+static uint64_t memory_end(const struct config_vm *vm)
+{
+	return ((vm->memory_mib << 20) + 2 * GIB - 1) & ~(GIB - 1);
+}
+
+static void place_vms(struct reuse *r, const struct vm *driver)
+{
+	uint64_t at = memory_end(driver->config);
+
+	for (unsigned i = 0; i < vm_config->vm_count; i++) {
+		r->base[i] = at;
+		at += memory_end(&vm_config->vms[i]);
+	}
+}
+
+struct reuse *reuse_create(const struct vm *driver, struct iommu_domain *domain)
+{
+	struct reuse *r = page_alloc(sizeof(*r));
+	void *zero = page_alloc(PAGE_SIZE);
+
+	if (!r || !zero) {
+		if (r)
+			page_free(r, sizeof(*r));
+		if (zero)
+			page_free(zero, PAGE_SIZE);
+		return NULL;
+	}
+	r->zeroes = zero;
+	r->domain = domain;
+	list_init(&r->idle);
+	list_init(&r->free);
+	for (unsigned i = 0; i < REUSE_PAGES; i++)
+		list_insert_before(&r->free, &r->page[i].idle);
+	place_vms(r, driver);
+	spin_lock(&all_lock);
+	list_insert_before(&all_reuses, &r->all);
+	spin_unlock(&all_lock);
+	return r;
+}
+
+void reuse_close(struct reuse *r)
+{
+	if (!r)
+		return;
+	spin_lock(&r->lock);
+	r->domain = NULL;
+	spin_unlock(&r->lock);
+}
+
+void reuse_free(struct reuse *r)
+{
+	if (!r)
+		return;
+	spin_lock(&all_lock);
+	list_remove(&r->all);
+	spin_unlock(&all_lock);
+	page_free(r->zeroes, PAGE_SIZE);
+	page_free(r, sizeof(*r));
+}
+
+/* All that follows is under the lock. */
+
+/* Its entry is cleared; flush() comes before it is used for another. */
+static void unmap(struct reuse *r, struct shared_page *p)
+{
+	struct shared_page **at = bucket_of(r, p->iova);
+
+	if (r->domain)
+		iommu->unmap(r->domain, (iova_t){ p->iova }, PAGE_SIZE);
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
+	list_remove(&p->idle);
+	list_insert_before(&r->free, &p->idle);
+}
+
+static void flush(struct reuse *r, struct share_cost *cost)
+{
+	if (!r->domain)
+		return;
+	iommu->flush(r->domain);
+	cost->flushes++;
+}
+
+/* Unmaps up to `most` pages that nobody uses, of those least recently used. */
+static void unmap_idle(struct reuse *r, unsigned most, struct share_cost *cost)
+{
+	if (list_empty(&r->idle))
+		return;
+	for (; most > 0 && !list_empty(&r->idle); most--)
+		unmap(r, container_of(r->idle.next, struct shared_page, idle));
+	flush(r, cost);
+}
+
+/* false: told, and never tried again: device addresses or memory for page tables are too few. */
+static bool map(struct reuse *r, const struct shared_page *p, const void *at,
+		struct share_cost *cost)
+{
+	if (iommu->map(r->domain, (iova_t){ p->iova }, ptr_to_hpa(at), PAGE_SIZE, IOMMU_READ) < 0) {
+		r->refused = true;
+		return false;
+	}
+	cost->mapped++;
+	return true;
+}
+
+static struct shared_page *add(struct reuse *r, uint32_t vm, uint64_t iova, const void *at,
+			       struct share_cost *cost)
+{
+	struct shared_page *p;
+
+	if (list_empty(&r->free))
+		unmap_idle(r, REUSE_BATCH, cost);
+	if (list_empty(&r->free))
+		return NULL; /* all of them are in flight */
+	p = container_of(r->free.next, struct shared_page, idle);
+	p->iova = iova;
+	p->vm = vm;
+	p->users = 0;
+	p->blank = false;
+	if (!map(r, p, at, cost))
+		return NULL;
+	list_remove(&p->idle);
+	p->next = *bucket_of(r, iova);
+	*bucket_of(r, iova) = p;
+	return p;
+}
+
+/* One more user of the page at `iova` for devices, and `at` for us. */
+static bool use(struct reuse *r, uint32_t vm, uint64_t iova, const void *at,
+		struct share_cost *cost)
+{
+	struct shared_page *p = find(r, iova);
+
+	if (p && p->blank)
+		return false; /* what was there for it is in flight still */
+	if (!p)
+		p = add(r, vm, iova, at, cost);
+	if (!p)
+		return false;
+	list_remove(&p->idle);
+	p->users++;
+	return true;
+}
+
+/* true: it is to be flushed. */
+static bool leave(struct reuse *r, uint64_t iova)
+{
+	struct shared_page *p = find(r, iova);
+
+	assert(p && p->users > 0);
+	if (--p->users > 0)
+		return false;
+	list_insert_before(&r->idle, &p->idle);
+	if (!p->blank && policy_get(POLICY_buffer_reuse) == REUSE_ON)
+		return false;
+	unmap(r, p);
+	return true;
+}
+
+/* The first `pages` pages from that of `address` on. */
+static bool leave_pages(struct reuse *r, uint64_t address, uint64_t pages)
+{
+	uint64_t iova = address & ~(uint64_t)PAGE_MASK;
+	bool due = false;
+
+	for (; pages > 0; pages--, iova += PAGE_SIZE)
+		due |= leave(r, iova);
+	return due;
+}
+
+static uint64_t pages_of(uint64_t address, uint32_t bytes)
+{
+	return ((address & PAGE_MASK) + bytes + PAGE_MASK) / PAGE_SIZE;
+}
+
+/* One piece, all of it or nothing. */
+static bool share_piece(struct reuse *r, const struct vm *from, struct seg seg,
+			struct uplink_piece *piece, struct share_cost *cost)
+{
+	const struct gmem_extent *e = from->mem.extent;
+	const uint8_t *at = seg.ptr - ((uintptr_t)seg.ptr & PAGE_MASK);
+	uint64_t iova, pages;
+
+	while ((uint64_t)(seg.ptr - e->ptr) >= e->bytes) /* it is in one of them */
+		e++;
+	piece->address = r->base[from->id] + e->gpa + (uint64_t)(seg.ptr - e->ptr);
+	piece->bytes = seg.len;
+	piece->zero = 0;
+	iova = piece->address & ~(uint64_t)PAGE_MASK;
+	pages = pages_of(piece->address, seg.len);
+	for (uint64_t i = 0; i < pages; i++) {
+		if (use(r, from->id, iova + i * PAGE_SIZE, at + i * PAGE_SIZE, cost))
+			continue;
+		if (leave_pages(r, iova, i))
+			flush(r, cost);
+		return false;
+	}
+	return true;
+}
+
+static void unshare(struct reuse *r, const struct uplink_piece *piece, unsigned pieces,
+		    struct share_cost *cost)
+{
+	bool due = false;
+
+	for (unsigned i = 0; i < pieces; i++)
+		due |= leave_pages(r, piece[i].address, pages_of(piece[i].address, piece[i].bytes));
+	if (due)
+		flush(r, cost);
+}
+
+unsigned reuse_share(struct reuse *r, const struct vm *from, const struct seg *seg, uint32_t bytes,
+		     struct uplink_piece *piece, unsigned room, struct share_cost *cost)
+{
+	unsigned n = 0;
+
+	spin_lock(&r->lock);
+	for (; r->domain && !r->refused && bytes > 0 && n < room; n++, seg++) {
+		struct seg part = { seg->ptr, seg->len < bytes ? seg->len : bytes };
+
+		if (!share_piece(r, from, part, &piece[n], cost))
+			break;
+		bytes -= part.len;
+	}
+	if (bytes > 0)
+		unshare(r, piece, n, cost);
+	spin_unlock(&r->lock);
+	return bytes > 0 ? 0 : n;
+}
+
+void reuse_unshare(struct reuse *r, const struct uplink_piece *piece, unsigned pieces,
+		   struct share_cost *cost)
+{
+	spin_lock(&r->lock);
+	unshare(r, piece, pieces, cost);
+	spin_unlock(&r->lock);
+}
+
+static bool revoke(struct reuse *r, struct shared_page *p, struct share_cost *cost)
+{
+	if (p->users == 0)
+		unmap(r, p);
+	else if (map(r, p, r->zeroes, cost))
+		p->blank = true;
+	else
+		panic("a page cannot be replaced: its table is there");
+	return true;
+}
+
+static void revoke_all(struct reuse *r, uint32_t vm)
+{
+	struct share_cost cost = { 0, 0 };
+	bool due = false;
+
+	spin_lock(&r->lock);
+	for (unsigned i = 0; r->domain && i < BUCKETS; i++) {
+		struct shared_page *next, *p = r->bucket[i];
+
+		for (; p; p = next) {
+			next = p->next;
+			if (p->vm == vm && !p->blank)
+				due |= revoke(r, p, &cost);
+		}
+	}
+	if (due)
+		flush(r, &cost);
+	spin_unlock(&r->lock);
+}
+
+void reuse_revoke(const struct vm *from)
+{
+	spin_lock(&all_lock);
+	list_for_each(pos, &all_reuses)
+		revoke_all(container_of(pos, struct reuse, all), from->id);
+	spin_unlock(&all_lock);
+}
+
+void reuse_reclaim(struct reuse *r)
+{
+	struct share_cost cost = { 0, 0 };
+
+	spin_lock(&r->lock);
+	unmap_idle(r, REUSE_PAGES, &cost);
+	spin_unlock(&r->lock);
+}
+
+void reuse_policy_changed(void)
+{
+	if (policy_get(POLICY_buffer_reuse) == REUSE_ON)
+		return;
+	spin_lock(&all_lock);
+	list_for_each(pos, &all_reuses)
+		reuse_reclaim(container_of(pos, struct reuse, all));
+	spin_unlock(&all_lock);
+}
