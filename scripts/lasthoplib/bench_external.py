@@ -30,8 +30,8 @@ def arguments(parser):
     parser.add_argument("--runs", type=options.positive, default=3, metavar="N", help="of each test (3)")
     parser.add_argument("--rate", type=options.positive, default=10000, metavar="N",
                         help="frames a second at which their cost is measured (10000)")
-    parser.add_argument("--seconds", type=options.positive, default=5, metavar="S",
-                        help="of iperf3, each way (5)")
+    parser.add_argument("--mib", type=options.positive, default=32, metavar="N",
+                        help="of TCP, each way (32)")
 
 
 def counted(args, bed):
@@ -175,6 +175,8 @@ def small_frames(args, bed, net, progress, document):
         return
     khz = outcome.stream.of("boot")[0]["tsc_khz"]
     document["rows"], document["vm_to_vm"] = rows(found, args.runs, khz), pair_rates(found)
+    if len(document["rows"]) < 2 * len(DIRECTIONS) * len(FRAMES):
+        document["complaints"].append("some runs have told nothing")
     document["complaints"] += [
         f"{DIRECTIONS[r['direction']]}, {r['frame_bytes']} bytes: {r['corrupt']} frames corrupt, "
         f"{r['unaccounted']} lost uncounted" for r in document["rows"] if r["corrupt"] or r["unaccounted"]]
@@ -186,7 +188,7 @@ def small_frames(args, bed, net, progress, document):
 def large_frames(args, bed, net, progress, document):
     """one boot with a Linux guest: TCP, whose segments the NIC cuts"""
     guest = linuxguests.guest("linux", f"lasthop.ip={OUT}/24 lasthop.peer={wireend.ADDRESS} "
-                              f"lasthop.tests=meet,ping,tcp,tcp-reverse lasthop.seconds={args.seconds}",
+                              f"lasthop.tests=meet,ping,tcp,tcp-reverse lasthop.mib={args.mib}",
                               nets=("lan",))
     config = linuxguests.configured(f"external-{args.nic}", bed.name, [domain(args), guest])
     machine = machine_for(args, bed, net, boot.memory_for(config.vms))
@@ -205,6 +207,8 @@ def large_frames(args, bed, net, progress, document):
         document["tso"].append({"direction": "in" if entry["test"].endswith("reverse") else "out",
                                 "mbit_s": round(entry["gbit_s"] * 1e3, 1), "bytes": entry["bytes"]}
                                | shares(spent, "us_per_mib", 1))
+    document["complaints"] += [f"TCP, {what}: no result" for way, what in DIRECTIONS.items()
+                               if way not in {r["direction"] for r in document["tso"]}]
 
 
 def run(args, progress):
@@ -213,7 +217,8 @@ def run(args, progress):
     wireend.enter()
     net = wireend.plug()
     document = guestbench.head("external", bed, testbed.Machine(args.cpus)) | {
-        "clock": "instructions" if counted(args, bed) else bed.clock, "nic": args.nic, "rate": args.rate, "rows": [], "vm_to_vm": {}, "tso": [], "complaints": []}
+        "clock": "instructions" if counted(args, bed) else bed.clock, "nic": args.nic,
+        "rate": args.rate, "rows": [], "vm_to_vm": {}, "tso": [], "complaints": []}
     progress.say(f"starting {bed.emulator()} ({bed.name}), {count(args.cpus, 'CPU')}, with {args.nic}")
     small_frames(args, bed, net, progress, document)
     large_frames(args, bed, net, progress, document)
