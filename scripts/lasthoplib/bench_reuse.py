@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """`bench reuse`: packets from a guest to the wire, copied on the way, mapped for the NIC each for itself, or in
 pages that stay mapped (policy buffer-reuse): what a packet costs, and how often the IOMMU's cache is invalidated
-(docs/driver-domain-reuse.part.md)."""
+(docs/driver-domain.md)."""
 import re
 
 from . import boot, guest_results, guestbench, linuxguests, options, results, running, table, testbed, wireend

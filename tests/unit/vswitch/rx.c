@@ -46,7 +46,7 @@ static void reserve(struct lan *lan, unsigned n, uint32_t seed)
 	batch_add(cpu, cpu->tx_seg, 1000 + VNET_HDR_BYTES, 0);
 	batch_sort(cpu);
 	assert_int_equal(cpu->batch.pkt[0].verdict, VERDICT_DELIVERED);
-	rx_reserve(lan->b->port, &cpu->batch, 1, &cpu->rx);
+	rx_reserve(cpu, lan->b->port, 1);
 }
 
 /* It copies, and publishes as far as it may. */
@@ -56,7 +56,7 @@ static void complete(struct lan *lan, unsigned n)
 
 	env_this_cpu = n;
 	if (cpu->rx.npkts > 0) {
-		rx_fill(lan->b->port, &cpu->batch, &cpu->rx);
+		rx_fill(lan->b->port, cpu);
 		rx_complete(lan->b->port, &cpu->batch, &cpu->rx, cpu);
 	}
 	cpu->batch.to[lan->b->port->id] = 0;

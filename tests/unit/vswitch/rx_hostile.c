@@ -131,7 +131,7 @@ static struct reads forward(struct lan *lan, unsigned packets)
 	take->queue = take->segment = 0;
 	take->spent = take->descs = 0;
 	while (left != 0) {
-		rx_reserve(lan->to, &cpu->batch, left, take);
+		rx_reserve(cpu, lan->to, left);
 		reads.reservations++;
 		reads.packets += take->npkts;
 		reads.sum += take->descs;
@@ -140,7 +140,7 @@ static struct reads forward(struct lan *lan, unsigned packets)
 		if (take->fault != VQ_OK)
 			queue_break(lan->to, 0, take->fault, 0);
 		if (take->npkts > 0) {
-			rx_fill(lan->to, &cpu->batch, take);
+			rx_fill(lan->to, cpu);
 			rx_complete(lan->to, &cpu->batch, take, cpu);
 		}
 		left = take->left;
