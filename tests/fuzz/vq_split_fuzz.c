@@ -101,7 +101,10 @@ static void serve(const struct queue_setup *rx, const struct queue_setup *tx)
 {
 	struct vswitch *sw = switch_create("fuzz");
 	struct guest *sound = guest_create(sw, &(struct guest_config){ .name = "b", .size = 32 });
-	const struct port_config pc = { .name = "a", .mtu = 1500, .queue_pairs = 1, .mem = &mem };
+	struct env_port env = { .peer = PEER_RUNNING };
+	const struct port_config pc = {
+		.name = "a", .mtu = 1500, .queue_pairs = 1, .mem = &mem, .owner = &env
+	};
 	struct port *port = port_create(sw, &pc);
 	uint8_t frame[256];
 	const char *why;
