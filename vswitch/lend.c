@@ -128,7 +128,7 @@ static bool arm(struct queue *q)
 }
 
 /* Each round but the last finds the index further on; an honest driver's does not go further than the ring.
- * Model of asking and looking again: tests/model/kick.pml. */
+ * Model: tests/model/lend.pml. */
 void lend_watch(struct vs_cpu *cpu, struct port *to, struct queue *q)
 {
 	for (unsigned round = 0; q->loans_out > 0 && round <= q->vq.size; round++) {

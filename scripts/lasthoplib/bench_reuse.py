@@ -104,7 +104,7 @@ def stream_row(way, size, events, counted, khz):
     told = [e for e in events if e["event"] == "result"]
     packets = results.total(told, "packets") or 1
     runs = results.by_run(told)
-    return {"way": way, "frame": str(size), "kpps": results.spread(
+    return {"way": way, "frame": str(size), "corrupt": results.total(told, "corrupt"), "kpps": results.spread(
                 [1e6 * results.rate(run, "packets") for run in runs], 2),
             "ns": {whose: round(results.total(told, f"{whose}_ticks") * 1e6 / khz / packets) for whose in WHOSE}
             } | per_packet(counted)
@@ -136,6 +136,8 @@ def run(args, progress):
     found, khz = measure(bed, args, net, made, steps, progress, document)
     station.close()
     document["rows"] = [stream_row(*step, *found[step], khz) for step in steps if step in found]
+    document["complaints"] += [f"{WAYS[r['way']]}, {r['frame']} bytes: {r['corrupt']} frames corrupt"
+                               for r in document["rows"] if r["corrupt"]]
     made = linuxguests.configured(f"reuse-{args.nic}", bed.name, linuxes(args))
     with wireend.iperf_server():
         found, _ = measure(bed, args, net, made, [(way, "TSO") for way in WAYS], progress, document)

@@ -97,7 +97,7 @@ def outside(name, model, tests, args="", talk=talked, offload=False, **more):
                 config(server(), client(tests), netd(model, args=args)),
                 cpus=4, backend=BACKEND["tcg"], nics=[nic(model, offload=offload)], world=1, talk=talk,
                 ends={"server": "ok", "client": "ok", "netd": "running"},
-                must=[r"\] uplink netd/up0: up$", r"^client\| client: met "],
+                must=[r"\] uplink netd/up0: up$", r"client\| client: met "],
                 hooks=[no_complaints], **more)
 
 
