@@ -84,7 +84,9 @@ def run(args, progress):
         raise Failure("bench native needs two cores")
     if not args.no_peer and testpmd.missing():
         raise Failure(testpmd.missing())
-    subprocess.run([str(paths.SOURCE / "scripts/build"), f"{paths.build()}/bench/circulate"], check=True)
+    target = f"{os.environ.get('B') or 'build'}/bench/circulate"    # as the Makefile names it
+    if subprocess.run([str(paths.SOURCE / "scripts/build"), target]).returncode:
+        raise Failure("cannot build the benchmark, see above")
     if args.no_peer:
         made = measure(args, progress, None)
     else:

@@ -18,7 +18,7 @@ def passed(device, more=(), name="pass", chosen_by="pci-id"):
 
 BOCHS_NIC = ["e1000: enabled=1, mac=52:54:00:12:34:56, ethmod=null"]
 WIRE = "hubport,hubid=0"                    # that leads nowhere
-LAX = 'bootargs = "lax=1";'
+STAY, LAX = (f'bootargs = "{args}";' for args in ("stay=1", "stay=1 lax=1"))
 RESTARTED = (Vm("loop", "loop.elf", nets=("lan",)),
              netd("e1000e", args="watchdog=60000"))
 UNSAFE = ("role = \"driver-domain\";", "allow-unsafe-dma;")
@@ -31,10 +31,9 @@ def checks(confined):
 
 
 def unsafe(line, check):
-    """told at boot and in vm list; a driver domain is started again until it is stopped"""
+    """told at boot and in vm list"""
     line.wait(r"\] vm pass: WARNING: no IOMMU: its devices can read and write all memory ")
     line.wait(r"^pass\| \d+ checks, 0 failed$")
-    line.wait(r"\] vm pass: started, ")
     line.type("\r")
     line.wait(r"^lasthop> ")
     check("unsafe DMA: its devices can read and write all memory" in line.command("vm list"),
@@ -69,7 +68,7 @@ CASES_PASSTHROUGH = [
          nics=[Nic("e1000e", WIRE)], must=[r"\| PASS storm: ", r", bus reset, ", *checks(True)], **GOOD),
     Case("tcg-pass-e1000", "tcg", config(passed(E1000)), cpus=2, backend="svm",
          nics=[Nic("e1000", WIRE)], must=checks(True), **GOOD),
-    Case("tcg-pass-unsafe", "tcg", config(passed(E1000E, UNSAFE)), cpus=2, backend="svm",
+    Case("tcg-pass-unsafe", "tcg", config(passed(E1000E, (*UNSAFE, STAY))), cpus=2, backend="svm",
          iommu="intremap=off", nics=[Nic("e1000e", WIRE)], talk=unsafe, ends={"pass": "stopped"},
          must=checks(False), **GOOD),
     Case("tcg-pass-restart", "tcg", config(*RESTARTED), cpus=2, backend="svm",

@@ -4,7 +4,7 @@
  * and pin, DMA while it is a bus master and at no other time? And what of its configuration space is
  * not there, what of its messages is refused? Wants an 82574L (MSI-X) or an 82540EM (INTx only), and
  * `dma-offset` if there is no IOMMU; with lax=1 the machine heeds neither the bus mastering nor the
- * INTx disable bit. Numbers: 8254x Family Developer's Manual, 82574 datasheet.
+ * INTx disable bit; with stay=1 it does not end. Numbers: 8254x Family Developer's Manual, 82574 datasheet.
  */
 #include <stddef.h>
 
@@ -59,7 +59,7 @@ static struct descriptor ring[DESCRIPTORS] __attribute__((aligned(128)));
 static uint8_t frame[60];
 static unsigned nic, tail;
 static struct pci_region regs;
-static uint64_t dma_offset, lax;
+static uint64_t dma_offset, lax, stay;
 
 static uint32_t get(uint32_t reg)
 {
@@ -402,6 +402,7 @@ int guest_main(void)
 {
 	char offset[24];
 	uint8_t msix;
+	int status;
 
 	lapic_init();
 	clock_init();
@@ -409,6 +410,8 @@ int guest_main(void)
 		dma_offset = hex(offset);
 	if (!args_u64(guest_cmdline(), "lax", 0, &lax))
 		guest_fail("passed: lax is 0 or 1");
+	if (!args_u64(guest_cmdline(), "stay", 0, &stay))
+		guest_fail("passed: stay is 0 or 1");
 	if (!pci_find(INTEL, ID_82574, 0, &nic) && !pci_find(INTEL, ID_82540, 0, &nic))
 		guest_fail("passed: no NIC was passed through");
 	if (!pci_region(nic, 0, 0, &regs))
@@ -431,5 +434,8 @@ int guest_main(void)
 		skip("pin", "the machine has none for it");
 	if (msix)
 		storm(msix);
-	return check_status();
+	status = check_status();
+	while (stay)
+		cpu_wait();
+	return status;
 }
