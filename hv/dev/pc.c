@@ -91,9 +91,14 @@ static int make_tables(struct vm *vm)
 	return 0;
 }
 
+/* Other CPUs lend to its uplinks until these are destroyed: not into a domain of the IOMMU that is gone. */
 static void pc_vm_give_back(struct vm *vm)
 {
-	passthrough_destroy(&vm->platform->devices);
+	struct platform *p = vm->platform;
+
+	passthrough_silence(&p->devices);
+	reuse_close(p->reuse);
+	passthrough_destroy(&p->devices);
 }
 
 static void pc_vm_destroy(struct vm *vm)
@@ -102,11 +107,9 @@ static void pc_vm_destroy(struct vm *vm)
 
 	if (!p)
 		return;
-	passthrough_silence(&p->devices);
-	reuse_close(p->reuse); /* what it was lent goes back with the uplinks */
-	passthrough_destroy(&p->devices);
+	pc_vm_give_back(vm); /* if it could not be made */
 	for (unsigned i = 0; i < p->net_count; i++)
-		virtio_net_destroy(p->nets[i]);
+		virtio_net_destroy(p->nets[i]); /* what an uplink was lent goes back with it */
 	reuse_free(p->reuse);
 	reuse_revoke(vm); /* it sends no more, and its RAM is about to be freed */
 	virtio_rng_finish(&p->rng);
