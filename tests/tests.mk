@@ -105,6 +105,11 @@ $(B)/fuzz/net_ctrl_fuzz: tests/fuzz/net_ctrl_fuzz.c tests/unit/dev/fakes.c $(DEV
 	$(mkdir)
 	$(FUZZ_CC) $< tests/unit/dev/fakes.c $(DEV_VIRTIO) -o $@
 
+# both queues of a console, likewise
+$(B)/fuzz/virtio_console_fuzz: tests/fuzz/virtio_console_fuzz.c tests/unit/dev/fakes.c $(DEV_CONSOLE) $(DEV_HEADERS)
+	$(mkdir)
+	$(FUZZ_CC) $< tests/unit/dev/fakes.c $(DEV_CONSOLE) -o $@
+
 # firmware's table DMAR: no switch in it
 $(B)/fuzz/dmar_fuzz: tests/fuzz/dmar_fuzz.c hv/dev/dmar.c hv/dev/dmar.h
 	$(mkdir)

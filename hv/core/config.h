@@ -49,6 +49,7 @@ struct config_vm {
 	char initrd[CONFIG_MAX_FILE + 1]; /* "" if there is none */
 	char bootargs[CONFIG_MAX_BOOTARGS + 1];
 	enum config_apicv apicv;
+	bool virtio_console;   /* console = "virtio": beside the UART */
 	bool no_fast_strings;  /* hide ERMS, FSRM and fast strings from the guest */
 	bool disabled;	       /* status = "disabled": configured, not started */
 	bool driver_domain;    /* role = "driver-domain" */

@@ -57,6 +57,7 @@ static const struct property table[] = {
 	ROW(VM,     "bootargs", STRING, false, 0, CONFIG_MAX_BOOTARGS, set_bootargs,
 	    "bootargs = \"console=ttyS0\""),
 	ROW(VM,     "apicv", STRING, false, 1, 15, set_apicv, "apicv = \"off\""),
+	ROW(VM,     "console", STRING, false, 1, 15, config_set_console, "console = \"virtio\""),
 	ROW(VM,     "no-fast-strings", FLAG, false, 0, 0, set_no_fast_strings, "no-fast-strings"),
 	ROW(VM,     "status", STRING, false, 1, 15, set_status, "status = \"disabled\""),
 	ROW(VM,     "role", STRING, false, 1, 15, set_role, "role = \"driver-domain\""),

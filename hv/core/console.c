@@ -74,13 +74,18 @@ int console_init(const struct config *config)
 	return 0;
 }
 
-void console_guest_put(unsigned vm, char c)
+void console_guest_write(unsigned vm, const char *text, size_t bytes)
 {
 	struct guest_text *g = &guests[vm];
 
 	spin_lock(&g->lock);
-	text_ring_put(&g->ring, &c, 1);
+	text_ring_put(&g->ring, text, bytes);
 	spin_unlock(&g->lock);
+}
+
+void console_guest_put(unsigned vm, char c)
+{
+	console_guest_write(vm, &c, 1);
 }
 
 void console_guest_end(unsigned vm)

@@ -18,8 +18,9 @@ struct config;
 /* Rings for the VMs of the config, which stays. Before the first VM; 0 or an error, logged. */
 int console_init(const struct config *config) __attribute__((warn_unused_result));
 
-/* A character that the guest of the VM with this number sent. Any CPU; never waits for the line. */
+/* A character, or some, that the guest of the VM with this number sent. Any CPU; never waits for the line. */
 void console_guest_put(unsigned vm, char c);
+void console_guest_write(unsigned vm, const char *text, size_t bytes);
 
 /* The guest is over: its last line may lack its end. */
 void console_guest_end(unsigned vm);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Ties the guest's devices together: two buses, local APICs, I/O APIC, UART, clock, power registers,
- * PCIe with a virtio-net device per NIC and a virtio-rng, ACPI tables. No PIC, PIT, VGA or
+ * PCIe with a virtio-net device per NIC, a virtio-rng and maybe a virtio-console, ACPI tables. No PIC, PIT, VGA or
  * PS/2: ports that nobody claims read all ones.
  */
 #include "hv/dev/pc.h"
@@ -113,6 +113,7 @@ static void pc_vm_destroy(struct vm *vm)
 	reuse_free(p->reuse);
 	reuse_revoke(vm); /* it sends no more, and its RAM is about to be freed */
 	virtio_rng_finish(&p->rng);
+	virtio_console_finish(&p->console);
 	uart_finish(&p->uart);
 	vm->platform = NULL;
 	page_free(p, sizeof(*p));
@@ -131,6 +132,8 @@ static int pc_vm_create(struct vm *vm)
 		err = make_nets(p, vm);
 	if (!err)
 		err = virtio_rng_init(&p->rng, vm, &p->pcie);
+	if (!err && vm->config->virtio_console)
+		err = virtio_console_init(&p->console, vm, &p->pcie);
 	if (!err)
 		err = passthrough_create(&p->devices, vm, &p->pcie, &p->ioapic);
 	if (!err && p->devices.domain && vm->config->driver_domain)
@@ -174,7 +177,11 @@ static void pc_switch_arrive(struct vm *vm)
 
 static bool pc_console_input(struct vm *vm, char c)
 {
-	return uart_receive(&vm->platform->uart, c);
+	struct platform *p = vm->platform;
+
+	if (vm->config->virtio_console && virtio_console_listens(&p->console))
+		return virtio_console_receive(&p->console, c);
+	return uart_receive(&p->uart, c);
 }
 
 static void pc_vm_paused(struct vm *vm, bool paused)

@@ -38,6 +38,8 @@ $(eval $(call dev_test,net_ctrl,$(DEV_VIRTIO)))
 $(eval $(call dev_test,uplink,$(DEV_VIRTIO)))
 $(eval $(call dev_test,reuse,hv/dev/reuse.c vswitch/policy.c))
 $(eval $(call dev_test,rng,$(DEV_VIRTIO) hv/dev/virtio_rng.c hv/cpu/entropy.c))
+DEV_CONSOLE := $(DEV_VIRTIO) hv/dev/virtio_console.c hv/core/marker.c hv/core/cpu_time.c
+$(eval $(call dev_test,console,$(DEV_CONSOLE)))
 $(eval $(call dev_test,acpi,hv/dev/acpi_tables.c $(B)/dsdt.c))
 $(eval $(call dev_test,pci_scan,hv/dev/pci_scan.c tests/unit/dev/fake_pci.c))
 DEV_PASS    := $(wildcard hv/dev/passthrough*.c) $(addprefix hv/dev/,bus.c pcie.c msix.c ioapic.c \

@@ -41,6 +41,7 @@ static int setup(void **state)
 	fake_reset(2);
 	fake_port_fails = fake_start_fails = false;
 	fake_config.net_count = 2;
+	fake_config.virtio_console = true;
 	for (unsigned i = 0; i < 2; i++) {
 		struct config_net *net = &fake_config.nets[i];
 
@@ -212,6 +213,28 @@ static int teardown_driver(void **state)
 	return failed;
 }
 
+/* No driver runs for the virtio-console: the UART gets what is typed, 16 bytes once its FIFO is on. */
+static void what_is_typed_finds_a_device(void **state)
+{
+	(void)state;
+	io(GUEST_UART_PORT + 2, 1, true, 1);
+	for (char c = 'a'; c < 'a' + 16; c++)
+		assert_true(pc_platform.console_input(&fake_vm, c));
+	assert_false(pc_platform.console_input(&fake_vm, 'q'));
+	for (char c = 'a'; c < 'a' + 16; c++)
+		assert_int_equal(io(GUEST_UART_PORT, 1, false, 0), c);
+}
+
+/* The functions behind the net devices. */
+static void devices_are_in_order(void **state)
+{
+	static const uint32_t ids[] = { 0x10441af4, 0x10431af4, ~0u };
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(mmio(GUEST_ECAM_BASE + (3 + i) * 8 * 4096, 4, false, 0), ids[i]);
+}
+
 static void random_accesses(void **state)
 {
 	uint64_t seed = 99;
@@ -244,6 +267,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_interrupt_arrives, setup_made, teardown),
 		cmocka_unit_test_setup_teardown(nothing_is_shared_with_a_domain_that_is_gone,
 						setup_driver, teardown_driver),
+		cmocka_unit_test_setup_teardown(what_is_typed_finds_a_device, setup_made, teardown),
+		cmocka_unit_test_setup_teardown(devices_are_in_order, setup_made, teardown),
 		cmocka_unit_test_setup_teardown(random_accesses, setup_made, teardown),
 	};
 
