@@ -25,7 +25,8 @@ CORE_CFLAGS := -std=c17 -O2 -g -ffreestanding -mcmodel=kernel -mno-red-zone -mge
 	-fno-strict-aliasing $(WARN) -Ihv/core/libc $(INCLUDE)
 CORE_DIRS   := hv/core hv/core/libc hv/cpu hv/cpu/vmx hv/cpu/svm hv/dev vswitch
 CORE_SRC    := $(wildcard $(addsuffix /*.c,$(CORE_DIRS)) $(addsuffix /*.S,$(CORE_DIRS)))
-CORE_OBJ    := $(addprefix $(B)/core/,$(addsuffix .o,$(CORE_SRC))) $(B)/core/dsdt.o
+CORE_OBJ    := $(addprefix $(B)/core/,$(addsuffix .o,$(CORE_SRC))) $(B)/core/dsdt.o \
+	$(B)/core/font.o
 CORE_LD     := ld -nostdlib -static -z max-page-size=4096 -z noexecstack -T hv/core/core.lds
 LIBFDT       = $(shell $(CC) -print-file-name=libfdt.a)
 
@@ -52,6 +53,16 @@ $(B)/dsdt.c: $(B)/dsdt.aml
 	  echo '};'; echo 'const size_t dsdt_aml_bytes = sizeof(dsdt_aml);'; } > $@
 
 $(B)/core/dsdt.o: $(B)/dsdt.c hv/dev/acpi_tables.h
+	$(mkdir)
+	$(CC) $(CORE_CFLAGS) -c $< -o $@
+
+# the screen's font (fonts-spleen, BSD-2-Clause)
+FONT := /usr/share/consolefonts/spleen-8x16.psfu.gz
+$(B)/font.c: $(FONT) scripts/gen_font.py scripts/lasthoplib/psf.py
+	$(mkdir)
+	scripts/gen_font.py $< > $@
+
+$(B)/core/font.o: $(B)/font.c hv/core/font.h
 	$(mkdir)
 	$(CC) $(CORE_CFLAGS) -c $< -o $@
 

@@ -39,11 +39,12 @@ struct handover_image { /* a file named in the config, read once; restart takes 
 	uint64_t bytes;
 };
 
-struct handover_fb { /* linear framebuffer; addr = 0 if there is none */
+struct handover_fb { /* linear framebuffer, as firmware has it: unchecked; addr = 0: there is none */
 	uint64_t addr;
 	uint64_t bytes;
 	uint32_t width, height, stride_px;
-	uint32_t bgr; /* 1: blue in the lowest byte */
+	uint32_t red, green, blue,
+		unused; /* bits of a pixel, which has as many bytes as they need */
 };
 
 struct handover {

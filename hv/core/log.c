@@ -13,7 +13,6 @@
 #include "hv/core/fail.h"
 #include "hv/core/handover.h"
 #include "hv/core/log_impl.h"
-#include "hv/core/serial.h"
 #include "hv/core/text_ring.h"
 #include "hv/core/timer.h"
 #include "hv/cpu/x86.h"
@@ -182,7 +181,7 @@ void log_panic_show(void)
 	if (ring.total - shown > PANIC_REST)
 		shown = ring.total - PANIC_REST;
 	while ((n = log_unshown(piece, sizeof(piece), &lost)) != 0)
-		serial_write(piece, n);
+		console_show(piece, n);
 	panic_mark = ring.total;
 }
 
@@ -197,7 +196,7 @@ void log_tail(unsigned lines)
 		size_t room = end - from < sizeof(piece) ? end - from : sizeof(piece);
 		size_t n = text_ring_copy(&ring, from, piece, room);
 
-		serial_write(piece, n);
+		console_show(piece, n);
 		from += n;
 	}
 	if (locked)

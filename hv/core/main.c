@@ -18,6 +18,7 @@
 #include "hv/core/pmm.h"
 #include "hv/core/report.h"
 #include "hv/core/sched.h"
+#include "hv/core/screen.h"
 #include "hv/core/smp.h"
 #include "hv/core/trap.h"
 #include "hv/core/wall.h"
@@ -130,6 +131,7 @@ _Noreturn void core_main(const struct handover *h)
 	log_init(h);
 	pmm_init(h);
 	paging_init(h);
+	screen_init(h);
 	smp_init_boot_cpu();
 	trap_init_cpu();
 	if (acpi_init(h->rsdp) < 0)

@@ -13,6 +13,7 @@
 #include "hv/core/percpu.h"
 #include "hv/core/pmm.h"
 #include "hv/core/report.h"
+#include "hv/core/screen.h"
 #include "hv/core/smp.h"
 #include "hv/core/timer.h"
 #include "hv/core/trap.h"
@@ -154,8 +155,10 @@ static void ap_life(void)
 _Noreturn void core_main(const struct handover *h)
 {
 	trap_init(h);
+	log_init(h);
 	pmm_init(h);
 	paging_init(h);
+	screen_init(h);
 	smp_init_boot_cpu();
 	trap_init_cpu();
 	if (acpi_init(h->rsdp) < 0)

@@ -20,9 +20,12 @@ static void ticks(unsigned n)
 		tick();
 }
 
+/* Whatever is shown, the screen has it as well. */
 static void clear(void)
 {
-	shown_bytes = 0;
+	assert_int_equal(on_screen_bytes, shown_bytes);
+	assert_memory_equal(on_screen, shown, shown_bytes);
+	on_screen_bytes = shown_bytes = 0;
 	shown[0] = '\0';
 }
 
