@@ -72,7 +72,7 @@ EFI_CFLAGS := -std=c17 -O2 -g -ffreestanding -fpic -fshort-wchar -mno-red-zone -
 	-fvisibility=hidden -DGNU_EFI_USE_MS_ABI $(WARN) $(INCLUDE) -Ihv/core/libc \
 	-isystem /usr/include/efi -isystem /usr/include/efi/x86_64
 CONFIG_SRC := $(wildcard hv/core/config*.c)
-EFI_SRC    := $(wildcard hv/boot/*.c) $(CONFIG_SRC) hv/core/print.c hv/core/libc/string.c \
+EFI_SRC    := $(wildcard hv/boot/*.c) $(CONFIG_SRC) hv/core/print.c hv/core/log_area.c hv/core/libc/string.c \
 	hv/core/libc/stdlib.c hv/cpu/detect.c hv/cpu/vmx/detect.c hv/cpu/svm/detect.c hv/boot/jump.S
 EFI_OBJ    := $(addprefix $(B)/efi/,$(addsuffix .o,$(EFI_SRC)))
 EFI_COPY   := .text .sdata .data .dynamic .dynsym .rel .rela .rel.* .rela.* .reloc

@@ -68,7 +68,8 @@ struct handover {
 	uint64_t dtb_bytes;
 	uint64_t rsdp;	     /* from the EFI system table, 0 if there is none */
 	uint64_t trampoline; /* one page below 1 MiB for starting the other CPUs */
-	uint64_t log;	     /* text that the loader has printed */
-	uint64_t log_bytes;
+	uint64_t log;	     /* struct log_area, with what the loader has printed */
+	uint64_t dead; /* the last lines of the boot before, if it died: printable, whole lines */
+	uint64_t dead_bytes; /* 0: it did not */
 	struct handover_fb fb;
 };

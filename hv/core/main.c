@@ -11,6 +11,7 @@
 #include "hv/core/fpu.h"
 #include "hv/core/host_ioapic.h"
 #include "hv/core/host_irq.h"
+#include "hv/core/last_boot.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
 #include "hv/core/paging.h"
@@ -38,6 +39,7 @@ static _Atomic unsigned cpus_failed;
 static _Noreturn void refuse(const char *why)
 {
 	log_printf("cannot start: %s", why);
+	log_set_orderly(true);
 	console_flush(CONSOLE_ALL);
 	report_refused(why);
 	smp_stop_others();
@@ -132,6 +134,7 @@ _Noreturn void core_main(const struct handover *h)
 	pmm_init(h);
 	paging_init(h);
 	screen_init(h);
+	last_boot_show(h);
 	smp_init_boot_cpu();
 	trap_init_cpu();
 	if (acpi_init(h->rsdp) < 0)

@@ -19,6 +19,7 @@
 #include "hv/core/keyboard.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
+#include "hv/core/log_area.h"
 #include "hv/core/log_impl.h"
 #include "hv/core/percpu.h"
 #include "hv/core/platform.h"
