@@ -25,7 +25,8 @@ CORE_CFLAGS := -std=c17 -O2 -g -ffreestanding -mcmodel=kernel -mno-red-zone -mge
 	-fno-strict-aliasing $(WARN) -Ihv/core/libc $(INCLUDE)
 CORE_DIRS   := hv/core hv/core/libc hv/cpu hv/cpu/vmx hv/cpu/svm hv/dev vswitch
 CORE_SRC    := $(wildcard $(addsuffix /*.c,$(CORE_DIRS)) $(addsuffix /*.S,$(CORE_DIRS)))
-CORE_OBJ    := $(addprefix $(B)/core/,$(addsuffix .o,$(CORE_SRC))) $(B)/core/dsdt.o
+CORE_OBJ    := $(addprefix $(B)/core/,$(addsuffix .o,$(CORE_SRC))) $(B)/core/dsdt.o \
+	$(B)/core/font.o
 CORE_LD     := ld -nostdlib -static -z max-page-size=4096 -z noexecstack -T hv/core/core.lds
 LIBFDT       = $(shell $(CC) -print-file-name=libfdt.a)
 
@@ -55,13 +56,23 @@ $(B)/core/dsdt.o: $(B)/dsdt.c hv/dev/acpi_tables.h
 	$(mkdir)
 	$(CC) $(CORE_CFLAGS) -c $< -o $@
 
+# the screen's font (fonts-spleen, BSD-2-Clause)
+FONT := /usr/share/consolefonts/spleen-8x16.psfu.gz
+$(B)/font.c: $(FONT) scripts/gen_font.py scripts/lasthoplib/psf.py
+	$(mkdir)
+	scripts/gen_font.py $< > $@
+
+$(B)/core/font.o: $(B)/font.c hv/core/font.h
+	$(mkdir)
+	$(CC) $(CORE_CFLAGS) -c $< -o $@
+
 # --- the loader: position-independent, the core inside ---
 EFI_CFLAGS := -std=c17 -O2 -g -ffreestanding -fpic -fshort-wchar -mno-red-zone -mgeneral-regs-only \
 	-maccumulate-outgoing-args -fno-stack-protector -fno-tree-loop-distribute-patterns \
 	-fvisibility=hidden -DGNU_EFI_USE_MS_ABI $(WARN) $(INCLUDE) -Ihv/core/libc \
 	-isystem /usr/include/efi -isystem /usr/include/efi/x86_64
 CONFIG_SRC := $(wildcard hv/core/config*.c)
-EFI_SRC    := $(wildcard hv/boot/*.c) $(CONFIG_SRC) hv/core/print.c hv/core/libc/string.c \
+EFI_SRC    := $(wildcard hv/boot/*.c) $(CONFIG_SRC) hv/core/print.c hv/core/log_area.c hv/core/libc/string.c \
 	hv/core/libc/stdlib.c hv/cpu/detect.c hv/cpu/vmx/detect.c hv/cpu/svm/detect.c hv/boot/jump.S
 EFI_OBJ    := $(addprefix $(B)/efi/,$(addsuffix .o,$(EFI_SRC)))
 EFI_COPY   := .text .sdata .data .dynamic .dynsym .rel .rela .rel.* .rela.* .reloc

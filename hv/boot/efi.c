@@ -45,9 +45,8 @@ static bool start_core(void)
 {
 	uint64_t entry, top, cr3;
 
-	if (!start_handover())
+	if (!start_handover() || !text_init())
 		return false;
-	text_init();
 	say("lasthop: loader\n");
 	if (!check_cpu() || !load_files() || !load_core(&entry) || !take_trampoline())
 		return false;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the serial line shows. All sources are fetched piece by piece into `stage`, in their final
- * form, and leave from there as the line takes them; a log line that must go out at once first
- * sends the rest of the stage, which therefore ends with a line's end. Order of the sources: the
- * log, the shell's answers, the guests' lines in turn, the prompt.
+ * What the serial line shows, and the screen. All sources are fetched piece by piece into `stage`, in
+ * their final form, and leave from there as the line takes them; a log line that must go out at once
+ * first sends the rest of the stage, which therefore ends with a line's end. Order of the sources: the
+ * log, the shell's answers, the guests' lines in turn, the prompt. What has left for the line is on the
+ * screen, too (hv/core/screen.h); where there is no line, it takes all.
  *
  * Everything is under log_lock but the guests' rings, each of which has a lock of its own, held for
  * a copy: a guest that prints waits for nobody's serial line.
@@ -22,6 +23,7 @@
 #include "hv/core/mgmt.h"
 #include "hv/core/mgmt_frame.h"
 #include "hv/core/pmm.h"
+#include "hv/core/screen.h"
 #include "hv/core/serial.h"
 #include "hv/core/text_ring.h"
 
@@ -327,10 +329,11 @@ static bool fill(void)
 static void send_stage(void)
 {
 	serial_write_raw(stage + stage_at, stage_end - stage_at);
+	screen_write(stage + stage_at, stage_end - stage_at);
 	stage_at = stage_end = 0;
 }
 
-/* As much as the line takes at once: how many bytes; *more: others wait. */
+/* As much as the line takes at once: how many bytes; *more: others wait, or the screen. */
 static unsigned drain(bool *more)
 {
 	bool locked = log_lock_take(&log_lock);
@@ -342,9 +345,11 @@ static unsigned drain(bool *more)
 
 		if (!sent)
 			break;
+		screen_write(stage + stage_at, sent);
 		stage_at += sent;
 		left -= sent;
 	}
+	*more = screen_draw() || *more;
 	if (locked)
 		spin_unlock(&log_lock);
 	return DRAIN_BYTES - left;
@@ -376,13 +381,31 @@ void console_flush(size_t bytes)
 	}
 }
 
+bool console_idle(void)
+{
+	bool more;
+
+	if (!screen_behind() || !spin_trylock(&log_lock))
+		return false;
+	more = screen_draw();
+	spin_unlock(&log_lock);
+	return more;
+}
+
+void console_show(const char *text, size_t bytes)
+{
+	serial_write(text, bytes);
+	screen_write_text(text, bytes);
+}
+
 bool console_log_line(const char *text, size_t bytes)
 {
 	if (fetched || view != CONSOLE_LOG)
 		return false;
 	stage_erase();
 	send_stage();
-	serial_write(text, bytes);
+	console_show(text, bytes);
+	screen_draw_all();
 	return true;
 }
 
@@ -393,6 +416,7 @@ void console_panic(void)
 		stage_string("\n");
 	}
 	send_stage();
+	screen_plain();
 	fetched = false;
 	view = CONSOLE_LOG;
 	editing = edit_shown = false;
@@ -422,6 +446,7 @@ void console_next_view(void)
 	stage_string("\n[");
 	stage_string(view == CONSOLE_LOG ? "log and shell" : guests[view].name);
 	stage_string(": Ctrl-] for the next console]\n");
+	screen_plain();
 	attached_at = view == CONSOLE_LOG ? 0 : text_ring_oldest(&guests[view].ring);
 	if (locked)
 		spin_unlock(&log_lock);

@@ -91,6 +91,7 @@ int lifecycle_start(const struct config *config, const struct handover *h)
 	for (unsigned i = 0; i < config->vm_count; i++)
 		if (vm_table[i])
 			start(vm_table[i], 0);
+	log_set_orderly(atomic_load(&vms_live) == 0);
 	if (atomic_load(&vms_live) == 0)
 		report_end();
 	return 0;
@@ -199,6 +200,7 @@ static void tell_if_all_ended(bool guest)
 	bool all = atomic_load(&vms_live) == 0;
 
 	if (all) {
+		log_set_orderly(true);
 		console_flush(CONSOLE_ALL);
 		log_printf("all VMs have ended, %llu MiB free, %lld KiB not returned",
 			   (unsigned long long)(pmm_free_bytes() >> 20),
@@ -375,9 +377,11 @@ int vm_command(const char *name, enum vm_command command, const char **why)
 	if (vm)
 		return 0;
 	count_live(&vm_config->vms[id], 1);
+	log_set_orderly(false);
 	if (make_and_start(id, 0) == 0)
 		return 0;
 	count_live(&vm_config->vms[id], -1u);
+	log_set_orderly(atomic_load(&vms_live) == 0);
 	*why = "it cannot be made: the log says why";
 	return LH_NOMEM;
 }

@@ -11,6 +11,7 @@
 #include "hv/core/fpu.h"
 #include "hv/core/host_ioapic.h"
 #include "hv/core/host_irq.h"
+#include "hv/core/last_boot.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
 #include "hv/core/mgmt.h"
@@ -19,6 +20,7 @@
 #include "hv/core/pmm.h"
 #include "hv/core/report.h"
 #include "hv/core/sched.h"
+#include "hv/core/screen.h"
 #include "hv/core/smp.h"
 #include "hv/core/trap.h"
 #include "hv/core/wall.h"
@@ -38,6 +40,7 @@ static _Atomic unsigned cpus_failed;
 static _Noreturn void refuse(const char *why)
 {
 	log_printf("cannot start: %s", why);
+	log_set_orderly(true);
 	console_flush(CONSOLE_ALL);
 	report_refused(why);
 	smp_stop_others();
@@ -131,6 +134,8 @@ _Noreturn void core_main(const struct handover *h)
 	log_init(h);
 	pmm_init(h);
 	paging_init(h);
+	screen_init(h);
+	last_boot_show(h);
 	smp_init_boot_cpu();
 	trap_init_cpu();
 	if (acpi_init(h->rsdp) < 0)

@@ -168,6 +168,8 @@ void sched_loop(void)
 		v = next_vcpu(self);
 		if (!v) {
 			platform->switch_poll();
+			if (console_idle())
+				continue;
 			cpu_time_turn(self, TIME_ROOT, TIME_IDLE);
 			cpu_wait();
 			cpu_time_turn(self, TIME_IDLE, TIME_ROOT);

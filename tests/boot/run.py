@@ -38,6 +38,8 @@ from cases_net import CASES_NET                          # noqa: E402
 from cases_netd import CASES_NETD                        # noqa: E402
 from cases_passthrough import CASES_PASSTHROUGH          # noqa: E402
 from cases_sched import CASES_SCHED                      # noqa: E402
+from cases_reset import CASES_RESET                      # noqa: E402
+from cases_screen import CASES_SCREEN                    # noqa: E402
 from cases_shell import CASES_SHELL, SOAK_SHELL          # noqa: E402
 from cases_smp import CASES_SMP                          # noqa: E402
 from cases_uplinks import CASES_UPLINKS                  # noqa: E402
@@ -51,8 +53,8 @@ FURTHER = re.compile(r"^(tcg-restart-(virtio|e1000)-4|tcg-uplink-(virtio|reuse-e
                      r"tcg-linux-driver-(e1000|restart)|tcg-attack-(e1000|virtio)-6|bochs-attack-(e1000|none)|"
                      r"tcg-iommu-(core-39-bit|48-bit)|bochs-iommu-none|(tcg|bochs)-netd-rr|tcg-pass-unsafe|"
                      r"tcg-refuses-passthrough-second|tcg-example-(uplink|linux-driver-domain)|"
-                     r"tcg-restart-at-once|tcg-attack-old-message)$")
-ALL = (table.CASES + CASES_SHELL + CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE + CASES_NET +
+                     r"tcg-restart-at-once|tcg-attack-old-message|tcg-screen-ramfb)$")
+ALL = (table.CASES + CASES_SCREEN + CASES_RESET + CASES_SHELL + CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE + CASES_NET +
        CASES_NETD + CASES_DRIVER + CASES_DRIVER_LINUX + CASES_UPLINKS + CASES_ATTACK + CASES_IOMMU +
        CASES_PASSTHROUGH + CASES_LINUX + CASES_EXAMPLES)
 QUICK = [c for c in ALL if not FURTHER.match(c.name)]

@@ -26,9 +26,12 @@ static void ticks(unsigned n)
 		tick();
 }
 
+/* Whatever is shown, the screen has it as well. */
 static void clear(void)
 {
-	shown_bytes = 0;
+	assert_int_equal(on_screen_bytes, shown_bytes);
+	assert_memory_equal(on_screen, shown, shown_bytes);
+	on_screen_bytes = shown_bytes = 0;
 	shown[0] = '\0';
 }
 
@@ -69,8 +72,12 @@ static int set_up_all(void **state)
 	(void)state;
 	snprintf(config.vms[0].name, sizeof(config.vms[0].name), "alice");
 	snprintf(config.vms[1].name, sizeof(config.vms[1].name), "bob");
+	static struct log_area area;
+
 	cpu.self = &cpu;
 	syscall(SYS_arch_prctl, ARCH_SET_GS, &cpu);
+	log_area_begin(&area, 1);
+	log_init(&(struct handover){ .log = (uint64_t)&area - DIRECT_MAP_BASE });
 	if (console_init(&config))
 		return -1;
 	console_start();
