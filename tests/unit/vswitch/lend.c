@@ -245,6 +245,33 @@ static void sender_restarts(void **state)
 	assert_int_equal(a->env.revoked, 1); /* nothing was out */
 }
 
+/* Others' loans, of the same VM or not, are theirs still. */
+static void another_sender_restarts(void **state)
+{
+	(void)state;
+	put(a, WORLD, BYTES, LAYOUT_TWO);
+	serve(a);
+	expect(BYTES, true);
+	put(b, WORLD, BYTES, LAYOUT_TWO);
+	serve(b);
+	expect(BYTES, true);
+	assert_int_equal(up->env.shared, 2);
+	guest_reset(b);
+	assert_int_equal(up->env.disowned, 1);
+	give_back();
+	assert_int_equal(up->env.shared, 0);
+	assert_int_equal(up->env.disowned, 0); /* as such they were given back */
+	assert_int_equal(drv_reap(a), 1);
+	/* and when the uplink's driver starts anew */
+	put(b, WORLD, BYTES, LAYOUT_TWO);
+	serve(b);
+	guest_reset(b);
+	assert_int_equal(up->env.disowned, 1);
+	guest_reset(up);
+	assert_int_equal(up->env.shared, 0);
+	assert_int_equal(up->env.disowned, 0);
+}
+
 static void sender_goes(void **state)
 {
 	(void)state;
@@ -365,6 +392,7 @@ int main(void)
 		TEST(withheld),
 		TEST(uplink_restarts),
 		TEST(sender_restarts),
+		TEST(another_sender_restarts),
 		TEST(sender_goes),
 		TEST(hostile_returns),
 		TEST(hostile_change),
