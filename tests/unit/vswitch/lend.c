@@ -178,6 +178,7 @@ static void segmented_by_the_nic(void **state)
 	assert_int_equal(whole[1], PKT_TCPV4);
 	assert_int_equal(whole[10], 1); /* num_buffers */
 	assert_memory_equal(whole + DRV_HDR, frame, bytes);
+	assert_int_equal(port_counter(up->port, STAT_gso_whole), 1);
 	give_back();
 	assert_int_equal(drv_reap(a), 1);
 }
