@@ -89,6 +89,10 @@ $(B)/unit/vswitch_rearm_test: tests/unit/vswitch/rearm.c $(SWITCH_DEPS)
 	$(mkdir)
 	$(UNIT_CC) $(SAN) $< $(SWITCH_HOST) $(filter-out vswitch/service.c vswitch/tx_read.c,$(VSWITCH)) -lcmocka -o $@
 
+$(B)/unit/vswitch_lend_watch_test: tests/unit/vswitch/lend_watch.c $(SWITCH_DEPS)
+	@mkdir -p $(@D)
+	$(UNIT_CC) $(SAN) $< $(SWITCH_HOST) $(filter-out vswitch/lend.c,$(VSWITCH)) -lcmocka -o $@
+
 $(B)/unit/vswitch_threads_tsan_test: tests/unit/vswitch/threads.c $(SWITCH_DEPS)
 	$(mkdir)
 	$(UNIT_CC) -fsanitize=thread $< $(SWITCH_HOST) $(VSWITCH) -lcmocka -lpthread -o $@
