@@ -122,8 +122,8 @@ setup: ## install what is missing; make the Bochs test bed
 run: export CONFIG := $(CONFIG)
 run: export JSON := $(JSON)
 run: setup ## boot CONFIG=FILE or DEMO=NAME on ON=auto|kvm|tcg|bochs with CPUS=N and show the results
-	@scripts/build all $$(grep -aoE 'vmlinuz(-amd64)?' -- "$$CONFIG" 2> /dev/null | sort -u | \
-		sed 's/vmlinuz-amd64/linux-driver/; s/vmlinuz/linux-guest/')
+	@scripts/build all $$(grep -aoE 'vmlinuz(-amd64|-tools)?|vmlinux' -- "$$CONFIG" 2> /dev/null | sort -u | sed \
+		's/vmlinuz-amd64/linux-driver/; s/vmlinuz-tools/linux-tools/; s/vmlinuz/linux-guest/; s/vmlinux/linux-elf/')
 	@B=$(B) scripts/lasthop run --on $(ON) --cpus $(CPUS) $(if $(JSON),--json "$$JSON") -- "$$CONFIG"
 
 test: setup ## all tests, 25 minutes at most
@@ -131,7 +131,7 @@ test: setup ## all tests, 25 minutes at most
 	@scripts/stages
 
 soak: setup ## what takes longer, resumable: ONLY=linux|dataplane|driver|fuzz for one part, FRESH=1, SEED=N
-	@scripts/build all tests-built linux-guest linux-driver
+	@scripts/build all tests-built linux-guest linux-driver linux-tools linux-elf
 	@B=$(B) scripts/soak $(if $(FRESH),--fresh) $(if $(SEED),--seed $(SEED)) $(ONLY)
 
 # those that take no hours, shortest first; their documents and plots go to $(B)/bench

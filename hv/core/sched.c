@@ -116,6 +116,18 @@ bool sched_slice_over(struct vcpu *v)
 	return runq_outranked(this_cpu(), v, 0, true, tsc_to_ns(v->charged_tsc));
 }
 
+bool sched_contended(void)
+{
+	return atomic_load_explicit(&this_cpu()->runq_length, memory_order_relaxed) != 0;
+}
+
+void sched_yield(struct vcpu *v)
+{
+	sched_charge(v);
+	if (runq_yield(this_cpu(), v, tsc_to_ns(v->charged_tsc)))
+		v->slice_end_tsc = v->charged_tsc;
+}
+
 uint32_t sched_mail(void)
 {
 	struct cpu *self = this_cpu();

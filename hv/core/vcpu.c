@@ -382,6 +382,7 @@ void vcpu_run(struct vcpu *v)
 		v->halted = false;
 		if (preempted(v))
 			break;
+		v->contended = sched_contended();
 		irq_waits = offer_interrupt(v);
 		platform->before_entry(v);
 		vm_drop_stale(v->vm);

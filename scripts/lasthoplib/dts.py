@@ -23,7 +23,8 @@ LARGEST = 16 << 20      # bytes of a config: far more than one needs
 DTC_LIMITS = {resource.RLIMIT_AS: 1 << 30, resource.RLIMIT_CPU: 60}    # it may include anything
 EMPTY = "the file is empty: a config begins with /dts-v1/; and has one root node, / { ... };"
 LINUX = ((r"(vmlinuz|linux\.cpio) is missing:", "linux-guest"),      # those of examples/
-         (r"(vmlinuz-amd64|linux-amd64\.cpio) is missing:", "linux-driver"))
+         (r"(vmlinuz-amd64|linux-amd64\.cpio) is missing:", "linux-driver"),
+         (r"(vmlinuz-tools|linux-tools\.cpio) is missing:", "linux-tools"), (r"vmlinux is missing:", "linux-elf"))
 CUT = 31                # the checker may cut longer names off (CONFIG_MAX_NAME)
 # What dtc writes; %s: the config's own name, which may look like anything.
 SYNTAX = (r"(?:Error: |Lexical error: |Warning: )?(?P<file>%s|.+?):(?P<line>\d+)\.(?P<column>\d+)"

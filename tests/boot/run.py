@@ -33,6 +33,7 @@ from cases_driver import CASES_DRIVER, SOAK_DRIVER       # noqa: E402
 from cases_driver_linux import CASES_DRIVER_LINUX        # noqa: E402
 from cases_examples import CASES_EXAMPLES, SOAK_EXAMPLES  # noqa: E402
 from cases_iommu import CASES_IOMMU                      # noqa: E402
+from cases_kernels import CASES_KERNELS, SOAK_KERNELS    # noqa: E402
 from cases_linux import CASES_LINUX, SOAK_LINUX          # noqa: E402
 from cases_net import CASES_NET                          # noqa: E402
 from cases_netd import CASES_NETD                        # noqa: E402
@@ -52,14 +53,14 @@ from world import World, enter                           # noqa: E402
 FURTHER = re.compile(r"^(tcg-restart-(virtio|e1000)-4|tcg-uplink-(virtio|reuse-e1000|reuse-virtio|streams)|"
                      r"tcg-linux-driver-(e1000|restart)|tcg-attack-(e1000|virtio)-6|bochs-attack-(e1000|none)|"
                      r"tcg-iommu-(core-39-bit|48-bit)|bochs-iommu-none|(tcg|bochs)-netd-rr|tcg-pass-unsafe|"
-                     r"tcg-refuses-passthrough-second|tcg-example-(uplink|linux-driver-domain)|"
-                     r"tcg-restart-at-once|tcg-attack-old-message|tcg-screen-ramfb)$")
+                     r"tcg-refuses-passthrough-second|tcg-example-(uplink|linux-(driver-domain|generic))|"
+                     r"tcg-restart-at-once|tcg-attack-old-message|tcg-linux-(cpus-2-4-8|generic|pvh|kexec-[12])|tcg-screen-ramfb)$")
 ALL = (table.CASES + CASES_SCREEN + CASES_RESET + CASES_SHELL + CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE + CASES_NET +
        CASES_NETD + CASES_DRIVER + CASES_DRIVER_LINUX + CASES_UPLINKS + CASES_ATTACK + CASES_IOMMU +
-       CASES_PASSTHROUGH + CASES_LINUX + CASES_EXAMPLES)
+       CASES_PASSTHROUGH + CASES_LINUX + CASES_KERNELS + CASES_EXAMPLES)
 QUICK = [c for c in ALL if not FURTHER.match(c.name)]
 SOAK_FURTHER = [c for c in ALL if FURTHER.match(c.name)]
-SOAK = (SOAK_ABUSE + SOAK_LINUX + SOAK_EXAMPLES + SOAK_SHELL + SOAK_DRIVER + SOAK_ATTACK +
+SOAK = (SOAK_ABUSE + SOAK_LINUX + SOAK_KERNELS + SOAK_EXAMPLES + SOAK_SHELL + SOAK_DRIVER + SOAK_ATTACK +
         SOAK_FURTHER)
 
 LAST_LINES = 15

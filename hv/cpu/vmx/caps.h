@@ -70,6 +70,7 @@
 #define PROC2_UNRESTR	     BIT(7)
 #define PROC2_APIC_REGISTERS BIT(8)
 #define PROC2_VIRTUAL_IRQS   BIT(9)
+#define PROC2_PAUSE_LOOP     BIT(10)
 #define PROC2_INVPCID	     BIT(12)
 
 /* VM-Exit Controls */

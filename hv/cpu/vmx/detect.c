@@ -64,6 +64,7 @@ static const struct ctl_want proc2[] = {
 	{ PROC2_RDTSCP, OPTIONAL, NULL },
 	{ PROC2_INVPCID, OPTIONAL, NULL },
 	{ PROC2_WBINVD, OPTIONAL, NULL },
+	{ PROC2_PAUSE_LOOP, OPTIONAL, NULL },
 	{ 0, OFF, NULL },
 };
 
