@@ -25,6 +25,7 @@
 #include "hv/core/wall.h"
 #include "hv/cpu/detect.h"
 #include "hv/cpu/lapic.h"
+#include "hv/dev/check_only.h"
 #include "hv/dev/iommu.h"
 #include "hv/dev/pc.h"
 
@@ -145,6 +146,8 @@ _Noreturn void core_main(const struct handover *h)
 	timer_calibrate();
 	timer_init_cpu();
 	host_irq_init();
+	if (h->check_only)
+		check_only(h);
 	start_iommu();
 	wall_init();
 	host_ioapic_init();

@@ -236,6 +236,18 @@ void report_uplink(const char *port, const char *link, uint64_t at_ns)
 	send(&j);
 }
 
+void report_feature(const char *part, const char *where, const char *name, const char *state)
+{
+	struct json j;
+
+	begin(&j, "feature");
+	add_string(&j, "part", part);
+	add_string(&j, "where", where);
+	add_string(&j, "name", name);
+	add_string(&j, "state", state);
+	send(&j);
+}
+
 void report_guest_result(const char *vm, const char *text, const struct report_machine *machine)
 {
 	struct json j;

@@ -188,7 +188,7 @@ def judge(report, case, config, outcome):
     if case.ended == "refused":
         report.check(not outcome.stream.of("vm-start"), "no VM was started")
     # a driver domain that outlives the guests keeps its memory
-    all_end = case.ended == "end" and "running" not in (case.ends or {}).values()
+    all_end = case.ended == "end" and case.ends != {} and "running" not in (case.ends or {}).values()
     for hook in ([hooks.memory_returned] if all_end else []) + case.hooks:
         for good, fact in hook(outcome):
             report.check(good, fact)
