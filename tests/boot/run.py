@@ -53,7 +53,8 @@ FURTHER = re.compile(r"^(tcg-restart-(virtio|e1000)-4|tcg-uplink-(virtio|reuse-e
                      r"tcg-linux-driver-(e1000|restart)|tcg-attack-(e1000|virtio)-6|bochs-attack-(e1000|none)|"
                      r"tcg-iommu-(core-39-bit|48-bit)|bochs-iommu-none|(tcg|bochs)-netd-rr|tcg-pass-unsafe|"
                      r"tcg-refuses-passthrough-second|tcg-example-(uplink|linux-driver-domain)|"
-                     r"tcg-restart-at-once|tcg-attack-old-message|tcg-screen-ramfb)$")
+                     r"tcg-restart-at-once|tcg-attack-old-message|tcg-screen-ramfb|tcg-reset-told|"
+                     r"(tcg-triple-fault|bochs-reset)-told|tcg-check-nothing|bochs-check-vmx)$")
 ALL = (table.CASES + CASES_SCREEN + CASES_RESET + CASES_SHELL + CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE + CASES_NET +
        CASES_NETD + CASES_DRIVER + CASES_DRIVER_LINUX + CASES_UPLINKS + CASES_ATTACK + CASES_IOMMU +
        CASES_PASSTHROUGH + CASES_LINUX + CASES_EXAMPLES)
