@@ -105,9 +105,11 @@ HOST_CC     := $(CC) $(HOST_CFLAGS)
 
 host: $(B)/host/lasthop-check $(B)/host/lasthop-trace
 
-$(B)/host/lasthop-check: scripts/check.c $(CONFIG_SRC)
+CHECK_SRC := scripts/check.c scripts/check_host.c $(CONFIG_SRC) hv/cpu/cpu_features.c \
+	hv/cpu/vmx/detect.c hv/cpu/svm/detect.c hv/dev/vtd_features.c hv/dev/nic_features.c hv/dev/pci_scan.c
+$(B)/host/lasthop-check: $(CHECK_SRC)
 	$(mkdir)
-	$(call compile,HOST_CC,scripts/check.c $(CONFIG_SRC),-lfdt)
+	$(call compile,HOST_CC,$(CHECK_SRC),-lfdt)
 
 # the switch itself, between the simulated guests of its tests
 TRACE_SRC := scripts/trace.c $(CONFIG_SRC) $(VSWITCH) $(SWITCH_HOST)

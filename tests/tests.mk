@@ -35,6 +35,7 @@ UNIT_core_exit_cause   := hv/core/exit_cause.c
 UNIT_core_sched        := hv/core/runq.c
 UNIT_cpu_entropy       := hv/cpu/entropy.c
 UNIT_cpu_vmx_detect    := $(VMX)/detect.c
+UNIT_cpu_features      := hv/cpu/cpu_features.c $(VMX)/detect.c $(SVM)/detect.c hv/dev/vtd_features.c
 UNIT_cpu_vmx_check     := $(VMX)/check.c
 UNIT_cpu_vmx_msr       := $(VMX)/msr.c
 UNIT_cpu_vmx_ept       := $(VMX)/ept.c
@@ -47,7 +48,7 @@ UNIT_dev_vtd_table     := hv/dev/vtd_table.c
 UNIT_dev_vtd           := $(filter-out hv/dev/vtd_regs.c,$(wildcard hv/dev/vtd*.c)) hv/dev/dmar.c tests/unit/dev/vtd_sim.c
 UNIT_dev_vtd_irq       := $(UNIT_dev_vtd)
 UNIT_TESTS := core/acpi core/host_irq core/console core/terminal core/screen core/keymap core/log_area core/mgmt core/shell core/clock core/pmm core/print core/report core/string core/config \
-	core/config_image core/emulate core/emulate_native core/gva core/nearest core/cpu_time core/exit_cause core/sched core/smp cpu/entropy cpu/vmx_detect cpu/vmx_check cpu/vmx_msr cpu/vmx_ept \
+	core/config_image core/emulate core/emulate_native core/gva core/nearest core/cpu_time core/exit_cause core/sched core/smp cpu/entropy cpu/features cpu/vmx_detect cpu/vmx_check cpu/vmx_msr cpu/vmx_ept \
 	cpu/svm_check cpu/svm_exit cpu/svm_moves cpu/svm_npt dev/dmar dev/vtd dev/vtd_irq dev/vtd_table
 
 define unit_test

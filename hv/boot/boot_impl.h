@@ -63,7 +63,8 @@ bool leave_firmware(void);
 struct log_area;
 struct log_area *log_area_find(void);
 
-/* load.c: the config and the images that it names, into handover->dtb and ->images. */
+/* load.c: whether only the machine is to be checked; the config and the images that it names, into handover->dtb and ->images. */
+bool check_is_wanted(void);
 bool load_files(void);
 
 /* core.c: the core's image and its symbols. */

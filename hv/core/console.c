@@ -415,8 +415,8 @@ void console_panic(void)
 		stage_at = stage_end = 0;
 		stage_string("\n");
 	}
+	screen_panic();
 	send_stage();
-	screen_plain();
 	fetched = false;
 	view = CONSOLE_LOG;
 	editing = edit_shown = false;

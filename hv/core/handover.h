@@ -72,4 +72,6 @@ struct handover {
 	uint64_t dead; /* the last lines of the boot before, if it died: printable, whole lines */
 	uint64_t dead_bytes; /* 0: it did not */
 	struct handover_fb fb;
+	uint64_t
+		check_only; /* 1: no config was read, and no VM is to be started (hv/dev/check_only.h) */
 };

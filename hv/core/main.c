@@ -26,6 +26,7 @@
 #include "hv/core/wall.h"
 #include "hv/cpu/detect.h"
 #include "hv/cpu/lapic.h"
+#include "hv/dev/check_only.h"
 #include "hv/dev/iommu.h"
 #include "hv/dev/pc.h"
 
@@ -146,6 +147,8 @@ _Noreturn void core_main(const struct handover *h)
 	timer_calibrate();
 	timer_init_cpu();
 	host_irq_init();
+	if (h->check_only)
+		check_only(h);
 	start_iommu();
 	wall_init();
 	host_ioapic_init();

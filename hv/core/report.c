@@ -276,6 +276,18 @@ void report_vm_paused(const char *vm, bool paused, uint64_t at_ns)
 	send_event(&line);
 }
 
+void report_feature(const char *part, const char *where, const char *name, const char *state)
+{
+	struct json j;
+
+	begin(&j, "feature");
+	add_string(&j, "part", part);
+	add_string(&j, "where", where);
+	add_string(&j, "name", name);
+	add_string(&j, "state", state);
+	send(&j);
+}
+
 void report_guest_result(const char *vm, const char *text, const struct report_machine *machine)
 {
 	struct line line;

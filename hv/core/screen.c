@@ -10,6 +10,7 @@
 
 #include "hv/core/framebuffer.h"
 #include "hv/core/log.h"
+#include "hv/core/log_impl.h"
 #include "hv/core/paging.h"
 #include "hv/core/pmm.h"
 #include "hv/core/terminal.h"
@@ -18,6 +19,7 @@
 #define NO_GLYPH    0xffffu
 
 static struct framebuffer frame;
+static uint64_t frame_hpa;
 static struct terminal terminal;
 static struct terminal_cell *shown; /* NULL: no screen */
 static unsigned draw_at;	    /* the cell to look at next */
@@ -35,6 +37,7 @@ static const char *begin(const struct handover_fb *told)
 		return wrong;
 	if (!is_foreign(told->addr, framebuffer_bytes(&frame)))
 		return "the firmware has it in memory that it has given to us";
+	frame_hpa = told->addr;
 	frame.memory = map_framebuffer(told->addr, framebuffer_bytes(&frame));
 	both = page_alloc(2 * cells * sizeof(*both));
 	if (!frame.memory || !both)
@@ -101,6 +104,31 @@ void screen_plain(void)
 		terminal_plain(&terminal);
 }
 
+void screen_panic(void)
+{
+	static bool failed;
+
+	if (failed)
+		shown = NULL;
+	failed = true;
+	screen_plain();
+}
+
+void screen_release(uint64_t hpa, uint64_t bytes)
+{
+	uint64_t end = frame_hpa + framebuffer_bytes(&frame);
+	bool ours = hpa < end && frame_hpa < hpa + bytes, locked;
+
+	if (!shown || !ours)
+		return;
+	log_printf("screen: it is on a device that a VM gets: it shows nothing from here on");
+	locked = log_lock_take(&log_lock);
+	screen_draw_all();
+	shown = NULL;
+	if (locked)
+		spin_unlock(&log_lock);
+}
+
 /* The cursor is a cell with its colours exchanged. */
 static struct terminal_cell wanted(unsigned at)
 {
@@ -128,7 +156,7 @@ bool screen_draw(void)
 {
 	unsigned cells = frame.rows * frame.columns, drawn = 0;
 
-	if (!screen_behind())
+	if (!shown || !screen_behind())
 		return false;
 	for (; same < cells && drawn < PIECE_BYTES; same++) {
 		if (draw_cell(draw_at))

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "hv/core/handover.h"
 
@@ -23,6 +24,14 @@ void screen_write_text(const char *text, size_t bytes);
 
 /* Another writer comes: what the last one has begun does not hide what he writes. */
 void screen_plain(void);
+
+/* The hypervisor fails, and what it says is to be seen; if it fails once more, drawing may be the reason,
+ * and nothing is drawn any more. No lock. */
+void screen_panic(void);
+
+/* These addresses are to be a VM's, which has got the device: if the framebuffer is there, nothing is drawn
+ * any more. Takes the lock. */
+void screen_release(uint64_t hpa, uint64_t bytes);
 
 /* Draws some of what has changed, some tens of microseconds' worth. True: there is more. */
 bool screen_draw(void);

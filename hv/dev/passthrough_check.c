@@ -11,6 +11,7 @@
 #include "hv/core/host_ioapic.h"
 #include "hv/core/log.h"
 #include "hv/core/paging.h"
+#include "hv/core/screen.h"
 #include "hv/dev/iommu.h"
 #include "hv/dev/passthrough_impl.h"
 #include "hv/dev/pci_reset.h"
@@ -327,6 +328,14 @@ static void check_iommu(struct check *c, const struct host_function *f)
 		      PCI_ADDRESS_ARGS(f->address));
 }
 
+/* A graphics card is the VM's alone. */
+static void release_screen(const struct host_function *f)
+{
+	for (unsigned i = 0; i < PCI_BARS; i++)
+		if (f->bar[i].kind == PCI_BAR_MEMORY)
+			screen_release(f->bar[i].base, f->bar[i].bytes);
+}
+
 static void check_chosen(struct check *c)
 {
 	struct host_function *f = chosen(c);
@@ -338,6 +347,7 @@ static void check_chosen(struct check *c)
 	check_pin(c, f);
 	if (c->errors)
 		return;
+	release_screen(f);
 	reset_save(f);
 	reset_begin(f, false);
 }

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Cases in which the machine is reset: the next boot tells how the one before it died, unless it ended
 as somebody wanted."""
-from cases import FAULTS, HELLO, RESETS, Case, fault
+import re
+
+from cases import RESETS, Case, fault
 from configs import Vm, config
+from lasthoplib import image
+from lasthoplib.nics import Nic
 from screenshot import ARGUMENTS, Monitor
 
 HEADING = r"\] the boot before this one died; its last lines, which \"log died\" shows again:$"
@@ -48,9 +52,42 @@ def reset(on, name, **more):
     return case
 
 
+# --- a boot that only tells what the machine has ---
+def told(*rows, missing=False):
+    """a hook: these features of (part, name) have the state; the log and the events say the same"""
+    def hook(outcome):
+        events = outcome.stream.of("feature")
+        states = {(e["part"], e["name"]): e["state"] for e in events}
+        wrong = {row[:2]: states.get(row[:2]) for row in rows if states.get(row[:2]) != row[2]}
+        log = re.findall(r"\] check: +(\S+) +(.*): ([^:]+)$", outcome.serial(), re.M)
+        same = [(e["part"], f"{e['where']} {e['name']}".strip(), e["state"]) for e in events] == log
+        return [(not wrong, f"{len(rows)} features as wanted" + (f", but {wrong}" if wrong else "")),
+                (same, f"the log has the same {len(events)} features as the events"),
+                (("MISSING" in states.values()) == missing, "MISSING where wanted")]
+    return hook
+
+
+def check_only(name, on, *rows, says, missing=False, **more):
+    """no config, and the file that says so"""
+    return Case(f"{on}-check-{name}", on, None, cpus=2, ends={}, files={image.CHECK_ONLY: b""}, unchecked=True,
+                must=[rf"\] check: {says}"], hooks=[told(*rows, missing=missing)], **more)
+
+
+CHECKS = [
+    check_only("svm", "tcg", ("CPU", "all CPUs alike", "ok"), ("SVM", "nested paging (NPT)", "ok"),
+               ("VT-d", "interrupt remapping", "ok"), ("NIC", "MSI-X or MSI", "ok"),
+               ("NIC", "bundled driver (else Linux as driver domain)", "ok"), says="lasthop can run here",
+               nics=[Nic("e1000e")]),
+    check_only("nothing", "tcg", ("CPU", "VT-x or SVM (AMD-V)", "MISSING"), says="lasthop cannot run here",
+               missing=True, qemu=["-cpu", "qemu64,-svm"]),
+    check_only("vmx", "bochs", ("VT-x", "extended page tables (EPT)", "ok"), ("apicv", "posted interrupts", "ok"),
+               ("VT-d", "remapping units (table DMAR)", "missing (optional)"), says="lasthop can run here"),
+]
+
 CASES_RESET = [
     Case("tcg-reset-button", "tcg", config(Vm("echo", "echo.elf")), cpus=1, backend="svm", talk=button,
          ends={"echo": "stopped"}, qemu=ARGUMENTS + AND_RESET),
     *(reset("tcg", name, qemu=AND_RESET) for name in RESETS),
     reset("bochs", "reset"),
+    *CHECKS,
 ]

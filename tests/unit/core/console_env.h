@@ -124,6 +124,10 @@ void screen_plain(void)
 {
 }
 
+void screen_panic(void)
+{
+}
+
 bool keyboard_start(void)
 {
 	return true;

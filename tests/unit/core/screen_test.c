@@ -15,6 +15,7 @@
 #include "hv/core/font.h"
 #include "hv/core/framebuffer.h"
 #include "hv/core/log.h"
+#include "hv/core/log_impl.h"
 #include "hv/core/paging.h"
 #include "hv/core/pmm.h"
 #include "hv/core/screen.h"
@@ -31,13 +32,15 @@ static const struct handover_fb good = { .addr = 0x80000000,
 					 .blue = 0xff,
 					 .unused = 0xff000000 };
 static uint8_t *pixels;
+static void *kept[16]; /* a screen is never given back */
+static unsigned keeps;
 static bool foreign = true;
 static char logged[256];
 
 void *map_framebuffer(uint64_t hpa, size_t bytes)
 {
 	(void)hpa;
-	pixels = malloc(bytes);
+	pixels = kept[keeps++] = malloc(bytes);
 	memset(pixels, 0x55, bytes);
 	return pixels;
 }
@@ -51,7 +54,15 @@ bool is_foreign(uint64_t hpa, uint64_t bytes)
 
 void *page_alloc(size_t bytes)
 {
-	return calloc(1, bytes);
+	return kept[keeps++] = calloc(1, bytes);
+}
+
+struct spinlock log_lock;
+
+bool log_lock_take(struct spinlock *lock)
+{
+	spin_lock(lock);
+	return true;
 }
 
 size_t log_last(unsigned lines, char *out, size_t room)
@@ -218,12 +229,41 @@ static void drawn_in_pieces_and_once(void **state)
 	assert_true(pieces < 5);
 }
 
+static void panics_are_drawn_until_drawing_fails(void **state)
+{
+	(void)state;
+	screen_init(&(struct handover){ .fb = good });
+	screen_panic();
+	assert_true(screen_present());
+	screen_panic();
+	assert_false(screen_present());
+	assert_false(screen_draw());
+}
+
+static void a_vm_gets_the_device(void **state)
+{
+	(void)state;
+	screen_release(0x7ff00000, 0x100000);
+	assert_true(screen_present());
+	screen_release(0x80000000 + 1280 * 800 * 4, 4096);
+	assert_true(screen_present());
+	screen_write("x", 1);
+	screen_release(0x80000000, 16 << 20);
+	assert_false(screen_present());
+	memset(pixels, 0, 1280 * 800 * 4);
+	screen_write("yes", 3);
+	screen_draw_all();
+	assert_true(is_blank(0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(glyphs_in_every_format),
 		cmocka_unit_test(lies_are_refused),
 		cmocka_unit_test(drawn_in_pieces_and_once),
+		cmocka_unit_test(a_vm_gets_the_device),
+		cmocka_unit_test(panics_are_drawn_until_drawing_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

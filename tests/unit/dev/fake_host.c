@@ -8,6 +8,7 @@
 #include "hv/core/acpi.h"
 #include "hv/core/host_ioapic.h"
 #include "hv/core/paging.h"
+#include "hv/core/screen.h"
 #include "hv/core/sched.h"
 #include "hv/core/timer.h"
 #include "hv/core/trap.h"
@@ -119,6 +120,14 @@ uint64_t host_ioapic_plain(uint8_t vector, uint32_t apic_id)
 void host_ioapic_mask(unsigned gsi, bool masked)
 {
 	fake_pin_masked[gsi] = masked;
+}
+
+uint64_t fake_released;
+
+void screen_release(uint64_t hpa, uint64_t bytes)
+{
+	(void)hpa;
+	fake_released += bytes;
 }
 
 void *map_device(uint64_t hpa, size_t bytes)

@@ -122,7 +122,9 @@ static void addresses_choose_first(void **state)
 	by_id(0, 0x10d3);
 	by_address(1, 0, 3, 0);
 	by_id(1, 0x10d3);
+	fake_released = 0;
 	expect(0, "", "", "");
+	assert_int_equal(fake_released, 3 * 0x20000);
 	assert_ptr_equal(owner(0, 3, 0), &config.vms[1].passthroughs[0]);
 	assert_ptr_equal(owner(0, 4, 0), &config.vms[0].passthroughs[0]);
 	assert_ptr_equal(owner(0, 5, 0), &config.vms[1].passthroughs[1]);
