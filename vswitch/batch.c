@@ -192,8 +192,11 @@ static inline enum verdict read_packet(struct batch *b, struct packet *p, struct
 	enum verdict verdict = frame_check_length(
 		chain_bytes, gso && longest < VS_MAX_FRAME ? VS_MAX_FRAME : longest);
 
-	if (verdict != VERDICT_DELIVERED)
+	if (verdict != VERDICT_DELIVERED) {
+		p->seg = seg;
+		p->head_bytes = 0;
 		return verdict;
+	}
 	p->seg = seg + gather_head(p->head, seg);
 	p->head_bytes = HEAD_BYTES;
 	p->off.needs = 0;
@@ -309,6 +312,7 @@ static void forward_to_queue(struct vs_cpu *cpu, struct batch *b, struct port *t
 			     uint64_t set)
 {
 	struct stat_slot *slot = stats_slot(to, cpu->cpu);
+	struct capture *capture = capture_of(to);
 	struct rx_take *take = &cpu->rx;
 	bool asleep = (set & (set - 1)) != 0 && is_asleep(to, queue);
 	uint64_t all = set, now = take_first(&set, asleep ? 1 : VS_BATCH);
@@ -324,10 +328,15 @@ static void forward_to_queue(struct vs_cpu *cpu, struct batch *b, struct port *t
 			queue_break(to, queue, take->fault, cpu->cpu);
 		if (take->npkts > 0) {
 			rx_fill(to, cpu);
+			if (capture != NULL)
+				capture_filled(capture, b, take);
 			rx_complete(to, b, take, cpu);
 		}
-		if (take->dropped)
+		if (take->dropped) {
 			stat_add_drops(slot, take->drops, true);
+			if (capture != NULL)
+				capture_refused(capture, b, take);
+		}
 		unicast_drops += take->unicast_drops;
 		now = take->left;
 		if (now == 0)
@@ -342,8 +351,9 @@ static void forward_to_queue(struct vs_cpu *cpu, struct batch *b, struct port *t
 static uint64_t filter_set(struct vs_cpu *cpu, struct batch *b, struct port *to,
 			   const struct filter *filter, uint64_t set)
 {
+	struct capture *capture = capture_of(to);
 	unsigned drops = 0, unicast_drops = 0;
-	uint64_t wanted = 0;
+	uint64_t wanted = 0, all = set;
 
 	for (; set != 0; set &= set - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(set);
@@ -360,6 +370,8 @@ static uint64_t filter_set(struct vs_cpu *cpu, struct batch *b, struct port *to,
 	}
 	if (drops != 0)
 		stat_add(stats_slot(to, cpu->cpu), STAT_rx_drop_filtered, drops);
+	if (drops != 0 && capture != NULL)
+		capture_filtered(capture, b, all & ~wanted);
 	if (unicast_drops != 0)
 		stat_add(stats_slot(b->from, cpu->cpu), STAT_tx_drop_receiver, unicast_drops);
 	return wanted;
@@ -426,6 +438,7 @@ void batch_forward(struct vs_cpu *cpu)
 {
 	struct batch *b = &cpu->batch;
 	struct stat_slot *slot = stats_slot(b->from, cpu->cpu);
+	struct capture *capture = capture_of(b->from);
 
 	if (b->flood != 0)
 		spread_flood(b, slot);
@@ -439,6 +452,8 @@ void batch_forward(struct vs_cpu *cpu)
 	stat_add(slot, STAT_tx_bytes, b->tx_bytes);
 	if (b->dropped)
 		stat_add_drops(slot, b->drops, false);
+	if (capture != NULL)
+		capture_batch(capture, b);
 }
 
 enum verdict port_inject(struct port *port, const void *frame, size_t bytes)

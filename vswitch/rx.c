@@ -19,11 +19,15 @@
 static void drop(struct port *to, struct batch *b, struct rx_take *take, unsigned i,
 		 enum verdict why, unsigned packets)
 {
-	if (!take->dropped)
+	if (!take->dropped) {
+		take->dropped_set = 0;
 		for (unsigned v = 0; v < VERDICT_COUNT; v++)
 			take->drops[v] = 0;
+	}
 	take->dropped = true;
 	take->drops[why] += packets;
+	take->dropped_set |= 1ull << i;
+	take->why[i] = (uint8_t)why;
 	if (take->segment == 0 && b->to[to->id] >> i & 1) {
 		take->unicast_drops++;
 		b->refused += why == VERDICT_DROP_NO_BUFFER;
