@@ -36,6 +36,18 @@ struct batch *batch_open(struct vs_cpu *cpu, struct port *from)
 	return b;
 }
 
+bool batch_has_address(const struct port *from, uint64_t src)
+{
+	for (unsigned id = 0; id < VS_MAX_PORTS; id++) {
+		const struct port *port =
+			atomic_load_explicit(&from->sw->port[id], memory_order_seq_cst);
+
+		if (port != NULL && port != from && mac_load(port->mac) == src)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Does a port here have this address, which comes in by an uplink? The world has sent back what that port
  * had sent: two uplinks lead to the same network, or one into a loop. The address stays where it is. What
@@ -43,17 +55,9 @@ struct batch *batch_open(struct vs_cpu *cpu, struct port *from)
  */
 static bool is_reflected(const struct vs_cpu *cpu, const struct batch *b, uint64_t src)
 {
-	const struct vswitch *sw = b->from->sw;
-
-	if (fdb_lookup(sw->fdb, src, cpu->now_s) == (int)b->from->id)
+	if (fdb_lookup(b->from->sw->fdb, src, cpu->now_s) == (int)b->from->id)
 		return false; /* the rule: no port here had it when it was learned, nor was one made with it since */
-	for (unsigned id = 0; id < VS_MAX_PORTS; id++) {
-		const struct port *port = atomic_load_explicit(&sw->port[id], memory_order_seq_cst);
-
-		if (port != NULL && port != b->from && mac_load(port->mac) == src)
-			return true;
-	}
-	return false;
+	return batch_has_address(b->from, src);
 }
 
 static void learn(struct vs_cpu *cpu, struct batch *b, uint64_t src)

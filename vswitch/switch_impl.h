@@ -403,6 +403,9 @@ void batch_sort(struct vs_cpu *cpu);
 /* Delivers and counts what is in the batch; pkt[].verdict then holds the outcome. */
 void batch_forward(struct vs_cpu *cpu);
 
+/* In a batch: is it the address of another port? */
+bool batch_has_address(const struct port *from, uint64_t src);
+
 /* --- tx_read.c --- */
 
 /* Reads up to `most` chains, and what else bounds a batch, into the CPU's empty batch, and sorts it. A rule
@@ -464,6 +467,9 @@ bool steer_wants(const struct filter *f, const struct packet *p);
 /* Takes receive buffers for packets of the batch's set `want`, in order: fills cpu->rx. If it took any,
  * rx_fill() and rx_complete() must follow in the same batch. */
 void rx_reserve(struct vs_cpu *cpu, struct port *to, uint64_t want);
+
+/* In a batch that is not open: what would become of a packet of `need` bytes with its header? Takes none. */
+enum verdict rx_would_take(struct vs_cpu *cpu, struct port *to, unsigned queue, uint32_t need);
 
 /* The copy: rx_fill.c. */
 void rx_fill(struct port *to, struct vs_cpu *cpu);
