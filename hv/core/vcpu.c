@@ -24,7 +24,7 @@
 #define SIPI_AWAITED	  BIT(8)
 #define SIPI_VECTOR_SHIFT 24
 #define SIPI_VECTOR	  (0xffu << SIPI_VECTOR_SHIFT)
-#define ARRIVED		  (SIGNAL_NMI | SIGNAL_INIT | SIGNAL_SIPI | SIGNAL_DUMP)
+#define ARRIVED		  (SIGNAL_NMI | SIGNAL_INIT | SIGNAL_SIPI | SIGNAL_DUMP | SIGNAL_LOOK)
 
 bool vcpu_transition(struct vcpu *v, enum vcpu_state from, enum vcpu_state to)
 {
@@ -116,6 +116,7 @@ static uint32_t add_signal(uint32_t old, enum vcpu_signal signal, uint8_t vector
 	case SIGNAL_NMI:
 		return stopped ? old : old | SIGNAL_NMI;
 	case SIGNAL_DUMP:
+	case SIGNAL_LOOK:
 		break;
 	}
 	return old | signal;
@@ -273,6 +274,8 @@ static void take_signals(struct vcpu *v)
 	} while (!atomic_compare_exchange_weak(&v->signals, &old, now));
 	if (old & SIGNAL_DUMP)
 		vcpu_dump(v);
+	if (old & SIGNAL_LOOK)
+		vcpu_look_take(v, old & SIPI_AWAITED && !(old & SIGNAL_SIPI));
 	if (old & SIGNAL_INIT)
 		init(v);
 	if (old & SIGNAL_SIPI)
@@ -339,6 +342,7 @@ static void count_exit(struct vcpu *v, const struct vmexit *exit)
 
 	atomic_store_explicit(&v->exits[cause], v->exits[cause] + 1, memory_order_relaxed);
 	atomic_store_explicit(&cpu->exits[cause], cpu->exits[cause] + 1, memory_order_relaxed);
+	vcpu_remember_exit(v, exit, cause);
 }
 
 void vcpu_run(struct vcpu *v)
