@@ -92,16 +92,19 @@ static void put(struct capture *c, struct capture_record *r, struct cursor frame
 
 	r->magic = CAPTURE_MAGIC;
 	r->kept = r->whole < c->snap ? r->whole : c->snap;
-	r->bytes = (uint32_t)(sizeof(*r) + r->kept + 7) & ~7u;
+	r->bytes = capture_bytes(r->kept);
 	spin_lock(&c->lock);
 	r->lost = (uint32_t)atomic_load_explicit(&c->lost, memory_order_relaxed);
 	room = take_room(c, r->bytes);
+	r->place = (uint32_t)c->head;
 	if (room == NULL)
 		atomic_fetch_add_explicit(&c->lost, 1, memory_order_relaxed);
 	spin_unlock(&c->lock);
 	if (room == NULL)
 		return;
-	store64(room + r->bytes - 8, 0); /* what fills it up */
+	/* what fills it up, before what may lie over it */
+	store64(room + r->bytes - 16, 0);
+	store64(room + r->bytes - 8, (uint64_t)r->place << 32);
 	__builtin_memcpy(room + sizeof(r->bytes), (uint8_t *)r + sizeof(r->bytes),
 			 sizeof(*r) - sizeof(r->bytes));
 	copy_run(&(struct cursor){ room + sizeof(*r), r->kept, NULL }, &frame, r->kept);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the switch tells of packets at a port that is captured (vswitch/capture.h): a stream of these
- * records, in memory and on the management line, each followed by the first `kept` bytes of its frame
- * and by zeros up to a multiple of 8. Little-endian.
+ * records, in memory and on the management line. Each is followed by the first `kept` bytes of its frame, by
+ * zeros, and by its `place` once more, which ends it at a multiple of 8 bytes: where the line has lost some,
+ * what is whole is found again. Little-endian.
  */
 #pragma once
 
@@ -10,7 +11,7 @@
 
 struct capture_record {
 	uint32_t bytes;	   /* of the record, with what follows it */
-	uint32_t magic;	   /* CAPTURE_MAGIC, to find a record again where the line lost some */
+	uint32_t magic;	   /* CAPTURE_MAGIC */
 	uint32_t kept;	   /* of the frame, here: at most the capture's snap length */
 	uint32_t whole;	   /* bytes of the frame, without FCS */
 	uint64_t time_us;  /* monotonic */
@@ -18,8 +19,10 @@ struct capture_record {
 	uint16_t pair;	   /* queue pair; CAPTURE_NO_PAIR */
 	uint8_t direction; /* enum capture_direction */
 	uint8_t verdict;   /* enum verdict (lasthop/verdict.h): what became of it, at this port */
+	uint32_t place;	   /* of the record among all bytes of the stream, modulo 2^32 */
+	uint32_t zero;
 };
-_Static_assert(sizeof(struct capture_record) == 32, "ABI");
+_Static_assert(sizeof(struct capture_record) == 40, "ABI");
 
 enum capture_direction {
 	CAPTURE_IN,  /* from the port's guest into the switch */
@@ -28,3 +31,10 @@ enum capture_direction {
 
 #define CAPTURE_MAGIC	0x504f484cu /* "LHOP" */
 #define CAPTURE_NO_PAIR 0xffffu
+
+/* Bytes of a record that keeps so many of its frame. */
+static inline uint32_t capture_bytes(uint32_t kept)
+{
+	return ((uint32_t)sizeof(struct capture_record) + kept + (uint32_t)sizeof(uint32_t) + 7) &
+	       ~7u;
+}
