@@ -29,6 +29,7 @@ void json_object_end(struct json *j);
 void json_array(struct json *j, const char *name); /* "name":[ */
 void json_array_end(struct json *j);
 void json_u64(struct json *j, const char *name, uint64_t value);
+void json_i64(struct json *j, const char *name, int64_t value);
 void json_bool(struct json *j, const char *name, bool value);
 void json_string(struct json *j, const char *name, const char *value);
 /* A value that is JSON already. */

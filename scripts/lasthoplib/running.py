@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-from . import boot, guest_results, nics, results, testbed
+from . import boot, guest_results, lines, nics, results, testbed
 from .console import count, error, plain
 
 HEARTBEAT_SECONDS = 15
@@ -109,7 +109,8 @@ def boot_config_events(config, bed, machine, timeout, watcher):
     watcher.say(f"starting {bed.emulator()} ({bed.name}), {count(machine.cpus, 'CPU')}, "
                 f"{Path(config.file).name}")
     outcome = boot.boot(bed, machine, config.blob, config.images, timeout,
-                        on_event=watcher.event, on_wait=watcher.wait)
+                        on_event=watcher.event, on_wait=watcher.wait,
+                        share=lines.path_for(Path(config.file).stem))
     made = results.document(outcome.stream.events, bed, machine, config.vms, config.blob)
     said = results.complaints(made)
     if outcome.ended == "end" and not said:
