@@ -12,14 +12,14 @@
 struct capture_record {
 	uint32_t bytes;	   /* of the record, with what follows it */
 	uint32_t magic;	   /* CAPTURE_MAGIC */
+	uint32_t place;	   /* of the record among all bytes of the stream, modulo 2^32 */
 	uint32_t kept;	   /* of the frame, here: at most the capture's snap length */
 	uint32_t whole;	   /* bytes of the frame, without FCS */
-	uint64_t time_us;  /* monotonic */
 	uint32_t lost;	   /* records that had no room, in all before this one, modulo 2^32 */
+	uint64_t time_us;  /* monotonic */
 	uint16_t pair;	   /* queue pair; CAPTURE_NO_PAIR */
 	uint8_t direction; /* enum capture_direction */
 	uint8_t verdict;   /* enum verdict (lasthop/verdict.h): what became of it, at this port */
-	uint32_t place;	   /* of the record among all bytes of the stream, modulo 2^32 */
 	uint32_t zero;
 };
 _Static_assert(sizeof(struct capture_record) == 40, "ABI");

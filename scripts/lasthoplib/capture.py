@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from . import pcapng
 from .console import Failure, count
 
-RECORD = struct.Struct("<IIIIQIHBBII")            # struct capture_record, include/lasthop/capture.h
+RECORD = struct.Struct("<IIIIIIQHBBI")            # struct capture_record, include/lasthop/capture.h
 MAGIC = 0x504F484C
 PLACE = struct.Struct("<I")
 LARGEST = 65554                                 # bytes of a frame: VS_MAX_FRAME, and more than that
@@ -42,7 +42,7 @@ class Records:
         """(its length, the record) that the rest begins with; (0, None): it is none; None: not all has come"""
         if len(self._rest) < RECORD.size:
             return None
-        length, magic, kept, whole, time_us, lost, pair, direction, verdict, place, _ = \
+        length, magic, place, kept, whole, lost, time_us, pair, direction, verdict, _ = \
             RECORD.unpack_from(self._rest)
         if magic != MAGIC or not kept <= whole <= LARGEST or direction > OUT or \
                 length != (RECORD.size + kept + 4 + 7) // 8 * 8 or verdict >= self.verdicts:

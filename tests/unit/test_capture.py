@@ -33,8 +33,8 @@ def frame(number, size=64):
 
 def record(data, whole=None, time_us=5_000_100, direction=IN, verdict=0, pair=0, lost=0, place=77):
     length = (RECORD.size + len(data) + 4 + 7) // 8 * 8
-    head = RECORD.pack(length, 0x504F484C, len(data), len(data) if whole is None else whole, time_us, lost,
-                       pair, direction, verdict, place, 0)
+    head = RECORD.pack(length, 0x504F484C, place, len(data), len(data) if whole is None else whole, lost,
+                       time_us, pair, direction, verdict, 0)
     return (head + data).ljust(length - 4, b"\0") + struct.pack("<I", place)
 
 
