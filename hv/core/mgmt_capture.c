@@ -5,9 +5,9 @@
  */
 #include <string.h>
 
+#include "hv/core/facts.h"
 #include "hv/core/json.h"
 #include "hv/core/lifecycle.h"
-#include "hv/core/log.h"
 #include "hv/core/mgmt_see.h"
 #include "hv/core/platform.h"
 #include "hv/core/wall.h"
@@ -94,14 +94,12 @@ static struct capturing *claim(struct mgmt_call *call, const char *name)
 
 static void put_port(struct json *j, const struct port *port)
 {
-	const uint8_t *mac = port_mac(port);
-	char text[18];
+	char mac[MAC_TEXT];
 
-	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
-		 mac[3], mac[4], mac[5]);
+	mac_text(mac, port_mac(port));
 	json_string(j, "port", port_name(port));
 	json_string(j, "switch", port_switch_name(port));
-	json_string(j, "mac", text);
+	json_string(j, "mac", mac);
 }
 
 void see_capture(struct mgmt_call *call)
@@ -138,7 +136,7 @@ void see_capture(struct mgmt_call *call)
 	spin_unlock(&vm_table_lock);
 	if (!port) {
 		release(c);
-		mgmt_fail(call, MGMT_NOENT, "%s: there is no such port: \"port\" lists them", name);
+		mgmt_fail(call, MGMT_NOENT, "there is no port \"%s\": port list shows them", name);
 		return;
 	}
 	json_u64(j, "snap", snap);

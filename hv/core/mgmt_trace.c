@@ -112,7 +112,7 @@ void see_trace(struct mgmt_call *call)
 	} else {
 		mgmt_fail(call, port ? MGMT_NOMEM : MGMT_NOENT,
 			  port ? "%s: no memory for a look at its switch"
-			       : "%s: there is no such port: \"port\" lists them",
+			       : "there is no port \"%s\": port list shows them",
 			  name);
 	}
 	spin_unlock(&vm_table_lock);

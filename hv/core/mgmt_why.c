@@ -4,9 +4,8 @@
  * (vcpu_look.h), each queue of its ports. What it means is for the host to say. A call asks the vCPUs for
  * another copy and tells the one that is there: a vCPU may wait for the CPU that answers.
  */
-#include <string.h>
-
 #include "hv/core/elf.h"
+#include "hv/core/facts.h"
 #include "hv/core/json.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
@@ -239,21 +238,19 @@ void see_why(struct mgmt_call *call)
 {
 	char name[CONFIG_MAX_NAME + 1];
 	struct json *j = mgmt_result(call);
-	unsigned id = 0;
+	int id;
 
 	if (!mgmt_param_string(call, "vm", name, sizeof(name)))
 		return;
 	spin_lock(&vm_table_lock);
-	while (id < vm_config->vm_count && strcmp(vm_config->vms[id].name, name) != 0)
-		id++;
-	if (id < vm_config->vm_count) {
+	id = vm_by_name(name);
+	if (id >= 0) {
 		json_string(j, "vm", name);
 		json_string(j, "kernel", vm_config->vms[id].kernel);
 		json_bool(j, "driver_domain", vm_config->vms[id].driver_domain);
-		put_vm(j, id);
+		put_vm(j, (unsigned)id);
 	}
 	spin_unlock(&vm_table_lock);
-	if (id == vm_config->vm_count)
-		mgmt_fail(call, MGMT_NOENT,
-			  "%s: there is no VM of that name: \"vm list\" shows them", name);
+	if (id < 0)
+		mgmt_fail(call, MGMT_NOENT, "there is no VM \"%s\": vm list shows them", name);
 }
