@@ -22,6 +22,7 @@
 static struct capturing {
 	struct capture *capture; /* NULL: free */
 	char port[2 * CONFIG_MAX_NAME + 2];
+	struct mgmt_stream *stream; /* NULL once it is at its end */
 	uint64_t looked_tsc;
 } capturings[CAPTURES];
 
@@ -43,7 +44,7 @@ static size_t pull(struct mgmt_stream *s, uint8_t *out, size_t room)
 	struct capturing *c = mgmt_stream_owner(s);
 	size_t got = capture_read(c->capture, out, room);
 
-	if (got == 0 && rdtsc() - c->looked_tsc > tsc_from_us(AGAIN_US) &&
+	if (got == 0 && c->stream && rdtsc() - c->looked_tsc > tsc_from_us(AGAIN_US) &&
 	    spin_trylock(&vm_table_lock)) {
 		attach(c);
 		spin_unlock(&vm_table_lock);
@@ -51,7 +52,8 @@ static size_t pull(struct mgmt_stream *s, uint8_t *out, size_t room)
 	return got;
 }
 
-static void release(struct capturing *c)
+/* The switch writes no more. */
+static void detach(struct capturing *c)
 {
 	struct port *port;
 
@@ -60,8 +62,14 @@ static void release(struct capturing *c)
 	if (port && port_captured(port, c->capture))
 		port_capture(port, NULL);
 	spin_unlock(&vm_table_lock);
+}
+
+static void release(struct capturing *c)
+{
+	detach(c);
 	capture_destroy(c->capture);
 	c->capture = NULL;
+	c->stream = NULL;
 }
 
 static void closed(struct mgmt_stream *s, bool complete)
@@ -143,6 +151,27 @@ void see_capture(struct mgmt_call *call)
 	json_u64(j, "ring_kib", kib);
 	json_u64(j, "time_us", tsc_to_ns(now) / 1000);
 	json_u64(j, "wall_ns", wall_ns_at(now));
-	if (!mgmt_stream_open(call, &capture_ops, c))
+	c->stream = mgmt_stream_open(call, &capture_ops, c);
+	if (!c->stream)
 		release(c);
+}
+
+void see_capture_end(struct mgmt_call *call)
+{
+	char name[2 * CONFIG_MAX_NAME + 2];
+
+	if (!mgmt_param_string(call, "port", name, sizeof(name)))
+		return;
+	for (unsigned i = 0; i < CAPTURES; i++) {
+		struct capturing *c = &capturings[i];
+
+		if (!c->capture || !c->stream || strcmp(c->port, name) != 0)
+			continue;
+		detach(c);
+		json_u64(mgmt_result(call), "lost", capture_lost(c->capture));
+		mgmt_stream_end(c->stream, "");
+		c->stream = NULL;
+		return;
+	}
+	mgmt_fail(call, MGMT_NOENT, "port \"%s\" is not being captured", name);
 }

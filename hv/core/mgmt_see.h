@@ -21,6 +21,7 @@ void see_why(struct mgmt_call *call);
 void see_trace(struct mgmt_call *call);
 /* hv/core/mgmt_capture.c */
 void see_capture(struct mgmt_call *call);
+void see_capture_end(struct mgmt_call *call);
 
 /* The port of that name, or NULL. Under vm_table_lock. */
 struct port *see_find_port(const char *name);

@@ -107,17 +107,16 @@ class Writer:
 
 
 def pump(stream, writer, records, most=None, seconds=None, clock=time.monotonic):
-    """until the stream ends, so many packets are written, the time is over, or somebody interrupts"""
+    """until the stream ends, so many packets are written, or the time is over; True: it has ended, or all
+    that was wanted is there"""
     end = None if seconds is None else clock() + seconds
-    try:
-        while (end is None or clock() < end) and (most is None or writer.packets < most):
-            data = stream.read(LOOK_SECONDS)
-            if data == b"":
-                break
-            found = records.feed(data or b"")
-            writer.write(found if most is None else found[:most - writer.packets])
-    except KeyboardInterrupt:
-        pass
+    while end is None or clock() < end:
+        data = stream.read(LOOK_SECONDS)
+        found = records.feed(data or b"")
+        writer.write(found if most is None else found[:most - writer.packets])
+        if data == b"" or (most is not None and writer.packets >= most):
+            return True
+    return False
 
 
 def open_out(where):
@@ -129,15 +128,31 @@ def open_out(where):
     return os.fdopen(os.dup(sys.stdout.fileno()), "wb")
 
 
-def run(machine, port, where="-", snap=None, most=None, seconds=None):
+def finish(machine, port, stream, writer, records):
+    """what the switch has written by now still comes; records that had no room"""
+    try:
+        lost = machine.call("see.capture_end", port=port)["lost"]
+        print("capture: ends; what is under way still comes, Ctrl-C breaks that off", file=sys.stderr)
+        pump(stream, writer, records)
+    except KeyboardInterrupt:
+        pass
+    return lost
+
+
+def run(machine, port, where="-", snap=None, ring_kib=None, most=None, seconds=None):
     """captures; {port, packets, dropped, lost}"""
-    given = {} if snap is None else {"snap": snap}
+    given = {name: value for name, value in (("snap", snap), ("ring_kib", ring_kib)) if value is not None}
     verdicts = machine.call("see.tables")["verdicts"]
     with open_out(where) as out, machine.open("see.capture", port=port, **given) as stream:
         writer = Writer(out, stream.result, verdicts)
-        records = Records(len(verdicts))
-        pump(stream, writer, records, most, seconds)
-        writer.end(writer.lost + records.damaged)
+        records, lost = Records(len(verdicts)), 0
+        try:
+            done = pump(stream, writer, records, most, seconds)
+        except KeyboardInterrupt:
+            done = False
+        if not done:
+            lost = finish(machine, port, stream, writer, records)
+        writer.end(max(writer.lost, lost) + records.damaged)
     return {"port": port, "packets": writer.packets, "dropped": writer.dropped, "lost": writer.lost}
 
 

@@ -176,7 +176,8 @@ class Pump(unittest.TestCase):
         ten = [record(frame(n)) for n in range(10)]
         self.assertEqual(self.run_with([*ten, None]), 10)
         self.assertEqual(self.run_with([b"".join(ten), None], most=3), 3)
-        self.assertEqual(self.run_with([*ten, None, KeyboardInterrupt, *ten]), 10)
+        with self.assertRaises(KeyboardInterrupt):
+            self.run_with([*ten, None, KeyboardInterrupt, *ten])
         ticks = iter(range(100))
         self.assertEqual(self.run_with([*ten, None], seconds=5, clock=lambda: next(ticks)), 4)
 
