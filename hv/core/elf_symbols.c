@@ -8,7 +8,8 @@
 #include <string.h>
 
 enum { MAX_SECTIONS = 512, STT_NOTYPE = 0, STT_FUNC = 2 };
-#define MAX_SYMBOLS (1u << 20) /* more than any kernel has */
+#define MAX_SYMBOLS  (1u << 20)	 /* more than any kernel has */
+#define MOST_UNSIZED (64u << 10) /* bytes behind a label that tells no size */
 
 static bool section_at(const uint8_t *data, size_t bytes, const struct elf64_ehdr *ehdr,
 		       unsigned index, struct elf64_shdr *out)
@@ -54,7 +55,7 @@ const char *elf64_symbol(const void *file, size_t bytes, uint64_t address, uint6
 		type = s.info & 15;
 		if ((type == STT_FUNC || type == STT_NOTYPE) && s.shndx != 0 && s.name != 0 &&
 		    s.value <= address && s.value >= best.value &&
-		    (s.size == 0 || address - s.value < s.size))
+		    address - s.value < (s.size ? s.size : MOST_UNSIZED))
 			best = s;
 	}
 	if (best.name == 0 || best.name >= strings.size ||

@@ -39,6 +39,16 @@ static void put_hex(struct json *j, const char *name, uint64_t value)
 	json_string(j, name, text);
 }
 
+/* At most 16. */
+static void put_bytes(struct json *j, const char *name, const uint8_t *bytes, unsigned count)
+{
+	char text[2 * 16 + 1] = "";
+
+	for (unsigned i = 0; i < count; i++)
+		snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+	json_string(j, name, text);
+}
+
 static void put_symbol(struct json *j, const struct vm *vm, uint64_t rip)
 {
 	uint64_t offset;
@@ -70,10 +80,6 @@ static void put_exits(struct json *j, const struct last_exits *exits)
 
 static void put_look(struct json *j, const struct vm *vm, const struct vcpu_look *look)
 {
-	char code[2 * sizeof(look->code) + 1] = "";
-
-	for (unsigned i = 0; i < look->code_bytes; i++)
-		snprintf(code + 2 * i, 3, "%02x", look->code[i]);
 	json_u64(j, "look_us", us_of(look->tsc));
 	put_hex(j, "rip", look->rip);
 	put_hex(j, "rsp", look->rsp);
@@ -85,7 +91,8 @@ static void put_look(struct json *j, const struct vm *vm, const struct vcpu_look
 	put_hex(j, "cs", look->cs);
 	put_hex(j, "cs_base", look->cs_base);
 	put_symbol(j, vm, look->bits64 ? look->rip : look->cs_base + look->rip);
-	json_string(j, "code", code);
+	put_bytes(j, "code", look->code, look->code_bytes);
+	put_bytes(j, "before", look->before, look->before_bytes);
 	json_u64(j, "cpl", look->cpl);
 	json_bool(j, "bits64", look->bits64);
 	json_bool(j, "interrupts_on", (look->rflags & RFLAGS_IF) != 0);

@@ -3,6 +3,7 @@
 #include "hv/core/vcpu_look.h"
 
 #include "hv/core/platform.h"
+#include "hv/core/pmm.h"
 #include "hv/core/vcpu.h"
 #include "hv/cpu/msr.h"
 
@@ -72,6 +73,20 @@ void vcpu_remember_exit(struct vcpu *v, const struct vmexit *exit, unsigned caus
 	};
 }
 
+/* The end of a loop that RIP is at the beginning of, perhaps. */
+static unsigned fetch_before(struct vcpu *v, uint64_t at, uint8_t out[16])
+{
+	unsigned bytes = (unsigned)(at & (PAGE_SIZE - 1));
+	uint32_t pf_error;
+	gpa_t gpa;
+
+	bytes = bytes < 16 ? bytes : 16;
+	if (bytes == 0 || gva_to_gpa(v, at - bytes, 0, &gpa, &pf_error) < 0 ||
+	    !vm_read(v->vm, gpa, out, bytes))
+		return 0;
+	return bytes;
+}
+
 void vcpu_look_take(struct vcpu *v, bool sipi_awaited)
 {
 	struct vcpu_look look = { .sipi_awaited = sipi_awaited, .halted = v->halted };
@@ -93,6 +108,8 @@ void vcpu_look_take(struct vcpu *v, bool sipi_awaited)
 	look.can_take = hvm->irq_ready(v);
 	look.timer_tsc = platform->next_timer(v);
 	look.code_bytes = guest_fetch(v, look.code);
+	look.before_bytes =
+		fetch_before(v, (look.bits64 ? 0 : look.cs_base) + look.rip, look.before);
 	look.exits = v->last_exits;
 	look.tsc = rdtsc();
 	spin_lock(&v->look_lock);
