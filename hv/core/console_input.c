@@ -55,7 +55,7 @@ static bool command_ready;
 static void fire(struct timer *timer)
 {
 	(void)timer;
-	cpu_post(this_cpu(), MB_CONSOLE);
+	cpu_post(this_cpu(), MB_CONSOLE | MB_MGMT); /* one tick for both while all is quiet */
 }
 
 void console_start(void)

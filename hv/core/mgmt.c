@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The lines of the management channel: frames in and out. As the console's (console_input.c), they are
- * asked by a timer of one CPU: 50 times a second while all is quiet, 1000 times else, and again at once
+ * asked by a timer of one CPU: 50 times a second (by theirs) while all is quiet, 1000 times else, and again at once
  * while bytes move and no vCPU waits for this CPU. A turn is bounded in time, since a byte costs an
  * emulator's exit on the test beds; what a frame asks for is done in the run loop (mgmt_answer()).
  *
@@ -298,11 +298,10 @@ void mgmt_work(void)
 	now = rdtsc();
 	if (alone && (more || now - last_byte < tsc_from_us(SPIN_US)))
 		cpu_post(home, MB_MGMT);
-	else
-		timer_set(&tick, now + tsc_from_us(more || stream_any() || rpc_busy() ||
-								   now < lively_until ?
-							   LIVELY_US :
-							   IDLE_US));
+	else if (more || stream_any() || rpc_busy() || now < lively_until)
+		timer_set(&tick, now + tsc_from_us(LIVELY_US));
+	else if (!serial_present()) /* else the console's tick is ours, too */
+		timer_set(&tick, now + tsc_from_us(IDLE_US));
 }
 
 bool mgmt_request_waiting(void)

@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-from . import boot, guest_results, lines, nics, results, testbed
+from . import boot, guest_results, nics, results, testbed
 from .console import count, error, plain
 
 HEARTBEAT_SECONDS = 15
@@ -96,13 +96,14 @@ def bed_for(args, vms):
     return bed, machine
 
 
-def boot_config(config, bed, machine, timeout, watcher):
-    """boots a config; its result document, and whether all went well: else why is said"""
-    made, good, _ = boot_config_events(config, bed, machine, timeout, watcher)
+def boot_config(config, bed, machine, timeout, watcher, share=None):
+    """boots a config, its second line shared there; its result document, and whether all went well:
+    else why is said"""
+    made, good, _ = boot_config_events(config, bed, machine, timeout, watcher, share)
     return made, good
 
 
-def boot_config_events(config, bed, machine, timeout, watcher):
+def boot_config_events(config, bed, machine, timeout, watcher, share=None):
     """the same, and its events"""
     if bed.note:
         watcher.say(f"{bed.note}; QEMU emulates the CPUs until then")
@@ -110,7 +111,7 @@ def boot_config_events(config, bed, machine, timeout, watcher):
                 f"{Path(config.file).name}")
     outcome = boot.boot(bed, machine, config.blob, config.images, timeout,
                         on_event=watcher.event, on_wait=watcher.wait,
-                        share=lines.path_for(Path(config.file).stem))
+                        share=share)
     made = results.document(outcome.stream.events, bed, machine, config.vms, config.blob)
     said = results.complaints(made)
     if outcome.ended == "end" and not said:
