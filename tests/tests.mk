@@ -29,6 +29,10 @@ UNIT_core_gva          := hv/core/gva.c
 UNIT_core_cpu_time     := hv/core/cpu_time.c
 UNIT_core_exit_cause   := hv/core/exit_cause.c
 UNIT_core_sched        := hv/core/runq.c
+UNIT_core_elf_symbols  := hv/core/elf_symbols.c $(CONFIG_SRC)
+UNIT_core_see          := $(addprefix hv/core/,mgmt_see.c mgmt_why.c mgmt_trace.c mgmt_capture.c vcpu_look.c elf_symbols.c \
+	vm_past.c json.c exit_cause.c config_policy.c) $(wildcard vswitch/*.c) tests/unit/vswitch/env.c tests/unit/vswitch/driver.c \
+	$(filter-out hv/core/config_policy.c,$(CONFIG_SRC))
 UNIT_cpu_entropy       := hv/cpu/entropy.c
 UNIT_cpu_vmx_detect    := $(VMX)/detect.c
 UNIT_cpu_vmx_check     := $(VMX)/check.c
@@ -43,7 +47,7 @@ UNIT_dev_vtd_table     := hv/dev/vtd_table.c
 UNIT_dev_vtd           := $(filter-out hv/dev/vtd_regs.c,$(wildcard hv/dev/vtd*.c)) hv/dev/dmar.c tests/unit/dev/vtd_sim.c
 UNIT_dev_vtd_irq       := $(UNIT_dev_vtd)
 UNIT_TESTS := core/acpi core/host_irq core/console core/mgmt core/shell core/clock core/pmm core/print core/report core/string core/config \
-	core/config_image core/emulate core/emulate_native core/gva core/nearest core/cpu_time core/exit_cause core/sched core/smp cpu/entropy cpu/vmx_detect cpu/vmx_check cpu/vmx_msr cpu/vmx_ept \
+	core/config_image core/emulate core/emulate_native core/gva core/nearest core/cpu_time core/exit_cause core/sched core/smp core/elf_symbols core/see cpu/entropy cpu/vmx_detect cpu/vmx_check cpu/vmx_msr cpu/vmx_ept \
 	cpu/svm_check cpu/svm_exit cpu/svm_moves cpu/svm_npt dev/dmar dev/vtd dev/vtd_irq dev/vtd_table
 
 define unit_test

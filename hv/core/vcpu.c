@@ -349,7 +349,9 @@ static void count_exit(struct vcpu *v, const struct vmexit *exit)
 
 	atomic_store_explicit(&v->exits[cause], v->exits[cause] + 1, memory_order_relaxed);
 	atomic_store_explicit(&cpu->exits[cause], cpu->exits[cause] + 1, memory_order_relaxed);
-	vcpu_remember_exit(v, exit, cause);
+	/* cpu_time_turn() has just read the clock */
+	vcpu_remember_exit(v, exit, cause,
+			   atomic_load_explicit(&cpu->accounted, memory_order_relaxed));
 }
 
 void vcpu_run(struct vcpu *v)

@@ -62,11 +62,10 @@ static uint64_t detail_of(const struct vcpu *v, const struct vmexit *exit)
 	}
 }
 
-void vcpu_remember_exit(struct vcpu *v, const struct vmexit *exit, unsigned cause)
+void vcpu_remember_exit(struct vcpu *v, const struct vmexit *exit, unsigned cause, uint64_t tsc)
 {
 	v->last_exits.exit[v->last_exits.count++ % LAST_EXITS] = (struct last_exit){
-		/* since when its CPU is out of the guest: cpu_time_turn() has just told the clock */
-		.tsc = atomic_load_explicit(&this_cpu()->accounted, memory_order_relaxed),
+		.tsc = tsc,
 		.detail = detail_of(v, exit),
 		.kind = (uint8_t)exit->kind,
 		.cause = (uint8_t)cause,

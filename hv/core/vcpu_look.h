@@ -49,8 +49,8 @@ struct vcpu_look {
 /* Constant names, for people: "hlt", "io", … */
 const char *vmexit_kind_name(unsigned kind);
 
-/* On the vCPU's CPU, after an exit and before it is handled. */
-void vcpu_remember_exit(struct vcpu *vcpu, const struct vmexit *exit, unsigned cause);
+/* On the vCPU's CPU, after an exit, which was at that TSC, and before it is handled. */
+void vcpu_remember_exit(struct vcpu *vcpu, const struct vmexit *exit, unsigned cause, uint64_t tsc);
 
 /* On the vCPU's CPU: copies it out. Takes SIGNAL_LOOK. */
 void vcpu_look_take(struct vcpu *vcpu, bool sipi_awaited);

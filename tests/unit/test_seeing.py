@@ -13,6 +13,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "scripts")]
+sys.path.append("/usr/lib/python3/dist-packages")       # of Debian, whichever Python this is
 
 import gen_counters    # noqa: E402
 from lasthoplib import livetrace, metrics, top    # noqa: E402
