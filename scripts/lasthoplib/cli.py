@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import bench, dts, image, lines, machine, options, paths, running, table, trace
+from . import bench, dts, image, lines, machine, options, paths, running, seeing, table, trace
 from .console import Failure, Progress, count, error, plain
 
 DEFAULT_TIMEOUT = {"bochs": 900, "tcg": 300, "kvm": 120}
@@ -92,8 +92,11 @@ def check(args):
 def trace_frames(args):
     keep_inputs(args, [args.frame[1:]] if args.frame.startswith("@") else [])
     frames = trace.read_frames(args.frame)
-    told = trace.run(checked(args, with_images=False), args.port, frames)
-    write_json(args, {"schema": 1, "config": str(args.config), "port": args.port, "frames": told})
+    if args.config is not None:
+        told = trace.run(checked(args, with_images=False), args.port, frames)
+    else:
+        told = seeing.trace_frames(args, frames)
+    write_json(args, {"schema": 1, "config": str(args.config or ""), "port": args.port, "frames": told})
     if args.json != "-":
         print("\n".join(map(plain, trace.render(told))))
     return 0
@@ -160,8 +163,11 @@ def parser():
     at.add_argument("--out", required=True, metavar="FILE", type=options.file_name)
     optional_config(at)
     at = verb("trace", trace_frames, "Tell what the switch would do with a frame, and why: a line a stage. "
-              "Every VM counts as up, with its address learned.")
-    at.add_argument("config", metavar="CONFIG", help="device tree, .dts or .dtb")
+              "With a config, on this machine: every VM counts as up, with its address learned. Without one, "
+              "by the machine that runs, where nothing is sent or learned.")
+    at.add_argument("--line", metavar="PATH", type=options.file_name,
+                    help="of the machine, without a config: a Unix socket or a serial port")
+    at.add_argument("config", nargs="?", metavar="CONFIG", help="device tree, .dts or .dtb")
     at.add_argument("port", metavar="PORT", help="that sends the frame: VM/NODE")
     at.add_argument("frame", metavar="FRAME", help="hex digits, or @FILE.pcap")
     at = verb("check", check, "Check a config: exit status 0, 1 (errors), 2 (cannot be read).")
@@ -174,7 +180,7 @@ def failed(args, text, status):
     """says why in one sentence, to --json as well unless it has a result already; the status"""
     error(text)
     if args.json_due:
-        file = str(getattr(args, "config", ""))
+        file = str(getattr(args, "config", None) or "")
         try:
             write_json(args, dts.as_json(file, [dts.Error(file, 0, 0, "", "", text)]))
         except Failure as failure:
@@ -185,7 +191,7 @@ def failed(args, text, status):
 def perform(args):
     """does what the command line says; the exit status"""
     try:
-        keep_inputs(args, [args.config] if hasattr(args, "config") else [])
+        keep_inputs(args, [args.config] if getattr(args, "config", None) else [])
         check_json(args.json)
         args.json_due = bool(args.json)
         return args.function(args)

@@ -3,7 +3,9 @@
 import argparse
 import sys
 
-from . import capture, metrics, options, top, why
+from . import capture, channel, livetrace, metrics, options, top, why
+from .channel import Refused
+from .console import Failure
 
 
 def run_top(args, machine):
@@ -28,6 +30,15 @@ def run_metrics(args, machine):
     text = metrics.render(tables, sample)
     args.write_json(args, {"schema": 1, **sample})
     (sys.stderr if args.json == "-" else sys.stdout).write(text)
+
+
+def trace_frames(args, frames):
+    """what the running switch would do with them"""
+    try:
+        with channel.connect(args.line) as machine:
+            return livetrace.run(machine, args.port, frames)
+    except Refused as refused:
+        raise Failure(f"trace: {refused}") from None
 
 
 def snap_length(text):
