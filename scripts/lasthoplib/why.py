@@ -3,7 +3,7 @@
 tells what is (see.why); what that means is found out here, from a few looks one after the other."""
 import time
 
-LOOKS = 4
+LOOKS = 3
 LOOK_SECONDS = 0.15
 ANSWER_SECONDS = 3.0
 WINDOW = 128                    # bytes in which a loop that waits stays
@@ -145,13 +145,13 @@ def of_life(told):
         return []
     last = past[0]
     reason = last["reason"] or last["end"]
-    if told["state"] == "off":
-        return [f"it does not run: it ended {seconds(last['ago_us'])} ago ({last['end']}"
-                + (f": {last['reason']}" if last["reason"] else "") + ")"]
     if len(past) > 1 and all(p["lived_us"] < SHORT_LIFE_US for p in past) and \
             last["ago_us"] < 2 * SHORT_LIFE_US and len({p["reason"] or p["end"] for p in past[:2]}) == 1:
         return [f"it ends again and again, {told['ends']} times by now, each time after less than "
                 f"{seconds(max(p['lived_us'] for p in past) + 50000)}: {reason}"]
+    if told["state"] == "off":
+        return [f"it does not run: it ended {seconds(last['ago_us'])} ago ({last['end']}"
+                + (f": {last['reason']}" if last["reason"] else "") + ")"]
     return []
 
 

@@ -110,6 +110,7 @@ class Why(unittest.TestCase):
         triple = {"end": "crash", "reason": "triple fault", "ago_us": 90_000, "lived_us": 20_000}
         self.first("it ended 0.1 s ago (crash: triple fault)", state="off", past=[triple])
         self.first("ends again and again, 9 times by now", vcpu(), past=[triple] * 4, ends=9)
+        self.first("ends again and again", state="off", past=[triple] * 3, ends=3)
         found = reasons(vcpu(**HALTED, timer_us=1), past=[{**triple, "ago_us": 10 ** 9}])
         self.assertEqual(found, [])
 
