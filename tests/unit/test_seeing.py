@@ -3,10 +3,18 @@
 """Is `lasthop top` right and no wider than 80 columns, whatever the numbers and names; do its keys switch policies;
 does Prometheus's own parser take what `lasthop metrics` writes; and does a trace of the running switch speak as
 one on the host does?"""
+import fcntl
 import io
 import json
+import os
+import pty
 import re
+import select
+import struct
+import subprocess
 import sys
+import termios
+import time
 import unittest
 from pathlib import Path
 
@@ -135,6 +143,48 @@ class Keys(unittest.TestCase):
         self.assertIn("batching is off\n", out.getvalue())
         self.assertEqual(out.getvalue().count("[a] batching off"), 2)
         self.assertEqual(channel.set, [("batching", "off")])
+
+
+class OnATerminal(unittest.TestCase):
+    """the screen and its keys, as somebody at a terminal of 24 rows has them"""
+
+    CHILD = """
+import sys
+sys.path[:0] = sys.argv[1:]
+import test_seeing
+from lasthoplib import top
+channel = test_seeing.Channel()
+top.run(channel, 0.2)
+print("set:", channel.set)
+"""
+
+    def test_keys(self):
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        child = subprocess.Popen([sys.executable, "-c", self.CHILD, str(ROOT / "scripts"), str(Path(__file__).parent)],
+                                 stdin=slave, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm"})
+        os.close(slave)
+        seen = b""
+
+        def until(word):
+            nonlocal seen
+            end = time.monotonic() + 60
+            while word not in seen and time.monotonic() < end:
+                if select.select([master], [], [], 1)[0]:
+                    try:
+                        seen += os.read(master, 65536)
+                    except OSError:             # its end
+                        break
+            self.assertIn(word, seen)
+
+        until(b"[a] batching on")
+        os.write(master, b"a")
+        until(b"batching is off")
+        os.write(master, b"!\x1b")             # keys without a meaning
+        os.write(master, b"q")
+        until(b"set: [('batching', 'off')]")
+        self.assertEqual(child.wait(60), 0)
+        os.close(master)
 
 
 class Metrics(unittest.TestCase):
