@@ -21,6 +21,8 @@ UNIT_core_config_image := $(CONFIG_SRC)
 MGMT := $(addprefix hv/core/,mgmt.c mgmt_frame.c mgmt_rpc.c mgmt_stream.c json.c)
 UNIT_core_console      := $(addprefix hv/core/,console.c console_input.c log.c log_area.c) $(MGMT)
 UNIT_core_mgmt         := $(UNIT_core_console)
+UNIT_core_mgmt_first   := $(UNIT_core_console)
+UNIT_core_mgmt_stream  := $(UNIT_core_console)
 UNIT_core_shell        := $(addprefix hv/core/,shell.c shell_switch.c facts.c config_policy.c exit_cause.c) vswitch/policy.c
 UNIT_core_terminal     := hv/core/terminal.c $(B)/font.c
 UNIT_core_screen       := $(addprefix hv/core/,screen.c framebuffer.c terminal.c) $(B)/font.c
@@ -33,6 +35,10 @@ UNIT_core_gva          := hv/core/gva.c
 UNIT_core_cpu_time     := hv/core/cpu_time.c
 UNIT_core_exit_cause   := hv/core/exit_cause.c
 UNIT_core_sched        := hv/core/runq.c
+UNIT_core_elf_symbols  := hv/core/elf_symbols.c $(CONFIG_SRC)
+UNIT_core_see          := $(addprefix hv/core/,mgmt_see.c mgmt_why.c mgmt_trace.c mgmt_capture.c vcpu_look.c elf_symbols.c \
+	vm_past.c json.c exit_cause.c config_policy.c) $(wildcard vswitch/*.c) tests/unit/vswitch/env.c tests/unit/vswitch/driver.c \
+	$(filter-out hv/core/config_policy.c,$(CONFIG_SRC))
 UNIT_cpu_entropy       := hv/cpu/entropy.c
 UNIT_cpu_vmx_detect    := $(VMX)/detect.c
 UNIT_cpu_features      := hv/cpu/cpu_features.c $(VMX)/detect.c $(SVM)/detect.c hv/dev/vtd_features.c
@@ -47,9 +53,10 @@ UNIT_dev_dmar          := hv/dev/dmar.c
 UNIT_dev_vtd_table     := hv/dev/vtd_table.c
 UNIT_dev_vtd           := $(filter-out hv/dev/vtd_regs.c,$(wildcard hv/dev/vtd*.c)) hv/dev/dmar.c tests/unit/dev/vtd_sim.c
 UNIT_dev_vtd_irq       := $(UNIT_dev_vtd)
-UNIT_TESTS := core/acpi core/host_irq core/console core/terminal core/screen core/keymap core/log_area core/mgmt core/shell core/clock core/pmm core/print core/report core/string core/config \
+UNIT_TESTS := core/acpi core/host_irq core/console core/terminal core/screen core/keymap core/log_area core/mgmt core/mgmt_first core/mgmt_stream core/shell core/clock core/pmm core/print core/report core/string core/config \
 	core/config_image core/emulate core/emulate_native core/gva core/nearest core/cpu_time core/exit_cause core/sched core/smp cpu/entropy cpu/features cpu/vmx_detect cpu/vmx_check cpu/vmx_msr cpu/vmx_ept \
 	cpu/svm_check cpu/svm_exit cpu/svm_moves cpu/svm_npt dev/dmar dev/vtd dev/vtd_irq dev/vtd_table
+UNIT_TESTS += core/elf_symbols core/see
 
 define unit_test
 UNIT_PROGRAMS += $(B)/unit/$(subst /,_,$1)_test

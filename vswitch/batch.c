@@ -36,6 +36,18 @@ struct batch *batch_open(struct vs_cpu *cpu, struct port *from)
 	return b;
 }
 
+bool batch_has_address(const struct port *from, uint64_t src)
+{
+	for (unsigned id = 0; id < VS_MAX_PORTS; id++) {
+		const struct port *port =
+			atomic_load_explicit(&from->sw->port[id], memory_order_seq_cst);
+
+		if (port != NULL && port != from && mac_load(port->mac) == src)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Does a port here have this address, which comes in by an uplink? The world has sent back what that port
  * had sent: two uplinks lead to the same network, or one into a loop. The address stays where it is. What
@@ -43,17 +55,9 @@ struct batch *batch_open(struct vs_cpu *cpu, struct port *from)
  */
 static bool is_reflected(const struct vs_cpu *cpu, const struct batch *b, uint64_t src)
 {
-	const struct vswitch *sw = b->from->sw;
-
-	if (fdb_lookup(sw->fdb, src, cpu->now_s) == (int)b->from->id)
+	if (fdb_lookup(b->from->sw->fdb, src, cpu->now_s) == (int)b->from->id)
 		return false; /* the rule: no port here had it when it was learned, nor was one made with it since */
-	for (unsigned id = 0; id < VS_MAX_PORTS; id++) {
-		const struct port *port = atomic_load_explicit(&sw->port[id], memory_order_seq_cst);
-
-		if (port != NULL && port != b->from && mac_load(port->mac) == src)
-			return true;
-	}
-	return false;
+	return batch_has_address(b->from, src);
 }
 
 static void learn(struct vs_cpu *cpu, struct batch *b, uint64_t src)
@@ -192,8 +196,11 @@ static inline enum verdict read_packet(struct batch *b, struct packet *p, struct
 	enum verdict verdict = frame_check_length(
 		chain_bytes, gso && longest < VS_MAX_FRAME ? VS_MAX_FRAME : longest);
 
-	if (verdict != VERDICT_DELIVERED)
+	if (verdict != VERDICT_DELIVERED) {
+		p->seg = seg;
+		p->head_bytes = 0;
 		return verdict;
+	}
 	p->seg = seg + gather_head(p->head, seg);
 	p->head_bytes = HEAD_BYTES;
 	p->off.needs = 0;
@@ -309,6 +316,7 @@ static void forward_to_queue(struct vs_cpu *cpu, struct batch *b, struct port *t
 			     uint64_t set)
 {
 	struct stat_slot *slot = stats_slot(to, cpu->cpu);
+	struct capture *capture = capture_of(to);
 	struct rx_take *take = &cpu->rx;
 	bool asleep = (set & (set - 1)) != 0 && is_asleep(to, queue);
 	uint64_t all = set, now = take_first(&set, asleep ? 1 : VS_BATCH);
@@ -324,10 +332,15 @@ static void forward_to_queue(struct vs_cpu *cpu, struct batch *b, struct port *t
 			queue_break(to, queue, take->fault, cpu->cpu);
 		if (take->npkts > 0) {
 			rx_fill(to, cpu);
+			if (capture != NULL)
+				capture_filled(capture, b, take);
 			rx_complete(to, b, take, cpu);
 		}
-		if (take->dropped)
+		if (take->dropped) {
 			stat_add_drops(slot, take->drops, true);
+			if (capture != NULL)
+				capture_refused(capture, b, take);
+		}
 		unicast_drops += take->unicast_drops;
 		now = take->left;
 		if (now == 0)
@@ -342,8 +355,9 @@ static void forward_to_queue(struct vs_cpu *cpu, struct batch *b, struct port *t
 static uint64_t filter_set(struct vs_cpu *cpu, struct batch *b, struct port *to,
 			   const struct filter *filter, uint64_t set)
 {
+	struct capture *capture = capture_of(to);
 	unsigned drops = 0, unicast_drops = 0;
-	uint64_t wanted = 0;
+	uint64_t wanted = 0, all = set;
 
 	for (; set != 0; set &= set - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(set);
@@ -360,6 +374,8 @@ static uint64_t filter_set(struct vs_cpu *cpu, struct batch *b, struct port *to,
 	}
 	if (drops != 0)
 		stat_add(stats_slot(to, cpu->cpu), STAT_rx_drop_filtered, drops);
+	if (drops != 0 && capture != NULL)
+		capture_filtered(capture, b, all & ~wanted);
 	if (unicast_drops != 0)
 		stat_add(stats_slot(b->from, cpu->cpu), STAT_tx_drop_receiver, unicast_drops);
 	return wanted;
@@ -426,6 +442,7 @@ void batch_forward(struct vs_cpu *cpu)
 {
 	struct batch *b = &cpu->batch;
 	struct stat_slot *slot = stats_slot(b->from, cpu->cpu);
+	struct capture *capture = capture_of(b->from);
 
 	if (b->flood != 0)
 		spread_flood(b, slot);
@@ -439,6 +456,8 @@ void batch_forward(struct vs_cpu *cpu)
 	stat_add(slot, STAT_tx_bytes, b->tx_bytes);
 	if (b->dropped)
 		stat_add_drops(slot, b->drops, false);
+	if (capture != NULL)
+		capture_batch(capture, b);
 }
 
 enum verdict port_inject(struct port *port, const void *frame, size_t bytes)

@@ -90,6 +90,7 @@ void port_retire(struct port *port)
 		port_stop_queue(port, i);
 	/* nobody learns for it any more, but packets may be on their way to it */
 	atomic_store_explicit(&sw->port[port->id], NULL, memory_order_seq_cst);
+	atomic_store_explicit(&port->capture, NULL, memory_order_seq_cst);
 	fdb_forget_port(sw->fdb, port->id);
 	switch_quiesce(sw);
 	port->retired = true;

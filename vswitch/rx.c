@@ -19,11 +19,15 @@
 static void drop(struct port *to, struct batch *b, struct rx_take *take, unsigned i,
 		 enum verdict why, unsigned packets)
 {
-	if (!take->dropped)
+	if (!take->dropped) {
+		take->dropped_set = 0;
 		for (unsigned v = 0; v < VERDICT_COUNT; v++)
 			take->drops[v] = 0;
+	}
 	take->dropped = true;
 	take->drops[why] += packets;
+	take->dropped_set |= 1ull << i;
+	take->why[i] = (uint8_t)why;
 	if (take->segment == 0 && b->to[to->id] >> i & 1) {
 		take->unicast_drops++;
 		b->refused += why == VERDICT_DROP_NO_BUFFER;
@@ -324,6 +328,26 @@ void rx_reserve(struct vs_cpu *cpu, struct port *to, uint64_t want)
 	spin_lock(&q->reserve);
 	reserve_locked(cpu, to, q, want);
 	spin_unlock(&q->reserve);
+}
+
+enum verdict rx_would_take(struct vs_cpu *cpu, struct port *to, unsigned queue, uint32_t need)
+{
+	struct queue *q = &to->queue[queue];
+	enum queue_state state = queue_state(q);
+	enum verdict verdict = VERDICT_DROP_BROKEN;
+	uint16_t next, avail;
+
+	if (state != QUEUE_RUNNING || atomic_load_explicit(&to->unplugged, memory_order_relaxed))
+		return state == QUEUE_BROKEN ? VERDICT_DROP_BROKEN : VERDICT_DROP_LINK_DOWN;
+	clear_take(&cpu->rx);
+	spin_lock(&q->reserve);
+	next = q->next;
+	avail = q->vq.packed ? 0 : vq_avail_idx(&q->vq);
+	if (q->vq.packed || (uint16_t)(avail - next) <= q->vq.size)
+		verdict = take_buffers(q, avail, need, &cpu->rx);
+	q->next = next;
+	spin_unlock(&q->reserve);
+	return verdict;
 }
 
 /* Counts one reservation at both ends, now that its fate is known. */

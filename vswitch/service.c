@@ -184,6 +184,7 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 	struct queue *q = &port->queue[queue];
 	struct stat_slot *slot = stats_slot(port, cpu->cpu);
 	unsigned limit = policy_get(POLICY_batch_packets), count;
+	struct capture *capture;
 	uint16_t before = q->next, avail;
 	enum vq_fault fault = read_avail(q, &avail);
 	struct batch *b;
@@ -202,8 +203,11 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 	b->polling = q->polling;
 	fault = tx_read(cpu, q, avail, most < limit ? most : limit);
 	if (fault != VQ_OK) {
+		capture = capture_of(port);
 		stat_add(slot, STAT_tx_packets, 1);
 		stat_add(slot, STAT_tx_drop_broken, 1);
+		if (capture != NULL)
+			capture_unread(capture, queue);
 		queue_break(port, queue, fault, cpu->cpu);
 	} else {
 		hold_back(cpu, q, before);

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "lasthop/uplink.h"
+#include "vswitch/capture.h"
 #include "vswitch/env.h"
 #include "vswitch/fdb.h"
 #include "vswitch/filter.h"
@@ -183,6 +184,7 @@ struct port {
 	bool retired;			       /* control path */
 	struct queue *queue;		       /* constant array; see struct queue */
 	_Atomic(const struct filter *) filter; /* one of filters[], or NULL: no filter */
+	_Atomic(struct capture *) capture;     /* NULL: nobody looks (capture.c) */
 	struct filter filters[2];	       /* the other one is port_set_filter()'s */
 	_Atomic uint32_t pairs;		       /* receive queues in use */
 	_Atomic bool unplugged;		       /* link down: nothing passes */
@@ -248,6 +250,8 @@ struct rx_take {
 	uint64_t offloads; /* the receiver's */
 	bool dropped;	   /* any of drops[], else they are not valid */
 	uint32_t drops[VERDICT_COUNT];
+	uint64_t dropped_set;	/* packets of the batch that are in drops[], and */
+	uint8_t why[VS_BATCH];	/* ... each one's verdict; valid as drops[] are */
 	unsigned unicast_drops; /* of them, packets to this port alone */
 	uint32_t too_few_for;	/* the buffers that come next are too few for a packet of so many
 			       * bytes with its header: */
@@ -400,6 +404,9 @@ void batch_sort(struct vs_cpu *cpu);
 /* Delivers and counts what is in the batch; pkt[].verdict then holds the outcome. */
 void batch_forward(struct vs_cpu *cpu);
 
+/* In a batch: is it the address of another port? */
+bool batch_has_address(const struct port *from, uint64_t src);
+
 /* --- tx_read.c --- */
 
 /* Reads up to `most` chains, and what else bounds a batch, into the CPU's empty batch, and sorts it. A rule
@@ -412,6 +419,29 @@ enum vq_fault tx_read(struct vs_cpu *cpu, struct queue *q, uint16_t avail, unsig
  * that were, and have come back. */
 void tx_complete(struct queue *q, const struct vs_cpu *cpu);
 void tx_complete_returned(struct queue *q);
+
+/* --- capture.c: what passes a port that is captured; inside a batch. vswitch/capture.h --- */
+
+#define CAPTURE_COLD __attribute__((cold, noinline))
+
+/* Where to; NULL, as is expected: nobody looks. Sequentially consistent, as everything that is taken away
+ * by switch_quiesce(). */
+static inline struct capture *capture_of(const struct port *port)
+{
+	struct capture *c = atomic_load_explicit(&port->capture, memory_order_seq_cst);
+
+	return __builtin_expect(c != NULL, 0) ? c : NULL;
+}
+
+/* Of the sender: the batch's packets, after batch_forward(); a chain that could not be read. */
+CAPTURE_COLD void capture_batch(struct capture *c, const struct batch *b);
+CAPTURE_COLD void capture_unread(struct capture *c, unsigned queue);
+/* Of a receiver: after rx_fill(); what rx_reserve() has dropped; what its guest does not want. */
+CAPTURE_COLD void capture_filled(struct capture *c, const struct batch *b,
+				 const struct rx_take *take);
+CAPTURE_COLD void capture_refused(struct capture *c, const struct batch *b,
+				  const struct rx_take *take);
+CAPTURE_COLD void capture_filtered(struct capture *c, const struct batch *b, uint64_t set);
 
 /* --- hold.c --- */
 
@@ -438,6 +468,9 @@ bool steer_wants(const struct filter *f, const struct packet *p);
 /* Takes receive buffers for packets of the batch's set `want`, in order: fills cpu->rx. If it took any,
  * rx_fill() and rx_complete() must follow in the same batch. */
 void rx_reserve(struct vs_cpu *cpu, struct port *to, uint64_t want);
+
+/* In a batch that is not open: what would become of a packet of `need` bytes with its header? Takes none. */
+enum verdict rx_would_take(struct vs_cpu *cpu, struct port *to, unsigned queue, uint32_t need);
 
 /* The copy: rx_fill.c. */
 void rx_fill(struct port *to, struct vs_cpu *cpu);

@@ -54,6 +54,7 @@ static uint64_t answers_shown;	 /* [l] */
 
 static char stage[STAGE_BYTES]; /* [l] on its way out: stage[stage_at .. stage_end) */
 static unsigned stage_at, stage_end;
+static bool stage_is_frame; /* [l] of the management channel: nothing for the screen */
 
 static char edit[CONSOLE_EDIT]; /* [l] */
 static bool editing;		/* [l] there is a prompt to show */
@@ -122,8 +123,19 @@ size_t console_guest_read(unsigned vm, uint64_t *at, char *out, size_t room, uin
 	return n;
 }
 
+static void send_stage(void)
+{
+	serial_write_raw(stage + stage_at, stage_end - stage_at);
+	if (!stage_is_frame)
+		screen_write(stage + stage_at, stage_end - stage_at);
+	stage_at = stage_end = 0;
+	stage_is_frame = false;
+}
+
 static void stage_byte(char c)
 {
+	if (stage_is_frame)
+		send_stage(); /* text comes behind all of it */
 	if (stage_end < STAGE_BYTES)
 		stage[stage_end++] = c;
 }
@@ -293,7 +305,8 @@ static bool fill_attached(struct guest_text *g)
 		stage_left_out("\n", lost);
 	attached_at += n;
 	for (size_t i = 0; i < n; i++)
-		stage_byte((uint8_t)text[i] == FRAME_DELIMITER && mgmt_first_open() ? '?' : text[i]);
+		stage_byte((uint8_t)text[i] == FRAME_DELIMITER && mgmt_first_open() ? '?'
+										    : text[i]);
 	return n != 0;
 }
 
@@ -306,7 +319,8 @@ static bool fill_frame(void)
 	if (texts_turn)
 		return false;
 	stage_end = (unsigned)mgmt_first_out(stage, STAGE_BYTES);
-	return stage_end != 0;
+	stage_is_frame = stage_end != 0;
+	return stage_is_frame;
 }
 
 static bool fill_text(void)
@@ -323,14 +337,8 @@ static bool fill(void)
 	if (stage_at < stage_end)
 		return true;
 	stage_at = stage_end = 0;
+	stage_is_frame = false;
 	return fill_frame() || fill_text() || fill_frame();
-}
-
-static void send_stage(void)
-{
-	serial_write_raw(stage + stage_at, stage_end - stage_at);
-	screen_write(stage + stage_at, stage_end - stage_at);
-	stage_at = stage_end = 0;
 }
 
 /* As much as the line takes at once: how many bytes; *more: others wait, or the screen. */
@@ -345,7 +353,8 @@ static unsigned drain(bool *more)
 
 		if (!sent)
 			break;
-		screen_write(stage + stage_at, sent);
+		if (!stage_is_frame)
+			screen_write(stage + stage_at, sent);
 		stage_at += sent;
 		left -= sent;
 	}

@@ -149,14 +149,13 @@ static void typed(char c)
 static void read_typed(void)
 {
 	for (unsigned i = 0; i < READ_MOST; i++) {
-		int c = keyboard_read();
+		int key = keyboard_read(), c = key < 0 ? serial_read() : key;
 
 		if (c >= 0)
 			lively_until = rdtsc() + tsc_from_us(STAY_US);
-		if (!mgmt_first_line(c, typed) && c >= 0)
+		/* the line's silence counts for it as well */
+		if (key >= 0 || (!mgmt_first_line(c, typed) && c >= 0))
 			typed((char)c);
-		if (c < 0)
-			c = serial_read();
 		if (c < 0)
 			return;
 	}

@@ -110,3 +110,7 @@ uint64_t elf64_initrd_at(uint64_t kernel_end, uint64_t initrd_bytes, uint64_t to
 /* The PVH entry point (guest-physical, below 4 GiB) from the note; false if there is none. */
 bool elf64_pvh_entry(const void *data, size_t bytes, const struct elf64_ehdr *ehdr,
 		     uint32_t *entry);
+
+/* The function or label of a file that may hold anything which `address` is in, and how far into it; NULL: it has
+ * none, or no symbols. Points into the file. (hv/core/elf_symbols.c) */
+const char *elf64_symbol(const void *file, size_t bytes, uint64_t address, uint64_t *offset);

@@ -50,8 +50,7 @@ void vm_facts(unsigned id, struct vm_facts *out)
 		exit_counts_add(&out->exits, vm);
 	}
 	for (unsigned i = 0; vm && i < vm->vcpu_count; i++)
-		out->wakeups +=
-			atomic_load_explicit(&vm->vcpus[i]->wakeups, memory_order_relaxed);
+		out->wakeups += atomic_load_explicit(&vm->vcpus[i]->wakeups, memory_order_relaxed);
 	spin_unlock(&vm_table_lock);
 }
 

@@ -15,6 +15,7 @@
 #include "hv/core/pmm.h"
 #include "hv/core/sched.h"
 #include "hv/core/smp.h"
+#include "hv/core/vm_past.h"
 #include "hv/core/watchdog.h"
 
 /* Bytes of console text that go out before the line about a VM's end, and with it: we wait for the
@@ -271,6 +272,7 @@ static void reap(struct vm *vm)
 	unsigned id = vm->id;
 
 	watchdog_cancel(vm);
+	vm_past_add(vm);
 	quiesce(vm);
 	/* Not if it starts again: the serial line is slow, a guest may reset itself for ever, and a driver
 	 * domain is waited for. */

@@ -2,6 +2,7 @@
 /* The tables of methods, and the methods about the channel itself and the log. */
 #include "hv/core/log.h"
 #include "hv/core/mgmt_impl.h"
+#include "hv/core/mgmt_see.h"
 #include "hv/core/percpu.h"
 #include "hv/core/pmm.h"
 #include "hv/core/timer.h"
@@ -13,7 +14,8 @@
 #define LOG_LINE       512
 
 static const struct mgmt_method *const tables[] = { mgmt_own_methods, mgmt_vm_methods,
-						    mgmt_switch_methods, mgmt_console_methods };
+						    mgmt_switch_methods, mgmt_console_methods,
+						    mgmt_see_methods };
 
 const struct mgmt_method *mgmt_method_at(unsigned i)
 {

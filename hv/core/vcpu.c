@@ -25,7 +25,7 @@
 #define SIPI_AWAITED	  BIT(8)
 #define SIPI_VECTOR_SHIFT 24
 #define SIPI_VECTOR	  (0xffu << SIPI_VECTOR_SHIFT)
-#define ARRIVED		  (SIGNAL_NMI | SIGNAL_INIT | SIGNAL_SIPI | SIGNAL_DUMP)
+#define ARRIVED		  (SIGNAL_NMI | SIGNAL_INIT | SIGNAL_SIPI | SIGNAL_DUMP | SIGNAL_LOOK)
 
 bool vcpu_transition(struct vcpu *v, enum vcpu_state from, enum vcpu_state to)
 {
@@ -117,6 +117,7 @@ static uint32_t add_signal(uint32_t old, enum vcpu_signal signal, uint8_t vector
 	case SIGNAL_NMI:
 		return stopped ? old : old | SIGNAL_NMI;
 	case SIGNAL_DUMP:
+	case SIGNAL_LOOK:
 		break;
 	}
 	return old | signal;
@@ -274,6 +275,8 @@ static void take_signals(struct vcpu *v)
 	} while (!atomic_compare_exchange_weak(&v->signals, &old, now));
 	if (old & SIGNAL_DUMP)
 		vcpu_dump(v);
+	if (old & SIGNAL_LOOK)
+		vcpu_look_take(v, old & SIPI_AWAITED && !(old & SIGNAL_SIPI));
 	if (old & SIGNAL_INIT)
 		init(v);
 	if (old & SIGNAL_SIPI)
@@ -346,6 +349,9 @@ static void count_exit(struct vcpu *v, const struct vmexit *exit)
 
 	atomic_store_explicit(&v->exits[cause], v->exits[cause] + 1, memory_order_relaxed);
 	atomic_store_explicit(&cpu->exits[cause], cpu->exits[cause] + 1, memory_order_relaxed);
+	/* cpu_time_turn() has just read the clock */
+	vcpu_remember_exit(v, exit, cause,
+			   atomic_load_explicit(&cpu->accounted, memory_order_relaxed));
 }
 
 void vcpu_run(struct vcpu *v)

@@ -13,6 +13,7 @@
 #include "hv/core/timer.h"
 #include "hv/core/vm.h"
 #include "hv/core/exit_cause.h"
+#include "hv/core/vcpu_look.h"
 #include "hv/cpu/hvm.h"
 #include "hv/cpu/x86.h"
 
@@ -49,6 +50,10 @@ struct vcpu {
 	struct timer wake;    /* (o) for its local APIC timer while it is blocked */
 	void *platform;	      /* (c) its local APIC (hv/dev/vlapic.c) */
 
+	struct last_exits last_exits; /* (o) */
+	struct spinlock look_lock;
+	struct vcpu_look look; /* under look_lock */
+
 	_Atomic uint64_t exits[EXIT_CAUSE_COUNT]; /* (a) written by its CPU only, read by any */
 	_Atomic uint64_t wakeups;		  /* (a) BLOCKED to RUNNABLE */
 	_Atomic uint64_t run_tsc; /* (a) written by its CPU only: time spent in or for the guest */
@@ -61,6 +66,7 @@ enum vcpu_signal {
 	SIGNAL_INIT = 1u << 1,
 	SIGNAL_SIPI = 1u << 2,
 	SIGNAL_DUMP = 1u << 3, /* by the user: vcpu_dump(), paused or not */
+	SIGNAL_LOOK = 1u << 4, /* vcpu_look_take(), paused or not */
 };
 
 /* From OFF: vCPU 0 runs, the others wait for a SIPI (BLOCKED). Once; vCPU 0 last, when the VM is

@@ -180,6 +180,8 @@ static int vm_build(struct vm *vm, const struct handover *h)
 	if (!kernel || (c->initrd[0] && !initrd))
 		return fail(LH_NOENT, "vm %s: %s was not handed over", c->name,
 			    kernel ? c->initrd : c->kernel);
+	vm->kernel = hpa_to_ptr((hpa_t){ kernel->addr });
+	vm->kernel_bytes = kernel->bytes;
 	err = hvm->vm_init(vm);
 	if (err < 0)
 		return fail(err, "vm %s: no memory for nested page tables", c->name);

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import bench, dts, host, image, lines, machine, options, paths, running, table, trace
+from . import bench, dts, host, image, lines, machine, options, paths, running, seeing, table, trace
 from .console import Failure, Progress, count, error, plain
 
 DEFAULT_TIMEOUT = {"bochs": 900, "tcg": 300, "kvm": 120}
@@ -97,8 +97,11 @@ def check(args):
 def trace_frames(args):
     keep_inputs(args, [args.frame[1:]] if args.frame.startswith("@") else [])
     frames = trace.read_frames(args.frame)
-    told = trace.run(checked(args, with_images=False), args.port, frames)
-    write_json(args, {"schema": 1, "config": str(args.config), "port": args.port, "frames": told})
+    if args.config is not None:
+        told = trace.run(checked(args, with_images=False), args.port, frames)
+    else:
+        told = seeing.trace_frames(args, frames)
+    write_json(args, {"schema": 1, "config": str(args.config or ""), "port": args.port, "frames": told})
     if args.json != "-":
         print("\n".join(map(plain, trace.render(told))))
     return 0
@@ -179,8 +182,11 @@ def parser():
                     help="one that only tells whether the machine has what lasthop uses; without CONFIG")
     optional_config(at)
     at = verb("trace", trace_frames, "Tell what the switch would do with a frame, and why: a line a stage. "
-              "Every VM counts as up, with its address learned.")
-    at.add_argument("config", metavar="CONFIG", help="device tree, .dts or .dtb")
+              "With a config, on this machine: every VM counts as up, with its address learned. Without one, "
+              "by the machine that runs, where nothing is sent or learned.")
+    at.add_argument("--line", metavar="PATH", type=options.file_name,
+                    help="of the machine, without a config: a Unix socket or a serial port")
+    at.add_argument("config", nargs="?", metavar="CONFIG", help="device tree, .dts or .dtb")
     at.add_argument("port", metavar="PORT", help="that sends the frame: VM/NODE")
     at.add_argument("frame", metavar="FRAME", help="hex digits, or @FILE.pcap")
     at = verb("check", check, "Check a config: exit status 0, 1 (errors), 2 (cannot be read).")

@@ -9,7 +9,7 @@ import termios
 import time
 import tty
 
-from . import channel, options
+from . import channel, options, seeing
 from .channel import Refused
 from .console import Failure, count, plain
 from .table import columns
@@ -282,7 +282,7 @@ def add_parsers(verb, write_json):
         at = verb(name, perform, about)
         at.add_argument("--line", metavar="PATH", type=options.file_name,
                         help="of the machine: a Unix socket or a serial port (the one that runs)")
-        at.set_defaults(machine_verb=function, write_json=write_json)
+        at.set_defaults(machine_verb=function, write_json=write_json, show=show)
         return at
 
     at = machine_verb("vm", vm, "List the VMs of a running machine, or change one.")
@@ -308,3 +308,4 @@ def add_parsers(verb, write_json):
     at = machine_verb("call", call, "Call any method of the management channel (docs/management.md).")
     at.add_argument("method", metavar="METHOD", help="\"methods\" lists them")
     at.add_argument("param", nargs="*", metavar="NAME=VALUE")
+    seeing.add_parsers(machine_verb)

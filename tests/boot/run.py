@@ -35,6 +35,7 @@ from cases_examples import CASES_EXAMPLES, SOAK_EXAMPLES  # noqa: E402
 from cases_iommu import CASES_IOMMU                      # noqa: E402
 from cases_kernels import CASES_KERNELS, SOAK_KERNELS    # noqa: E402
 from cases_linux import CASES_LINUX, SOAK_LINUX          # noqa: E402
+from cases_mgmt import CASES_MGMT                        # noqa: E402
 from cases_net import CASES_NET                          # noqa: E402
 from cases_netd import CASES_NETD                        # noqa: E402
 from cases_passthrough import CASES_PASSTHROUGH          # noqa: E402
@@ -42,6 +43,7 @@ from cases_sched import CASES_SCHED                      # noqa: E402
 from cases_reset import CASES_RESET                      # noqa: E402
 from cases_screen import CASES_SCREEN                    # noqa: E402
 from cases_shell import CASES_SHELL, SOAK_SHELL          # noqa: E402
+from cases_see import CASES_SEE                          # noqa: E402
 from cases_smp import CASES_SMP                          # noqa: E402
 from cases_uplinks import CASES_UPLINKS                  # noqa: E402
 from lasthoplib import boot, dts, paths, results, testbed    # noqa: E402
@@ -55,8 +57,8 @@ FURTHER = re.compile(r"^(tcg-restart-(virtio|e1000)-4|tcg-uplink-(virtio|reuse-e
                      r"tcg-iommu-(core-39-bit|48-bit)|bochs-iommu-none|(tcg|bochs)-netd-rr|tcg-pass-unsafe|"
                      r"tcg-refuses-passthrough-second|tcg-example-(uplink|linux-(driver-domain|generic))|"
                      r"tcg-restart-at-once|tcg-attack-old-message|tcg-linux-(cpus-2-4-8|generic|pvh|kexec-[12])|tcg-screen-ramfb|tcg-reset-told|"
-                     r"(tcg-triple-fault|bochs-reset)-told|tcg-check-nothing|bochs-check-vmx)$")
-ALL = (table.CASES + CASES_SCREEN + CASES_RESET + CASES_SHELL + CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE + CASES_NET +
+                     r"(tcg-triple-fault|bochs-reset)-told|tcg-check-nothing|bochs-check-vmx|tcg-see-why-all|bochs-see-why)$")
+ALL = (table.CASES + CASES_SCREEN + CASES_RESET + CASES_SHELL + CASES_MGMT + CASES_SEE + CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE + CASES_NET +
        CASES_NETD + CASES_DRIVER + CASES_DRIVER_LINUX + CASES_UPLINKS + CASES_ATTACK + CASES_IOMMU +
        CASES_PASSTHROUGH + CASES_LINUX + CASES_KERNELS + CASES_EXAMPLES)
 QUICK = [c for c in ALL if not FURTHER.match(c.name)]
@@ -197,9 +199,9 @@ def judge(report, case, config, outcome):
     report.check(not outcome.stream.garbled, "every event line is whole")
 
 
-def talk(case, report, line, world):
+def talk(case, report, line, world, share):
     """uses the serial line as the case says; whether all went well"""
-    line.world = world
+    line.world, line.second, line.wire = world, share, share
     try:
         case.talk(line, report.check)
     except (Failure, OSError) as problem:
@@ -217,10 +219,14 @@ def boot_case(case, report):
                                   threads="multi" if case in SOAK else "single",
                                   iommu=case.iommu)
         efi = paths.build() / case.efi if case.efi else None
+        share = None
+        if case.second_line:
+            share = case.second_line() if callable(case.second_line) else str(Path(scratch) / "line")
         with World(case.world) if case.world else contextlib.nullcontext() as world:
             outcome = boot.boot(bed, machine, config.blob, config.images, case.limit, efi,
                                 until=frozenset(case.until),
-                                talk=case.talk and (lambda line: talk(case, report, line, world)))
+                                talk=case.talk and (lambda line: talk(case, report, line, world, share)),
+                                share=share)
     report.seconds = outcome.seconds
     report.document = results.document(outcome.stream.events, bed, machine, config.vms,
                                        config.blob or b"")

@@ -139,7 +139,7 @@ int keyboard_read(void)
 	static bool turn;
 
 	turn = !turn;
-	return turn && *typed ? (unsigned char)*typed++ : -1;
+	return turn && !typed_bytes && *typed ? (unsigned char)*typed++ : -1;
 }
 
 bool serial_present(void)

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""`lasthop capture`: what passes a port of the running switch, as pcapng (docs/observing.md)."""
+import os
+import struct
+import sys
+import time
+from dataclasses import dataclass
+
+from . import pcapng
+from .console import Failure, count
+
+RECORD = struct.Struct("<IIIIIIQHBBI")            # struct capture_record, include/lasthop/capture.h
+MAGIC = 0x504F484C
+PLACE = struct.Struct("<I")
+LARGEST = 65554                                 # bytes of a frame: VS_MAX_FRAME, and more than that
+IN, OUT = 0, 1
+NO_PAIR = 0xFFFF
+LOOK_SECONDS = 0.2
+
+
+@dataclass
+class Record:
+    frame: bytes
+    whole: int
+    time_us: int
+    direction: int
+    verdict: int
+    pair: int
+    lost: int                   # records before it that are missing, since the one before
+
+
+class Records:
+    """Finds the records in a stream of bytes, of which the line may have lost some: what comes behind a gap is
+    found by its magic number, and a record with a gap in it by its end."""
+
+    def __init__(self, verdicts):
+        self.verdicts = verdicts                # how many there are
+        self.damaged = 0                        # times that something was not a record
+        self._rest, self._lost = b"", 0
+
+    def _record(self):
+        """(its length, the record) that the rest begins with; (0, None): it is none; None: not all has come"""
+        if len(self._rest) < RECORD.size:
+            return None
+        length, magic, place, kept, whole, lost, time_us, pair, direction, verdict, _ = \
+            RECORD.unpack_from(self._rest)
+        if magic != MAGIC or not kept <= whole <= LARGEST or direction > OUT or \
+                length != (RECORD.size + kept + 4 + 7) // 8 * 8 or verdict >= self.verdicts:
+            return 0, None
+        if len(self._rest) < length:
+            return None
+        if PLACE.unpack_from(self._rest, length - 4)[0] != place:
+            return 0, None
+        frame = self._rest[RECORD.size:RECORD.size + kept]
+        return length, Record(frame, whole, time_us, direction, verdict, pair, lost)
+
+    def feed(self, data):
+        """the records that are complete"""
+        self._rest += data
+        records = []
+        while found := self._record():
+            length, record = found
+            if record:
+                record.lost, self._lost = (record.lost - self._lost) & 0xFFFFFFFF, record.lost
+                records.append(record)
+            else:
+                self.damaged += 1
+                again = self._rest.find(PLACE.pack(MAGIC), 5)
+                length = again - 4 if again >= 0 else len(self._rest) - 7
+            self._rest = self._rest[length:]
+        return records
+
+
+class Writer:
+    """Records as pcapng into a binary stream"""
+
+    def __init__(self, stream, begun, verdicts):
+        """begun: what see.capture answered; verdicts: [[name, text]]"""
+        self.stream, self.verdicts = stream, verdicts
+        self.offset_ns = begun["wall_ns"] - begun["time_us"] * 1000
+        self.packets = self.dropped = self.lost = 0
+        self.last_ns = begun["wall_ns"]
+        stream.write(pcapng.head(begun["port"], f"lasthop, switch {begun['switch']}",
+                                 bytes.fromhex(begun["mac"].replace(":", "")), begun["snap"]))
+        stream.flush()
+
+    def write(self, records):
+        for r in records:
+            name, text = self.verdicts[r.verdict]
+            dropped = name.startswith("drop")
+            self.packets += 1
+            self.dropped += dropped
+            self.lost += r.lost
+            self.last_ns = self.offset_ns + r.time_us * 1000
+            self.stream.write(pcapng.packet(
+                r.frame, r.whole, self.last_ns,
+                pcapng.INBOUND if r.direction == IN else pcapng.OUTBOUND,
+                None if r.pair == NO_PAIR else r.pair, r.lost, f"dropped: {text}" if dropped else ""))
+        if records:
+            self.stream.flush()
+
+    def end(self, lost):
+        """lost: records in all that are not there"""
+        self.lost = max(self.lost, lost)
+        self.stream.write(pcapng.statistics(self.last_ns, self.packets + self.lost, self.lost))
+        self.stream.flush()
+
+
+def pump(stream, writer, records, most=None, seconds=None, clock=time.monotonic):
+    """until the stream ends, so many packets are written, or the time is over; True: it has ended, or all
+    that was wanted is there"""
+    end = None if seconds is None else clock() + seconds
+    while end is None or clock() < end:
+        data = stream.read(LOOK_SECONDS)
+        found = records.feed(data or b"")
+        writer.write(found if most is None else found[:most - writer.packets])
+        if data == b"" or (most is not None and writer.packets >= most):
+            return True
+    return False
+
+
+def open_out(where):
+    if where != "-":
+        return open(where, "wb")
+    if sys.stdout.isatty():
+        raise Failure("capture: the terminal cannot show pcapng: name a file, or pipe it into "
+                      "`tcpdump -r -` or `wireshark -k -i -`", status=2)
+    return os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+
+
+def finish(machine, port, stream, writer, records):
+    """what the switch has written by now still comes; records that had no room"""
+    try:
+        lost = machine.call("see.capture_end", port=port)["lost"]
+        print("capture: ends; what is under way still comes, Ctrl-C breaks that off", file=sys.stderr)
+        pump(stream, writer, records)
+    except KeyboardInterrupt:
+        pass
+    return lost
+
+
+def run(machine, port, where="-", snap=None, ring_kib=None, most=None, seconds=None):
+    """captures; {port, packets, dropped, lost}"""
+    given = {name: value for name, value in (("snap", snap), ("ring_kib", ring_kib)) if value is not None}
+    verdicts = machine.call("see.tables")["verdicts"]
+    with open_out(where) as out, machine.open("see.capture", port=port, **given) as stream:
+        writer = Writer(out, stream.result, verdicts)
+        records, lost = Records(len(verdicts)), 0
+        try:
+            done = pump(stream, writer, records, most, seconds)
+        except KeyboardInterrupt:
+            done = False
+        if not done:
+            lost = finish(machine, port, stream, writer, records)
+        writer.end(max(writer.lost, lost) + records.damaged)
+    return {"port": port, "packets": writer.packets, "dropped": writer.dropped, "lost": writer.lost}
+
+
+def render(made):
+    return (f"{count(made['packets'], 'packet')}, {made['dropped']} of them dropped by the switch, "
+            f"{made['lost']} lost by the capture")

@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Is what `lasthop capture` writes read alike by tshark and tcpdump, with directions, drops and losses; and are
+records found again where the line has lost some?"""
+import io
+import random
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from lasthoplib import capture    # noqa: E402
+from lasthoplib.capture import IN, NO_PAIR, OUT, RECORD, Records    # noqa: E402
+
+VERDICTS = [["delivered", "copied"], ["flooded", "to all"], ["drop_no_buffer", "receiver has no free buffer"]]
+BEGUN = {"port": "alice/net0", "switch": "lan", "mac": "52:54:00:00:00:01", "snap": 100,
+         "time_us": 5_000_000, "wall_ns": 1_700_000_000_000_000_000}
+
+
+def frame(number, size=64):
+    head = bytes.fromhex("525400000002525400000001" "0800")
+    ip = bytes.fromhex("45000032000000004011") + b"\0\0" + bytes([10, 0, 0, 1, 10, 0, 0, 2])
+    udp = struct.pack(">HHHH", 1000 + number, 2000, size - 34, 0)
+    return (head + ip + udp).ljust(size, b"\0")[:size]
+
+
+def record(data, whole=None, time_us=5_000_100, direction=IN, verdict=0, pair=0, lost=0, place=77):
+    length = (RECORD.size + len(data) + 4 + 7) // 8 * 8
+    head = RECORD.pack(length, 0x504F484C, place, len(data), len(data) if whole is None else whole, lost,
+                       time_us, pair, direction, verdict, 0)
+    return (head + data).ljust(length - 4, b"\0") + struct.pack("<I", place)
+
+
+def written(records, lost=0):
+    out = io.BytesIO()
+    writer = capture.Writer(out, BEGUN, VERDICTS)
+    writer.write(records)
+    writer.end(lost)
+    return out.getvalue()
+
+
+def tool(data, *argv):
+    with tempfile.NamedTemporaryFile(suffix=".pcapng") as file:
+        file.write(data)
+        file.flush()
+        done = subprocess.run([a.replace("FILE", file.name) for a in argv], capture_output=True, text=True,
+                              check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+class Pcapng(unittest.TestCase):
+    def setUp(self):
+        records = Records(len(VERDICTS))
+        self.records = records.feed(
+            record(frame(1)) + record(frame(2), direction=OUT, pair=3, time_us=5_000_200) +
+            record(frame(3)[:40], whole=1514, verdict=2, lost=7) +
+            record(b"", whole=0, verdict=2, pair=NO_PAIR, lost=7))
+        self.data = written(self.records)
+
+    def test_tshark(self):
+        if not shutil.which("tshark"):
+            self.skipTest("no tshark")
+        fields = ["frame.number", "frame.time_epoch", "frame.len", "frame.cap_len",
+                  "frame.packet_flags_direction", "frame.comment", "udp.srcport",
+                  "frame.interface_name"]
+        status, out, err = tool(self.data, "tshark", "-r", "FILE", "-T", "fields", "-E",
+                                "separator=|", *(x for f in fields for x in ("-e", f)))
+        self.assertEqual(status, 0, err)
+        rows = [line.split("|") for line in out.splitlines()]
+        self.assertEqual(len(rows), 4)
+        self.assertEqual(rows[0][1], "1700000000.000100000")
+        self.assertEqual(rows[1][1], "1700000000.000200000")
+        self.assertEqual([r[2] for r in rows], ["64", "64", "1514", "0"])
+        self.assertEqual([r[3] for r in rows], ["64", "64", "40", "0"])
+        self.assertEqual([int(r[4], 0) for r in rows], [1, 2, 1, 1])
+        self.assertEqual([r[5] for r in rows], ["", "", "dropped: receiver has no free buffer"] +
+                         ["dropped: receiver has no free buffer"])
+        self.assertEqual([r[6] for r in rows[:2]], ["1001", "1002"])
+        self.assertEqual({r[7] for r in rows}, {"alice/net0"})
+
+    def test_losses_are_in_the_file(self):
+        if not shutil.which("capinfos"):
+            self.skipTest("no capinfos")
+        status, out, err = tool(self.data, "capinfos", "FILE")
+        self.assertEqual(status, 0, err)
+        self.assertIn("lasthop", out)
+        self.assertRegex(out, r"Number of packets\s*[:=] 4")
+        # isb_ifrecv, isb_ifdrop, as the specification has them
+        self.assertIn(struct.pack("<HHQHHQ", 4, 8, 4 + 7, 5, 8, 7), self.data)
+        self.assertIn(struct.pack("<HHQ", 4, 8, 7), self.data)          # epb_dropcount of the third
+
+    def test_tcpdump(self):
+        if not shutil.which("tcpdump"):
+            self.skipTest("no tcpdump")
+        status, out, err = tool(self.data, "tcpdump", "-n", "-r", "FILE")
+        self.assertEqual(status, 0, err)
+        self.assertIn("10.0.0.1.1001 > 10.0.0.2.2000", out)
+        self.assertEqual(len(out.splitlines()), 4, out)
+
+
+class Find(unittest.TestCase):
+    def stream(self, count):
+        return [record(frame(n, 60 + n % 50), time_us=n, place=120 * n + 120) for n in range(count)]
+
+    def test_in_pieces(self):
+        data = b"".join(self.stream(50))
+        for size in (1, 7, 32, 33, 200, 4096):
+            records = Records(len(VERDICTS))
+            found = [r for at in range(0, len(data), size) for r in records.feed(data[at:at + size])]
+            self.assertEqual([r.time_us for r in found], list(range(50)), size)
+            self.assertEqual(records.damaged, 0)
+
+    def test_gaps(self):
+        """what is told is right, whatever is missing, and the stream is found again"""
+        choose = random.Random(1)
+        for _ in range(300):
+            whole = self.stream(40)
+            data = b"".join(whole)
+            begin = choose.randrange(len(data) // 2)
+            length = choose.randrange(1, 700)
+            data = data[:begin] + data[begin + length:]
+            records = Records(len(VERDICTS))
+            found = records.feed(data)
+            times = [r.time_us for r in found]
+            self.assertEqual(times, sorted(set(times)))
+            for r in found:
+                self.assertEqual(r.frame, frame(r.time_us, 60 + r.time_us % 50))
+            self.assertEqual(times[-1], 39)
+            self.assertGreaterEqual(len(times), 40 - 3 - length // 104 - 1)
+
+    def test_garbage(self):
+        choose = random.Random(2)
+        for _ in range(50):
+            records = Records(len(VERDICTS))
+            for _ in range(20):
+                records.feed(choose.randbytes(choose.randrange(300)))
+            self.assertLess(len(records._rest), 1000)
+        for bad in (record(b"x" * 8)[:4] + b"LHOP" + b"\xff" * 24,              # more kept than whole
+                    record(b"x", direction=2), record(b"x", verdict=3), record(b"x", whole=1 << 20)):
+            self.assertEqual(Records(len(VERDICTS)).feed(bad + record(b"y"))[-1].frame, b"y")
+
+    def test_losses_between(self):
+        records = Records(len(VERDICTS))
+        found = records.feed(record(b"a", lost=0) + record(b"b", lost=0xFFFFFFFF) + record(b"c", lost=4))
+        self.assertEqual([r.lost for r in found], [0, 0xFFFFFFFF, 5])
+
+
+class Stream:
+    """a machine's"""
+
+    def __init__(self, pieces):
+        self.pieces = list(pieces)
+
+    def read(self, _timeout):
+        piece = self.pieces.pop(0) if self.pieces else b""
+        if piece is KeyboardInterrupt:
+            raise KeyboardInterrupt
+        return piece
+
+
+class Pump(unittest.TestCase):
+    def run_with(self, pieces, **how):
+        out = io.BytesIO()
+        writer = capture.Writer(out, BEGUN, VERDICTS)
+        capture.pump(Stream(pieces), writer, Records(len(VERDICTS)), **how)
+        return writer.packets
+
+    def test_ends(self):
+        ten = [record(frame(n)) for n in range(10)]
+        self.assertEqual(self.run_with([*ten, None]), 10)
+        self.assertEqual(self.run_with([b"".join(ten), None], most=3), 3)
+        with self.assertRaises(KeyboardInterrupt):
+            self.run_with([*ten, None, KeyboardInterrupt, *ten])
+        ticks = iter(range(100))
+        self.assertEqual(self.run_with([*ten, None], seconds=5, clock=lambda: next(ticks)), 4)
+
+
+if __name__ == "__main__":
+    unittest.main()
