@@ -10,6 +10,7 @@
  */
 #include "hv/core/sched.h"
 
+#include "hv/core/apply.h"
 #include "hv/core/console.h"
 #include "hv/core/cpu_time.h"
 #include "hv/core/lifecycle.h"
@@ -160,6 +161,7 @@ void sched_loop(void)
 		sched_mail();
 		timer_poll();
 		vm_reap();
+		apply_work();
 		console_command();
 		v = next_vcpu(self);
 		if (!v) {

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "hv/core/config_diff.h"
 #include "hv/core/console.h"
 #include "hv/core/exit_cause.h"
 #include "hv/core/lifecycle.h"
@@ -61,7 +62,8 @@ static void vm_list(void)
 		       "WAKEUPS");
 	spin_lock(&vm_table_lock);
 	for (unsigned i = 0; i < vm_config->vm_count; i++)
-		list_vm(&vm_config->vms[i], vm_table[i]);
+		if (config_vm_there(&vm_config->vms[i]))
+			list_vm(&vm_config->vms[i], vm_table[i]);
 	spin_unlock(&vm_table_lock);
 	console_printf("memory: %llu of %llu KiB free\n",
 		       (unsigned long long)pmm_free_bytes() / 1024,

@@ -12,8 +12,8 @@
 #include "hv/core/config_policy.h"
 #include "hv/core/console.h"
 #include "hv/core/lifecycle.h"
-#include "hv/core/percpu.h"
 #include "hv/core/platform.h"
+#include "hv/core/policy_change.h"
 #include "hv/core/shell_impl.h"
 #include "lasthop/stats.h"
 #include "vswitch/policy.h"
@@ -198,6 +198,8 @@ void run_port(char **args, unsigned count)
 	for (unsigned s = 0; s < vm_config->switch_count; s++) {
 		const struct vswitch *sw = platform->switch_at(s);
 
+		if (!sw)
+			continue;
 		console_printf("switch %s\n", switch_name(sw));
 		console_printf("%-31s %-17s %9s %9s %9s\n", "PORT", "ADDRESS", "SENT", "RECEIVED",
 			       "DROPPED");
@@ -216,9 +218,11 @@ void run_fdb(char **args, unsigned count)
 	spin_lock(&vm_table_lock);
 	for (unsigned s = 0; s < vm_config->switch_count; s++) {
 		const struct vswitch *sw = platform->switch_at(s);
-		unsigned n = switch_fdb(sw, entries, FDB_SHOWN);
+		unsigned n = sw ? switch_fdb(sw, entries, FDB_SHOWN) : 0;
 		char mac[18];
 
+		if (!sw)
+			continue;
 		console_printf("switch %s\n%-17s %-31s %12s\n", switch_name(sw), "ADDRESS", "PORT",
 			       "SEEN");
 		for (unsigned i = 0; i < n; i++) {
@@ -311,11 +315,7 @@ static void set_policy(const char *name, const char *text)
 		values_text(p, values, sizeof(values));
 		console_printf("set: %s takes %s\n", name, values);
 	} else {
-		policy_set((enum policy_id)(p - policies), value);
-		platform->policy_changed();
-		/* who is in a guest looks at its queues again, by the new rules */
-		for (unsigned i = 0; i < cpu_count; i++)
-			cpu_post(cpus[i], MB_KICK);
+		policy_change((enum policy_id)(p - policies), value);
 		console_printf("set: %s is %s\n", name, text);
 	}
 }

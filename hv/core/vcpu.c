@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "hv/core/apply.h"
 #include "hv/core/console.h"
 #include "hv/core/cpu_time.h"
 #include "hv/core/exit_cause.h"
@@ -300,12 +301,18 @@ static bool offer_interrupt(struct vcpu *v)
 	return platform->irq_pending(v) >= 0;
 }
 
+/* Work of the run loop's own waits for this CPU. */
+static bool work_waiting(void)
+{
+	return console_command_waiting() || apply_waiting();
+}
+
 /* True if the slice is over and somebody else is to run: the vCPU is in a queue then. */
 static bool preempted(struct vcpu *v)
 {
-	if (rdtsc() < v->slice_end_tsc && !console_command_waiting())
+	if (rdtsc() < v->slice_end_tsc && !work_waiting())
 		return false;
-	if (!sched_slice_over(v) && !console_command_waiting())
+	if (!sched_slice_over(v) && !work_waiting())
 		return false;
 	flush(v, true);
 	vcpu_unload(this_cpu());
