@@ -9,7 +9,7 @@
 #include "hv/core/lifecycle.h"
 #include "hv/core/platform.h"
 #include "hv/core/pmm.h"
-#include "hv/core/policy_change.h"
+#include "hv/core/policy_put.h"
 #include "hv/cpu/x86.h"
 #include "vswitch/policy.h"
 #include "vswitch/switch.h"
@@ -440,7 +440,7 @@ static void set_policies(void)
 		if (running->policy[id] == change->next.policy[id])
 			continue;
 		running->policy[id] = change->next.policy[id];
-		policy_change((enum policy_id)id, running->policy[id]);
+		policy_put((enum policy_id)id, running->policy[id]);
 	}
 }
 

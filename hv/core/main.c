@@ -15,6 +15,7 @@
 #include "hv/core/images.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
+#include "hv/core/mgmt.h"
 #include "hv/core/paging.h"
 #include "hv/core/platform.h"
 #include "hv/core/pmm.h"
@@ -158,6 +159,7 @@ _Noreturn void core_main(const struct handover *h)
 		   (unsigned long long)(pmm_free_bytes() >> 20),
 		   (unsigned long long)(pmm_total_bytes() >> 20));
 	console_start();
+	mgmt_start();
 	images_init(h);
 	apply_init(&config, apicv_lacks);
 	if (lifecycle_start(&config) < 0)

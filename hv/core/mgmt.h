@@ -87,8 +87,9 @@ struct mgmt_stream_ops {
 	/* From the host: all bytes in order, nothing twice, at most MGMT_PAYLOAD at a time. How many
 	 * were taken; the rest is sent again. NULL: refuses any. */
 	size_t (*push)(struct mgmt_stream *s, const uint8_t *bytes, size_t count);
-	/* Once, last: nothing more is called. complete: the host has sent all that it wanted to
-	 * (mgmt_stream_end() by us counts as well); else it broke off or is gone. */
+	/* Once, last: nothing more is called. complete: the host has ended it with all sent, or we
+	 * have without a complaint; else it broke off or is gone. May complain by mgmt_stream_end():
+	 * the host is told. */
 	void (*closed)(struct mgmt_stream *s, bool complete);
 };
 
@@ -100,6 +101,7 @@ struct mgmt_stream_ops {
 struct mgmt_stream *mgmt_stream_open(struct mgmt_call *call, const struct mgmt_stream_ops *ops,
 				     void *owner);
 void *mgmt_stream_owner(const struct mgmt_stream *s);
+unsigned mgmt_stream_number(const struct mgmt_stream *s);
 
 /* No more is to come: when pull() gives nothing more, the host is told, with this sentence (constant,
  * "" if all is well), and closed() is called. On the home CPU. */
@@ -154,3 +156,18 @@ void mgmt_work(void);
 /* A request waits, and this CPU is to answer it by mgmt_answer(), in its run loop with no vCPU. */
 bool mgmt_request_waiting(void);
 void mgmt_answer(void);
+
+/* ---- for the console, whose line is the first one ---- */
+
+typedef void mgmt_typed_fn(char c);
+
+/* A character of the first line, or (-1) none has come for now. True: it is no key. Characters that
+ * were held back and are keys go to typed(). On the home CPU. */
+bool mgmt_first_line(int c, mgmt_typed_fn *typed);
+
+/* The frame that is to leave by the first line, if there is one: whole if `room` is 1024, under
+ * log_lock. */
+size_t mgmt_first_out(char *out, size_t room);
+
+/* Frames are understood there: a delimiter in what it shows would be taken for one's. */
+bool mgmt_first_open(void);

@@ -14,6 +14,7 @@
 #include "hv/core/console.h"
 #include "hv/core/cpu_time.h"
 #include "hv/core/lifecycle.h"
+#include "hv/core/mgmt.h"
 #include "hv/core/platform.h"
 #include "hv/core/percpu.h"
 #include "hv/core/trap.h"
@@ -131,6 +132,8 @@ uint32_t sched_mail(void)
 		cpu_post(self, MB_SWITCH_WORK);
 	if (bits & MB_CONSOLE)
 		console_work();
+	if (bits & MB_MGMT)
+		mgmt_work();
 	return bits;
 }
 
@@ -163,6 +166,7 @@ void sched_loop(void)
 		vm_reap();
 		apply_work();
 		console_command();
+		mgmt_answer();
 		v = next_vcpu(self);
 		if (!v) {
 			platform->switch_poll();

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 
-from . import frames
+from . import frames, lines
 from .console import Failure
 from .frames import Frame
 
@@ -156,7 +156,7 @@ class Channel:
         end = time.monotonic() + BEGIN_SECONDS
         with self._come:
             while not self._reset:
-                self._send(Frame(frames.RESET))
+                self._send(Frame(frames.RESET), before=frames.OPENING)
                 self._wait(lambda: self._reset, AGAIN_SECONDS)
                 if not self._reset and time.monotonic() > end:
                     raise Failure(f"{self.name} does not answer on the line: does lasthop run there, and "
@@ -164,9 +164,9 @@ class Channel:
 
     # --- under _come ---
 
-    def _send(self, frame):
+    def _send(self, frame, before=b"", after=b""):
         try:
-            self.line.send(frame.encode())
+            self.line.send(before + frame.encode() + after)
         except OSError as problem:
             self._break(problem.strerror or str(problem))
             raise Failure(f"{self.name}: the line is gone: {self.broken}") from None
@@ -271,7 +271,7 @@ class Channel:
         with self._come:
             try:
                 if not self.broken:
-                    self._send(Frame(frames.RESET))
+                    self._send(Frame(frames.RESET), after=frames.CLOSING)
             except Failure:
                 pass
             self._break("closed")
@@ -283,3 +283,9 @@ class Channel:
 
     def __exit__(self, *_):
         self.close()
+
+
+def connect(line=None):
+    """to the machine at that line, or to the one that runs"""
+    path = line or lines.find()
+    return Channel(lines.open_line(path), str(path))

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A policy of the switches, changed while packets pass. */
-#include "hv/core/policy_change.h"
+#include "hv/core/policy_put.h"
 
 #include "hv/core/percpu.h"
 #include "hv/core/platform.h"
 #include "vswitch/policy.h"
 
-void policy_change(enum policy_id id, uint32_t value)
+void policy_put(enum policy_id id, uint32_t value)
 {
 	policy_set(id, value);
 	platform->policy_changed();

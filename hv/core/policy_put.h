@@ -7,4 +7,4 @@
 
 /* The switches do it by the new value from their next batch on, and all that was kept by the old one goes. Any
  * CPU, no lock held. */
-void policy_change(enum policy_id id, uint32_t value);
+void policy_put(enum policy_id id, uint32_t value);
