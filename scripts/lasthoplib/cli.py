@@ -166,7 +166,7 @@ def parser():
     at.add_argument("frame", metavar="FRAME", help="hex digits, or @FILE.pcap")
     at = verb("check", check, "Check a config: exit status 0, 1 (errors), 2 (cannot be read).")
     at.add_argument("config", metavar="FILE", help="device tree, .dts or .dtb")
-    machine.add_parsers(verb, write_json)
+    machine.add_parsers(verb, write_json, checked)
     return top
 
 
