@@ -355,7 +355,8 @@ static bool fill_attached(struct guest_text *g)
 		stage_left_out("\n", lost);
 	attached_at += n;
 	for (size_t i = 0; i < n; i++)
-		stage_byte((uint8_t)text[i] == FRAME_DELIMITER && mgmt_first_open() ? '?' : text[i]);
+		stage_byte((uint8_t)text[i] == FRAME_DELIMITER && mgmt_first_open() ? '?'
+										    : text[i]);
 	return n != 0;
 }
 

@@ -30,8 +30,8 @@
 #define LONG_US	    500	    /* ... else */
 #define SPIN_US	    300	    /* more may come at once after a byte for this long */
 #define OPENING	    "\xc0lasthop\xc0"
-#define CLOSING	    "bye" /* between delimiters */
-#define HOLD_US	    100000 /* for the rest of OPENING */
+#define CLOSING	    "bye"   /* between delimiters */
+#define HOLD_US	    100000  /* for the rest of OPENING */
 #define PATIENCE_US 1000000 /* for the rest of a frame, on the first line */
 
 struct mgmt_line {
@@ -49,9 +49,9 @@ static struct mgmt_line first = { .name = "first" }, second = { .name = "second"
 static struct cpu *home;
 static struct timer tick;
 static uint64_t lively_until, last_byte;
-static unsigned matched;     /* bytes of OPENING that have come in a row */
-static uint64_t begun_at;    /* TSC: the first of them, or of a frame on the first line */
-static bool framing;	     /* the first line is inside a frame */
+static unsigned matched;  /* bytes of OPENING that have come in a row */
+static uint64_t begun_at; /* TSC: the first of them, or of a frame on the first line */
+static bool framing;	  /* the first line is inside a frame */
 
 static void fire(struct timer *timer)
 {
@@ -122,8 +122,7 @@ static size_t make_frame(struct mgmt_line *line)
 	struct frame frame;
 
 	if (!next_reset(line, &frame) && !stream_next(line, true, NULL, 0, &frame) &&
-	    !rpc_frame(line, &frame) &&
-	    !stream_next(line, false, payload, sizeof(payload), &frame))
+	    !rpc_frame(line, &frame) && !stream_next(line, false, payload, sizeof(payload), &frame))
 		return 0;
 	line->frames_out++;
 	return frame_encode(line->out, sizeof(line->out), &frame);
@@ -151,7 +150,8 @@ static bool send_second(uint64_t end)
 		left = line->out_fill - line->out_at;
 		if (left == 0)
 			return false;
-		n = serial2_write_some((const char *)line->out + line->out_at, left < 16 ? left : 16);
+		n = serial2_write_some((const char *)line->out + line->out_at,
+				       left < 16 ? left : 16);
 		if (n == 0)
 			return false; /* the timer brings us back */
 		line->out_at += n;

@@ -36,28 +36,29 @@
 struct mgmt_call; /* a request that is being answered */
 
 struct mgmt_method {
-	const char *name;   /* "vm.pause": noun, verb */
-	const char *params; /* names, with a space between; "?" behind one that may be absent. Others
+	const char *name; /* "vm.pause": noun, verb */
+	const char
+		*params;  /* names, with a space between; "?" behind one that may be absent. Others
 			       are refused before run() */
-	const char *help;   /* for people, one line */
+	const char *help; /* for people, one line */
 	void (*run)(struct mgmt_call *call);
 };
 
 /* Numbers of JSON-RPC 2.0, "Error object"; from -32000 on ours. */
 enum mgmt_error {
-	MGMT_PARSE = -32700,	 /* not JSON, or not ours to parse: nested too deep, too long */
-	MGMT_REQUEST = -32600,	 /* not a request of JSON-RPC 2.0 */
+	MGMT_PARSE = -32700,   /* not JSON, or not ours to parse: nested too deep, too long */
+	MGMT_REQUEST = -32600, /* not a request of JSON-RPC 2.0 */
 	MGMT_NO_METHOD = -32601,
 	MGMT_PARAMS = -32602,
-	MGMT_TOO_LONG = -32000,	 /* the answer */
-	MGMT_REFUSED = -32001,	 /* not now, or not so: the sentence says why */
-	MGMT_NOENT = -32002,	 /* no VM, port, … of that name */
-	MGMT_NOMEM = -32003,	 /* memory, or streams */
+	MGMT_TOO_LONG = -32000, /* the answer */
+	MGMT_REFUSED = -32001,	/* not now, or not so: the sentence says why */
+	MGMT_NOENT = -32002,	/* no VM, port, … of that name */
+	MGMT_NOMEM = -32003,	/* memory, or streams */
 };
 
-#define MGMT_REQUEST_MOST  4096		/* bytes of a request */
-#define MGMT_ANSWER_MOST   (512u << 10) /* bytes of an answer */
-#define MGMT_STREAMS	   16		/* open at a time */
+#define MGMT_REQUEST_MOST 4096	       /* bytes of a request */
+#define MGMT_ANSWER_MOST  (512u << 10) /* bytes of an answer */
+#define MGMT_STREAMS	  16	       /* open at a time */
 
 /* The call's result, an object that is open: members are written to it. */
 struct json *mgmt_result(struct mgmt_call *call);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "hv/core/mgmt_frame.h"
 
-#define HEADER	    8
-#define CRC	    4
-#define ESC	    0xdb /* RFC 1055 */
-#define ESC_END	    0xdc
-#define ESC_ESC	    0xdd
-#define POLYNOMIAL  0xedb88320u /* IEEE 802.3, 3.2.9, bits reversed */
+#define HEADER	   8
+#define CRC	   4
+#define ESC	   0xdb /* RFC 1055 */
+#define ESC_END	   0xdc
+#define ESC_ESC	   0xdd
+#define POLYNOMIAL 0xedb88320u /* IEEE 802.3, 3.2.9, bits reversed */
 
 static uint32_t crc_add(uint32_t crc, const uint8_t *bytes, size_t count)
 {
@@ -60,8 +60,8 @@ static bool whole(struct frame_decoder *d, struct frame *out)
 		return false;
 	if (body[0] < FRAME_CALL || body[0] > FRAME_RESET)
 		return false;
-	*out = (struct frame){ body[0],	      body[1],	     body[2], load32(body + 4),
-			       body + HEADER, fill - HEADER - CRC };
+	*out = (struct frame){ body[0],		 body[1],	body[2],
+			       load32(body + 4), body + HEADER, fill - HEADER - CRC };
 	return true;
 }
 

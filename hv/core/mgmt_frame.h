@@ -9,9 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FRAME_PAYLOAD	4096u /* most that a frame may carry */
-#define FRAME_DELIMITER 0xc0
-#define FRAME_BODY_MOST (8 + FRAME_PAYLOAD + 4)
+#define FRAME_PAYLOAD	       4096u /* most that a frame may carry */
+#define FRAME_DELIMITER	       0xc0
+#define FRAME_BODY_MOST	       (8 + FRAME_PAYLOAD + 4)
 /* Bytes that a frame with so much payload takes on the line at most. */
 #define FRAME_ENCODED(payload) (2 * (8 + (payload) + 4) + 2)
 
@@ -35,8 +35,8 @@ struct frame {
 struct frame_decoder {
 	uint8_t body[FRAME_BODY_MOST];
 	size_t fill;
-	bool escaped; /* the last byte was ESC */
-	bool broken;  /* too long, or a wrong escape: dropped up to the next delimiter */
+	bool escaped;	  /* the last byte was ESC */
+	bool broken;	  /* too long, or a wrong escape: dropped up to the next delimiter */
 	uint64_t dropped; /* what stood between delimiters and was no frame */
 };
 

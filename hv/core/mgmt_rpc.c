@@ -136,7 +136,8 @@ static bool object_ok(const struct mgmt_call *c, int object)
 		if (c->token[i].type != JSMN_STRING || c->token[i].size != 1)
 			return false;
 		for (int k = object + 1; k < i; k++)
-			if (c->token[k].parent == object && length(&c->token[k]) == length(&c->token[i]) &&
+			if (c->token[k].parent == object &&
+			    length(&c->token[k]) == length(&c->token[i]) &&
 			    !memcmp(c->text + c->token[k].start, c->text + c->token[i].start,
 				    length(&c->token[i])))
 				return false;
@@ -233,8 +234,8 @@ bool mgmt_param_string(struct mgmt_call *c, const char *name, char *out, size_t 
 
 		if (one < 0 || n + 1 >= room) {
 			mgmt_fail(c, MGMT_PARAMS,
-				  one < 0 ? "parameter \"%s\" has characters that no name has" :
-					    "parameter \"%s\" is too long",
+				  one < 0 ? "parameter \"%s\" has characters that no name has"
+					  : "parameter \"%s\" is too long",
 				  name);
 			out[0] = '\0';
 			return false;
@@ -328,8 +329,8 @@ static bool params_ok(struct mgmt_call *c, const struct mgmt_method *method)
 		    listed(method->params, c->text + c->token[i].start, length(&c->token[i])))
 			continue;
 		mgmt_fail(c, MGMT_PARAMS,
-			  *method->params ? "%s takes the parameters %s (?: may be absent)" :
-					    "%s takes no parameters",
+			  *method->params ? "%s takes the parameters %s (?: may be absent)"
+					  : "%s takes no parameters",
 			  method->name, method->params);
 		return false;
 	}
@@ -379,7 +380,8 @@ static const struct mgmt_method *parse(struct mgmt_call *c)
 	jsmn_init(&parser);
 	c->count = jsmn_parse(&parser, c->text, c->bytes, c->token, TOKENS);
 	if (c->count < 1) {
-		mgmt_fail(c, MGMT_PARSE, "the request is no JSON, or has more than %u values", TOKENS);
+		mgmt_fail(c, MGMT_PARSE, "the request is no JSON, or has more than %u values",
+			  TOKENS);
 		return NULL;
 	}
 	for (int i = 1; i < c->count; i++)

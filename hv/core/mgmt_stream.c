@@ -23,19 +23,19 @@ struct mgmt_stream {
 	struct mgmt_peer peer;
 	const struct mgmt_stream_ops *ops;
 	void *owner;
-	uint32_t sent, acked;	/* offsets towards the host */
-	uint64_t moved;		/* TSC of the last ACK that moved, or of a probe */
-	uint32_t taken;		/* offset from the host */
+	uint32_t sent, acked; /* offsets towards the host */
+	uint64_t moved;	      /* TSC of the last ACK that moved, or of a probe */
+	uint32_t taken;	      /* offset from the host */
 	bool ack_due;
-	bool ending;		/* mgmt_stream_end() was called */
-	bool over;		/* closed() was called: the host is still to be told */
+	bool ending; /* mgmt_stream_end() was called */
+	bool over;   /* closed() was called: the host is still to be told */
 	const char *why;
 	_Atomic uint64_t lost;
-	char told[128];		/* payload of END */
+	char told[128]; /* payload of END */
 };
 
 static struct mgmt_stream streams[MGMT_STREAMS];
-_Static_assert(MGMT_STREAMS * (GENERATIONS + 1) <= 256, "numbers have 8 bits");
+_Static_assert(MGMT_STREAMS *(GENERATIONS + 1) <= 256, "numbers have 8 bits");
 
 /* An END for a stream that is not open; one at a time, since the host asks again. */
 static struct {
@@ -188,12 +188,8 @@ static bool next_control(struct mgmt_stream *s, struct frame *out)
 		json_string(&j, "why", s->why);
 		json_u64(&j, "lost", atomic_load_explicit(&s->lost, memory_order_relaxed));
 		json_object_end(&j);
-		*out = (struct frame){ FRAME_END,
-				       s->peer.client,
-				       s->number,
-				       s->sent,
-				       (const uint8_t *)s->told,
-				       j.full ? 0 : j.fill };
+		*out = (struct frame){ FRAME_END, s->peer.client,	    s->number,
+				       s->sent,	  (const uint8_t *)s->told, j.full ? 0 : j.fill };
 		s->open = false;
 		return true;
 	}

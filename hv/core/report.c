@@ -16,7 +16,7 @@
 #include "lasthop/bench.h"
 
 #define LINE_BYTES 4096
-#define MAX_NUMBER 20  /* digits */
+#define MAX_NUMBER 20 /* digits */
 
 /* The longest line, "port", fits whatever its values are. */
 #define COUNTER_BYTES(name, unit, class, help) char name[sizeof(",\"\":" #name) + MAX_NUMBER];
@@ -194,7 +194,7 @@ void report_result(const char *vm, const char *peer, const struct bench_result *
 	json_string(j, "test", result->test == BENCH_STREAM ? "stream" : "rr");
 	add_result(j, result);
 	json_u64(j, "exits",
-		   exit_counts_total(&window->own_exits) + exit_counts_total(&window->peer_exits));
+		 exit_counts_total(&window->own_exits) + exit_counts_total(&window->peer_exits));
 	json_u64(j, "own_exits", exit_counts_total(&window->own_exits));
 	json_u64(j, "peer_exits", exit_counts_total(&window->peer_exits));
 	add_exits(j, "own_exits_by", &window->own_exits);

@@ -165,7 +165,8 @@ void run_stat(char **args, unsigned count)
 	console_printf("%-24s %20s %-8s %s\n", "COUNTER", "VALUE", "UNIT", "CLASS");
 	for (unsigned id = 0; id < STAT_COUNT; id++)
 		console_printf("%-24s %20llu %-8s %s\n", stat_rows[id].name,
-			       (unsigned long long)sum[id], stat_rows[id].unit, stat_rows[id].class);
+			       (unsigned long long)sum[id], stat_rows[id].unit,
+			       stat_rows[id].class);
 }
 
 void stat_help(void)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """One boot of a disk image on a test bed, followed through its events to its end."""
+import os
 import re
 import shutil
 import subprocess
@@ -130,14 +131,15 @@ def boot(bed, machine, dtb, images, timeout, efi=None, on_event=lambda e: None,
          on_wait=lambda: None, until=frozenset(), talk=None, share=None):
     """boots a config's blob with its images ({name: path}); until: VMs whose end ends the run;
     talk(SerialLine): in a thread of its own meanwhile, false if the run is to end as failed;
-    share: the path for a Unix socket that leads to the second serial line (share.py);
+    share: the path for a Unix socket that leads to the second serial line (share.py), or who is at
+    that line's end (port, close()); None: the machine has no second line;
     the caller discards the outcome"""
     bed.check(machine)
     folder = bed.folder()
     line, shared = None, None
     try:
         line = serialline.SerialLine(folder) if talk else None
-        shared = Share(share) if share else None
+        shared = Share(share) if isinstance(share, (str, os.PathLike)) else share
         image.build(folder / "disk.img", efi or paths.efi_file(), dtb, images)
         start = time.monotonic()
         process = bed.start(folder, replace(machine, serial_port=line.port if line else 0,

@@ -4,44 +4,12 @@
  * however slow the line is; is what is typed edited, or given to the guest that is shown? Faked: the
  * UART, which takes `room` bytes at a time, the guest that receives, the timer. The log is real.
  */
-#include "tests/unit/core/console_env.h"
+#include "tests/unit/core/console_talk.h"
 
 const struct mgmt_method *test_method_at(unsigned i)
 {
 	(void)i;
 	return NULL;
-}
-
-/* One tick of the timer, and the run loop after it. */
-static void tick(void)
-{
-	taken = 0;
-	console_work();
-	console_command();
-}
-
-static void ticks(unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		tick();
-}
-
-static void clear(void)
-{
-	shown_bytes = 0;
-	shown[0] = '\0';
-}
-
-static void type(const char *text)
-{
-	typed = text;
-	ticks(20);
-}
-
-static void guest_prints(unsigned vm, const char *text)
-{
-	while (*text)
-		console_guest_put(vm, *text++);
 }
 
 /* Shown with all that was taken back (behind a CR and ESC [ K) left out. */
@@ -62,38 +30,6 @@ static const char *settled(void)
 	}
 	out[n] = '\0';
 	return out;
-}
-
-static int set_up_all(void **state)
-{
-	(void)state;
-	snprintf(config.vms[0].name, sizeof(config.vms[0].name), "alice");
-	snprintf(config.vms[1].name, sizeof(config.vms[1].name), "bob");
-	cpu.self = &cpu;
-	syscall(SYS_arch_prctl, ARCH_SET_GS, &cpu);
-	if (console_init(&config))
-		return -1;
-	console_start();
-	mgmt_start();
-	return 0;
-}
-
-/* The log's view, nothing waiting, nothing typed. */
-static int set_up(void **state)
-{
-	(void)state;
-	room = 64;
-	guest_room = 0;
-	received_bytes = commands = 0;
-	memset(received, 0, sizeof(received));
-	typed = "";
-	vm_table[0] = &guest;
-	while (console_view() != CONSOLE_LOG)
-		console_next_view();
-	console_edit(NULL);
-	console_flush(CONSOLE_ALL);
-	clear();
-	return 0;
 }
 
 static void guests_lines_are_prefixed(void **state)
@@ -342,114 +278,6 @@ static void panic_shows_the_log(void **state)
 	assert_string_equal(settled(), "\n[    0.000000] before\n[    0.000000] panic: reason\n");
 }
 
-/* Frames of the management channel on this line: only once they are asked for, and whole between texts. */
-static size_t frame_on_the_line(char *out, enum frame_kind kind, const char *payload)
-{
-	struct frame frame = { .kind = kind, .client = 3, .payload = (const uint8_t *)payload,
-			       .bytes = strlen(payload) };
-
-	return frame_encode((uint8_t *)out, 500, &frame);
-}
-
-static void type_bytes(const char *bytes, size_t count)
-{
-	char text[600];
-
-	assert_true(count < sizeof(text));
-	memcpy(text, bytes, count);
-	text[count] = '\0';
-	typed_bytes = count + 1;
-	type(text);
-	typed_bytes = 0;
-	typed = "";
-	mgmt_work();
-	mgmt_answer();
-	mgmt_work();
-	ticks(40);
-}
-
-static unsigned frames_shown(enum frame_kind kind)
-{
-	static struct frame_decoder decoder;
-	struct frame frame;
-	unsigned found = 0;
-
-	memset(&decoder, 0, sizeof(decoder));
-	for (size_t i = 0; i < shown_bytes; i++)
-		found += frame_decode(&decoder, (uint8_t)shown[i], &frame) && frame.kind == kind &&
-			 frame.client == 3;
-	return found;
-}
-
-static void frames_share_the_line(void **state)
-{
-	char reset[500], call[500];
-	size_t reset_bytes = frame_on_the_line(reset, FRAME_RESET, "");
-	size_t call_bytes = frame_on_the_line(
-		call, FRAME_CALL, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\"}");
-
-	(void)state;
-	type_bytes(reset, reset_bytes);
-	assert_int_equal(frames_shown(FRAME_RESET), 0); /* nobody has asked for frames */
-	type_bytes("\x15", 1);
-	type_bytes("\xc0lasthop\xc0", 9);
-	assert_true(mgmt_first_open());
-	clear();
-	type_bytes(reset, reset_bytes);
-	assert_int_equal(frames_shown(FRAME_RESET), 1);
-	guest_prints(0, "text\n");
-	type_bytes(call, call_bytes);
-	log_printf("fact");
-	ticks(20);
-	assert_int_equal(frames_shown(FRAME_ANSWER_END), 1);
-	assert_non_null(memmem(shown, shown_bytes, "text\r\n", 6));
-	assert_non_null(memmem(shown, shown_bytes, "] fact\r\n", 8));
-	clear();
-	type("vm list\r"); /* keys between frames are keys */
-	assert_string_equal(command, "vm list");
-	/* a frame without its end: keys count again after a while */
-	type_bytes(call, call_bytes / 2);
-	ticks_per_us = 0;
-	ticks(2);
-	ticks_per_us = 1000000;
-	commands = 0;
-	type("vm x\r");
-	assert_int_equal(commands, 1);
-	/* a guest's byte C0 is no frame's */
-	while (console_view() != 0)
-		console_next_view();
-	clear();
-	console_flush(CONSOLE_ALL);
-	guest_prints(0, "A\xc0Z");
-	ticks(20);
-	assert_non_null(memmem(shown, shown_bytes, "A?Z", 3));
-	type_bytes("\xc0" "bye\xc0", 5);
-	assert_false(mgmt_first_open());
-	clear();
-	guest_prints(0, "\xc0");
-	ticks(20);
-	assert_string_equal(shown, "\xc0");
-}
-
-/* What only begins like the escape is typed. */
-static void half_an_escape_is_typed(void **state)
-{
-	(void)state;
-	guest_room = 100;
-	while (console_view() != 0)
-		console_next_view();
-	type_bytes("\xc0last", 5);
-	assert_int_equal(received_bytes, 0);
-	type_bytes("x\xc0\xc0", 3);
-	assert_string_equal(received, "\xc0lastx\xc0");
-	ticks_per_us = 0;
-	ticks(2);
-	ticks_per_us = 1000000;
-	ticks(2);
-	assert_string_equal(received, "\xc0lastx\xc0\xc0");
-	assert_false(mgmt_first_open());
-}
-
 static void garbage_by_seed(void **state)
 {
 	unsigned rounds = getenv("LASTHOP_SOAK") ? 2000000 : 40000;
@@ -494,8 +322,6 @@ int main(void)
 		cmocka_unit_test_setup(command_typed_before_leaving_is_run, set_up),
 		cmocka_unit_test_setup(flush_is_bounded, set_up),
 		cmocka_unit_test_setup(panic_shows_the_log, set_up),
-		cmocka_unit_test_setup(half_an_escape_is_typed, set_up),
-		cmocka_unit_test_setup(frames_share_the_line, set_up),
 		cmocka_unit_test_setup(garbage_by_seed, set_up),
 	};
 

@@ -65,10 +65,12 @@ static void events_as_promised(void **state)
 	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"uplink\",\"port\":\"netd/up0\","
 				  "\"link\":\"passes\",\"at_ns\":8000}\n");
 	filled = 0;
-	report_vm_end(
-		"alice", 1, "ok", "",
-		&(struct report_life){
-			250100, 60, 480, 90000, { { [EXIT_CAUSE_hlt] = 70, [EXIT_CAUSE_io] = 9 } } });
+	report_vm_end("alice", 1, "ok", "",
+		      &(struct report_life){ 250100,
+					     60,
+					     480,
+					     90000,
+					     { { [EXIT_CAUSE_hlt] = 70, [EXIT_CAUSE_io] = 9 } } });
 	assert_string_equal(line,
 			    "{\"lasthop\":1,\"event\":\"vm-end\",\"vm\":\"alice\",\"vcpus\":1,"
 			    "\"run_us\":250100,\"wakeups\":60,\"wake_us_max\":480,"
@@ -92,8 +94,9 @@ static void events_as_promised(void **state)
 				  "\"link\":\"down\",\"at_ns\":5}\n");
 	filled = 0;
 	report_queue_stopped("bob/net0", 3, "a loop", 6);
-	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"queue-stopped\","
-				  "\"port\":\"bob/net0\",\"queue\":3,\"reason\":\"a loop\",\"at_ns\":6}\n");
+	assert_string_equal(
+		line, "{\"lasthop\":1,\"event\":\"queue-stopped\","
+		      "\"port\":\"bob/net0\",\"queue\":3,\"reason\":\"a loop\",\"at_ns\":6}\n");
 	filled = 0;
 	report_vm_paused("bob", true, 7);
 	report_vm_paused("bob", false, 8);
@@ -210,12 +213,9 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup(f, set_up)
 	const struct CMUnitTest tests[] = {
-		CASE(events_as_promised),
-		CASE(events_are_kept),
-		CASE(strings_are_escaped),
-		CASE(long_strings_leave_a_whole_line),
-		CASE(the_largest_result_fits),
-		CASE(ports_with_all_counters),
+		CASE(events_as_promised),      CASE(events_are_kept),
+		CASE(strings_are_escaped),     CASE(long_strings_leave_a_whole_line),
+		CASE(the_largest_result_fits), CASE(ports_with_all_counters),
 		CASE(silent_without_a_port),
 	};
 
