@@ -15,8 +15,19 @@
 
 struct config;
 
-/* Rings for the VMs of the config, which stays. Before the first VM; 0 or an error, logged. */
+/* Rings for the VMs of the config. Before the first VM; 0 or an error, logged. */
 int console_init(const struct config *config) __attribute__((warn_unused_result));
+
+/* A ring for a VM that comes later, at a place that has none. 0 or an error, logged. */
+int console_guest_add(unsigned vm, const char *name) __attribute__((warn_unused_result));
+
+bool console_guest_there(unsigned vm); /* whether a place has one */
+
+/* Another VM has the place: the ring is empty again. */
+void console_guest_rename(unsigned vm, const char *name);
+
+/* Its ring goes: the VM does not run, and never will. */
+void console_guest_remove(unsigned vm);
 
 /* A character, or some, that the guest of the VM with this number sent. Any CPU; never waits for the line. */
 void console_guest_put(unsigned vm, char c);

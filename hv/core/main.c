@@ -6,11 +6,13 @@
 #include "hv/core/main.h"
 
 #include "hv/core/acpi.h"
+#include "hv/core/apply.h"
 #include "hv/core/config.h"
 #include "hv/core/console.h"
 #include "hv/core/fpu.h"
 #include "hv/core/host_ioapic.h"
 #include "hv/core/host_irq.h"
+#include "hv/core/images.h"
 #include "hv/core/last_boot.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
@@ -166,7 +168,9 @@ _Noreturn void core_main(const struct handover *h)
 		   (unsigned long long)(pmm_total_bytes() >> 20));
 	console_start();
 	mgmt_start();
-	if (lifecycle_start(&config, h) < 0)
+	images_init(h);
+	apply_init(&config, apicv_lacks);
+	if (lifecycle_start(&config) < 0)
 		refuse("a VM cannot be made, see above");
 	sched_loop();
 }

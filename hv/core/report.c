@@ -278,14 +278,14 @@ void report_vm_paused(const char *vm, bool paused, uint64_t at_ns)
 
 void report_feature(const char *part, const char *where, const char *name, const char *state)
 {
-	struct json j;
+	struct line line;
+	struct json *j = begin(&line, "feature");
 
-	begin(&j, "feature");
-	add_string(&j, "part", part);
-	add_string(&j, "where", where);
-	add_string(&j, "name", name);
-	add_string(&j, "state", state);
-	send(&j);
+	json_string(j, "part", part);
+	json_string(j, "where", where);
+	json_string(j, "name", name);
+	json_string(j, "state", state);
+	send(&line);
 }
 
 void report_guest_result(const char *vm, const char *text, const struct report_machine *machine)

@@ -10,6 +10,7 @@
  */
 #include "hv/core/sched.h"
 
+#include "hv/core/apply.h"
 #include "hv/core/console.h"
 #include "hv/core/cpu_time.h"
 #include "hv/core/lifecycle.h"
@@ -175,6 +176,7 @@ void sched_loop(void)
 		sched_mail();
 		timer_poll();
 		vm_reap();
+		apply_work();
 		console_command();
 		mgmt_answer();
 		v = next_vcpu(self);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "hv/core/config_diff.h"
 #include "hv/core/console.h"
 #include "hv/core/exit_cause.h"
 #include "hv/core/facts.h"
@@ -50,7 +51,8 @@ static void vm_list(void)
 	console_printf("%-31s %-8s %5s %7s %12s %11s\n", "VM", "STATE", "VCPUS", "MIB", "EXITS",
 		       "WAKEUPS");
 	for (unsigned i = 0; i < vm_config->vm_count; i++)
-		list_vm(i);
+		if (config_vm_there(&vm_config->vms[i]))
+			list_vm(i);
 	console_printf("memory: %llu of %llu KiB free\n",
 		       (unsigned long long)pmm_free_bytes() / 1024,
 		       (unsigned long long)pmm_total_bytes() / 1024);

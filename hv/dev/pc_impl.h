@@ -40,3 +40,7 @@ struct platform {
 
 /* A local APIC ended the service of a level-triggered vector. */
 void pc_eoi(struct vm *vm, uint8_t vector);
+
+/* hv/core/platform.h: vm_leave, vm_enter (pc_change.c). */
+void pc_vm_leave(const struct config *next, unsigned id);
+int pc_vm_enter(unsigned id);

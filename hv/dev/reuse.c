@@ -28,8 +28,12 @@ struct shared_page {
 
 /* (c) constant */
 struct reuse {
-	struct list all;	       /* under all_lock */
-	uint64_t base[CONFIG_MAX_VMS]; /* (c) where a VM's memory begins, for devices */
+	struct list all; /* under all_lock */
+	uint64_t base
+		[CONFIG_MAX_VMS]; /* where a VM's memory begins, for devices; changed while that VM
+					* is not there */
+	uint64_t room[CONFIG_MAX_VMS]; /* likewise: bytes that it may have there; 0: none */
+	uint64_t top;		       /* behind all of them */
 	void *zeroes;		       /* (c) a page */
 	struct spinlock lock;
 	struct iommu_domain *domain; /* [l] NULL: closed */
@@ -63,6 +67,18 @@ static uint64_t memory_end(const struct config_vm *vm)
 	return ((vm->memory_mib << 20) + 2 * GIB - 1) & ~(GIB - 1);
 }
 
+/* One that needs no more than before stays where it was. */
+static void place_vm(struct reuse *r, unsigned id, const struct config_vm *vm)
+{
+	uint64_t bytes = memory_end(vm);
+
+	if (bytes <= r->room[id])
+		return;
+	r->base[id] = r->top;
+	r->room[id] = bytes;
+	r->top += bytes;
+}
+
 static void place_vms(struct reuse *r, const struct vm *driver)
 {
 	uint64_t at = memory_end(driver->config);
@@ -71,10 +87,17 @@ static void place_vms(struct reuse *r, const struct vm *driver)
 	 * Address Range") */
 	if (at < 4 * GIB)
 		at = 4 * GIB;
-	for (unsigned i = 0; i < vm_config->vm_count; i++) {
-		r->base[i] = at;
-		at += memory_end(&vm_config->vms[i]);
-	}
+	r->top = at;
+	for (unsigned i = 0; i < vm_config->vm_count; i++)
+		place_vm(r, i, &vm_config->vms[i]);
+}
+
+void reuse_vm_changed(unsigned id)
+{
+	spin_lock(&all_lock);
+	list_for_each(pos, &all_reuses)
+		place_vm(container_of(pos, struct reuse, all), id, &vm_config->vms[id]);
+	spin_unlock(&all_lock);
 }
 
 struct reuse *reuse_create(const struct vm *driver, struct iommu_domain *domain)
@@ -95,8 +118,8 @@ struct reuse *reuse_create(const struct vm *driver, struct iommu_domain *domain)
 	list_init(&r->free);
 	for (unsigned i = 0; i < REUSE_PAGES; i++)
 		list_insert_before(&r->free, &r->page[i].idle);
+	spin_lock(&all_lock); /* around both: partner: reuse_vm_changed() */
 	place_vms(r, driver);
-	spin_lock(&all_lock);
 	list_insert_before(&all_reuses, &r->all);
 	spin_unlock(&all_lock);
 	return r;

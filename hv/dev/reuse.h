@@ -53,5 +53,7 @@ void reuse_revoke_disowned(const struct vm *from);
 void reuse_revoke(const struct vm *from);
 /* Devices of this one read only pages that are shared now. */
 void reuse_reclaim(struct reuse *r);
+/* The running config has another VM, or more memory, at a place where no VM is now. */
+void reuse_vm_changed(unsigned id);
 /* The policy was changed: what is kept for reuse, and is not to be, goes. */
 void reuse_policy_changed(void);

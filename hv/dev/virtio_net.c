@@ -44,7 +44,7 @@ _Static_assert(CONFIG_MAX_PORTS == VS_MAX_PORTS && CONFIG_MAX_QUEUE_PAIRS <= VS_
 	       "limits of a config");
 
 static struct switch_slot {
-	struct vswitch *sw;	 /* (c) after virtio_net_switches() */
+	struct vswitch *sw;	 /* changed under vm_table_lock, while no port is on it */
 	struct spinlock control; /* held around port_create/destroy, port_start/stop_queue */
 } switches[CONFIG_MAX_SWITCHES];
 
@@ -69,6 +69,16 @@ void virtio_net_lock_switch(struct virtio_net *net)
 void virtio_net_unlock_switch(struct virtio_net *net)
 {
 	spin_unlock(&slot_of(net)->control);
+}
+
+void virtio_net_lock(unsigned i)
+{
+	spin_lock(&switches[i].control);
+}
+
+void virtio_net_unlock(unsigned i)
+{
+	spin_unlock(&switches[i].control);
 }
 
 /* The control queue's number: behind all pairs of a driver that can use more than one (virtio 1.2,
@@ -99,7 +109,7 @@ static bool queue_start(struct virtio_pci *v, unsigned queue)
 		virtio_net_lock_switch(net);
 		err = port_start_queue(net->port, queue, &setup, &why);
 		if (!err && net->config->uplink)
-			uplink_queue_started(net->config, queue);
+			uplink_queue_started(v->vm->config, net->config, queue);
 		virtio_net_unlock_switch(net);
 	} else {
 		err = LH_INVAL;
@@ -124,7 +134,7 @@ static void queue_stop(struct virtio_pci *v, unsigned queue)
 	virtio_net_lock_switch(net);
 	port_stop_queue(net->port, queue);
 	if (net->config->uplink)
-		uplink_stopped(net->config);
+		uplink_stopped(v->vm->config, net->config);
 	virtio_net_unlock_switch(net);
 }
 
@@ -315,7 +325,11 @@ static void init_work(struct virtio_net *net, struct port *port)
 static int port_get(struct virtio_net *net, struct vm *vm)
 {
 	if (net->config->uplink) {
-		net->port = uplink_port(net->config);
+		net->port = uplink_port(vm->config, net->config);
+		if (!net->port)
+			return fail(LH_NOENT,
+				    "%s/%s: the uplink could not be made: apply the config again",
+				    vm->config->name, net->config->name);
 		init_work(net, net->port); /* before it is the owner, and can be asked for work */
 		port_attach(net->port, &vm->mem, net);
 	} else {
@@ -455,5 +469,16 @@ int virtio_net_switches(const struct config *config)
 		if (!switches[i].sw)
 			return fail(LH_NOMEM, "switch %s: no memory", config->switches[i].name);
 	}
-	return uplinks_create(config, virtio_net_switch);
+	for (unsigned i = 0; i < config->vm_count; i++)
+		if (uplinks_create(&config->vms[i]) < 0)
+			return LH_NOMEM;
+	return 0;
+}
+
+struct vswitch *virtio_net_switch_put(unsigned i, struct vswitch *sw)
+{
+	struct vswitch *old = switches[i].sw;
+
+	switches[i].sw = sw;
+	return old;
 }

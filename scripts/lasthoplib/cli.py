@@ -193,7 +193,7 @@ def parser():
     at.add_argument("config", metavar="FILE", nargs="?", help="device tree, .dts or .dtb")
     at.add_argument("--host", action="store_true", help="tell instead whether this machine, which runs "
                     "Linux, has what lasthop uses; as root, since Linux hides some of it from others")
-    machine.add_parsers(verb, write_json)
+    machine.add_parsers(verb, write_json, checked)
     return top
 
 

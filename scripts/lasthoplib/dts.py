@@ -162,8 +162,15 @@ class Config:
         that it is for, if that is known; with_images: of the files that it names, too"""
         if self.blob is None:
             return self.errors
+        self.errors += self.located(
+            run_checker(self.blob, self.images if with_images else None, cpus))
+        return self.errors
+
+    def located(self, told):
+        """errors by node and property, as the checker and a running machine tell them, with places"""
         places = self._places() if self.is_source else {}
-        for found in run_checker(self.blob, self.images if with_images else None, cpus):
+        errors = []
+        for found in told:
             node, prop = found.get("node", ""), found.get("property", "")
             at = place_of(places, node, prop) if prop else None
             at = at or node_place(places, node) or (self.file, 0, 0)
@@ -171,8 +178,8 @@ class Config:
             for missing, target in LINUX:
                 if re.match(missing, text):
                     text += f", or call make {target}, which makes one"
-            self.errors.append(Error(*at, node, prop, text))
-        return self.errors
+            errors.append(Error(*at, node, prop, text))
+        return errors
 
 
 def hint(text, content, place):
