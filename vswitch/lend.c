@@ -161,7 +161,7 @@ static bool arm(struct queue *q)
 
 /* Each round but the last finds the index further on, and all of them together by no more than the ring has: no
  * buffer is taken meanwhile. A driver that breaks this rule is asked for nothing.
- * Model: tests/model/lend.pml. */
+ * Models: tests/model/lend.pml, lend_more.pml. */
 void lend_watch(struct vs_cpu *cpu, struct port *to, struct queue *q)
 {
 	uint32_t left = q->vq.size, step;
