@@ -34,6 +34,17 @@ static void count_cost(struct vs_cpu *cpu, struct port *to)
 	cpu->cost = (struct share_cost){ 0, 0 };
 }
 
+/* Are the first `bytes` bytes of seg[], which has them, in more pieces than a loan may have? */
+static bool in_too_many(const struct seg *seg, uint32_t bytes)
+{
+	for (unsigned n = 0; n < UPLINK_PIECES; n++, seg++) {
+		if (bytes <= seg->len)
+			return false;
+		bytes -= seg->len;
+	}
+	return true;
+}
+
 /* Shares what is behind the packet's headers, which are all in head[] afterwards. */
 static void share(struct vs_cpu *cpu, struct port *to, const struct queue *tx, unsigned i)
 {
@@ -47,6 +58,8 @@ static void share(struct vs_cpu *cpu, struct port *to, const struct queue *tx, u
 		return;
 	p->seg += copy_gather(p->head + p->head_bytes, more, p->seg);
 	p->head_bytes = HEAD_ROOM;
+	if (in_too_many(p->seg, rest - more))
+		return;
 	p->pieces = (uint8_t)env_share(to, b->from, p->seg, rest - more, cpu->piece[i],
 				       UPLINK_PIECES, &cpu->cost);
 	if (p->pieces == 0)
@@ -55,17 +68,28 @@ static void share(struct vs_cpu *cpu, struct port *to, const struct queue *tx, u
 	b->lend_descs += cpu->tx_descs[i];
 }
 
+/* How many packets there may be buffers for: each takes one at least. What is reserved and not published yet counts
+ * as there. */
+static unsigned buffers_at_most(const struct queue *q)
+{
+	return (uint16_t)(vq_avail_idx(&q->vq) -
+			  atomic_load_explicit(&q->published, memory_order_relaxed));
+}
+
 void lend_begin(struct vs_cpu *cpu, struct port *to, unsigned queue, uint64_t set)
 {
 	const struct queue *q = &to->queue[queue];
 	struct batch *b = &cpu->batch;
+	unsigned room;
 	uint64_t offloads;
 
 	if (!to->uplink || b->queue == NO_QUEUE || policy_get(POLICY_buffer_reuse) == REUSE_OFF ||
+	    atomic_load_explicit(&to->unplugged, memory_order_relaxed) ||
 	    queue_state(q) != QUEUE_RUNNING || q->loans == NULL)
 		return;
+	room = buffers_at_most(q);
 	offloads = atomic_load_explicit(&q->offloads, memory_order_relaxed);
-	for (; set != 0; set &= set - 1) {
+	for (; set != 0 && room > 0; set &= set - 1, room--) {
 		unsigned i = (unsigned)__builtin_ctzll(set);
 
 		if ((b->pkt[i].off.needs & ~offloads) == 0)
@@ -137,7 +161,7 @@ static bool arm(struct queue *q)
 
 /* Each round but the last finds the index further on, and all of them together by no more than the ring has: no
  * buffer is taken meanwhile. A driver that breaks this rule is asked for nothing.
- * Model: tests/model/lend.pml. */
+ * Models: tests/model/lend.pml, lend_more.pml. */
 void lend_watch(struct vs_cpu *cpu, struct port *to, struct queue *q)
 {
 	uint32_t left = q->vq.size, step;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A spin lock for the data plane's short critical sections: the FDB's writers, the reservation and
- * the publishing of a receive queue. None is taken while another is held, none is held across a
- * call to env.h, and each holds for a bounded number of steps.
+ * the publishing of a receive queue, what has come back to a transmit queue. Each holds for a bounded number of
+ * steps. One is taken while another is held: a transmit queue's `returned` within a receive queue's `reserve`; and
+ * one is held across calls to env.h: `reserve`, when what is lent has come back or its sender stops (lend.c), across
+ * env_unshare(), env_unshare_disowned() and env_disown(), which may wait for an IOMMU, a second at most.
  */
 #pragma once
 

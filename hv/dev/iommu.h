@@ -43,7 +43,8 @@ struct iommu_ops {
 	 * error if IOVAs that large cannot be had, or memory for tables: a part may be mapped. */
 	__must_check int (*map)(struct iommu_domain *domain, iova_t iova, hpa_t hpa, uint64_t bytes,
 				unsigned rights);
-	/* Clears; a device may use what it has cached until flush() has returned. */
+	/* Clears; a device may use what it has cached until flush() has returned. Until then nothing may be
+	 * mapped within the same 2 MiB where nothing was: the device may not see it. */
 	void (*unmap)(struct iommu_domain *domain, iova_t iova, uint64_t bytes);
 	void (*flush)(struct iommu_domain *domain);
 

@@ -36,10 +36,10 @@ struct reuse {
 	uint64_t top;		       /* behind all of them */
 	void *zeroes;		       /* (c) a page */
 	struct spinlock lock;
-	struct iommu_domain *domain; /* [l] NULL: closed */
-	bool refused;		     /* [l] by the IOMMU: nothing more is shared */
-	bool stale;		     /* [l] a page was replaced, and nothing flushed since */
-	struct list idle, free;	     /* [l] */
+	struct iommu_domain *domain;  /* [l] NULL: closed */
+	bool refused[CONFIG_MAX_VMS]; /* [l] by the IOMMU: nothing more of this VM is shared */
+	bool stale;		      /* [l] a page was replaced, and nothing flushed since */
+	struct list idle, free;	      /* [l] */
 	struct shared_page *bucket[BUCKETS]; /* [l] */
 	struct shared_page page[REUSE_PAGES];
 };
@@ -180,12 +180,12 @@ static void unmap_idle(struct reuse *r, unsigned most, struct share_cost *cost)
 	flush(r, cost);
 }
 
-/* false: told, and never tried again: device addresses or memory for page tables are too few. */
+/* false: told, and not tried again for this VM: device addresses or memory for page tables are too few. */
 static bool map(struct reuse *r, const struct shared_page *p, const void *at,
 		struct share_cost *cost)
 {
 	if (iommu->map(r->domain, (iova_t){ p->iova }, ptr_to_hpa(at), PAGE_SIZE, IOMMU_READ) < 0) {
-		r->refused = true;
+		r->refused[p->vm] = true;
 		return false;
 	}
 	cost->mapped++;
@@ -342,7 +342,7 @@ unsigned reuse_share(struct reuse *r, const struct vm *from, const struct seg *s
 	unsigned n = 0;
 
 	spin_lock(&r->lock);
-	for (; r->domain && !r->refused && bytes > 0 && n < room; n++, seg++) {
+	for (; r->domain && !r->refused[from->id] && bytes > 0 && n < room; n++, seg++) {
 		struct seg part = { seg->ptr, seg->len < bytes ? seg->len : bytes };
 
 		if (!share_piece(r, from, part, &piece[n], cost))
@@ -409,6 +409,8 @@ static void revoke_all(struct reuse *r, uint32_t vm, bool ends)
 	}
 	if (due || r->stale)
 		flush(r, &cost);
+	if (ends)
+		r->refused[vm] = false; /* its next life may be another */
 	spin_unlock(&r->lock);
 }
 

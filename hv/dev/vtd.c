@@ -51,6 +51,7 @@ static void domain_destroy(struct iommu_domain *domain)
 	spin_lock(&vtd.lock);
 	vtd.domain[domain->id] = NULL;
 	spin_unlock(&vtd.lock);
+	vtd_table_free_emptied(domain->emptied);
 	vtd_table_free(&vtd.format, domain->root);
 	page_free(domain, sizeof(*domain));
 }
@@ -58,12 +59,19 @@ static void domain_destroy(struct iommu_domain *domain)
 /* An attach() that is not seen here does its own invalidation later, when it sees our changes. */
 static void flush(struct iommu_domain *domain)
 {
+	uint64_t *emptied;
+
+	spin_lock(&domain->lock);
+	emptied = domain->emptied;
+	domain->emptied = NULL;
+	spin_unlock(&domain->lock);
 	for (unsigned i = 0; i < vtd.unit_count; i++) {
 		struct vtd_entry iotlb = vtd_inv_iotlb(&vtd.unit[i], domain->id);
 
 		if (atomic_load(&domain->attached[i])) /* partner: attach() */
 			vtd_invalidate(&vtd.unit[i], &iotlb, 1);
 	}
+	vtd_table_free_emptied(emptied);
 }
 
 static int map(struct iommu_domain *domain, iova_t iova, hpa_t hpa, uint64_t bytes, unsigned rights)
@@ -81,7 +89,7 @@ static int map(struct iommu_domain *domain, iova_t iova, hpa_t hpa, uint64_t byt
 static void unmap(struct iommu_domain *domain, iova_t iova, uint64_t bytes)
 {
 	spin_lock(&domain->lock);
-	vtd_table_unmap(&vtd.format, domain->root, iova.v, bytes);
+	vtd_table_unmap(&vtd.format, domain->root, iova.v, bytes, &domain->emptied);
 	spin_unlock(&domain->lock);
 }
 

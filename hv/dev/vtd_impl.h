@@ -120,6 +120,7 @@ struct iommu_domain {
 	uint16_t id; /* (c) never 0, which a unit with CM may use itself */
 	struct spinlock lock;
 	uint64_t *root;				   /* (c), tables under lock */
+	uint64_t *emptied;			   /* under lock: see vtd_table_unmap() */
 	_Atomic uint16_t attached[DMAR_MAX_UNITS]; /* devices of each unit */
 };
 
@@ -170,12 +171,16 @@ struct vtd_entry vtd_inv_context(uint16_t domain, uint16_t source);
 struct vtd_entry vtd_inv_iotlb(const struct vtd_unit *u, uint16_t domain);
 struct vtd_entry vtd_inv_interrupt(unsigned index);
 
-/* vtd_table.c: page tables, under the domain's lock. Freed only whole, so that a unit never follows
- * a cached pointer into memory that is another's. */
+/* vtd_table.c: page tables, under the domain's lock. Freed only whole, or when no unit has a pointer to them any
+ * more, so that none follows a cached pointer into memory that is another's. */
 int vtd_table_map(const struct vtd_format *f, uint64_t *root, uint64_t iova, uint64_t hpa,
 		  uint64_t bytes, unsigned rights) __must_check;
-/* Without memory to split a large page, all of it goes: the device sees faults, never too much. */
-void vtd_table_unmap(const struct vtd_format *f, uint64_t *root, uint64_t iova, uint64_t bytes);
+/* Without memory to split a large page, all of it goes: the device sees faults, never too much. Tables of 4 KiB
+ * pages in which nothing is left go into the list *emptied: until everything that units have cached of the domain
+ * was invalidated. */
+void vtd_table_unmap(const struct vtd_format *f, uint64_t *root, uint64_t iova, uint64_t bytes,
+		     uint64_t **emptied);
+void vtd_table_free_emptied(uint64_t *emptied);
 void vtd_table_free(const struct vtd_format *f, uint64_t *root);
 
 /* vtd_irq.c: one interrupt remapping table for all units. */

@@ -109,10 +109,27 @@ int vtd_table_map(const struct vtd_format *f, uint64_t *root, uint64_t iova, uin
 	return 0;
 }
 
+static bool is_empty(const uint64_t *table)
+{
+	for (unsigned i = 0; i < SS_ENTRIES; i++)
+		if (table[i] & SS_RIGHTS)
+			return false;
+	return true;
+}
+
+/* Nothing leads to the table any more but what units have cached; it stays one without rights. */
+static void put_aside(uint64_t *table, uint64_t **emptied)
+{
+	table[0] = *emptied ? ptr_to_hpa(*emptied).v : 0;
+	*emptied = table;
+}
+
 /* Clears what is at `iova`, `bytes` of it at most if there is memory; how much that was. */
 static uint64_t unmap_one(const struct vtd_format *f, uint64_t *table, uint64_t iova,
-			  uint64_t bytes)
+			  uint64_t bytes, uint64_t **emptied)
 {
+	uint64_t *above = NULL;
+
 	for (unsigned level = f->levels; level > 1; level--) {
 		uint64_t *entry = entry_of(table, level, iova);
 		uint64_t size = level_bytes(level), rest = size - (iova & (size - 1));
@@ -125,22 +142,38 @@ static uint64_t unmap_one(const struct vtd_format *f, uint64_t *table, uint64_t 
 			set(f, entry, 0);
 			return rest;
 		}
+		above = entry;
 	}
 	set(f, entry_of(table, 1, iova), 0);
+	if (is_empty(table)) {
+		set(f, above, 0);
+		put_aside(table, emptied);
+	}
 	return PAGE_SIZE;
 }
 
-void vtd_table_unmap(const struct vtd_format *f, uint64_t *root, uint64_t iova, uint64_t bytes)
+void vtd_table_unmap(const struct vtd_format *f, uint64_t *root, uint64_t iova, uint64_t bytes,
+		     uint64_t **emptied)
 {
 	assert(!((iova | bytes) & (PAGE_SIZE - 1)));
 	assert(bytes <= f->iova_end && iova <= f->iova_end - bytes);
 	while (bytes) {
-		uint64_t size = unmap_one(f, root, iova, bytes);
+		uint64_t size = unmap_one(f, root, iova, bytes, emptied);
 
 		if (size >= bytes)
 			break;
 		iova += size;
 		bytes -= size;
+	}
+}
+
+void vtd_table_free_emptied(uint64_t *emptied)
+{
+	while (emptied) {
+		uint64_t *next = emptied[0] ? table_of(emptied[0]) : NULL;
+
+		page_free(emptied, PAGE_SIZE);
+		emptied = next;
 	}
 }
 

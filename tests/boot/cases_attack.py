@@ -2,6 +2,7 @@
 """The driver domain that attacks (tests/boot/attack), beside VMs that must not notice: a pair that measures
 and may lose nothing, and one that looks at its memory all the time. It dies after each round, and is
 started again."""
+import re
 from dataclasses import replace
 
 from cases import BACKEND, Case
@@ -11,10 +12,11 @@ from configs import Vm, config, ends, pair
 from lasthoplib.nics import Nic
 from restart import nothing_left, nothing_lost, stop
 
-UNHARMED = [r"\| FAIL ", r"\| (guest: )?pattern: round"]
+UNHARMED = [r"\| FAIL ", r"\| (guest: )?sender: (?!sends)", r"\| (guest: )?pattern: round"]
 
 
 PATTERN = Vm("pattern", "pattern.elf", nets=("lan",), memory_mib=64)
+SENDER = Vm("sender", "sender.elf", nets=("lan",), mtu=1500)     # to an address that the attacker claims
 
 
 def attacker(model, args, more=()):
@@ -40,11 +42,13 @@ def rounds(count):
                 if f"{policy} is {how}" not in told:
                     check(False, f"set {policy} {how}: {told.strip()}")
             line.wait(r"\] vm attack: ended: ", 120)
+        lent = re.search(r"^lent +(\d+) ", line.command("stat attack/up0"), re.M)
+        check(lent and int(lent[1]) > 0, f"{lent and lent[1]} packets were lent to it")
         stop(line, *NAMES)
     return talk
 
 
-NAMES = ("attack", "source1", "sink1", "pattern")
+NAMES = ("attack", "source1", "sink1", "pattern", "sender")
 
 
 def lives(least):
@@ -59,7 +63,7 @@ def lives(least):
 
 def attack(on, model, count, args="", must=(), name="", **more):
     sink, source = pair(tests="tests=rr:64 transactions=500 runs=1000")
-    vms = [attacker(model, args), source, sink, PATTERN]
+    vms = [attacker(model, args), source, sink, PATTERN, SENDER]
     return Case(f"{on}-attack-{name}{model}-{count}", on, config(*vms), cpus=4, backend=BACKEND[on],
                 nics=[Nic(model, WIRE)], talk=rounds(count), ends=dict.fromkeys(NAMES, "stopped"),
                 hooks=[lives(count), nothing_lost(3)], must_not=UNHARMED,

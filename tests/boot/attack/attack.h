@@ -9,6 +9,7 @@
 
 #include "guest/abuse/abuse.h"
 #include "guest/lib/pci.h"
+#include "tests/boot/attack/claimed.h"
 
 /* The NIC: one of Intel's, or the second virtio-net device, which act_vq() finds as it does the uplink.
  * False: there is none. */
@@ -33,6 +34,9 @@ void dma_leave_running(void);
 
 /* The worst, which must be asked for: a message in the old format. */
 void dma_old_message(void);
+
+/* borrow.c: keeps what the switch lends to its uplink, or gives it back too early. */
+abuse_act act_borrow;
 
 /* irq.c */
 abuse_act act_forge, act_storm_messages, act_storm_pin, act_reset_flood, act_bar_walk;

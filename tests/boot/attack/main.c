@@ -163,6 +163,10 @@ int guest_main(void)
 		dma_old_message();
 		return 0;
 	}
+	random_seed(seed, 2, 0);
+	attempt(act_borrow, 300);
+	if (one_in(4))
+		count = 0; /* it dies with what it has borrowed */
 	for (unsigned i = 0; i < count; i++)
 		one_act(seed, i, dma, act_named(args));
 	while (rdtsc() - begin < clock_ms(LIFE_MS)) /* who dies young has to wait */

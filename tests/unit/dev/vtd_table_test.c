@@ -183,6 +183,15 @@ static void rights_and_snooping(void **state)
 	expect(0x6000, GIB + 0x6000, IOMMU_READ, 4 * KIB);
 }
 
+/* With what was put aside freed at once. */
+static void unmap(uint64_t iova, uint64_t bytes)
+{
+	uint64_t *emptied = NULL;
+
+	vtd_table_unmap(&f, root, iova, bytes, &emptied);
+	vtd_table_free_emptied(emptied);
+}
+
 static void ends(void **state)
 {
 	uint64_t end = f.iova_end;
@@ -193,7 +202,7 @@ static void ends(void **state)
 	assert_int_equal(vtd_table_map(&f, root, end - 4 * KIB, GIB, 8 * KIB, RW), LH_INVAL);
 	assert_int_equal(vtd_table_map(&f, root, end, GIB, 4 * KIB, RW), LH_INVAL);
 	assert_int_equal(vtd_table_map(&f, root, 0, 0, end + 4 * KIB, RW), LH_INVAL);
-	vtd_table_unmap(&f, root, 0, end);
+	unmap(0, end);
 	expect_nothing(end - 1);
 }
 
@@ -201,35 +210,68 @@ static void unmap_takes_what_it_was_told(void **state)
 {
 	(void)state;
 	map(0, GIB, 3 * GIB, RW);
-	vtd_table_unmap(&f, root, GIB, GIB); /* one page of its size */
+	unmap(GIB, GIB); /* one page of its size */
 	expect_nothing(GIB);
 	expect_nothing(2 * GIB - 1);
-	vtd_table_unmap(&f, root, 2 * GIB + 0x3000,
-			4 * MIB); /* across three of 2 MiB, once split */
+	unmap(2 * GIB + 0x3000, 4 * MIB); /* across three of 2 MiB, once split */
 	expect(2 * GIB + 0x2fff, 3 * GIB + 0x2fff, RW, 4 * KIB);
 	expect_nothing(2 * GIB + 0x3000);
 	expect_nothing(2 * GIB + 4 * MIB + 0x2fff);
 	expect(2 * GIB + 4 * MIB + 0x3000, 3 * GIB + 4 * MIB + 0x3000, RW, 4 * KIB);
 	expect(2 * GIB + 6 * MIB, 3 * GIB + 6 * MIB, RW, 2 * MIB);
 	expect(GIB - 1, 2 * GIB - 1, RW, GIB);
-	vtd_table_unmap(&f, root, 0, 4 * GIB); /* more than there is */
+	unmap(0, 4 * GIB); /* more than there is */
 	expect_nothing(0);
 	expect_nothing(3 * GIB - 1);
 }
 
-/* A unit may hold a pointer to a table until the flush: neither direction frees one. */
+/* A unit may hold a pointer to a table until the flush: it stays a table until then, one without rights. */
 static void tables_stay(void **state)
 {
+	uint64_t *emptied = NULL;
+	uint64_t *table;
 	int before;
 
 	(void)state;
 	map(0, GIB, 12 * KIB, RW);
 	before = pages_in_use;
-	vtd_table_unmap(&f, root, 0, 2 * MIB);
-	assert_int_equal(pages_in_use, before);
+	table = root;
+	for (unsigned level = f.levels; level > 1; level--)
+		table = hpa_to_ptr((hpa_t){ table[0] & 0x000ffffffffff000 });
+	vtd_table_unmap(&f, root, 0, 8 * KIB, &emptied);
+	assert_null(emptied);
+	expect(8 * KIB, GIB + 8 * KIB, RW, 4 * KIB);
+	vtd_table_unmap(&f, root, 0, 2 * MIB, &emptied);
+	assert_ptr_equal(emptied, table);
+	map(4 * MIB, GIB, 4 * KIB, RW);
+	vtd_table_unmap(&f, root, 4 * MIB, 4 * KIB, &emptied);
+	assert_ptr_not_equal(emptied, table);
+	assert_int_equal(pages_in_use, before + 1);
+	for (unsigned i = 0; i < 512; i++)
+		assert_int_equal((table[i] | emptied[i]) & 3, 0);
+	expect_nothing(0);
+	expect_nothing(4 * MIB);
+	vtd_table_free_emptied(emptied);
+	assert_int_equal(pages_in_use, before - 1);
+	/* one that is not empty stays where it is */
+	map(0, GIB, 4 * KIB, RW);
 	map(0, 2 * GIB, 2 * MIB, RW);
 	assert_int_equal(pages_in_use, before);
 	expect(0x1234, 2 * GIB + 0x1234, RW, 4 * KIB);
+}
+
+/* However far apart pages are that come and go, they take no more tables than there are at a time. */
+static void tables_do_not_pile_up(void **state)
+{
+	uint64_t at = 0;
+
+	(void)state;
+	pages_left = 20000;
+	for (unsigned n = 0; n < 10000; n++, at = (at + 2 * MIB) % (4 * GIB)) {
+		map(at, GIB, 4 * KIB, IOMMU_READ);
+		unmap(at, 4 * KIB);
+		assert_true(pages_in_use <= 1 + 1 + 4);
+	}
 }
 
 static void without_memory(void **state)
@@ -243,7 +285,7 @@ static void without_memory(void **state)
 	pages_left = 100;
 	map(GIB, GIB, GIB, RW);
 	pages_left = 0;
-	vtd_table_unmap(&f, root, GIB + 4 * KIB, 4 * KIB); /* all of the large page, not less */
+	unmap(GIB + 4 * KIB, 4 * KIB); /* all of the large page, not less */
 	expect_nothing(GIB + 4 * KIB);
 	expect_nothing(GIB);
 }
@@ -255,8 +297,8 @@ static void written_back_where_not_coherent(void **state)
 	map(0, GIB, 4 * KIB, RW);
 	assert_int_equal(written_back, (f.levels - 1) * (PAGE_SIZE + 8) + 8);
 	written_back = 0;
-	vtd_table_unmap(&f, root, 0, 4 * KIB);
-	assert_int_equal(written_back, 8);
+	unmap(0, 4 * KIB);
+	assert_int_equal(written_back, 16); /* and the one above, since the table is empty */
 }
 
 #define BOTH(test)                                                                                 \
@@ -266,10 +308,15 @@ static void written_back_where_not_coherent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BOTH(largest_pages),	   BOTH(only_pages_that_all_units_have),
-		BOTH(rights_and_snooping), BOTH(ends),
-		BOTH(tables_stay),	   BOTH(unmap_takes_what_it_was_told),
-		BOTH(without_memory),	   BOTH(written_back_where_not_coherent),
+		BOTH(largest_pages),
+		BOTH(only_pages_that_all_units_have),
+		BOTH(rights_and_snooping),
+		BOTH(ends),
+		BOTH(tables_stay),
+		BOTH(unmap_takes_what_it_was_told),
+		BOTH(tables_do_not_pile_up),
+		BOTH(without_memory),
+		BOTH(written_back_where_not_coherent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -191,7 +191,7 @@ static void attach_and_detach(void **state)
 	struct iommu_domain *domain;
 	struct vtd_entry entry;
 	unsigned from;
-	int pages;
+	int pages, tables;
 
 	(void)state;
 	assert_int_equal(sim_start(2), 0);
@@ -212,6 +212,12 @@ static void attach_and_detach(void **state)
 	vtd_ops.flush(domain);
 	assert_true(sim_saw(1, from, IOTLB | 1 << 16));
 	assert_int_equal(sim[0].seen_count, 3); /* of the start: none of its devices is in it */
+	assert_int_equal(vtd_ops.map(domain, (iova_t){ 0 }, (hpa_t){ GIB }, PAGE_SIZE, RW), 0);
+	tables = sim_pages;
+	vtd_ops.unmap(domain, (iova_t){ 0 }, PAGE_SIZE);
+	assert_int_equal(sim_pages, tables); /* may be cached */
+	vtd_ops.flush(domain);
+	assert_int_equal(sim_pages, tables - 1);
 
 	from = sim[1].seen_count;
 	vtd_ops.detach(NIC);
@@ -221,6 +227,8 @@ static void attach_and_detach(void **state)
 	from = sim[1].seen_count;
 	vtd_ops.flush(domain);
 	assert_int_equal(sim[1].seen_count, from);
+	assert_int_equal(vtd_ops.map(domain, (iova_t){ 0 }, (hpa_t){ GIB }, PAGE_SIZE, RW), 0);
+	vtd_ops.unmap(domain, (iova_t){ 0 }, PAGE_SIZE);
 	vtd_ops.domain_destroy(domain);
 	assert_int_equal(sim_pages, pages + 1); /* the bus's context table stays */
 }

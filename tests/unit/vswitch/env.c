@@ -84,7 +84,10 @@ unsigned env_share(struct port *to, const struct port *from, const struct seg *s
 	unsigned n = 0;
 
 	(void)from;
-	if (e == NULL || atomic_load(&e->shares_left) == 0)
+	if (e == NULL)
+		return 0;
+	atomic_fetch_add(&e->shares, 1);
+	if (atomic_load(&e->shares_left) == 0)
 		return 0;
 	for (; bytes > 0; n++) {
 		uint32_t len = seg[n].len < bytes ? seg[n].len : bytes;

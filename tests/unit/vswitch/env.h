@@ -23,7 +23,8 @@ struct env_port {
 	bool will_flush;	      /* answer of env_will_flush() */
 	_Atomic long shared;	      /* pieces that are, with its driver domain, */
 	_Atomic long disowned;	      /* ... and of them, those whose sender has taken them back */
-	_Atomic unsigned shares_left; /* env_share() fails from so many calls on */
+	_Atomic unsigned shares;      /* calls of env_share() */
+	_Atomic unsigned shares_left; /* it fails from so many of them on */
 	_Atomic unsigned revoked, reclaimed;
 	void (*on_interrupt)(struct port *port, unsigned queue); /* or NULL */
 };

@@ -400,8 +400,69 @@ static void hostile_change(void **state)
 	assert_int_equal(drv_reap(a), 1);
 }
 
-/* Without room for a packet it is not shared any more, and its chain comes back at once. */
+/* A packet for which there is no room in its buffer is not shared any more, and its chain comes back at once. */
 static void shared_in_vain(void **state)
+{
+	(void)state;
+	teardown(state);
+	begin((ALL & ~VIRTIO_NET_F_MRG_RXBUF) | UPLINK_F_REUSE, ALL);
+	up->rx.buf_bytes = 256;
+	guest_reset(up);
+	put(a, WORLD, BYTES, LAYOUT_ONE);
+	serve(a);
+	assert_int_equal(up->env.shares, 1);
+	assert_int_equal(up->env.shared, 0);
+	assert_int_equal(lent(), 0);
+	assert_int_equal(drv_reap(a), 1);
+}
+
+/* What cannot be lent is not shared before that is known: its link is down, */
+static void unplugged(void **state)
+{
+	(void)state;
+	port_set_link(up->port, false);
+	put(a, WORLD, BYTES, LAYOUT_ONE);
+	serve(a);
+	assert_int_equal(drv_reap(a), 1);
+	assert_int_equal(up->env.shares, 0);
+}
+
+/* ... or it lies in more pieces than a loan has room for, */
+static void in_many_pieces(void **state)
+{
+	struct drv_desc *table = guest_alloc(a, 24 * sizeof(*table), 16);
+	struct drv_desc *d;
+
+	(void)state;
+	for (unsigned n = UPLINK_PIECES; n <= UPLINK_PIECES + 1; n++) {
+		uint64_t rest = DRV_HDR + BYTES - HEAD_ROOM;
+		struct drv_desc whole_packet;
+
+		put(a, WORLD, BYTES, LAYOUT_ONE);
+		d = &a->tx.desc[a->tx.avail[2 + ((a->tx.avail_idx - 1) & (a->tx.size - 1))]];
+		whole_packet = *d;
+		/* the headers, then n pieces */
+		table[0] = (struct drv_desc){ d->addr, HEAD_ROOM, DESC_NEXT, 1 };
+		for (unsigned i = 1; i <= n; i++) {
+			table[i].addr = d->addr + HEAD_ROOM + (i - 1) * 64;
+			table[i].len = i < n ? 64 : (uint32_t)rest - (n - 1) * 64;
+			table[i].flags = i < n ? DESC_NEXT : 0;
+			table[i].next = (uint16_t)(i + 1);
+		}
+		d->addr = guest_gpa(a, table);
+		d->len = (uint32_t)((n + 1) * sizeof(*table));
+		d->flags = DESC_INDIRECT;
+		serve(a);
+		*d = whole_packet;
+		expect(BYTES, n == UPLINK_PIECES);
+		give_back();
+		assert_int_equal(drv_reap(a), 1);
+		assert_int_equal(up->env.shares, 1);
+	}
+}
+
+/* ... or there is no buffer for it. */
+static void without_buffers(void **state)
 {
 	unsigned reaped = 0;
 
@@ -413,6 +474,7 @@ static void shared_in_vain(void **state)
 	}
 	assert_int_equal(lent(), 1);
 	assert_int_equal(up->env.shared, 1);
+	assert_int_equal(up->env.shares, 1);
 	assert_int_equal(reaped, sent - 1);
 }
 
@@ -450,6 +512,9 @@ int main(void)
 		TEST(hostile_returns),
 		TEST(hostile_change),
 		TEST(shared_in_vain),
+		TEST(unplugged),
+		TEST(in_many_pieces),
+		TEST(without_buffers),
 		TEST(no_memory),
 	};
 
