@@ -123,8 +123,10 @@ CASES_KERNELS = [
 ]
 SOAK_KERNELS = [
     console("bochs"),
-    many("bochs", 2, 4, 8),
+    many("bochs", 8),
     generic("bochs"),
     elf("bochs"),
     stress("tcg", 60),
 ]
+for _case in SOAK_KERNELS:
+    _case.limit = 3600
