@@ -31,7 +31,8 @@ def typed(line, check):
     line.type("lspci -n -s 2\r")
     line.wait(r"^00:02\.0 0780: 1af4:1043 ")
     check(True, "hvc0 takes what is typed, and shows what is printed")
-    line.type("(sleep 5; echo lasthop: end ok; poweroff -f) &\r")
+    line.type("(sleep 5; echo; echo lasthop: end ok; poweroff -f) & echo bye$((1 + 1))\r")
+    line.wait(r"^bye2$")                        # what is typed ahead is lost by going away
     line.type(NEXT_CONSOLE)
     line.wait(r"^\[log and shell: ")
     line.wait(r"^alice\| lasthop: end ok$")
@@ -123,8 +124,10 @@ CASES_KERNELS = [
 ]
 SOAK_KERNELS = [
     console("bochs"),
-    many("bochs", 2, 4, 8),
+    many("bochs", 8),
     generic("bochs"),
     elf("bochs"),
     stress("tcg", 60),
 ]
+for _case in SOAK_KERNELS:
+    _case.limit = 3600
