@@ -67,10 +67,13 @@ def told(*rows, missing=False):
     return hook
 
 
+SCREEN = {"tcg": r"\] screen: \d+ x \d+ pixels of 32 bits, ", "bochs": r"\] screen: none: "}
+
+
 def check_only(name, on, *rows, says, missing=False, **more):
     """no config, and the file that says so"""
     return Case(f"{on}-check-{name}", on, None, cpus=2, ends={}, files={image.CHECK_ONLY: b""}, unchecked=True,
-                must=[rf"\] check: {says}"], hooks=[told(*rows, missing=missing)], **more)
+                must=[rf"\] check: {says}", SCREEN[on]], hooks=[told(*rows, missing=missing)], **more)
 
 
 CHECKS = [

@@ -217,6 +217,34 @@ static void everything_is_found(void **state)
 	assert_memory_equal(acpi.dmar, memory + DMAR, 64);
 }
 
+static void the_reset_register(void **state)
+{
+	static const struct {
+		uint8_t space;
+		uint64_t address;
+		uint16_t port; /* wanted */
+		uint64_t memory;
+	} cases[] = {
+		{ 1, 0xcf9, 0xcf9, 0 }, { 0, 0xfed00000, 0, 0xfed00000 },
+		{ 2, 0x10000, 0, 0 },	{ 1, 0x10cf9, 0, 0 },
+		{ 0xff, 0xcf9, 0, 0 },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (unsigned supported = 0; supported < 2; supported++) {
+			put(FADT + 112, 4, supported << 10);
+			put(FADT + 116, 1, cases[i].space);
+			put(FADT + 120, 8, cases[i].address);
+			put(FADT + 128, 1, 6);
+			put_table(FADT, "FACP", 276);
+			assert_int_equal(acpi_init(RSDP), 0);
+			assert_int_equal(acpi.reset_port, supported ? cases[i].port : 0);
+			assert_int_equal(acpi.reset_address, supported ? cases[i].memory : 0);
+			assert_int_equal(acpi.reset_value, supported ? 6 : 0);
+		}
+}
+
 static void acpi_1_has_an_rsdt_only(void **state)
 {
 	(void)state;
@@ -396,6 +424,7 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
+		CASE(the_reset_register),
 		CASE(everything_is_found),
 		CASE(acpi_1_has_an_rsdt_only),
 		CASE(a_damaged_xsdt_gives_way_to_the_rsdt),
