@@ -395,7 +395,7 @@ static void go_back(unsigned id)
 	log_printf("config: %s", why_text);
 	for (unsigned i = 0; i < CONFIG_MAX_VMS; i++) {
 		if (change->made[i])
-			vm_unmake(change->made[i]);
+			vm_discard(change->made[i]);
 		change->made[i] = NULL;
 		change->wanted[i] = change->ran[i];
 	}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Cases of live change: `lasthop apply` against a machine with two VMs that ask and answer all the time, of
 which it must not cost a packet."""
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +9,11 @@ from cases import Case
 from cases_mgmt import expect, verb
 from cases_shell import ECHO, ended
 from configs import Vm, config, pair
-from lasthoplib import channel
+from lasthoplib import channel, paths
 
 ASKING = pair(tests="tests=rr:64 transactions=1000000")
 OTHER = replace(ECHO, name="other")
-THIRD = Vm("third", "echo.elf", nets=("lan", "new"))
+THIRD = Vm("third", "later.elf", nets=("lan", "new"))     # a file that is not on the machine's disk
 
 
 def source(line, name, text):
@@ -49,8 +50,9 @@ def ports(machine):
 
 def change(line, check):
     """a third VM, a switch and a policy; then one VM with other arguments, one gone; then all as before"""
-    line.wait(r"^echo\| echo: ready$")
-    line.wait(r"^other\| echo: ready$")
+    shutil.copy(paths.guests() / "echo.elf", Path(line.second).with_name(THIRD.kernel))
+    for _ in range(2):
+        line.wait(r"^(echo|other)\| echo: ready$")
     first = source(line, "1", config(*ASKING, ECHO, OTHER))
     second = source(line, "2", config(*ASKING, ECHO, OTHER, THIRD, policy={"copy": "rep"}))
     third = source(line, "3", config(*ASKING, replace(ECHO, args="again"), policy={"copy": "rep"}))
@@ -60,6 +62,7 @@ def change(line, check):
         apply(line, check, second, "--dry-run", changes=more)
         check(machine.call("vm.list")["free_kib"] == free, "to look changes nothing")
         apply(line, check, second, "--yes", changes=more)
+        check("later.elf" in files(machine), f"the machine's files are {files(machine)}")
         line.wait(r"^third\| echo: ready$")
         check("third/net1" in ports(machine), f"the ports are {', '.join(ports(machine))}")
         bad(line, machine, check)
@@ -71,6 +74,7 @@ def change(line, check):
         apply(line, check, first, "--yes", changes={("a", "/vms/other", ""), ("c", "/vms/echo", "bootargs"),
                                                     ("c", "/policy", "copy")})
         line.wait(r"^other\| echo: ready$")
+        check(files(machine) == ["bench.elf", "echo.elf"], f"files are {files(machine)}")
         now = machine.call("vm.list")["free_kib"]
         check(now == free, f"{free - now} KiB of memory were not returned")
         after = sent(machine, check)
@@ -78,6 +82,10 @@ def change(line, check):
         for vm in (*ASKING, ECHO, OTHER):
             machine.call("vm.stop", vm=vm.name)
             ended(line, vm.name)
+
+
+def files(machine):
+    return [image["name"] for image in machine.call("image.list")["images"]]
 
 
 def names(machine):

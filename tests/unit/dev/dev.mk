@@ -35,7 +35,7 @@ $(eval $(call dev_test,virtio,$(DEV_VIRTIO)))
 $(eval $(call dev_test,offload,hv/dev/switch_env.c tests/unit/dev/fake_switch.c vswitch/policy.c \
 	hv/core/nearest.c))
 $(eval $(call dev_test,net_ctrl,$(DEV_VIRTIO)))
-$(eval $(call dev_test,uplink,$(DEV_VIRTIO)))
+$(eval $(call dev_test,uplink,$(DEV_VIRTIO) hv/dev/pc_change.c))
 $(eval $(call dev_test,reuse,hv/dev/reuse.c vswitch/policy.c))
 $(eval $(call dev_test,rng,$(DEV_VIRTIO) hv/dev/virtio_rng.c hv/cpu/entropy.c))
 $(eval $(call dev_test,acpi,hv/dev/acpi_tables.c $(B)/dsdt.c))
