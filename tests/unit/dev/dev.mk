@@ -15,7 +15,7 @@ endef
 DEV_HEADERS := $(wildcard hv/dev/*.h hv/core/*.h hv/cpu/*.h tests/unit/dev/*.h) hv/dev/vlapic_timer.c
 # the host's side, which has tests of its own (tests.mk)
 IOMMU       := $(addprefix hv/dev/,dmar.c iommu.c) $(wildcard hv/dev/vtd*.c)
-DEV_VIRTIO  := $(addprefix hv/dev/,bus.c pcie.c msix.c virtio_pci.c virtio_common.c virtio_net.c \
+DEV_VIRTIO  := $(addprefix hv/dev/,bus.c pcie.c msix.c virtio_pci.c virtio_common.c virtio_net.c net_switches.c \
 	uplink.c reuse.c virtio_net_ctrl.c device_queue.c switch_env.c) tests/unit/dev/fake_switch.c \
 	tests/unit/dev/fake_msi.c vswitch/vq_split.c vswitch/vq_packed.c vswitch/policy.c \
 	hv/core/nearest.c
