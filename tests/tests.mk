@@ -19,7 +19,7 @@ UNIT_core_clock        :=
 UNIT_core_config       := $(CONFIG_SRC)
 UNIT_core_config_image := $(CONFIG_SRC)
 UNIT_core_config_diff  := $(CONFIG_SRC)
-UNIT_core_apply        := hv/core/apply.c hv/core/images.c hv/core/policy_put.c $(CONFIG_SRC) vswitch/policy.c
+UNIT_core_apply        := hv/core/apply.c hv/core/apply_check.c hv/core/images.c hv/core/policy_put.c $(CONFIG_SRC) vswitch/policy.c
 MGMT := $(addprefix hv/core/,mgmt.c mgmt_frame.c mgmt_rpc.c mgmt_stream.c json.c)
 UNIT_core_console      := $(addprefix hv/core/,console.c console_input.c log.c log_area.c) $(MGMT)
 UNIT_core_mgmt         := $(UNIT_core_console)
@@ -156,7 +156,7 @@ $(B)/test/fault.a: $(FAULT_CORE)
 
 $(B)/test/fault-%.elf: tests/boot/core_fault/main.c $(B)/test/fault.a hv/core/core.lds
 	$(CC) $(CORE_CFLAGS) -DFAULT=$* -c $< -o $@.o
-	$(CORE_LD) -u core_entry -o $@ $@.o $(B)/test/fault.a $(LIBFDT)
+	$(CORE_LD) -u core_entry -o $@ $@.o --start-group $(B)/test/fault.a $(LIBFDT) --end-group
 
 $(B)/test/fault-%.EFI: $(B)/test/fault-%.elf $(EFI_OBJ) hv/boot/core_blob.S
 	$(call efi_link,$<)
@@ -176,7 +176,7 @@ APICV := $(addprefix tests/boot/core_apicv/,main.c guest.S guest.h)
 $(B)/test/apicv.elf: $(APICV) $(B)/test/fault.a hv/core/core.lds
 	$(CC) $(CORE_CFLAGS) -c $(filter %main.c,$(APICV)) -o $@.o
 	$(CC) $(CORE_CFLAGS) -c $(filter %.S,$(APICV)) -o $@.guest.o
-	$(CORE_LD) -u core_entry -o $@ $@.o $@.guest.o $(B)/test/fault.a $(LIBFDT)
+	$(CORE_LD) -u core_entry -o $@ $@.o $@.guest.o --start-group $(B)/test/fault.a $(LIBFDT) --end-group
 
 $(B)/test/apicv.EFI: $(B)/test/apicv.elf $(EFI_OBJ) hv/boot/core_blob.S
 	$(call efi_link,$<)
@@ -187,7 +187,7 @@ IOMMU_CORE := $(addprefix tests/boot/core_iommu/,main.c edu.c edu.h)
 $(B)/test/iommu.elf: $(IOMMU_CORE) $(B)/test/fault.a hv/core/core.lds
 	$(CC) $(CORE_CFLAGS) -c $(filter %main.c,$(IOMMU_CORE)) -o $@.o
 	$(CC) $(CORE_CFLAGS) -c $(filter %edu.c,$(IOMMU_CORE)) -o $@.edu.o
-	$(CORE_LD) -u core_entry -o $@ $@.o $@.edu.o $(B)/test/fault.a $(LIBFDT)
+	$(CORE_LD) -u core_entry -o $@ $@.o $@.edu.o --start-group $(B)/test/fault.a $(LIBFDT) --end-group
 
 $(B)/test/iommu.EFI: $(B)/test/iommu.elf $(EFI_OBJ) hv/boot/core_blob.S
 	$(call efi_link,$<)

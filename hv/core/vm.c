@@ -187,7 +187,7 @@ static int vm_build(struct vm *vm, bool staged)
 	return err;
 }
 
-void vm_unmake(struct vm *vm)
+void vm_discard(struct vm *vm)
 {
 	if (vm->platform)
 		platform->vm_give_back(vm);
@@ -213,7 +213,7 @@ int vm_create(const struct config_vm *config, unsigned id, bool staged, struct v
 	watchdog_init(vm);
 	err = vm_build(vm, staged);
 	if (err < 0) {
-		vm_unmake(vm);
+		vm_discard(vm);
 		return err;
 	}
 	*out = vm;

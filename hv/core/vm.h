@@ -81,7 +81,7 @@ int vm_create(const struct config_vm *config, unsigned id, bool staged,
 	      struct vm **out) __must_check;
 
 /* Destroys a VM that was made and never started, its devices too. No lock is held. */
-void vm_unmake(struct vm *vm);
+void vm_discard(struct vm *vm);
 
 /* Frees all of it. Its vCPUs are OFF, its devices destroyed, and no CPU holds a pointer to it. */
 void vm_destroy(struct vm *vm);

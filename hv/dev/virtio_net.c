@@ -2,9 +2,6 @@
 /*
  * virtio-net over the switch: device configuration, queues handed over to the port, and the
  * receiver's side of vswitch/env.h: interrupts, state of the vCPU, broken drivers.
- *
- * The switch's control calls are serialised by one lock per switch. It is taken inside a transport's
- * lock, and by nobody inside the switch.
  */
 #include "hv/dev/virtio_net.h"
 
@@ -21,7 +18,6 @@
 #include "hv/dev/uplink.h"
 #include "lasthop/uplink.h"
 #include "vswitch/env.h"
-#include "vswitch/policy.h"
 
 #define VIRTIO_ID_NET	     1
 #define CLASS_ETHERNET	     0x020000u
@@ -43,11 +39,6 @@ _Static_assert(sizeof(struct net_config) == 12, "virtio 1.2, 5.1.4");
 _Static_assert(CONFIG_MAX_PORTS == VS_MAX_PORTS && CONFIG_MAX_QUEUE_PAIRS <= VS_MAX_QUEUE_PAIRS,
 	       "limits of a config");
 
-static struct switch_slot {
-	struct vswitch *sw;	 /* changed under vm_table_lock, while no port is on it */
-	struct spinlock control; /* held around port_create/destroy, port_start/stop_queue */
-} switches[CONFIG_MAX_SWITCHES];
-
 static struct spinlock all_lock;
 static struct list all_nets = { &all_nets, &all_nets }; /* under all_lock */
 
@@ -56,29 +47,14 @@ static struct virtio_net *net_of(struct virtio_pci *v)
 	return container_of(v, struct virtio_net, virtio);
 }
 
-static struct switch_slot *slot_of(const struct virtio_net *net)
-{
-	return &switches[net->config->switch_index];
-}
-
 void virtio_net_lock_switch(struct virtio_net *net)
 {
-	spin_lock(&slot_of(net)->control);
+	virtio_net_lock(net->config->switch_index);
 }
 
 void virtio_net_unlock_switch(struct virtio_net *net)
 {
-	spin_unlock(&slot_of(net)->control);
-}
-
-void virtio_net_lock(unsigned i)
-{
-	spin_lock(&switches[i].control);
-}
-
-void virtio_net_unlock(unsigned i)
-{
-	spin_unlock(&switches[i].control);
+	virtio_net_unlock(net->config->switch_index);
 }
 
 /* The control queue's number: behind all pairs of a driver that can use more than one (virtio 1.2,
@@ -295,7 +271,7 @@ static void list_drop(struct virtio_net *net)
 /* Its own port, which goes with it. */
 static int port_make(struct virtio_net *net, struct vm *vm)
 {
-	struct switch_slot *slot = slot_of(net);
+	struct vswitch *sw = virtio_net_switch(net->config->switch_index);
 	char name[2 * CONFIG_MAX_NAME + 2];
 	struct port_config config = {
 		.name = name,
@@ -307,12 +283,12 @@ static int port_make(struct virtio_net *net, struct vm *vm)
 
 	snprintf(name, sizeof(name), "%s/%s", vm->config->name, net->config->name);
 	memcpy(config.mac, net->config->mac, sizeof(config.mac));
-	spin_lock(&slot->control);
-	net->port = port_create(slot->sw, &config);
-	spin_unlock(&slot->control);
+	virtio_net_lock_switch(net);
+	net->port = port_create(sw, &config);
+	virtio_net_unlock_switch(net);
 	if (!net->port)
 		return fail(LH_NOMEM, "%s: no memory for a port on switch %s", name,
-			    switch_name(slot->sw));
+			    switch_name(sw));
 	return 0;
 }
 
@@ -453,32 +429,4 @@ bool virtio_net_features(struct port *port, uint64_t *offered, uint64_t *accepte
 	*accepted = v->accepted;
 	spin_unlock(&v->lock);
 	return (atomic_load_explicit(&v->status, memory_order_relaxed) & VIRTIO_DRIVER_OK) != 0;
-}
-
-struct vswitch *virtio_net_switch(unsigned i)
-{
-	return switches[i].sw;
-}
-
-int virtio_net_switches(const struct config *config)
-{
-	for (unsigned id = 0; id < POLICY_COUNT; id++)
-		policy_set((enum policy_id)id, config->policy[id]);
-	for (unsigned i = 0; i < config->switch_count; i++) {
-		switches[i].sw = switch_create(config->switches[i].name);
-		if (!switches[i].sw)
-			return fail(LH_NOMEM, "switch %s: no memory", config->switches[i].name);
-	}
-	for (unsigned i = 0; i < config->vm_count; i++)
-		if (uplinks_create(&config->vms[i]) < 0)
-			return LH_NOMEM;
-	return 0;
-}
-
-struct vswitch *virtio_net_switch_put(unsigned i, struct vswitch *sw)
-{
-	struct vswitch *old = switches[i].sw;
-
-	switches[i].sw = sw;
-	return old;
 }

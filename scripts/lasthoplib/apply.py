@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """`lasthop apply`: shows the difference between the config that a machine runs and a file, and does it."""
+import contextlib
 import sys
 import time
 import zlib
@@ -11,6 +12,7 @@ from .table import columns
 
 CRC_PIECE = 256 << 10           # of a file, compared at a time
 POLL_SECONDS = 0.1
+WIDTH = 80
 DONE_SECONDS = 600              # a machine under emulation makes its VMs slowly
 EFFECT = {"live": "live", "start/stop": "", "restart": "restarts the VM", "boot": "not while it runs"}
 
@@ -50,10 +52,14 @@ SIGN = {"added": "+", "removed": "-", "changed": "~"}
 
 
 def rows(changes):
-    """the differences for people"""
-    return [line[2:] for line in columns(
-        [(SIGN[c["what"]], c["node"] + (f" {c['property']}" if c["property"] else ""), effect(c), value(c))
-         for c in changes], left=(0, 1, 2, 3))] if changes else []
+    """the differences for people: values are cut to 80 columns"""
+    cells = [(SIGN[c["what"]], c["node"] + (f" {c['property']}" if c["property"] else ""), effect(c))
+             for c in changes]
+    lines = [line[2:] for line in columns(cells, left=(0, 1, 2))] if cells else []
+    wide = max(map(len, lines), default=0)
+    room = max(WIDTH - wide - 2, 16)
+    return [f"{line.ljust(wide)}  {text if len(text) <= room else text[:room - 2] + '..'}".rstrip()
+            for line, text in zip(lines, map(value, changes))]
 
 
 def errors_of(args, config, told):
@@ -101,11 +107,8 @@ def follow(machine, progress):
                   "tells more")
 
 
-def apply(args, machine):
-    config = args.checked(args)
-    out = sys.stderr if args.json == "-" else sys.stdout
-    progress = Progress(out)
-    session = machine.call("apply.begin")["session"]
+def shown(args, config, machine, session, out):
+    """what differs, on `out`, and the files to be sent"""
     machine.upload("apply.config", config.blob, session=session, bytes=len(config.blob))
     others = differing(machine, config.images)
     for name in others:
@@ -117,22 +120,38 @@ def apply(args, machine):
     if told["more"]:
         print(f"and {told['more']} more", file=out)
     errors_of(args, config, told)
-    made = {"schema": 1, "file": config.file, "changes": changes, "files": sorted(others),
-            "state": "same" if not changes else "shown"}
-    if not changes:
-        print("no differences: nothing to do", file=out)
-    if not changes or args.dry_run or not agreed(args, changes):
-        machine.call("apply.drop", session=session)
-        args.write_json(args, made)
-        return 0
     out.flush()
+    return changes, others
+
+
+def done(args, config, machine, session, made, others, progress):
+    """does it: the status, told"""
     send_files(machine, session, others, progress)
     errors_of(args, config, machine.call("apply.run", session=session))
     state = follow(machine, progress)
     args.write_json(args, {**made, "state": state["state"], "why": state["why"]})
     if state["state"] == "failed":
         raise Failure(f"apply: {state['why']}")
-    print(f"done: {count(len(changes), 'change')}", file=out)
+    print(f"done: {count(len(made['changes']), 'change')}", file=progress.stream)
+
+
+def apply(args, machine):
+    config = args.checked(args)
+    progress = Progress(sys.stderr if args.json == "-" else sys.stdout)
+    session = machine.call("apply.begin")["session"]
+    try:
+        changes, others = shown(args, config, machine, session, progress.stream)
+        made = {"schema": 1, "file": config.file, "changes": changes, "files": sorted(others),
+                "state": "shown" if changes else "same"}
+        if not changes:
+            print("no differences: nothing to do", file=progress.stream)
+        if changes and not args.dry_run and agreed(args, changes):
+            done(args, config, machine, session, made, others, progress)
+        else:
+            args.write_json(args, made)
+    finally:
+        with contextlib.suppress(Failure):              # there may be one already, which counts
+            machine.call("apply.drop", session=session)
     return 0
 
 

@@ -28,6 +28,7 @@ import cases as table                                   # noqa: E402
 from cases import SYMPTOMS                               # noqa: E402
 from cases_abuse import CASES_ABUSE, SOAK_ABUSE          # noqa: E402
 from cases_apicv import CASES_APICV                      # noqa: E402
+from cases_apply import CASES_APPLY
 from cases_attack import CASES_ATTACK, SOAK_ATTACK        # noqa: E402
 from cases_driver import CASES_DRIVER, SOAK_DRIVER       # noqa: E402
 from cases_driver_linux import CASES_DRIVER_LINUX        # noqa: E402
@@ -57,9 +58,9 @@ FURTHER = re.compile(r"^(tcg-restart-(virtio|e1000)-4|tcg-uplink-(virtio|reuse-e
                      r"tcg-iommu-(core-39-bit|48-bit)|bochs-iommu-none|(tcg|bochs)-netd-rr|tcg-pass-unsafe|"
                      r"tcg-refuses-passthrough-second|tcg-example-(uplink|linux-(driver-domain|generic))|"
                      r"tcg-restart-at-once|tcg-attack-old-message|tcg-linux-(cpus-2-4-8|generic|pvh|kexec-[12])|tcg-screen-ramfb|tcg-reset-told|"
-                     r"(tcg-triple-fault|bochs-reset)-told|tcg-check-nothing|bochs-check-vmx|tcg-see-why-all|bochs-see-why)$")
-ALL = (table.CASES + CASES_SCREEN + CASES_RESET + CASES_SHELL + CASES_MGMT + CASES_SEE + CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE + CASES_NET +
-       CASES_NETD + CASES_DRIVER + CASES_DRIVER_LINUX + CASES_UPLINKS + CASES_ATTACK + CASES_IOMMU +
+                     r"(tcg-triple-fault|bochs-reset)-told|tcg-check-nothing|bochs-check-vmx|tcg-see-why-all|bochs-see-why|bochs-apply)$")
+ALL = (table.CASES + CASES_SCREEN + CASES_RESET + CASES_SHELL + CASES_MGMT + CASES_APPLY + CASES_SEE +
+       CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE + CASES_NET + CASES_NETD + CASES_DRIVER + CASES_DRIVER_LINUX + CASES_UPLINKS + CASES_ATTACK + CASES_IOMMU +
        CASES_PASSTHROUGH + CASES_LINUX + CASES_KERNELS + CASES_EXAMPLES)
 QUICK = [c for c in ALL if not FURTHER.match(c.name)]
 SOAK_FURTHER = [c for c in ALL if FURTHER.match(c.name)]

@@ -13,6 +13,7 @@
 #include "hv/core/machine_reset.h"
 #include "hv/core/paging.h"
 #include "hv/core/percpu.h"
+#include "hv/core/platform.h"
 #include "hv/core/pmm.h"
 #include "hv/core/report.h"
 #include "hv/core/screen.h"
@@ -25,6 +26,11 @@
 #ifndef FAULT
 #error "compile with -DFAULT=0 to 12"
 #endif
+
+/* What the console leads to is linked, and never called: no guest runs here. */
+const struct hvm_ops *hvm;
+const struct apic_ops *apic_ops;
+const struct platform_ops *platform;
 
 extern char __text_start[], __rodata_start[];
 void fault_here(const struct handover *h);

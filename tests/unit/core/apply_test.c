@@ -141,7 +141,7 @@ int vm_create(const struct config_vm *config, unsigned id, bool staged, struct v
 	return 0;
 }
 
-void vm_unmake(struct vm *vm)
+void vm_discard(struct vm *vm)
 {
 	page_free(vm, sizeof(*vm));
 }

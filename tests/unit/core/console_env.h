@@ -182,6 +182,12 @@ void *page_alloc(size_t bytes)
 	return calloc(1, bytes);
 }
 
+void page_free(void *p, size_t bytes)
+{
+	(void)bytes;
+	free(p);
+}
+
 void panic(const char *fmt, ...)
 {
 	(void)fmt;

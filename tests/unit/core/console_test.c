@@ -252,6 +252,39 @@ static void command_typed_before_leaving_is_run(void **state)
 	assert_string_equal(received, "x");
 }
 
+/* One that comes later is shown as the others are; when it goes, the line shows the log again, and its place
+ * is empty for the next. */
+static void guests_come_and_go(void **state)
+{
+	(void)state;
+	assert_false(console_guest_there(2));
+	assert_int_equal(console_guest_add(2, "carol"), 0);
+	assert_true(console_guest_there(2));
+	guest_prints(2, "here\n");
+	ticks(3);
+	assert_string_equal(settled(), "carol| here\n");
+	for (unsigned i = 0; i < 3; i++)
+		type("\035");
+	assert_int_equal(console_view(), 2);
+	console_guest_remove(2);
+	assert_false(console_guest_there(2));
+	assert_int_equal(console_view(), CONSOLE_LOG);
+	clear();
+	guest_prints(2, "late\n");
+	ticks(3);
+	assert_null(strstr(settled(), "late"));
+	for (unsigned i = 0; i < 3; i++) /* round: two guests, the log */
+		type("\035");
+	assert_int_equal(console_view(), CONSOLE_LOG);
+	assert_int_equal(console_guest_add(2, "dave"), 0);
+	console_guest_rename(2, "erin");
+	clear();
+	guest_prints(2, "next\n");
+	ticks(3);
+	assert_non_null(strstr(settled(), "erin| next\n"));
+	console_guest_remove(2);
+}
+
 static void flush_is_bounded(void **state)
 {
 	(void)state;
@@ -323,6 +356,7 @@ int main(void)
 		cmocka_unit_test_setup(flush_is_bounded, set_up),
 		cmocka_unit_test_setup(panic_shows_the_log, set_up),
 		cmocka_unit_test_setup(garbage_by_seed, set_up),
+		cmocka_unit_test_setup(guests_come_and_go, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, set_up_all, NULL);

@@ -15,7 +15,7 @@ endef
 DEV_HEADERS := $(wildcard hv/dev/*.h hv/core/*.h hv/cpu/*.h tests/unit/dev/*.h) hv/dev/vlapic_timer.c
 # the host's side, which has tests of its own (tests.mk)
 IOMMU       := $(addprefix hv/dev/,dmar.c iommu.c) $(wildcard hv/dev/vtd*.c)
-DEV_VIRTIO  := $(addprefix hv/dev/,bus.c pcie.c msix.c virtio_pci.c virtio_common.c virtio_net.c \
+DEV_VIRTIO  := $(addprefix hv/dev/,bus.c pcie.c msix.c virtio_pci.c virtio_common.c virtio_net.c net_switches.c \
 	uplink.c reuse.c reuse_env.c virtio_net_ctrl.c device_queue.c switch_env.c) tests/unit/dev/fake_switch.c \
 	tests/unit/dev/fake_msi.c vswitch/vq_split.c vswitch/vq_packed.c vswitch/policy.c \
 	hv/core/nearest.c
@@ -35,7 +35,7 @@ $(eval $(call dev_test,virtio,$(DEV_VIRTIO)))
 $(eval $(call dev_test,offload,hv/dev/switch_env.c tests/unit/dev/fake_switch.c vswitch/policy.c \
 	hv/core/nearest.c))
 $(eval $(call dev_test,net_ctrl,$(DEV_VIRTIO)))
-$(eval $(call dev_test,uplink,$(DEV_VIRTIO)))
+$(eval $(call dev_test,uplink,$(DEV_VIRTIO) hv/dev/pc_change.c))
 $(eval $(call dev_test,reuse,hv/dev/reuse.c vswitch/policy.c))
 $(eval $(call dev_test,rng,$(DEV_VIRTIO) hv/dev/virtio_rng.c hv/cpu/entropy.c))
 DEV_CONSOLE := $(DEV_VIRTIO) hv/dev/virtio_console.c hv/core/marker.c hv/core/cpu_time.c

@@ -4,6 +4,8 @@
 #include "tests/unit/dev/fakes.h"
 
 #include "hv/core/guest_map.h"
+#include "hv/core/lifecycle.h"
+#include "hv/dev/pc_impl.h"
 #include "hv/dev/uplink.h"
 #include "hv/dev/virtio_net.h"
 #include "lasthop/uplink.h"
@@ -212,13 +214,70 @@ static void over_and_over_is_not_told(void **state)
 	virtio_net_destroy(net);
 }
 
+/* Another config: the same uplink keeps its port, with what was counted and learned; one that differs in
+ * anything gets another, one that is gone has none, and a failure leaves none behind. */
+static void another_config(void **state)
+{
+	static struct config next, before;
+	struct config_net *uplink = &next.vms[0].nets[0];
+	struct port *port;
+
+	(void)state;
+	fake_reset(1);
+	vm_config = &config;
+	fake_vm.config = &config.vms[0];
+	before = next = config;
+	port = uplink_port(&config.vms[0], &config.vms[0].nets[0]);
+	port->reports = 0;
+	pc_vm_leave(&next, 0);
+	assert_true(port->used && !port->reports);
+	uplink->mtu = 9000;
+	pc_vm_leave(&next, 0);
+	assert_false(port->used);
+	assert_int_equal(port->reports, 1);
+	assert_null(uplink_port(&config.vms[0], &config.vms[0].nets[0]));
+	config = next;
+	fake_port_fails = true;
+	assert_int_equal(pc_vm_enter(0), LH_NOMEM);
+	assert_null(uplink_port(&config.vms[0], uplink));
+	fake_port_fails = false;
+	pc_vm_leave(&before, 0);
+	assert_int_equal(pc_vm_enter(0), 0);
+	port = uplink_port(&config.vms[0], uplink);
+	assert_true(port->used && port->config.mtu == 9000 && port->config.uplink);
+	assert_int_equal(pc_vm_enter(0), 0); /* those that are there are not made twice */
+	assert_ptr_equal(uplink_port(&config.vms[0], uplink), port);
+
+	/* it comes to another switch, gets another name, is no uplink any more, or its VM another name or none */
+	const char *names[] = { "mac", "switch", "name", "flag", "vm", "none" };
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		next = config;
+		if (i == 0)
+			uplink->mac[5]++;
+		if (i == 1)
+			strcpy(next.switches[0].name, "wan");
+		if (i == 2)
+			strcpy(uplink->name, "net7");
+		if (i == 3)
+			uplink->uplink = false;
+		if (i == 4)
+			strcpy(next.vms[0].name, "netd2");
+		if (i == 5)
+			memset(&next.vms[0], 0, sizeof(next.vms[0]));
+		pc_vm_leave(&next, 0);
+		if (uplink_port(&config.vms[0], &config.vms[0].nets[0]))
+			fail_msg("%s: the uplink stays", names[i]);
+		assert_int_equal(pc_vm_enter(0), 0);
+	}
+	config = before;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(keeps_its_port),
-		cmocka_unit_test(others_do_not),
-		cmocka_unit_test(first_frame_is_told),
-		cmocka_unit_test(over_and_over_is_not_told),
+		cmocka_unit_test(keeps_its_port),      cmocka_unit_test(others_do_not),
+		cmocka_unit_test(first_frame_is_told), cmocka_unit_test(over_and_over_is_not_told),
+		cmocka_unit_test(another_config),
 	};
 
 	return cmocka_run_group_tests_name("uplink", tests, NULL, NULL);

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Cases of live change: `lasthop apply` against a machine with two VMs that ask and answer all the time, of
+which it must not cost a packet."""
+from dataclasses import replace
+from pathlib import Path
+
+from cases import Case
+from cases_mgmt import expect, verb
+from cases_shell import ECHO, ended
+from configs import Vm, config, pair
+from lasthoplib import channel
+
+ASKING = pair(tests="tests=rr:64 transactions=1000000")
+OTHER = replace(ECHO, name="other")
+THIRD = Vm("third", "echo.elf", nets=("lan", "new"))
+
+
+def source(line, name, text):
+    """a config beside the line, as a file"""
+    file = Path(line.second).with_suffix(f".{name}.dts")
+    file.write_text(text)
+    return str(file)
+
+
+def sent(machine, check):
+    """packets that the pair's source has sent; nothing of the pair was dropped"""
+    told = {}
+    for vm in ASKING:
+        counters = machine.call("stat.list", port=f"{vm.name}/net0")["counters"]
+        told[vm.name] = {c["name"]: c["value"] for c in counters}
+    drops = {name: value for counters in told.values() for name, value in counters.items()
+             if "_drop_" in name and value}
+    check(not drops, f"the pair lost packets: {drops}" if drops else "the pair lost no packet")
+    return told["source1"]["tx_packets"]
+
+
+def apply(line, check, file, *words, changes):
+    """FILE is applied, or shown, and these are the differences: (sign of what, node, property)"""
+    state = "shown" if "--dry-run" in words else "done"
+    told = expect(line, check, "apply", file, *words, found=lambda t: t["state"] == state)
+    got = {(c["what"][0], c["node"], c["property"]) for c in told.get("changes", [])}
+    check(got == changes, f"the differences are {sorted(got)}" if got != changes else
+          f"{len(got)} differences, as wanted")
+
+
+def ports(machine):
+    return [port["port"] for port in machine.call("port.list")["ports"]]
+
+
+def change(line, check):
+    """a third VM, a switch and a policy; then one VM with other arguments, one gone; then all as before"""
+    for _ in range(2):
+        line.wait(r"^(echo|other)\| echo: ready$")
+    first = source(line, "1", config(*ASKING, ECHO, OTHER))
+    second = source(line, "2", config(*ASKING, ECHO, OTHER, THIRD, policy={"copy": "rep"}))
+    third = source(line, "3", config(*ASKING, replace(ECHO, args="again"), policy={"copy": "rep"}))
+    with channel.connect(line.second) as machine:
+        free, before = machine.call("vm.list")["free_kib"], sent(machine, check)
+        more = {("a", "/vms/third", ""), ("a", "/new", ""), ("c", "/policy", "copy")}
+        apply(line, check, second, "--dry-run", changes=more)
+        check(machine.call("vm.list")["free_kib"] == free, "to look changes nothing")
+        apply(line, check, second, "--yes", changes=more)
+        line.wait(r"^third\| echo: ready$")
+        check("third/net1" in ports(machine), f"the ports are {', '.join(ports(machine))}")
+        bad(line, machine, check)
+        apply(line, check, third, "--yes", changes={("r", "/vms/third", ""), ("r", "/new", ""),
+                                                    ("r", "/vms/other", ""), ("c", "/vms/echo", "bootargs")})
+        check(names(machine) == ["sink1", "source1", "echo"] and len(ports(machine)) == 2,
+              f"VMs are {names(machine)}, ports {ports(machine)}")
+        line.wait(r"^echo\| echo: ready$")
+        apply(line, check, first, "--yes", changes={("a", "/vms/other", ""), ("c", "/vms/echo", "bootargs"),
+                                                    ("c", "/policy", "copy")})
+        line.wait(r"^other\| echo: ready$")
+        now = machine.call("vm.list")["free_kib"]
+        check(now == free, f"{free - now} KiB of memory were not returned")
+        after = sent(machine, check)
+        check(after > before + 100, f"meanwhile the pair has exchanged {after - before} packets")
+        for vm in (*ASKING, ECHO, OTHER):
+            machine.call("vm.stop", vm=vm.name)
+            ended(line, vm.name)
+
+
+def names(machine):
+    return [vm["vm"] for vm in machine.call("vm.list")["vms"]]
+
+
+def bad(line, machine, check):
+    """a config that cannot be had changes nothing"""
+    before = machine.call("vm.list")
+    file = source(line, "bad", config(*ASKING, replace(
+        ECHO, memory_mib=100000, affinity=(7,), more=['role = "driver-domain";', 'nic { compatible = '
+                                                      '"lasthop,passthrough"; pci-id = <1 1>; };'])))
+    status, text, _ = verb(line, "apply", file, "--yes")
+    for says in ("echo: memory-mib: 100000 MiB wanted", "CPU 7 is not there",
+                 "echo/nic: cannot change while lasthop runs"):
+        check(status == 1 and says in text, f"a bad config: {status}, {says!r} in {text[-300:]!r}")
+    after = machine.call("vm.list")
+    same = [(vm["vm"], vm["state"]) for vm in after["vms"]] == [
+        (vm["vm"], vm["state"]) for vm in before["vms"]] and after["free_kib"] == before["free_kib"]
+    check(same, "it changes nothing")
+
+
+def apply_case(on, **more):
+    vms = [*ASKING, ECHO, OTHER]
+    return Case(f"{on}-apply", on, config(*vms), cpus=2, backend={"tcg": "svm", "bochs": "vmx"}[on],
+                talk=change, second_line=True, ends={vm.name: "stopped" for vm in (*vms, THIRD)}, **more)
+
+
+CASES_APPLY = [apply_case("tcg"), apply_case("bochs")]
