@@ -19,7 +19,6 @@
 
 #include "hv/core/console_impl.h"
 #include "hv/core/lifecycle.h"
-#include "hv/core/mgmt.h"
 #include "hv/core/percpu.h"
 #include "hv/core/platform.h"
 #include "hv/core/serial.h"
@@ -149,7 +148,7 @@ static void read_typed(void)
 
 		if (c >= 0)
 			lively_until = rdtsc() + tsc_from_us(STAY_US);
-		if (!mgmt_first_line(c, typed) && c >= 0)
+		if (!(console_frames && console_frames->input(c, typed)) && c >= 0)
 			typed((char)c);
 		if (c < 0)
 			return;
