@@ -20,7 +20,6 @@
 #include "hv/core/fail.h"
 #include "hv/core/log.h"
 #include "hv/core/log_impl.h"
-#include "hv/core/mgmt.h"
 #include "hv/core/mgmt_frame.h"
 #include "hv/core/pmm.h"
 #include "hv/core/screen.h"
@@ -60,6 +59,8 @@ static char edit[CONSOLE_EDIT]; /* [l] */
 static bool editing;		/* [l] there is a prompt to show */
 static bool edit_shown;		/* [l] the line shows it, and nothing came after it */
 static bool edit_changed;	/* [l] it differs from what was shown */
+
+const struct console_frames *console_frames; /* (c) after mgmt_start() */
 
 void console_guest_write(unsigned vm, const char *text, size_t bytes)
 {
@@ -356,6 +357,16 @@ static bool fill_edit(void)
 	return true;
 }
 
+void console_use_frames(const struct console_frames *ops)
+{
+	console_frames = ops;
+}
+
+static bool framed(void)
+{
+	return console_frames && console_frames->open();
+}
+
 /* A guest's own console: its bytes as they are. */
 static bool fill_attached(struct guest_text *g)
 {
@@ -375,8 +386,7 @@ static bool fill_attached(struct guest_text *g)
 		stage_left_out("\n", lost);
 	attached_at += n;
 	for (size_t i = 0; i < n; i++)
-		stage_byte((uint8_t)text[i] == FRAME_DELIMITER && mgmt_first_open() ? '?'
-										    : text[i]);
+		stage_byte((uint8_t)text[i] == FRAME_DELIMITER && framed() ? '?' : text[i]);
 	return n != 0;
 }
 
@@ -388,7 +398,8 @@ static bool fill_frame(void)
 	texts_turn = !texts_turn;
 	if (texts_turn)
 		return false;
-	stage_end = (unsigned)mgmt_first_out(stage, STAGE_BYTES);
+	if (console_frames)
+		stage_end = (unsigned)console_frames->output(stage, STAGE_BYTES);
 	stage_is_frame = stage_end != 0;
 	return stage_is_frame;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #define CONSOLE_PROMPT "lasthop> "
 #define CONSOLE_EDIT   120 /* characters of a command, with its NUL */
@@ -22,3 +23,17 @@ bool console_answering(void);
 
 /* Sends what the line takes now, a bounded number of bytes. True: there is more. */
 bool console_drain(void);
+
+/* Frames of the management channel on this line (mgmt.c); without them all that comes is keys. */
+typedef void console_typed_fn(char c);
+struct console_frames {
+	/* A character that has come, or (-1) none for now. True: it is no key. Characters that were
+	 * held back and are keys go to typed(). On the home CPU. */
+	bool (*input)(int c, console_typed_fn *typed);
+	/* The frame that is to leave, if there is one: whole, if `room` is 1024. Under log_lock. */
+	size_t (*output)(char *out, size_t room);
+	/* Frames are understood: a delimiter in what is shown would be taken for one's. */
+	bool (*open)(void);
+};
+void console_use_frames(const struct console_frames *ops);
+extern const struct console_frames *console_frames; /* NULL: none */

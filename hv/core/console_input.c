@@ -20,7 +20,6 @@
 #include "hv/core/console_impl.h"
 #include "hv/core/keyboard.h"
 #include "hv/core/lifecycle.h"
-#include "hv/core/mgmt.h"
 #include "hv/core/percpu.h"
 #include "hv/core/platform.h"
 #include "hv/core/screen.h"
@@ -154,7 +153,7 @@ static void read_typed(void)
 		if (c >= 0)
 			lively_until = rdtsc() + tsc_from_us(STAY_US);
 		/* the line's silence counts for it as well */
-		if (key >= 0 || (!mgmt_first_line(c, typed) && c >= 0))
+		if (key >= 0 || (!(console_frames && console_frames->input(c, typed)) && c >= 0))
 			typed((char)c);
 		if (c < 0)
 			return;

@@ -59,22 +59,6 @@ static void fire(struct timer *timer)
 	cpu_post(this_cpu(), MB_MGMT);
 }
 
-void mgmt_start(void)
-{
-	if (!serial_present() && !serial2_present())
-		return;
-	if (rpc_init() < 0) {
-		log_printf("mgmt: no memory for answers: no management channel");
-		return;
-	}
-	second.works = serial2_present();
-	if (second.works)
-		log_printf("lasthop: management channel on the second serial line");
-	home = this_cpu();
-	timer_init(&tick, fire);
-	timer_set(&tick, rdtsc());
-}
-
 /* ---- frames ---- */
 
 static void take_frame(struct mgmt_line *line, const struct frame *frame)
@@ -206,7 +190,7 @@ static bool take_framed(uint8_t byte)
 }
 
 /* A byte before that: held back while it may be part of OPENING. */
-static bool take_opening(uint8_t byte, mgmt_typed_fn *typed)
+static bool take_opening(uint8_t byte, console_typed_fn *typed)
 {
 	if (byte == (uint8_t)OPENING[matched]) {
 		if (matched++ == 0)
@@ -223,10 +207,8 @@ static bool take_opening(uint8_t byte, mgmt_typed_fn *typed)
 	return byte == FRAME_DELIMITER ? take_opening(byte, typed) : false;
 }
 
-bool mgmt_first_line(int c, mgmt_typed_fn *typed)
+static bool first_input(int c, console_typed_fn *typed)
 {
-	if (!home)
-		return false;
 	if (c >= 0)
 		return first.works ? take_framed((uint8_t)c) : take_opening((uint8_t)c, typed);
 	if (matched && over(begun_at + tsc_from_us(HOLD_US))) {
@@ -243,7 +225,7 @@ bool mgmt_first_line(int c, mgmt_typed_fn *typed)
 	return false;
 }
 
-size_t mgmt_first_out(char *out, size_t room)
+static size_t first_output(char *out, size_t room)
 {
 	size_t n = first.out_fill - first.out_at;
 
@@ -254,7 +236,7 @@ size_t mgmt_first_out(char *out, size_t room)
 	return n;
 }
 
-bool mgmt_first_open(void)
+static bool first_open(void)
 {
 	return first.works;
 }
@@ -277,6 +259,8 @@ static void send_first(void)
 		spin_unlock(&log_lock);
 	cpu_post(home, MB_CONSOLE);
 }
+
+static const struct console_frames first_frames = { first_input, first_output, first_open };
 
 /* ---- turns ---- */
 
@@ -302,6 +286,23 @@ void mgmt_work(void)
 		timer_set(&tick, now + tsc_from_us(LIVELY_US));
 	else if (!serial_present()) /* else the console's tick is ours, too */
 		timer_set(&tick, now + tsc_from_us(IDLE_US));
+}
+
+void mgmt_start(void)
+{
+	if (!serial_present() && !serial2_present())
+		return;
+	if (rpc_init() < 0) {
+		log_printf("mgmt: no memory for answers: no management channel");
+		return;
+	}
+	second.works = serial2_present();
+	if (second.works)
+		log_printf("lasthop: management channel on the second serial line");
+	home = this_cpu();
+	console_use_frames(&first_frames);
+	timer_init(&tick, fire);
+	timer_set(&tick, rdtsc());
 }
 
 bool mgmt_request_waiting(void)

@@ -157,18 +157,3 @@ void mgmt_work(void);
 /* A request waits, and this CPU is to answer it by mgmt_answer(), in its run loop with no vCPU. */
 bool mgmt_request_waiting(void);
 void mgmt_answer(void);
-
-/* ---- for the console, whose line is the first one ---- */
-
-typedef void mgmt_typed_fn(char c);
-
-/* A character of the first line, or (-1) none has come for now. True: it is no key. Characters that
- * were held back and are keys go to typed(). On the home CPU. */
-bool mgmt_first_line(int c, mgmt_typed_fn *typed);
-
-/* The frame that is to leave by the first line, if there is one: whole if `room` is 1024, under
- * log_lock. */
-size_t mgmt_first_out(char *out, size_t room);
-
-/* Frames are understood there: a delimiter in what it shows would be taken for one's. */
-bool mgmt_first_open(void);

@@ -6,6 +6,7 @@ import re
 import select
 import sys
 import termios
+import textwrap
 import time
 import tty
 
@@ -38,7 +39,16 @@ def show(args, made, lines):
 
 
 def table(head, rows, left=(0,)):
-    return [line[2:] for line in columns([head, *rows], left)]
+    """in 80 columns: where the names are too long, each has a line of its own"""
+    lines = [line[2:] for line in columns([head, *rows], left)]
+    if max(map(len, lines)) <= WIDTH:
+        return lines
+    rest = columns([head[1:], *(row[1:] for row in rows)], [n - 1 for n in left if n])
+    return [head[0], rest[0]] + [line for row, more in zip(rows, rest[1:]) for line in (row[0], more)]
+
+
+def warning(text):
+    return textwrap.wrap("warning: " + text, WIDTH, subsequent_indent="  ")
 
 
 # --- VMs ---
@@ -47,8 +57,9 @@ def vm_rows(told):
     lines = table(("VM", "STATE", "VCPUS", "MIB", "EXITS", "WAKEUPS"),
                   [(vm["vm"], vm["state"], str(vm["cpus"]), str(vm["memory_mib"]), short(vm["exits"]),
                     short(vm["wakeups"])) for vm in told["vms"]], left=(0, 1))
-    lines += [f"warning: {vm['vm']}: unsafe DMA: its devices can read and write all memory"
-              for vm in told["vms"] if vm["unsafe_dma"]]
+    for vm in told["vms"]:
+        if vm["unsafe_dma"]:
+            lines += warning(f"{vm['vm']}: unsafe DMA: its devices can read and write all memory")
     return lines + [f"memory: {told['free_kib']} of {told['total_kib']} KiB free"]
 
 
@@ -105,7 +116,7 @@ def port_rows(ports):
                       *table(("PORT", "ADDRESS", "LINK", "SENT", "RECEIVED", "DROPPED"), rows,
                              left=(0, 1, 2))]
             last = port["switch"]
-    return lines + [f"warning: {p['port']}: {p['warning']}" for p in ports if p["warning"]]
+    return lines + [line for p in ports if p["warning"] for line in warning(f"{p['port']}: {p['warning']}")]
 
 
 def port_offloads(port):
@@ -144,7 +155,8 @@ def stat(args, machine):
     told = machine.call("stat.list", **({"port": args.port} if args.port else {}))
     rows = [(c["name"], str(c["value"]), c["unit"], c["class"]) for c in told["counters"]
             if args.all or c["value"]]
-    hidden = len(told["counters"]) - len(rows)
+    rows = rows or [("none", "-", "", "")]
+    hidden = sum(not c["value"] for c in told["counters"]) * (not args.all)
     show(args, told, [f"{told['port']}: {count(told['ports'], 'port')}",
                       *table(("COUNTER", "VALUE", "UNIT", "CLASS"), rows, left=(0, 2, 3)),
                       *([f"{hidden} more are 0: --all shows them"] if hidden else [])])

@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "hv/core/console.h"
+#include "hv/core/console_impl.h"
 #include "hv/core/fail.h"
 #include "hv/core/log.h"
 #include "hv/core/log_impl.h"
@@ -31,6 +31,11 @@ static struct frame_decoder decoder;
 static unsigned answered;
 static struct cpu cpu;
 struct spinlock log_lock;
+
+void console_use_frames(const struct console_frames *ops)
+{
+	(void)ops;
+}
 
 static void require(bool ok)
 {

@@ -65,7 +65,7 @@ static void frames_share_the_line(void **state)
 	assert_int_equal(frames_shown(FRAME_RESET), 0); /* nobody has asked for frames */
 	type_bytes("\x15", 1);
 	type_bytes("\xc0lasthop\xc0", 9);
-	assert_true(mgmt_first_open());
+	assert_true(console_frames->open());
 	clear();
 	type_bytes(reset, reset_bytes);
 	assert_int_equal(frames_shown(FRAME_RESET), 1);
@@ -98,7 +98,7 @@ static void frames_share_the_line(void **state)
 	type_bytes("\xc0"
 		   "bye\xc0",
 		   5);
-	assert_false(mgmt_first_open());
+	assert_false(console_frames->open());
 	clear();
 	guest_prints(0, "\xc0");
 	ticks(20);
@@ -121,7 +121,7 @@ static void half_an_escape_is_typed(void **state)
 	ticks_per_us = 1000000;
 	ticks(2);
 	assert_string_equal(received, "\xc0lastx\xc0\xc0");
-	assert_false(mgmt_first_open());
+	assert_false(console_frames->open());
 }
 
 int main(void)
