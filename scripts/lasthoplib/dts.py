@@ -22,8 +22,8 @@ WIDEST = 160            # of a source line that is shown
 LARGEST = 16 << 20      # bytes of a config: far more than one needs
 DTC_LIMITS = {resource.RLIMIT_AS: 1 << 30, resource.RLIMIT_CPU: 60}    # it may include anything
 EMPTY = "the file is empty: a config begins with /dts-v1/; and has one root node, / { ... };"
-LINUX = ((r"(vmlinuz|linux\.cpio) is missing:", "linux-guest"),      # those of examples/
-         (r"(vmlinuz-amd64|linux-amd64\.cpio) is missing:", "linux-driver"))
+LINUX = ((r"(vmlinuz|linux\.cpio) is missing:", ""),                 # those of examples/
+         (r"(vmlinuz-amd64|linux-amd64\.cpio) is missing:", "amd64"))
 CUT = 31                # the checker may cut longer names off (CONFIG_MAX_NAME)
 # What dtc writes; %s: the config's own name, which may look like anything.
 SYNTAX = (r"(?:Error: |Lexical error: |Warning: )?(?P<file>%s|.+?):(?P<line>\d+)\.(?P<column>\d+)"
@@ -111,7 +111,7 @@ class Config:
         self.parts = includes.files(self.source) if self.is_source else []
         self.vms = fdt.vms(self.blob or b"")
         self.images = image.find_images(self.vms, [
-            Path(file).absolute().parent, paths.guests(), paths.guests() / "linux"])
+            Path(file).absolute().parent, paths.guests(), paths.linux_guests()])
 
     def _keep(self, content):
         """a source that comes from a pipe can be read once only"""
@@ -167,9 +167,9 @@ class Config:
             at = place_of(places, node, prop) if prop else None
             at = at or node_place(places, node) or (self.file, 0, 0)
             text = found.get("text", "")
-            for missing, target in LINUX:
+            for missing, flavour in LINUX:
                 if re.match(missing, text):
-                    text += f", or call make {target}, which makes one"
+                    text += f", or call {paths.make_linux(flavour)}, which makes one"
             self.errors.append(Error(*at, node, prop, text))
         return self.errors
 
@@ -208,8 +208,7 @@ def dtc(file, form, *options):
         return subprocess.run(["dtc", "-q", "-I", "dts", "-O", form, *options, file],
                               capture_output=True, preexec_fn=_bound_dtc)
     except FileNotFoundError:
-        raise Failure("no dtc here: call scripts/setup, or install device-tree-compiler",
-                      status=2) from None
+        raise Failure(f"no dtc here: {paths.install('device-tree-compiler')}", status=2) from None
 
 
 def run_checker(blob, images, cpus=0):
@@ -217,7 +216,7 @@ def run_checker(blob, images, cpus=0):
     is not to look for them"""
     program = paths.checker()
     if not program.is_file():
-        raise Failure(f"no {program}: call make first", status=2)
+        raise Failure(f"no {program}: {paths.remake()}", status=2)
     with tempfile.TemporaryDirectory() as folder:
         for name, path in (images or {}).items():
             (Path(folder) / name).symlink_to(path.absolute())

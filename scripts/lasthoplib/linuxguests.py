@@ -37,7 +37,7 @@ def loopback(seconds):
 
 def configured(name, on, vms):
     """these VMs as a config that has been checked"""
-    folder = paths.build() / "linux"
+    folder = paths.work() / "linux"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{on}.dts"
     path.write_text(vmconfig.config(*vms, policy=policy(on)))
