@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import bench, dts, image, options, paths, running, table, trace
+from . import bench, completion, dts, image, options, paths, running, table, trace
 from .console import Failure, Progress, count, error, plain
 
 DEFAULT_TIMEOUT = {"bochs": 900, "tcg": 300, "kvm": 120}
@@ -133,6 +133,8 @@ def run_bench(args):
 
 def parser():
     top = argparse.ArgumentParser(prog="lasthop", description="The host side of lasthop.")
+    top.add_argument("--version", action="version", version=f"lasthop {paths.version()}",
+                     help="show the version and end")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     def verb(name, function, about):
@@ -165,7 +167,7 @@ def parser():
     at.add_argument("port", metavar="PORT", help="that sends the frame: VM/NODE")
     at.add_argument("frame", metavar="FRAME", help="hex digits, or @FILE.pcap")
     at = verb("check", check, "Check a config: exit status 0, 1 (errors), 2 (cannot be read).")
-    at.add_argument("config", metavar="FILE", help="device tree, .dts or .dtb")
+    at.add_argument("config", metavar="CONFIG", help="device tree, .dts or .dtb")
     return top
 
 
@@ -203,7 +205,9 @@ def main():
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):      # a file may have any bytes in its name
             stream.reconfigure(errors="backslashreplace")
-    args = parser().parse_args()
+    top = parser()
+    completion.offer(top)       # does not return if it is the shell that asks
+    args = top.parse_args()
     args.json_due = False
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))    # so that the emulator is ended
     try:
