@@ -115,7 +115,7 @@ FAULTS     := 0 1 2 3 4 5 6 7 8 9 10
 $(B)/test/fault.a: $(FAULT_CORE)
 	$(mkdir)
 	rm -f $@
-	ar rcs $@ $^
+	ar rcsD $@ $^
 
 $(B)/test/fault-%.elf: tests/boot/core_fault/main.c $(B)/test/fault.a hv/core/core.lds
 	$(CC) $(CORE_CFLAGS) -DFAULT=$* -c $< -o $@.o
