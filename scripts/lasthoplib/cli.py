@@ -75,9 +75,7 @@ def checked(args, cpus=0, with_images=True):
     errors = config.check(cpus, with_images)
     if errors:
         write_json(args, dts.as_json(config.file, errors))
-        for e in errors:
-            e.show(sys.stderr)
-        raise Failure(f"{config.file}: {count(len(errors), 'error')}")
+        raise dts.refused(config.file, errors)
     return config
 
 

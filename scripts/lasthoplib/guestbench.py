@@ -40,7 +40,7 @@ def configured(name, vms, policy, images=("bench.elf",)):
     made = dts.Config(path)
     errors = made.check()
     if errors:
-        raise Failure(f"{path}: " + " ".join(errors[0].headline()))
+        raise dts.refused(path, errors)
     return made
 
 

@@ -3,7 +3,6 @@
 
 A figure is None where it was not told. Exits, CPU time: of the whole machine in the TCP test."""
 from . import dts, paths, policies, vmconfig
-from .console import Failure
 
 # Of the data plane in all these comparisons. The emulated CPUs are some thirty times slower than real ones,
 # so that packets of a stream come a third to half a millisecond apart: times that suit 30 us do not.
@@ -44,7 +43,7 @@ def configured(name, on, vms):
     config = dts.Config(path)
     errors = config.check()
     if errors:
-        raise Failure(f"{path}: " + " ".join(errors[0].headline()))
+        raise dts.refused(path, errors)
     return config
 
 
