@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # The bundled guests: guest/bench, guest/abuse, guest/netd and the test guests of tests/boot/guests, each one
 # ELF file in $(B)/guest, on the runtime of guest/lib.
 GUEST_CFLAGS := -std=c17 -O2 -g -ffreestanding -mcmodel=small -mno-red-zone -mgeneral-regs-only \

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Unit tests on the host: $(B)/unit/FOLDER_NAME_test, run by tests/unit/run.py; fuzzers in $(B)/fuzz.
 HOSTCC    := $(CC)
 SAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
