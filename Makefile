@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # lasthop: `make help` lists what there is to call.
 B       ?= build
 ON      ?= auto
@@ -122,7 +123,8 @@ test: setup ## all tests, 25 minutes at most
 	@scripts/build all tests-built linux-guest linux-driver
 	@scripts/stages
 
-soak: setup ## what takes longer, resumable: ONLY=linux|dataplane|driver|fuzz for one part, FRESH=1, SEED=N
+soak: setup ## what takes longer, resumable: ONLY=linux|dataplane|driver|fuzz|build for one part, FRESH=1, SEED=N
+	@scripts/setup --no-bochs --deb
 	@scripts/build all tests-built linux-guest linux-driver
 	@B=$(B) scripts/soak $(if $(FRESH),--fresh) $(if $(SEED),--seed $(SEED)) $(ONLY)
 
