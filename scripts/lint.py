@@ -41,7 +41,7 @@ MAY_INCLUDE = {
     "guest/crash": [SHARED, "guest/lib/", "drivers/nic.h"],
     "drivers": [SHARED, "guest/lib/"],
 }
-LIBRARIES = {"hv/boot": {"efi.h", "efilib.h", "libfdt.h"}, "hv/core": {"libfdt.h", "stdlib.h"}}
+LIBRARIES = {"hv/boot": {"efi.h", "efilib.h", "libfdt.h"}, "hv/core": {"jsmn.h", "libfdt.h", "stdlib.h"}}
 EXTRA = {"hv/core/main.c": ["hv/dev/pc.h", "hv/dev/iommu.h"], "hv/cpu/lapic.c": ["hv/core/timer.h"]}
 SOURCE_DIRS = ["include", "vswitch", "hv", "guest", "drivers"]
 C_DIRS = [*SOURCE_DIRS, "tests", "scripts"]

@@ -13,14 +13,18 @@ UNIT_core_acpi         :=
 UNIT_core_pmm          :=
 UNIT_core_print        :=
 UNIT_core_host_irq     :=
-UNIT_core_report       := hv/core/exit_cause.c
+UNIT_core_report       := hv/core/exit_cause.c hv/core/json.c
 UNIT_core_smp          :=
 UNIT_core_string       :=
 UNIT_core_clock        :=
 UNIT_core_config       := $(CONFIG_SRC)
 UNIT_core_config_image := $(CONFIG_SRC)
-UNIT_core_console      := $(addprefix hv/core/,console.c console_input.c log.c)
-UNIT_core_shell        := $(addprefix hv/core/,shell.c shell_switch.c config_policy.c exit_cause.c) vswitch/policy.c
+MGMT := $(addprefix hv/core/,mgmt.c mgmt_frame.c mgmt_rpc.c mgmt_stream.c json.c)
+UNIT_core_console      := $(addprefix hv/core/,console.c console_input.c log.c) $(MGMT)
+UNIT_core_mgmt         := $(UNIT_core_console)
+UNIT_core_mgmt_first   := $(UNIT_core_console)
+UNIT_core_mgmt_stream  := $(UNIT_core_console)
+UNIT_core_shell        := $(addprefix hv/core/,shell.c shell_switch.c facts.c config_policy.c exit_cause.c) vswitch/policy.c
 UNIT_core_emulate      := hv/core/decode.c hv/core/emulate.c hv/core/alu.c
 UNIT_core_emulate_native := $(UNIT_core_emulate)
 UNIT_core_nearest      := hv/core/nearest.c
@@ -41,7 +45,7 @@ UNIT_dev_dmar          := hv/dev/dmar.c
 UNIT_dev_vtd_table     := hv/dev/vtd_table.c
 UNIT_dev_vtd           := $(filter-out hv/dev/vtd_regs.c,$(wildcard hv/dev/vtd*.c)) hv/dev/dmar.c tests/unit/dev/vtd_sim.c
 UNIT_dev_vtd_irq       := $(UNIT_dev_vtd)
-UNIT_TESTS := core/acpi core/host_irq core/console core/shell core/clock core/pmm core/print core/report core/string core/config \
+UNIT_TESTS := core/acpi core/host_irq core/console core/mgmt core/mgmt_first core/mgmt_stream core/shell core/clock core/pmm core/print core/report core/string core/config \
 	core/config_image core/emulate core/emulate_native core/gva core/nearest core/cpu_time core/exit_cause core/sched core/smp cpu/entropy cpu/vmx_detect cpu/vmx_check cpu/vmx_msr cpu/vmx_ept \
 	cpu/svm_check cpu/svm_exit cpu/svm_moves cpu/svm_npt dev/dmar dev/vtd dev/vtd_irq dev/vtd_table
 
@@ -108,6 +112,11 @@ $(B)/fuzz/net_ctrl_fuzz: tests/fuzz/net_ctrl_fuzz.c tests/unit/dev/fakes.c $(DEV
 $(B)/fuzz/dmar_fuzz: tests/fuzz/dmar_fuzz.c hv/dev/dmar.c hv/dev/dmar.h
 	$(mkdir)
 	$(FUZZ_CC) $< hv/dev/dmar.c -o $@
+
+# the management channel: no switch in it
+$(B)/fuzz/mgmt_fuzz: tests/fuzz/mgmt_fuzz.c $(MGMT) $(wildcard hv/core/mgmt*.h hv/core/json.h)
+	$(mkdir)
+	$(FUZZ_CC) $< $(MGMT) -o $@
 
 # cores that fault on purpose, for tests/boot: everything but main.c
 FAULT_CORE := $(filter-out $(B)/core/hv/core/main.c.o,$(CORE_OBJ))

@@ -19,6 +19,8 @@
 #include "hv/core/fail.h"
 #include "hv/core/log.h"
 #include "hv/core/log_impl.h"
+#include "hv/core/mgmt.h"
+#include "hv/core/mgmt_frame.h"
 #include "hv/core/pmm.h"
 #include "hv/core/serial.h"
 #include "hv/core/text_ring.h"
@@ -92,6 +94,25 @@ void console_guest_end(unsigned vm)
 	if (last != '\n')
 		text_ring_put(&g->ring, "\r\n", 2);
 	spin_unlock(&g->lock);
+}
+
+size_t console_guest_read(unsigned vm, uint64_t *at, char *out, size_t room, uint64_t *lost)
+{
+	struct guest_text *g = &guests[vm];
+	uint64_t oldest;
+	size_t n;
+
+	spin_lock(&g->lock);
+	oldest = text_ring_oldest(&g->ring);
+	*lost = *at && *at < oldest ? oldest - *at : 0;
+	if (*at > g->ring.total)
+		*at = g->ring.total;
+	if (*at < oldest)
+		*at = oldest;
+	n = text_ring_copy(&g->ring, *at, out, room);
+	spin_unlock(&g->lock);
+	*at += n;
+	return n;
 }
 
 static void stage_byte(char c)
@@ -265,8 +286,29 @@ static bool fill_attached(struct guest_text *g)
 		stage_left_out("\n", lost);
 	attached_at += n;
 	for (size_t i = 0; i < n; i++)
-		stage_byte(text[i]);
+		stage_byte((uint8_t)text[i] == FRAME_DELIMITER && mgmt_first_open() ? '?'
+										    : text[i]);
 	return n != 0;
+}
+
+/* A frame of the management channel goes between two texts, in turn with them. */
+static bool fill_frame(void)
+{
+	static bool texts_turn; /* [l] */
+
+	texts_turn = !texts_turn;
+	if (texts_turn)
+		return false;
+	stage_end = (unsigned)mgmt_first_out(stage, STAGE_BYTES);
+	return stage_end != 0;
+}
+
+static bool fill_text(void)
+{
+	if (view != CONSOLE_LOG)
+		return fill_attached(&guests[view]);
+	return fill_log() || fill_answers() || (edit_changed && fill_edit()) || fill_guests() ||
+	       fill_edit();
 }
 
 /* False: nothing waits. */
@@ -275,10 +317,7 @@ static bool fill(void)
 	if (stage_at < stage_end)
 		return true;
 	stage_at = stage_end = 0;
-	if (view != CONSOLE_LOG)
-		return fill_attached(&guests[view]);
-	return fill_log() || fill_answers() || (edit_changed && fill_edit()) || fill_guests() ||
-	       fill_edit();
+	return fill_frame() || fill_text() || fill_frame();
 }
 
 static void send_stage(void)

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct config;
 
@@ -22,6 +23,14 @@ void console_guest_put(unsigned vm, char c);
 
 /* The guest is over: its last line may lack its end. */
 void console_guest_end(unsigned vm);
+
+/* A key for that guest's console. False: it has no room for it now; one that does not run takes all. */
+bool console_guest_type(unsigned vm, char c);
+
+/* What the guest has printed, for others than the line: bytes from position *at on, at most `room`, and
+ * moves it; *lost: how many before them were overwritten. Position 0 is the oldest there is; ~0 the end.
+ * Any CPU. */
+size_t console_guest_read(unsigned vm, uint64_t *at, char *out, size_t room, uint64_t *lost);
 
 /* Writes what waits to be shown, waiting for the line: `bytes` of it and a piece at most. */
 #define CONSOLE_ALL (8u << 20) /* more than all rings hold */

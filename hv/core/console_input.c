@@ -19,6 +19,7 @@
 
 #include "hv/core/console_impl.h"
 #include "hv/core/lifecycle.h"
+#include "hv/core/mgmt.h"
 #include "hv/core/percpu.h"
 #include "hv/core/platform.h"
 #include "hv/core/serial.h"
@@ -54,7 +55,7 @@ static bool command_ready;
 static void fire(struct timer *timer)
 {
 	(void)timer;
-	cpu_post(this_cpu(), MB_CONSOLE);
+	cpu_post(this_cpu(), MB_CONSOLE | MB_MGMT); /* one tick for both while all is quiet */
 }
 
 void console_start(void)
@@ -111,8 +112,7 @@ static void edit_char(char c)
 	console_edit(line);
 }
 
-/* False: the guest has no room for it now. One that does not run takes all. */
-static bool guest_takes(unsigned id, char c)
+bool console_guest_type(unsigned id, char c)
 {
 	struct vm *vm;
 	bool taken;
@@ -132,20 +132,27 @@ static void next_view(void)
 	console_edit(console_view() == CONSOLE_LOG ? line : NULL);
 }
 
+static void typed(char c)
+{
+	if (c == CTRL(']') && console_view() != CONSOLE_LOG) {
+		first = last; /* the guest may never take it */
+		next_view();
+	} else if (last - first < QUEUE) {
+		queue[last++ % QUEUE] = c;
+	}
+}
+
 static void read_typed(void)
 {
 	for (unsigned i = 0; i < READ_MOST; i++) {
 		int c = serial_read();
 
+		if (c >= 0)
+			lively_until = rdtsc() + tsc_from_us(STAY_US);
+		if (!mgmt_first_line(c, typed) && c >= 0)
+			typed((char)c);
 		if (c < 0)
 			return;
-		lively_until = rdtsc() + tsc_from_us(STAY_US);
-		if (c == CTRL(']') && console_view() != CONSOLE_LOG) {
-			first = last; /* the guest may never take it */
-			next_view();
-		} else if (last - first < QUEUE) {
-			queue[last++ % QUEUE] = (char)c;
-		}
 	}
 }
 
@@ -162,7 +169,7 @@ static void take_typed(void)
 				next_view();
 			else
 				edit_char(c);
-		} else if (!guest_takes((unsigned)view, c)) {
+		} else if (!console_guest_type((unsigned)view, c)) {
 			return;
 		}
 		first++;

@@ -244,6 +244,7 @@ static void report_ended(const struct vm *vm)
 	exit_counts_add(&life.exits, vm);
 	life.run_us = tsc_to_ns(run_tsc) / 1000;
 	life.wake_us_max = tsc_to_ns(wake_tsc) / 1000;
+	life.end_ns = tsc_to_ns(vm->end_tsc);
 	report_vm_end(vm->config->name, vm->vcpu_count, vm->end, vm->end_reason, &life);
 }
 
@@ -286,7 +287,7 @@ static void reap(struct vm *vm)
 		if (make_and_start(id, by_user ? 0 : restart_gap_us(config, id)) == 0)
 			return;
 		report_vm_end(config->name, config->cpus, END_FAILED, "it could not be made again",
-			      &(struct report_life){ 0 });
+			      &(struct report_life){ .end_ns = tsc_to_ns(rdtsc()) });
 	} else {
 		spin_lock(&vm_table_lock);
 		making[id] = false;
@@ -320,6 +321,7 @@ static void pause(struct vm *vm, bool paused)
 	for (unsigned i = 0; i < vm->vcpu_count; i++)
 		vcpu_kick(vm->vcpus[i]);
 	log_printf("vm %s: %s", vm->config->name, paused ? "paused" : "goes on");
+	report_vm_paused(vm->config->name, paused, tsc_to_ns(rdtsc()));
 }
 
 /* A command to a VM that runs. Under vm_table_lock. */

@@ -13,6 +13,7 @@
 #include "hv/core/host_irq.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
+#include "hv/core/mgmt.h"
 #include "hv/core/paging.h"
 #include "hv/core/platform.h"
 #include "hv/core/pmm.h"
@@ -156,6 +157,7 @@ _Noreturn void core_main(const struct handover *h)
 		   (unsigned long long)(pmm_free_bytes() >> 20),
 		   (unsigned long long)(pmm_total_bytes() >> 20));
 	console_start();
+	mgmt_start();
 	if (lifecycle_start(&config, h) < 0)
 		refuse("a VM cannot be made, see above");
 	sched_loop();

@@ -23,6 +23,7 @@ enum mailbox {
 	MB_STOP = 1u << 3,	  /* the hypervisor is going down */
 	MB_KICK = 1u << 4,	  /* leave the guest: it has an interrupt, or is to end */
 	MB_CONSOLE = 1u << 5,	  /* look at the serial line */
+	MB_MGMT = 1u << 6,	  /* and at the management channel's */
 };
 
 /* What a CPU's time goes into (hv/core/cpu_time.h). */

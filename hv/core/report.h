@@ -9,7 +9,7 @@
  *        "irq_vectors":3}   at_ns: when it runs, which may be later, by the machine's clock; free_kib: of the machine's memory, this VM made; irq_vectors: host interrupts that devices of
  *        VMs have
  *   {"lasthop":1,"event":"vm-end","vm":"alice","vcpus":1,"run_us":250100,"wakeups":60,
- *        "wake_us_max":480,"exits":{"hlt":70},"end":"ok","reason":""}
+ *        "wake_us_max":480,"exits":{"hlt":70},"end":"ok","reason":"","at_ns":90000}
  *        end: ok (HC_END 0), failed (HC_END otherwise), crash (stopped by the hypervisor; reason
  *        says why), hang (a driver domain missed its watchdog), off (the guest switched itself off), stopped (by the user). Since its start:
  *        run_us: CPU time of its vCPUs, together; wakeups: how often one was woken (blocked to
@@ -35,6 +35,10 @@
  *   {"lasthop":1,"event":"uplink","port":"netd/net0","link":"up","at_ns":51000}   its driver has
  *        started, or is gone ("down"), or the first frame has come in by it since ("passes", to a
  *        millisecond); by the machine's clock; a driver that starts over and over is not told each time
+ *   {"lasthop":1,"event":"link","port":"alice/net0","link":"down","at_ns":52000}   by the user
+ *   {"lasthop":1,"event":"queue-stopped","port":"alice/net0","queue":1,"reason":"…","at_ns":53000}
+ *        its driver broke a rule of virtio; 5 a second and VM are told at most
+ *   {"lasthop":1,"event":"vm-paused","vm":"alice","at_ns":54000}   and "vm-resumed": by the user
  *   {"lasthop":1,"event":"guest-result","vm":"bob","text":"test=tcp …","us":81000,"exits":120,
  *        "root_us":600,"guest_us":70000,"driver_us":0,"poll_us":0,"causes":{"hlt":100, then every other
  *        cause there was, hv/core/exit_cause.h}}
@@ -48,6 +52,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "hv/core/exit_cause.h"
@@ -68,6 +73,7 @@ struct report_window {
 /* Of a VM since its start, all vCPUs together. */
 struct report_life {
 	uint64_t run_us, wakeups, wake_us_max;
+	uint64_t end_ns; /* by the machine's clock */
 	struct exit_counts exits;
 };
 
@@ -87,7 +93,20 @@ void report_result(const char *vm, const char *peer, const struct bench_result *
 		   const struct report_window *window);
 void report_port(const char *port, const char *switch_name, const uint64_t counters[STAT_COUNT]);
 void report_uplink(const char *port, const char *link, uint64_t at_ns);
+void report_link(const char *port, bool up, uint64_t at_ns);
+void report_queue_stopped(const char *port, unsigned queue, const char *why, uint64_t at_ns);
+void report_vm_paused(const char *vm, bool paused, uint64_t at_ns);
 void report_guest_result(const char *vm, const char *text, const struct report_machine *machine);
 void report_refused(const char *reason);
 void report_panic(const char *reason);
 void report_end(void);
+
+/*
+ * What of it is an event (all but results and ports' counters) is kept, the last 64 KiB, for the
+ * management channel. report_position: where the oldest whole line begins, or where the next will.
+ * report_read: the bytes from there on, at most `room`, and moves the position; none also if they are
+ * overwritten (the position is older than report_position(true)). Any CPU.
+ */
+#define REPORT_RING (64u * 1024)
+uint64_t report_position(bool oldest);
+size_t report_read(uint64_t *at, char *out, size_t room);

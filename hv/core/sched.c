@@ -13,6 +13,7 @@
 #include "hv/core/console.h"
 #include "hv/core/cpu_time.h"
 #include "hv/core/lifecycle.h"
+#include "hv/core/mgmt.h"
 #include "hv/core/platform.h"
 #include "hv/core/percpu.h"
 #include "hv/core/trap.h"
@@ -130,6 +131,8 @@ uint32_t sched_mail(void)
 		cpu_post(self, MB_SWITCH_WORK);
 	if (bits & MB_CONSOLE)
 		console_work();
+	if (bits & MB_MGMT)
+		mgmt_work();
 	return bits;
 }
 
@@ -161,6 +164,7 @@ void sched_loop(void)
 		timer_poll();
 		vm_reap();
 		console_command();
+		mgmt_answer();
 		v = next_vcpu(self);
 		if (!v) {
 			platform->switch_poll();

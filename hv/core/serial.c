@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * COM1 as a 16550 (PC16550D data sheet) and port 0xE9. The UART is looked for at the first use by
+ * COM1 and COM2 as 16550 (PC16550D data sheet) and port 0xE9. A UART is looked for at the first use by
  * its scratch register. A byte takes 87 us at 115200, so the wait for room is long in port reads,
  * but bounded: a UART without a reader behind it must not stop the machine.
  */
@@ -9,18 +9,19 @@
 #include "hv/cpu/x86.h"
 
 #define COM1 0x3f8
+#define COM2 0x2f8
 
 enum uart_register { /* PC16550D, "Registers"; the first two change under DLAB */
-		     UART_DATA = COM1 + 0,
-		     UART_DIVISOR_LOW = COM1 + 0,
-		     UART_IER = COM1 + 1,
-		     UART_DIVISOR_HIGH = COM1 + 1,
-		     UART_FCR = COM1 + 2,
-		     UART_IIR = COM1 + 2,
-		     UART_LCR = COM1 + 3,
-		     UART_MCR = COM1 + 4,
-		     UART_LSR = COM1 + 5,
-		     UART_SCRATCH = COM1 + 7,
+		     UART_DATA = 0,
+		     UART_DIVISOR_LOW = 0,
+		     UART_IER = 1,
+		     UART_DIVISOR_HIGH = 1,
+		     UART_FCR = 2,
+		     UART_IIR = 2,
+		     UART_LCR = 3,
+		     UART_MCR = 4,
+		     UART_LSR = 5,
+		     UART_SCRATCH = 7,
 };
 
 #define LSR_DATA_READY	 0x01
@@ -36,54 +37,86 @@ enum uart_register { /* PC16550D, "Registers"; the first two change under DLAB *
 
 #define DEBUG_PORT 0xe9
 
-static enum { UNKNOWN, ABSENT, PRESENT } uart;
-static unsigned fifo_bytes = 1;
-static unsigned fifo_room; /* bytes that fit without looking again */
+struct uart {
+	uint16_t base;
+	enum { UNKNOWN, ABSENT, PRESENT } state;
+	unsigned fifo_bytes;
+	unsigned fifo_room; /* bytes that fit without looking again */
+};
 
-static bool scratch_holds(uint8_t value)
+static struct uart com1 = { .base = COM1 }, com2 = { .base = COM2 };
+
+static void set(const struct uart *u, enum uart_register reg, uint8_t value)
 {
-	outb(UART_SCRATCH, value);
-	return inb(UART_SCRATCH) == value;
+	outb((uint16_t)(u->base + reg), value);
 }
 
-static bool uart_present(void)
+static uint8_t get(const struct uart *u, enum uart_register reg)
 {
-	if (uart != UNKNOWN)
-		return uart == PRESENT;
-	if (!scratch_holds(0x5a) || !scratch_holds(0xa5)) {
-		uart = ABSENT;
+	return inb((uint16_t)(u->base + reg));
+}
+
+static bool scratch_holds(const struct uart *u, uint8_t value)
+{
+	set(u, UART_SCRATCH, value);
+	return get(u, UART_SCRATCH) == value;
+}
+
+static bool uart_present(struct uart *u)
+{
+	if (u->state != UNKNOWN)
+		return u->state == PRESENT;
+	if (!scratch_holds(u, 0x5a) || !scratch_holds(u, 0xa5)) {
+		u->state = ABSENT;
 		return false;
 	}
-	outb(UART_IER, 0);
-	outb(UART_LCR, LCR_DLAB);
-	outb(UART_DIVISOR_LOW, 1);
-	outb(UART_DIVISOR_HIGH, 0);
-	outb(UART_LCR, LCR_8N1);
-	outb(UART_FCR, FCR_ENABLE_CLEAR);
-	if ((inb(UART_IIR) & IIR_FIFO) == IIR_FIFO)
-		fifo_bytes = FIFO_BYTES;
-	outb(UART_MCR, MCR_DTR_RTS);
-	uart = PRESENT;
+	set(u, UART_IER, 0);
+	set(u, UART_LCR, LCR_DLAB);
+	set(u, UART_DIVISOR_LOW, 1);
+	set(u, UART_DIVISOR_HIGH, 0);
+	set(u, UART_LCR, LCR_8N1);
+	set(u, UART_FCR, FCR_ENABLE_CLEAR);
+	u->fifo_bytes = (get(u, UART_IIR) & IIR_FIFO) == IIR_FIFO ? FIFO_BYTES : 1;
+	set(u, UART_MCR, MCR_DTR_RTS);
+	u->state = PRESENT;
 	return true;
+}
+
+static size_t write_some(struct uart *u, const char *bytes, size_t count)
+{
+	size_t n = 0;
+
+	for (; n < count; n++) {
+		if (u->fifo_room == 0 && get(u, UART_LSR) & LSR_THR_EMPTY)
+			u->fifo_room = u->fifo_bytes;
+		if (u->fifo_room == 0)
+			break;
+		u->fifo_room--;
+		set(u, UART_DATA, (uint8_t)bytes[n]);
+	}
+	return n;
+}
+
+static int read_one(struct uart *u)
+{
+	if (!uart_present(u) || !(get(u, UART_LSR) & LSR_DATA_READY))
+		return -1;
+	return get(u, UART_DATA);
 }
 
 static void put_byte(char c)
 {
-	for (unsigned i = 0; fifo_room == 0; i++) {
-		if (inb(UART_LSR) & LSR_THR_EMPTY)
-			fifo_room = fifo_bytes;
+	for (unsigned i = 0; write_some(&com1, &c, 1) == 0; i++) {
 		if (i == WAIT_READS) {
-			uart = ABSENT;
+			com1.state = ABSENT;
 			return;
 		}
 	}
-	fifo_room--;
-	outb(UART_DATA, (uint8_t)c);
 }
 
 void serial_write(const char *text, size_t bytes)
 {
-	for (size_t i = 0; i < bytes && uart_present(); i++) {
+	for (size_t i = 0; i < bytes && uart_present(&com1); i++) {
 		if (text[i] == '\n')
 			put_byte('\r');
 		put_byte(text[i]);
@@ -92,37 +125,38 @@ void serial_write(const char *text, size_t bytes)
 
 void serial_write_raw(const char *bytes, size_t count)
 {
-	for (size_t i = 0; i < count && uart_present(); i++)
+	for (size_t i = 0; i < count && uart_present(&com1); i++)
 		put_byte(bytes[i]);
 }
 
 size_t serial_write_some(const char *bytes, size_t count)
 {
-	size_t n = 0;
-
-	if (!uart_present())
-		return count;
-	for (; n < count; n++) {
-		if (fifo_room == 0 && inb(UART_LSR) & LSR_THR_EMPTY)
-			fifo_room = fifo_bytes;
-		if (fifo_room == 0)
-			break;
-		fifo_room--;
-		outb(UART_DATA, (uint8_t)bytes[n]);
-	}
-	return n;
+	return uart_present(&com1) ? write_some(&com1, bytes, count) : count;
 }
 
 bool serial_present(void)
 {
-	return uart_present();
+	return uart_present(&com1);
 }
 
 int serial_read(void)
 {
-	if (!uart_present() || !(inb(UART_LSR) & LSR_DATA_READY))
-		return -1;
-	return inb(UART_DATA);
+	return read_one(&com1);
+}
+
+bool serial2_present(void)
+{
+	return uart_present(&com2);
+}
+
+size_t serial2_write_some(const char *bytes, size_t count)
+{
+	return uart_present(&com2) ? write_some(&com2, bytes, count) : count;
+}
+
+int serial2_read(void)
+{
+	return read_one(&com2);
 }
 
 bool debug_port_present(void)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The machine's two ways out for text: COM1 (16550, 115200 8N1) and the emulators' debug port 0xE9.
- * Both are silent where the machine has none. No locks: the log and the reports have theirs.
+ * The machine's serial lines, COM1 for text and COM2 for the management channel (16550, 115200 8N1), and
+ * the emulators' debug port 0xE9. Each is silent where the machine has none. No locks: the log and the
+ * reports have theirs, COM2 is one CPU's.
  */
 #pragma once
 
@@ -21,6 +22,11 @@ bool serial_present(void);
 
 /* A character that has come in, or -1. */
 int serial_read(void);
+
+/* The same of COM2. */
+bool serial2_present(void);
+size_t serial2_write_some(const char *bytes, size_t count);
+int serial2_read(void);
 
 bool debug_port_present(void);
 void debug_port_write(const char *text, size_t bytes);

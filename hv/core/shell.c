@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The shell's commands: a table, from which `help` is made. Answers are lines of up to 80 columns.
- * VMs and ports are looked at under vm_table_lock, and what is told of them is copied or printed
- * meanwhile: they may end at any time.
+ * What they tell of VMs and ports is collected in facts.c.
  */
 #include "hv/core/shell.h"
 
@@ -12,6 +11,7 @@
 
 #include "hv/core/console.h"
 #include "hv/core/exit_cause.h"
+#include "hv/core/facts.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
 #include "hv/core/platform.h"
@@ -30,28 +30,16 @@ struct command {
 
 static const struct command commands[];
 
-static const char *state_of(const struct vm *vm)
+static void list_vm(unsigned id)
 {
-	if (!vm)
-		return "off";
-	if (atomic_load(&vm->state) != VM_RUNNING)
-		return atomic_load(&vm->state) == VM_CREATED ? "starting" : "ending";
-	return atomic_load(&vm->paused) ? "paused" : "running";
-}
+	struct vm_facts f;
 
-static void list_vm(const struct config_vm *config, const struct vm *vm)
-{
-	struct exit_counts exits = { 0 };
-	unsigned long long wakeups = 0;
-
-	if (vm)
-		exit_counts_add(&exits, vm);
-	for (unsigned i = 0; vm && i < vm->vcpu_count; i++)
-		wakeups += atomic_load_explicit(&vm->vcpus[i]->wakeups, memory_order_relaxed);
-	console_printf("%-31s %-8s %5u %7llu %12llu %11llu\n", config->name, state_of(vm),
-		       config->cpus, (unsigned long long)config->memory_mib,
-		       (unsigned long long)exit_counts_total(&exits), wakeups);
-	if (vm && vm->unsafe_dma)
+	vm_facts(id, &f);
+	console_printf("%-31s %-8s %5u %7llu %12llu %11llu\n", f.config->name, f.state,
+		       f.config->cpus, (unsigned long long)f.config->memory_mib,
+		       (unsigned long long)exit_counts_total(&f.exits),
+		       (unsigned long long)f.wakeups);
+	if (f.unsafe_dma)
 		console_printf("  unsafe DMA: its devices can read and write all memory\n");
 }
 
@@ -59,54 +47,32 @@ static void vm_list(void)
 {
 	console_printf("%-31s %-8s %5s %7s %12s %11s\n", "VM", "STATE", "VCPUS", "MIB", "EXITS",
 		       "WAKEUPS");
-	spin_lock(&vm_table_lock);
 	for (unsigned i = 0; i < vm_config->vm_count; i++)
-		list_vm(&vm_config->vms[i], vm_table[i]);
-	spin_unlock(&vm_table_lock);
+		list_vm(i);
 	console_printf("memory: %llu of %llu KiB free\n",
 		       (unsigned long long)pmm_free_bytes() / 1024,
 		       (unsigned long long)pmm_total_bytes() / 1024);
 }
 
-/* Each vCPU dumps itself, between two exits: its registers are its CPU's until then. */
-static void vm_dump(const char *name)
+static void vcpu_is_off(unsigned vcpu)
 {
-	struct vm *vm = NULL;
-
-	spin_lock(&vm_table_lock);
-	for (unsigned i = 0; i < vm_config->vm_count; i++)
-		if (strcmp(vm_config->vms[i].name, name) == 0)
-			vm = vm_table[i];
-	for (unsigned i = 0; vm && i < vm->vcpu_count; i++) {
-		if (atomic_load(&vm->vcpus[i]->state) == VCPU_OFF)
-			console_printf("vCPU %u is off\n", i);
-		else
-			vcpu_signal(vm->vcpus[i], SIGNAL_DUMP, 0);
-	}
-	spin_unlock(&vm_table_lock);
-	if (!vm)
-		console_printf("vm dump: %s does not run\n", name);
+	console_printf("vCPU %u is off\n", vcpu);
 }
 
 /* What a running VM's exits were for. */
 static void vm_show_exits(const char *name)
 {
-	struct exit_counts exits = { 0 };
-	bool runs = false;
+	int id = vm_by_name(name);
+	struct vm_facts f = { 0 };
 
-	spin_lock(&vm_table_lock);
-	for (unsigned i = 0; i < vm_config->vm_count; i++)
-		if (strcmp(vm_config->vms[i].name, name) == 0 && vm_table[i]) {
-			exit_counts_add(&exits, vm_table[i]);
-			runs = true;
-		}
-	spin_unlock(&vm_table_lock);
-	if (!runs)
+	if (id >= 0)
+		vm_facts((unsigned)id, &f);
+	if (!f.runs)
 		console_printf("vm exits: %s does not run\n", name);
-	for (unsigned id = 0; id < EXIT_CAUSE_COUNT; id++)
-		if (exits.of[id])
-			console_printf("%-16s %12llu\n", exit_cause_name(id),
-				       (unsigned long long)exits.of[id]);
+	for (unsigned cause = 0; cause < EXIT_CAUSE_COUNT; cause++)
+		if (f.exits.of[cause])
+			console_printf("%-16s %12llu\n", exit_cause_name(cause),
+				       (unsigned long long)f.exits.of[cause]);
 }
 
 static void vm_change(const char *verb, const char *name)
@@ -138,12 +104,12 @@ static void run_vm(char **args, unsigned count)
 		vm_list();
 	else if (count == 1)
 		console_printf("vm: which VM? \"vm list\" shows them\n");
-	else if (strcmp(args[0], "dump") == 0)
-		vm_dump(args[1]);
 	else if (strcmp(args[0], "exits") == 0)
 		vm_show_exits(args[1]);
-	else
+	else if (strcmp(args[0], "dump") != 0)
 		vm_change(args[0], args[1]);
+	else if (vm_dump(args[1], vcpu_is_off) < 0)
+		console_printf("vm dump: %s does not run\n", args[1]);
 }
 
 /* A decimal number, not more than `most`; 0: none. */

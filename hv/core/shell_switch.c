@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The shell's commands about the switches. The counters, their units and what they mean come from
- * include/lasthop/stats.h. Ports are looked at under vm_table_lock: it is held while a VM's devices
- * go (and while they are made, nobody knows their port yet but the switch: a port shows up as soon
- * as it exists).
+ * The shell's commands about the switches; what they tell is collected in facts.c. Ports are looked at
+ * under vm_table_lock: it is held while a VM's devices go (and while they are made, nobody knows their
+ * port yet but the switch: a port shows up as soon as it exists).
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -11,8 +10,8 @@
 
 #include "hv/core/config_policy.h"
 #include "hv/core/console.h"
+#include "hv/core/facts.h"
 #include "hv/core/lifecycle.h"
-#include "hv/core/percpu.h"
 #include "hv/core/platform.h"
 #include "hv/core/shell_impl.h"
 #include "lasthop/stats.h"
@@ -21,14 +20,6 @@
 
 #define COUNT_TEXT 16
 #define FDB_SHOWN  256u
-
-static const struct {
-	const char *name, *unit, *class, *help;
-} stats[STAT_COUNT] = {
-#define STAT_ROW(name, unit, class, help) { #name, #unit, #class, help },
-	STATS_TABLE(STAT_ROW)
-#undef STAT_ROW
-};
 
 /* At most nine characters: what is larger in thousands, millions, … */
 static const char *count_text(char out[COUNT_TEXT], uint64_t n)
@@ -42,71 +33,15 @@ static const char *count_text(char out[COUNT_TEXT], uint64_t n)
 	return out;
 }
 
-static void mac_text(char out[18], const uint8_t mac[6])
-{
-	snprintf(out, 18, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
-		 mac[5]);
-}
-
-/* The offloads, by the names of virtio 1.2, 5.1.3. */
-static const struct {
-	uint64_t feature;
-	const char *name, *help;
-} offloads[] = {
-	{ VIRTIO_NET_F_CSUM, "csum", "sends without a checksum" },
-	{ VIRTIO_NET_F_HOST_TSO4, "host_tso4", "sends large TCP packets of IPv4" },
-	{ VIRTIO_NET_F_HOST_TSO6, "host_tso6", "the same of IPv6" },
-	{ VIRTIO_NET_F_HOST_USO, "host_uso", "sends large UDP packets" },
-	{ VIRTIO_NET_F_GUEST_CSUM, "guest_csum", "receives without a checksum" },
-	{ VIRTIO_NET_F_GUEST_TSO4, "guest_tso4", "receives large TCP packets of IPv4" },
-	{ VIRTIO_NET_F_GUEST_TSO6, "guest_tso6", "the same of IPv6" },
-	{ VIRTIO_NET_F_GUEST_USO4, "guest_uso4", "receives large UDP packets of IPv4" },
-	{ VIRTIO_NET_F_GUEST_USO6, "guest_uso6", "the same of IPv6" },
-};
-#define OFFLOADS (sizeof(offloads) / sizeof(offloads[0]))
-
-/* Features of a port's device and driver. */
-struct port_features {
-	uint64_t offered, accepted, used; /* VIRTIO_NET_F_*; used: of the offloads only */
-	bool driver;			  /* one runs */
-};
-
-static struct port_features features_of(struct port *port)
-{
-	struct port_features f;
-
-	f.driver = platform->port_features(port, &f.offered, &f.accepted);
-	f.used = port_offloads(port);
-	return f;
-}
-
 /* One line that names the side by which offloads are missing, if any are: the switch then does their work
  * in software. Without a driver there is none to name. */
-static void warn_of_missing(const struct port_features *f, const char *before)
+static void warn_of_missing(const struct port_facts *f, const char *before)
 {
-	unsigned not_offered = 0, declined = 0, off = 0;
+	char text[80];
 
-	for (unsigned i = 0; i < OFFLOADS; i++) {
-		uint64_t bit = offloads[i].feature;
-
-		if (!(f->offered & bit))
-			not_offered++;
-		else if (!(f->accepted & bit))
-			declined++;
-		else if (!(f->used & bit))
-			off++;
-	}
-	if (!f->driver)
-		return;
-	if (not_offered)
-		console_printf("%swarning: of %zu offloads the device does not offer %u\n", before,
-			       OFFLOADS, not_offered);
-	else if (declined)
-		console_printf("%swarning: of %zu offloads the guest's driver declined %u\n",
-			       before, OFFLOADS, declined);
-	else if (off)
-		console_printf("%swarning: of %zu offloads the guest's driver has %u off\n", before,
-			       OFFLOADS, off);
+	port_warning(f, text, sizeof(text));
+	if (text[0])
+		console_printf("%swarning: %s\n", before, text);
 }
 
 static const char *yes(bool is)
@@ -115,72 +50,63 @@ static const char *yes(bool is)
 }
 
 /* One port and its offloads. */
-static void show_port(struct port *port)
+static void show_port(const struct port_facts *f, void *context)
 {
-	struct port_features f = features_of(port);
-	char mac[18];
+	char mac[MAC_TEXT];
 
-	mac_text(mac, port_mac(port));
-	console_printf("%s\n%s on switch %s, link is %s\n", port_name(port), mac,
-		       port_switch_name(port), port_link(port) ? "up" : "down");
+	(void)context;
+	mac_text(mac, f->mac);
+	console_printf("%s\n%s on switch %s, link is %s\n", f->name, mac, f->switch_name,
+		       f->link ? "up" : "down");
 	console_printf("%-12s %-7s %-8s %-9s %s\n", "OFFLOAD", "OFFERED", "ACCEPTED", "IN EFFECT",
 		       "THE GUEST");
 	for (unsigned i = 0; i < OFFLOADS; i++)
 		console_printf("%-12s %-7s %-8s %-9s %s\n", offloads[i].name,
-			       yes(f.offered & offloads[i].feature),
-			       yes(f.accepted & offloads[i].feature),
-			       yes(f.used & offloads[i].feature), offloads[i].help);
-	warn_of_missing(&f, "");
-	if (!f.driver)
+			       yes(f->offered & offloads[i].feature),
+			       yes(f->accepted & offloads[i].feature),
+			       yes(f->used & offloads[i].feature), offloads[i].help);
+	warn_of_missing(f, "");
+	if (!f->driver)
 		console_printf("no driver of the guest runs\n");
 }
 
-static void list_port(struct port *port)
+/* The ports of one switch after another. */
+static void list_port(const struct port_facts *f, void *context)
 {
-	uint64_t drops = port_counter_drops(port, false) + port_counter_drops(port, true);
-	char mac[18], sent[COUNT_TEXT], received[COUNT_TEXT], dropped[COUNT_TEXT];
-	struct port_features f = features_of(port);
+	const char **of = context;
+	char mac[MAC_TEXT], sent[COUNT_TEXT], received[COUNT_TEXT], dropped[COUNT_TEXT];
 
-	mac_text(mac, port_mac(port));
-	console_printf("%-31s %-17s %9s %9s %9s\n", port_name(port), mac,
-		       count_text(sent, port_counter(port, STAT_tx_packets)),
-		       count_text(received, port_counter(port, STAT_rx_packets)),
-		       count_text(dropped, drops));
-	if (!port_link(port))
+	if (*of != f->switch_name) {
+		*of = f->switch_name;
+		console_printf("switch %s\n", *of);
+		console_printf("%-31s %-17s %9s %9s %9s\n", "PORT", "ADDRESS", "SENT", "RECEIVED",
+			       "DROPPED");
+	}
+	mac_text(mac, f->mac);
+	console_printf("%-31s %-17s %9s %9s %9s\n", f->name, mac, count_text(sent, f->sent),
+		       count_text(received, f->received), count_text(dropped, f->dropped));
+	if (!f->link)
 		console_printf("  link is down\n");
-	warn_of_missing(&f, "  ");
-}
-
-/* The port of that name, or NULL. Under vm_table_lock. */
-static struct port *find_port(const char *name)
-{
-	struct port *port;
-
-	for (unsigned s = 0; s < vm_config->switch_count; s++)
-		for (unsigned i = 0; (port = switch_port(platform->switch_at(s), i)) != NULL; i++)
-			if (strcmp(port_name(port), name) == 0)
-				return port;
-	return NULL;
+	warn_of_missing(f, "  ");
 }
 
 /* One port: its state, or its link as the word says. */
 static void run_one_port(const char *name, const char *link)
 {
-	bool up = link && strcmp(link, "up") == 0;
-	struct port *port;
+	bool up = link && strcmp(link, "up") == 0, found;
 
 	if (link && !up && strcmp(link, "down") != 0) {
 		console_printf("port: %s: up or down?\n", name);
 		return;
 	}
-	spin_lock(&vm_table_lock);
-	port = find_port(name);
-	if (port && link)
-		platform->port_set_link(port, up);
-	else if (port)
-		show_port(port);
-	spin_unlock(&vm_table_lock);
-	if (!port)
+	if (link) {
+		found = port_link_set(name, up);
+	} else {
+		spin_lock(&vm_table_lock);
+		found = ports_each(name, show_port, NULL) != 0;
+		spin_unlock(&vm_table_lock);
+	}
+	if (!found)
 		console_printf("port: no port \"%s\": \"port\" lists them\n", name);
 	else if (link)
 		console_printf("port: %s: link is %s\n", name, link);
@@ -188,22 +114,14 @@ static void run_one_port(const char *name, const char *link)
 
 void run_port(char **args, unsigned count)
 {
-	struct port *port;
+	const char *of = NULL;
 
 	if (count > 0) {
 		run_one_port(args[0], count > 1 ? args[1] : NULL);
 		return;
 	}
 	spin_lock(&vm_table_lock);
-	for (unsigned s = 0; s < vm_config->switch_count; s++) {
-		const struct vswitch *sw = platform->switch_at(s);
-
-		console_printf("switch %s\n", switch_name(sw));
-		console_printf("%-31s %-17s %9s %9s %9s\n", "PORT", "ADDRESS", "SENT", "RECEIVED",
-			       "DROPPED");
-		for (unsigned i = 0; (port = switch_port(sw, i)) != NULL; i++)
-			list_port(port);
-	}
+	ports_each(NULL, list_port, &of);
 	spin_unlock(&vm_table_lock);
 }
 
@@ -217,7 +135,7 @@ void run_fdb(char **args, unsigned count)
 	for (unsigned s = 0; s < vm_config->switch_count; s++) {
 		const struct vswitch *sw = platform->switch_at(s);
 		unsigned n = switch_fdb(sw, entries, FDB_SHOWN);
-		char mac[18];
+		char mac[MAC_TEXT];
 
 		console_printf("switch %s\n%-17s %-31s %12s\n", switch_name(sw), "ADDRESS", "PORT",
 			       "SEEN");
@@ -232,32 +150,10 @@ void run_fdb(char **args, unsigned count)
 	spin_unlock(&vm_table_lock);
 }
 
-/* Adds the counters of the ports of that name, or of all for NULL: how many ports. */
-static unsigned sum_ports(const char *name, uint64_t sum[STAT_COUNT])
-{
-	unsigned found = 0;
-	struct port *port;
-
-	spin_lock(&vm_table_lock);
-	for (unsigned s = 0; s < vm_config->switch_count; s++) {
-		const struct vswitch *sw = platform->switch_at(s);
-
-		for (unsigned i = 0; (port = switch_port(sw, i)) != NULL; i++) {
-			if (name && strcmp(port_name(port), name) != 0)
-				continue;
-			found++;
-			for (unsigned id = 0; id < STAT_COUNT; id++)
-				sum[id] += port_counter(port, (enum stat_id)id);
-		}
-	}
-	spin_unlock(&vm_table_lock);
-	return found;
-}
-
 void run_stat(char **args, unsigned count)
 {
 	uint64_t sum[STAT_COUNT] = { 0 };
-	unsigned ports = sum_ports(count ? args[0] : NULL, sum);
+	unsigned ports = ports_sum(count ? args[0] : NULL, sum);
 
 	if (ports == 0 && count) {
 		console_printf("stat: no port \"%s\": \"port\" lists them\n", args[0]);
@@ -266,58 +162,25 @@ void run_stat(char **args, unsigned count)
 	console_printf("%s: %u port%s\n", count ? args[0] : "all", ports, ports == 1 ? "" : "s");
 	console_printf("%-24s %20s %-8s %s\n", "COUNTER", "VALUE", "UNIT", "CLASS");
 	for (unsigned id = 0; id < STAT_COUNT; id++)
-		console_printf("%-24s %20llu %-8s %s\n", stats[id].name,
-			       (unsigned long long)sum[id], stats[id].unit, stats[id].class);
+		console_printf("%-24s %20llu %-8s %s\n", stat_rows[id].name,
+			       (unsigned long long)sum[id], stat_rows[id].unit,
+			       stat_rows[id].class);
 }
 
 void stat_help(void)
 {
 	for (unsigned id = 0; id < STAT_COUNT; id++)
-		console_printf("%-22s %s\n", stats[id].name, stats[id].help);
-}
-
-/* The values that a policy takes, for people. */
-static void values_text(const struct policy *p, char *out, size_t room)
-{
-	size_t fill = 0;
-	const char *word;
-
-	if (!p->words)
-		snprintf(out, room, "%u to %u", p->least, p->most);
-	for (uint32_t i = 0; (word = policy_word(p, i)) != NULL && fill < room; i++)
-		fill += (size_t)snprintf(out + fill, room - fill, "%s%s", i ? ", " : "", word);
-}
-
-static void value_text(const struct policy *p, char out[16])
-{
-	uint32_t value = policy_get((enum policy_id)(p - policies));
-	const char *word = policy_word(p, value);
-
-	if (word)
-		snprintf(out, 16, "%s", word);
-	else
-		snprintf(out, 16, "%u", value);
+		console_printf("%-22s %s\n", stat_rows[id].name, stat_rows[id].help);
 }
 
 static void set_policy(const char *name, const char *text)
 {
-	const struct policy *p = policy_by_name(name);
-	char values[32];
-	uint32_t value;
+	char why[120];
 
-	if (!p) {
-		console_printf("set: no policy \"%s\": \"set\" lists them\n", name);
-	} else if (!text || !policy_parse(p, text, &value)) {
-		values_text(p, values, sizeof(values));
-		console_printf("set: %s takes %s\n", name, values);
-	} else {
-		policy_set((enum policy_id)(p - policies), value);
-		platform->policy_changed();
-		/* who is in a guest looks at its queues again, by the new rules */
-		for (unsigned i = 0; i < cpu_count; i++)
-			cpu_post(cpus[i], MB_KICK);
+	if (policy_change(name, text, why, sizeof(why)))
 		console_printf("set: %s is %s\n", name, text);
-	}
+	else
+		console_printf("set: %s\n", why);
 }
 
 void run_set(char **args, unsigned count)
@@ -327,10 +190,10 @@ void run_set(char **args, unsigned count)
 		return;
 	}
 	for (unsigned id = 0; id < POLICY_COUNT; id++) {
-		char value[16], values[32];
+		char value[16], values[POLICY_TEXT];
 
-		value_text(&policies[id], value);
-		values_text(&policies[id], values, sizeof(values));
+		policy_value_text(&policies[id], value);
+		policy_values_text(&policies[id], values, sizeof(values));
 		console_printf("%-24s %-10s of %s\n", policies[id].name, value, values);
 	}
 }

@@ -13,6 +13,7 @@
 #include "hv/core/fpu.h"
 #include "hv/core/log.h"
 #include "hv/core/lifecycle.h"
+#include "hv/core/mgmt.h"
 #include "hv/core/platform.h"
 #include "hv/core/sched.h"
 #include "hv/core/trap.h"
@@ -300,12 +301,18 @@ static bool offer_interrupt(struct vcpu *v)
 	return platform->irq_pending(v) >= 0;
 }
 
+/* The user wants something done by this CPU's run loop. */
+static bool asked(void)
+{
+	return console_command_waiting() || mgmt_request_waiting();
+}
+
 /* True if the slice is over and somebody else is to run: the vCPU is in a queue then. */
 static bool preempted(struct vcpu *v)
 {
-	if (rdtsc() < v->slice_end_tsc && !console_command_waiting())
+	if (rdtsc() < v->slice_end_tsc && !asked())
 		return false;
-	if (!sched_slice_over(v) && !console_command_waiting())
+	if (!sched_slice_over(v) && !asked())
 		return false;
 	flush(v, true);
 	vcpu_unload(this_cpu());

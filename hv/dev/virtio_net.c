@@ -197,8 +197,10 @@ void env_device_broken(struct port *port, unsigned queue, const char *why)
 {
 	struct virtio_net *net = port_owner(port);
 
-	log_limited(&net->virtio.vm->log_limit, "%s: queue %u stopped: %s", port_name(port), queue,
-		    why);
+	if (log_may(&net->virtio.vm->log_limit)) {
+		log_printf("%s: queue %u stopped: %s", port_name(port), queue, why);
+		report_queue_stopped(port_name(port), queue, why, tsc_to_ns(rdtsc()));
+	}
 	virtio_pci_broken(&net->virtio);
 }
 
@@ -457,6 +459,7 @@ void virtio_net_set_link(struct port *port, bool up)
 	struct virtio_net *net = port_owner(port);
 
 	port_set_link(port, up);
+	report_link(port_name(port), up, tsc_to_ns(rdtsc()));
 	if (net)
 		virtio_pci_config_changed(&net->virtio);
 }

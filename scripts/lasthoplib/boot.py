@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """One boot of a disk image on a test bed, followed through its events to its end."""
+import os
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import events, image, paths, serialline, testbed
+from .share import Share
 
 POLL_SECONDS = 0.05
 # beside the event "end" (lifecycle.c)
@@ -126,20 +128,25 @@ class Talker(threading.Thread):
 
 
 def boot(bed, machine, dtb, images, timeout, efi=None, on_event=lambda e: None,
-         on_wait=lambda: None, until=frozenset(), talk=None):
+         on_wait=lambda: None, until=frozenset(), talk=None, share=None):
     """boots a config's blob with its images ({name: path}); until: VMs whose end ends the run;
     talk(SerialLine): in a thread of its own meanwhile, false if the run is to end as failed;
+    share: the path for a Unix socket that leads to the second serial line (share.py), or who is at
+    that line's end (port, close()); None: the machine has no second line;
     the caller discards the outcome"""
     bed.check(machine)
     folder = bed.folder()
-    line = serialline.SerialLine(folder) if talk else None
+    line, shared = None, None
     try:
+        line = serialline.SerialLine(folder) if talk else None
+        shared = Share(share) if isinstance(share, (str, os.PathLike)) else share
         image.build(folder / "disk.img", efi or paths.efi_file(), dtb, images)
         start = time.monotonic()
-        process = bed.start(folder, replace(machine, serial_port=line.port if line else 0))
+        process = bed.start(folder, replace(machine, serial_port=line.port if line else 0,
+                                            second_port=shared.port if shared else 0))
     except BaseException:
-        if line:
-            line.close()
+        for opened in filter(None, (line, shared)):
+            opened.close()
         shutil.rmtree(folder, ignore_errors=True)
         raise
     fatal = bed.watch(folder)
@@ -152,10 +159,14 @@ def boot(bed, machine, dtb, images, timeout, efi=None, on_event=lambda e: None,
             _drain(process, folder / "serial.log", ended)
     except BaseException:
         _stop(process)
+        if shared:
+            shared.close()
         shutil.rmtree(folder, ignore_errors=True)
         raise
     status = process.poll()     # of its own accord; None: it runs
     _stop(process)
+    if shared:
+        shared.close()
     if talker:
         talker.finish()
     words = bed.last_words(folder) if ended in ("died", "timeout") else []

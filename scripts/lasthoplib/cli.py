@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import bench, completion, dts, image, options, paths, running, table, trace
+from . import bench, completion, dts, image, lines, machine, options, paths, running, table, trace
 from .console import Failure, Progress, count, error, plain
 
 DEFAULT_TIMEOUT = {"bochs": 900, "tcg": 300, "kvm": 120}
@@ -115,11 +115,11 @@ def run(args):
     config = checked(args, args.cpus)
     if all(vm.disabled for vm in config.vms):
         raise Failure(f"{config.file}: every VM has status = \"disabled\": nothing would run")
-    bed, machine = running.bed_for(args, config.vms)
+    bed, model = running.bed_for(args, config.vms)
     progress = Progress(sys.stderr if args.json == "-" else sys.stdout)
-    made, good = running.boot_config(config, bed, machine,
-                                     args.timeout or DEFAULT_TIMEOUT[bed.name],
-                                     running.Watcher(progress))
+    made, good = running.boot_config(config, bed, model, args.timeout or DEFAULT_TIMEOUT[bed.name],
+                                     running.Watcher(progress),
+                                     share=lines.path_for(Path(config.file).stem))
     write_json(args, made)
     print("\n" + table.render(made) + "\n", file=progress.stream, flush=True)
     return 0 if good else 1
@@ -166,6 +166,7 @@ def parser():
     at.add_argument("frame", metavar="FRAME", help="hex digits, or @FILE.pcap")
     at = verb("check", check, "Check a config: exit status 0, 1 (errors), 2 (cannot be read).")
     at.add_argument("config", metavar="CONFIG", help="device tree, .dts or .dtb")
+    machine.add_parsers(verb, write_json)
     return top
 
 

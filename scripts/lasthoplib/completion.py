@@ -6,14 +6,17 @@ argcomplete there is none, and all else works.
 In a source tree, for Bash: eval "$(register-python-argcomplete scripts/lasthop)"
 """
 import os
+import signal
 
 try:
     import argcomplete
 except ImportError:
     argcomplete = None
 
-from . import dts, fdt
+from . import channel, dts, fdt, policies
 from .console import Failure
+
+MACHINE_SECONDS = 3             # in which a machine tells its VMs, or they are not offered
 
 
 def config_of(told):
@@ -27,14 +30,41 @@ def config_of(told):
         return None
 
 
+def of_machine(told, method, key, name):
+    """what the running machine tells, if the verb is one that speaks to it"""
+    if not hasattr(told, "line"):
+        return []
+    signal.alarm(MACHINE_SECONDS)       # ends us, with nothing to offer
+    try:
+        with channel.connect(told.line) as machine:
+            return [entry[name] for entry in machine.call(method)[key]]
+    except (Failure, OSError, KeyError, TypeError):
+        return []
+    finally:
+        signal.alarm(0)
+
+
 def vms(parsed_args=None, **_):
     config = config_of(parsed_args)
-    return [vm.name for vm in config.vms] if config else []
+    if config:
+        return [vm.name for vm in config.vms]
+    return of_machine(parsed_args, "vm.list", "vms", "vm")
 
 
 def ports(parsed_args=None, **_):
     config = config_of(parsed_args)
-    return fdt.ports(config.blob) if config and config.blob else []
+    if config:
+        return fdt.ports(config.blob or b"")
+    return of_machine(parsed_args, "port.list", "ports", "port")
+
+
+def policy_names(**_):
+    return policies.names()
+
+
+def policy_values(parsed_args=None, **_):
+    """the words of the policy before it"""
+    return policies.with_words().get(getattr(parsed_args, "policy", None), [])
 
 
 def nothing(**_):
@@ -58,7 +88,8 @@ def files(*endings):
     return complete
 
 
-BY_METAVAR = {"FILE": files(), "CONFIG": files(".dts", ".dtb"), "DIR": files("/"), "PORT": ports, "VM": vms}
+BY_METAVAR = {"FILE": files(), "PATH": files(), "CONFIG": files(".dts", ".dtb"), "DIR": files("/"), "PORT": ports,
+              "VM/NODE": ports, "VM": vms, "POLICY": policy_names, "VALUE": policy_values}
 
 
 def prepare(parser):

@@ -96,20 +96,22 @@ def bed_for(args, vms):
     return bed, machine
 
 
-def boot_config(config, bed, machine, timeout, watcher):
-    """boots a config; its result document, and whether all went well: else why is said"""
-    made, good, _ = boot_config_events(config, bed, machine, timeout, watcher)
+def boot_config(config, bed, machine, timeout, watcher, share=None):
+    """boots a config, its second line shared there; its result document, and whether all went well:
+    else why is said"""
+    made, good, _ = boot_config_events(config, bed, machine, timeout, watcher, share)
     return made, good
 
 
-def boot_config_events(config, bed, machine, timeout, watcher):
+def boot_config_events(config, bed, machine, timeout, watcher, share=None):
     """the same, and its events"""
     if bed.note:
         watcher.say(f"{bed.note}; QEMU emulates the CPUs until then")
     watcher.say(f"starting {bed.emulator()} ({bed.name}), {count(machine.cpus, 'CPU')}, "
                 f"{Path(config.file).name}")
     outcome = boot.boot(bed, machine, config.blob, config.images, timeout,
-                        on_event=watcher.event, on_wait=watcher.wait)
+                        on_event=watcher.event, on_wait=watcher.wait,
+                        share=share)
     made = results.document(outcome.stream.events, bed, machine, config.vms, config.blob)
     said = results.complaints(made)
     if outcome.ended == "end" and not said:

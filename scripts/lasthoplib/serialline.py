@@ -30,6 +30,7 @@ class SerialLine:
 
     def __init__(self, folder):
         self.seen, self.folder = "", folder      # of the run
+        self.tap = None                          # is given all that comes, as it is
         self._half = b""
         self._come = threading.Condition()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -54,6 +55,8 @@ class SerialLine:
     def _read_all(self, machine):
         while data := received(machine):
             self._log.write(data)
+            if tap := self.tap:
+                tap(data)
             data = self._half + data
             half = HALF.search(data)
             text, self._half = data[:half.start()].decode("utf-8", "replace"), data[half.start():]
@@ -73,9 +76,12 @@ class SerialLine:
         self._log.close()
 
     def type(self, text):
+        self.send(text.encode())
+
+    def send(self, data):
         with self._come:
             self._until(lambda: self._machine, "the machine", 60)
-        self._machine.sendall(text.encode())
+        self._machine.sendall(data)
 
     def _until(self, found, what, seconds):
         """what found() gives, as soon as that is true"""

@@ -36,6 +36,7 @@ class Machine:
     threads: str = "multi"                       # TCG only: multi, a host thread a CPU; or single
     iommu: str = "intremap=on"                   # TCG only: options of QEMU's intel-iommu
     serial_port: int = 0                         # here somebody waits for the serial line's call
+    second_port: int = 0                         # here for the second one's; 0: the machine has none
 
 
 def run_folder(parent):
@@ -103,7 +104,7 @@ ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=disk, path={folder}/disk.img, mode=flat
 boot: disk
 com1: enabled=1, {serial}
-log: {folder}/bochs.log
+{second}log: {folder}/bochs.log
 port_e9_hack: enabled=1
 panic: action=fatal
 warn: action=report
@@ -146,8 +147,10 @@ clock: sync=none, time0={time0}
         serial = f"mode=file, dev={inside}/serial.log"
         if machine.serial_port:
             serial = f"mode=socket-client, dev=127.0.0.1:{machine.serial_port}"
+        second = (f"com2: enabled=1, mode=socket-client, dev=127.0.0.1:{machine.second_port}\n"
+                  if machine.second_port else "")
         (folder / "bochsrc").write_text(self.CONFIG.format(
-            cpus=machine.cpus, cpu=cpu, serial=serial, memory=max(1024, machine.memory_mib), folder=inside,
+            cpus=machine.cpus, cpu=cpu, serial=serial, second=second, memory=max(1024, machine.memory_mib), folder=inside,
             time0=self.TIME0) + "".join(line + "\n" for line in machine.bochsrc))
         command = ["/usr/bin/" + self.binary(machine).name, "-q", "-f", inside + "/bochsrc"]
         for _ in range(self.STARTS):
@@ -239,6 +242,7 @@ class Qemu:
         shutil.copyfile(self.VARS, folder / "vars.fd")
         serial = (f"tcp:127.0.0.1:{machine.serial_port}" if machine.serial_port
                   else "file:serial.log")
+        second = ["-serial", f"tcp:127.0.0.1:{machine.second_port}"] if machine.second_port else []
         return spawn([
             "qemu-system-x86_64", *(word.format(threads=machine.threads, iommu=machine.iommu)
                                     for word in self.ACCEL[self.name]),
@@ -246,7 +250,7 @@ class Qemu:
             "-drive", f"if=pflash,format=raw,readonly=on,file={self.CODE}",
             "-drive", "if=pflash,format=raw,file=vars.fd",
             "-drive", "file=disk.img,format=raw,if=virtio", "-nic", "none",
-            "-display", "none", "-monitor", "none", "-serial", serial,
+            "-display", "none", "-monitor", "none", "-serial", serial, *second,
             "-device", "isa-debug-exit,iobase=0x501",
             "-device", "isa-debugcon,iobase=0xe9,chardev=e9",
             "-chardev", "file,id=e9,path=e9.log", "-no-reboot",

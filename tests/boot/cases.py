@@ -30,6 +30,8 @@ class Case:
     results: dict = field(default_factory=dict)    # {test: least number of entries}, all positive
     hooks: list = field(default_factory=list)      # further checks: hooks.py
     talk: object = None                      # talk(SerialLine, check), who uses the serial line
+    second_line: object = False              # True: the machine has one, shared at line.second; or a
+                                             # class whose object is at its end, then line.wire
     backend: str = ""                        # that the boot event must name
     same_as: str = ""                        # case whose result document must be the same
     dearer_than: str = ""                    # case without this one's exit_cost

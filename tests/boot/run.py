@@ -34,6 +34,7 @@ from cases_driver_linux import CASES_DRIVER_LINUX        # noqa: E402
 from cases_examples import CASES_EXAMPLES, SOAK_EXAMPLES  # noqa: E402
 from cases_iommu import CASES_IOMMU                      # noqa: E402
 from cases_linux import CASES_LINUX, SOAK_LINUX          # noqa: E402
+from cases_mgmt import CASES_MGMT                        # noqa: E402
 from cases_net import CASES_NET                          # noqa: E402
 from cases_netd import CASES_NETD                        # noqa: E402
 from cases_passthrough import CASES_PASSTHROUGH          # noqa: E402
@@ -52,7 +53,7 @@ FURTHER = re.compile(r"^(tcg-restart-(virtio|e1000)-4|tcg-uplink-(virtio|reuse-e
                      r"tcg-iommu-(core-39-bit|48-bit)|bochs-iommu-none|(tcg|bochs)-netd-rr|tcg-pass-unsafe|"
                      r"tcg-refuses-passthrough-second|tcg-example-(uplink|linux-driver-domain)|"
                      r"tcg-restart-at-once|tcg-attack-old-message)$")
-ALL = (table.CASES + CASES_SHELL + CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE + CASES_NET +
+ALL = (table.CASES + CASES_SHELL + CASES_MGMT + CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE + CASES_NET +
        CASES_NETD + CASES_DRIVER + CASES_DRIVER_LINUX + CASES_UPLINKS + CASES_ATTACK + CASES_IOMMU +
        CASES_PASSTHROUGH + CASES_LINUX + CASES_EXAMPLES)
 QUICK = [c for c in ALL if not FURTHER.match(c.name)]
@@ -193,9 +194,9 @@ def judge(report, case, config, outcome):
     report.check(not outcome.stream.garbled, "every event line is whole")
 
 
-def talk(case, report, line, world):
+def talk(case, report, line, world, share):
     """uses the serial line as the case says; whether all went well"""
-    line.world = world
+    line.world, line.second, line.wire = world, share, share
     try:
         case.talk(line, report.check)
     except (Failure, OSError) as problem:
@@ -213,10 +214,14 @@ def boot_case(case, report):
                                   threads="multi" if case in SOAK else "single",
                                   iommu=case.iommu)
         efi = paths.build() / case.efi if case.efi else None
+        share = None
+        if case.second_line:
+            share = case.second_line() if callable(case.second_line) else str(Path(scratch) / "line")
         with World(case.world) if case.world else contextlib.nullcontext() as world:
             outcome = boot.boot(bed, machine, config.blob, config.images, case.limit, efi,
                                 until=frozenset(case.until),
-                                talk=case.talk and (lambda line: talk(case, report, line, world)))
+                                talk=case.talk and (lambda line: talk(case, report, line, world, share)),
+                                share=share)
     report.seconds = outcome.seconds
     report.document = results.document(outcome.stream.events, bed, machine, config.vms,
                                        config.blob or b"")

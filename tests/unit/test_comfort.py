@@ -8,17 +8,21 @@ import argparse
 import json
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 sys.dont_write_bytecode = True
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from lasthoplib import cli, completion, roff    # noqa: E402
+from lasthoplib import cli, completion, policies, roff    # noqa: E402
+from lasthoplib.console import Failure    # noqa: E402
 
 PYTHON = "/usr/bin/python3"     # the one that python3-argcomplete is for
 
@@ -124,6 +128,35 @@ class Completion(unittest.TestCase):
         told = argparse.Namespace(config=str(ROOT / "examples/bench.dts"))
         self.assertEqual(complete(prefix="", parsed_args=told), ["sink", "source"])
         self.assertEqual(complete(prefix="", parsed_args=argparse.Namespace()), [])
+
+    def test_policies_and_their_words(self):
+        self.assertEqual(set(self.tab("set ")), set(policies.names()))
+        self.assertEqual(self.tab("set copy "), ["auto", "moves", "vectors", "rep"])
+        self.assertEqual(self.tab("set buffer-reuse o"), ["off", "on"])
+        self.assertEqual(self.tab("set poll-us "), [])
+
+    def test_what_a_machine_tells(self):
+        machine = mock.MagicMock()
+        machine.__enter__.return_value.call = lambda method: {
+            "vm.list": {"vms": [{"vm": "alice"}, {"vm": "bob"}]},
+            "port.list": {"ports": [{"port": "alice/net0"}]}}[method]
+        told = argparse.Namespace(line=None)
+        with mock.patch.object(completion.channel, "connect", return_value=machine):
+            self.assertEqual(completion.vms(parsed_args=told), ["alice", "bob"])
+            self.assertEqual(completion.ports(parsed_args=told), ["alice/net0"])
+            self.assertEqual(completion.vms(parsed_args=argparse.Namespace()), [])     # a verb that asks none
+        for broken in (Failure("no machine runs"), OSError()):
+            with mock.patch.object(completion.channel, "connect", side_effect=broken):
+                self.assertEqual(completion.vms(parsed_args=told), [])
+
+    def test_a_machine_that_does_not_answer_is_not_waited_for(self):
+        with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as silent:
+            silent.bind(f"{folder}/x.line")
+            silent.listen()
+            done = subprocess.run([PYTHON, "-c", "import sys; sys.path.insert(0, sys.argv[1]); from argparse import "
+                                   "Namespace as N; from lasthoplib import completion as c; "
+                                   "c.vms(parsed_args=N(line=sys.argv[2]))", ROOT / "scripts", f"{folder}/x.line"])
+        self.assertEqual(done.returncode, -signal.SIGALRM)
 
     def test_names_of_files_are_never_commands(self):
         with tempfile.TemporaryDirectory() as folder:

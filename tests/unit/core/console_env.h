@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the console test stands in for: the serial line, the VMs, the timer, the shell. */
+/* What the tests of the console and of the management channel stand in for: the serial lines, the VMs, the
+ * timer, the shell. */
 #pragma once
 
 #include <setjmp.h>
@@ -19,6 +20,7 @@
 #include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
 #include "hv/core/log_impl.h"
+#include "hv/core/mgmt_impl.h"
 #include "hv/core/percpu.h"
 #include "hv/core/platform.h"
 #include "hv/core/pmm.h"
@@ -35,6 +37,7 @@ static size_t shown_bytes;
 static size_t room;  /* what the UART takes in one console_work() */
 static size_t taken; /* of it */
 static const char *typed = "";
+static size_t typed_bytes; /* so many of it, NULs among them; 0: up to its end */
 static char received[400]; /* by the guest */
 static size_t received_bytes, guest_room;
 static char command[CONSOLE_EDIT];
@@ -86,7 +89,32 @@ bool serial_present(void)
 
 int serial_read(void)
 {
+	if (typed_bytes)
+		return --typed_bytes ? (unsigned char)*typed++ : -1;
 	return *typed ? (unsigned char)*typed++ : -1;
+}
+
+/* The second line: `second_in` comes in, `second_out` has what was sent. */
+static bool second_present;
+static uint8_t second_in[1u << 16], second_out[1u << 20];
+static size_t second_at, second_bytes, second_sent;
+
+bool serial2_present(void)
+{
+	return second_present;
+}
+
+size_t serial2_write_some(const char *bytes, size_t count)
+{
+	assert_true(second_sent + count < sizeof(second_out));
+	memcpy(second_out + second_sent, bytes, count);
+	second_sent += count;
+	return count;
+}
+
+int serial2_read(void)
+{
+	return second_at < second_bytes ? second_in[second_at++] : -1;
 }
 
 void *page_alloc(size_t bytes)
@@ -110,9 +138,11 @@ uint64_t tsc_to_ns(uint64_t ticks)
 	return ticks;
 }
 
+static uint64_t ticks_per_us = 1000000; /* no time passes; 0: at once */
+
 uint64_t tsc_from_us(uint64_t us)
 {
-	return us;
+	return us * ticks_per_us;
 }
 
 void timer_init(struct timer *timer, void (*fire)(struct timer *))
@@ -146,6 +176,20 @@ static bool guest_receives(struct vm *vm, char c)
 		return false;
 	received[received_bytes++] = c;
 	return true;
+}
+
+static void echo(struct mgmt_call *call)
+{
+	json_string(mgmt_result(call), "echo", "…");
+}
+
+static const struct mgmt_method echo_method = { "echo", "", "", echo };
+
+const struct mgmt_method *test_method_at(unsigned i);
+
+const struct mgmt_method *mgmt_method_at(unsigned i)
+{
+	return i == 0 ? &echo_method : test_method_at(i - 1);
 }
 
 static const struct platform_ops fake_platform = { .console_input = guest_receives };

@@ -4,38 +4,12 @@
  * however slow the line is; is what is typed edited, or given to the guest that is shown? Faked: the
  * UART, which takes `room` bytes at a time, the guest that receives, the timer. The log is real.
  */
-#include "tests/unit/core/console_env.h"
+#include "tests/unit/core/console_talk.h"
 
-/* One tick of the timer, and the run loop after it. */
-static void tick(void)
+const struct mgmt_method *test_method_at(unsigned i)
 {
-	taken = 0;
-	console_work();
-	console_command();
-}
-
-static void ticks(unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		tick();
-}
-
-static void clear(void)
-{
-	shown_bytes = 0;
-	shown[0] = '\0';
-}
-
-static void type(const char *text)
-{
-	typed = text;
-	ticks(20);
-}
-
-static void guest_prints(unsigned vm, const char *text)
-{
-	while (*text)
-		console_guest_put(vm, *text++);
+	(void)i;
+	return NULL;
 }
 
 /* Shown with all that was taken back (behind a CR and ESC [ K) left out. */
@@ -56,37 +30,6 @@ static const char *settled(void)
 	}
 	out[n] = '\0';
 	return out;
-}
-
-static int set_up_all(void **state)
-{
-	(void)state;
-	snprintf(config.vms[0].name, sizeof(config.vms[0].name), "alice");
-	snprintf(config.vms[1].name, sizeof(config.vms[1].name), "bob");
-	cpu.self = &cpu;
-	syscall(SYS_arch_prctl, ARCH_SET_GS, &cpu);
-	if (console_init(&config))
-		return -1;
-	console_start();
-	return 0;
-}
-
-/* The log's view, nothing waiting, nothing typed. */
-static int set_up(void **state)
-{
-	(void)state;
-	room = 64;
-	guest_room = 0;
-	received_bytes = commands = 0;
-	memset(received, 0, sizeof(received));
-	typed = "";
-	vm_table[0] = &guest;
-	while (console_view() != CONSOLE_LOG)
-		console_next_view();
-	console_edit(NULL);
-	console_flush(CONSOLE_ALL);
-	clear();
-	return 0;
 }
 
 static void guests_lines_are_prefixed(void **state)

@@ -65,15 +65,17 @@ static void events_as_promised(void **state)
 	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"uplink\",\"port\":\"netd/up0\","
 				  "\"link\":\"passes\",\"at_ns\":8000}\n");
 	filled = 0;
-	report_vm_end(
-		"alice", 1, "ok", "",
-		&(struct report_life){
-			250100, 60, 480, { { [EXIT_CAUSE_hlt] = 70, [EXIT_CAUSE_io] = 9 } } });
+	report_vm_end("alice", 1, "ok", "",
+		      &(struct report_life){ 250100,
+					     60,
+					     480,
+					     90000,
+					     { { [EXIT_CAUSE_hlt] = 70, [EXIT_CAUSE_io] = 9 } } });
 	assert_string_equal(line,
 			    "{\"lasthop\":1,\"event\":\"vm-end\",\"vm\":\"alice\",\"vcpus\":1,"
 			    "\"run_us\":250100,\"wakeups\":60,\"wake_us_max\":480,"
 			    "\"exits\":{\"hlt\":70,\"io\":9},"
-			    "\"end\":\"ok\",\"reason\":\"\"}\n");
+			    "\"end\":\"ok\",\"reason\":\"\",\"at_ns\":90000}\n");
 	filled = 0;
 	report_guest_result("bob", "test=tcp us=5",
 			    &(struct report_machine){ 81000, 600, 70000, 40, 5, { { 100, 20 } } });
@@ -86,6 +88,47 @@ static void events_as_promised(void **state)
 	filled = 0;
 	report_end();
 	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"end\"}\n");
+	filled = 0;
+	report_link("bob/net0", false, 5);
+	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"link\",\"port\":\"bob/net0\","
+				  "\"link\":\"down\",\"at_ns\":5}\n");
+	filled = 0;
+	report_queue_stopped("bob/net0", 3, "a loop", 6);
+	assert_string_equal(
+		line, "{\"lasthop\":1,\"event\":\"queue-stopped\","
+		      "\"port\":\"bob/net0\",\"queue\":3,\"reason\":\"a loop\",\"at_ns\":6}\n");
+	filled = 0;
+	report_vm_paused("bob", true, 7);
+	report_vm_paused("bob", false, 8);
+	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"vm-paused\",\"vm\":\"bob\","
+				  "\"at_ns\":7}\n"
+				  "{\"lasthop\":1,\"event\":\"vm-resumed\",\"vm\":\"bob\","
+				  "\"at_ns\":8}\n");
+}
+
+/* Who listens gets the events, without what was measured, and whole lines however late he comes. */
+static void events_are_kept(void **state)
+{
+	uint64_t counters[STAT_COUNT] = { 0 }, at = report_position(false), old;
+	char text[256];
+	size_t n;
+
+	(void)state;
+	present = false;
+	report_port("bob/net0", "lan", counters);
+	report_link("bob/net0", true, 5);
+	n = report_read(&at, text, sizeof(text));
+	assert_int_equal(n, strlen("{\"lasthop\":1,\"event\":\"link\",\"port\":\"bob/net0\","
+				   "\"link\":\"up\",\"at_ns\":5}\n"));
+	assert_int_equal(report_read(&at, text, sizeof(text)), 0);
+	old = at;
+	for (unsigned i = 0; i < 2000; i++)
+		report_link("bob/net0", true, i);
+	assert_int_equal(report_read(&old, text, sizeof(text)), 0);
+	at = report_position(true);
+	assert_true(report_read(&at, text, 20) == 20 && !memcmp(text, "{\"lasthop\":1,", 13));
+	at = report_position(false);
+	assert_int_equal(report_read(&at, text, sizeof(text)), 0);
 }
 
 static void strings_are_escaped(void **state)
@@ -109,7 +152,7 @@ static void long_strings_leave_a_whole_line(void **state)
 	memset(&life, 0xff, sizeof(life));
 	report_vm_end(reason, 1, reason, reason, &life);
 	assert_true(filled < 3072);
-	assert_string_equal(line + filled - 3, "\"}\n");
+	assert_string_equal(line + filled - 3, "5}\n");
 	assert_ptr_equal(strchr(line, '\n'), line + filled - 1);
 }
 
@@ -170,11 +213,9 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup(f, set_up)
 	const struct CMUnitTest tests[] = {
-		CASE(events_as_promised),
-		CASE(strings_are_escaped),
-		CASE(long_strings_leave_a_whole_line),
-		CASE(the_largest_result_fits),
-		CASE(ports_with_all_counters),
+		CASE(events_as_promised),      CASE(events_are_kept),
+		CASE(strings_are_escaped),     CASE(long_strings_leave_a_whole_line),
+		CASE(the_largest_result_fits), CASE(ports_with_all_counters),
 		CASE(silent_without_a_port),
 	};
 

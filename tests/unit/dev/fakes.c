@@ -242,6 +242,21 @@ void report_guest_result(const char *vm, const char *text, const struct report_m
 	snprintf(fake_result, sizeof(fake_result), "%s", text);
 }
 
+void report_link(const char *port, bool up, uint64_t at_ns)
+{
+	(void)port;
+	(void)up;
+	(void)at_ns;
+}
+
+void report_queue_stopped(const char *port, unsigned queue, const char *why, uint64_t at_ns)
+{
+	(void)port;
+	(void)queue;
+	(void)why;
+	(void)at_ns;
+}
+
 void cpu_await(uint64_t start_tsc, unsigned cpu, const char *what)
 {
 	(void)start_tsc;
