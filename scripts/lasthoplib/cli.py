@@ -130,7 +130,7 @@ def run_bench(args):
 
 
 def parser():
-    top = argparse.ArgumentParser(prog="lasthop", description="The host side of lasthop.")
+    top = options.Parser(prog="lasthop", description="The host side of lasthop.")
     top.add_argument("--version", action="version", version=f"lasthop {paths.version()}",
                      help="show the version and end")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")

@@ -17,6 +17,7 @@ from .console import Failure, cyan, green, plain, red, strong
 WIDEST = 120            # of a source line that is shown
 LEAD = 20               # of it that is shown before the spot, if it is longer
 LARGEST = 16 << 20      # bytes of a config: far more than one needs
+CONFIGS_NAMED = 3       # of a folder's
 WORD = re.compile(r"[\w,._+@?#-]+|/")
 NO_LABEL = re.compile('non-existent node or label "(.*)"')
 VALUE = re.compile(r'\s*=\s*(?P<value>(?:"(?:[^"\\]|\\.)*"|/\*.*?\*/|[^";{}])+)')
@@ -93,6 +94,10 @@ def read(file):
     try:
         with open(file, "rb") as stream:
             return stream.read(LARGEST + 1)
+    except IsADirectoryError:
+        inside = sorted(str(path) for path in Path(file).glob("*.dts"))[:CONFIGS_NAMED]
+        raise Failure(f"{file}: is a folder: name a config" + (f", such as {' or '.join(inside)}" if inside else ""),
+                      status=2) from None
     except OSError as problem:
         raise Failure(f"{file or '(no name)'}: {problem.strerror}", status=2) from None
 

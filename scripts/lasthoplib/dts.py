@@ -20,6 +20,8 @@ from .diagnostics import LARGEST, Error, read, source_line
 
 DTC_LIMITS = {resource.RLIMIT_AS: 1 << 30, resource.RLIMIT_CPU: 60}    # it may include anything
 EMPTY = "the file is empty: a config begins with /dts-v1/; and has one root node, / { ... };"
+NO_CONFIG = ("this is no config: neither a device tree source, which begins with /dts-v1/;, nor a blob that dtc has "
+             "made of one")
 LINUX = ((r"(vmlinuz|linux\.cpio) is missing:", ""),                 # those of examples/
          (r"(vmlinuz-amd64|linux-amd64\.cpio) is missing:", "amd64"))
 TAKEN = re.compile(r"is the address of ([^/ ]+/[^/ ]+) already")
@@ -57,10 +59,12 @@ class Config:
         if len(content) > LARGEST:
             self.errors.append(Error(self.file, 0, 0, "", "", "is too large for a config: at most "
                                      f"{LARGEST >> 20} MiB are read"))
-        elif self.is_source and not content.strip():
+        elif not content or self.is_source and not content.strip():
             self.errors.append(Error(self.file, 1, 1, "", "", EMPTY))
         elif self.is_source:
             self._compile(content)
+        elif content[:4] != fdt.MAGIC_BYTES and Path(file).suffix != ".dtb":
+            self.errors.append(Error(self.file, 0, 0, "", "", NO_CONFIG))
         else:
             self.blob = content
         self.parts = includes.files(self.source) if self.is_source else []

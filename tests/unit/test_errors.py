@@ -165,6 +165,25 @@ class Included(Hostile):
             "text": "unknown property: did you mean cpus?"}]))
 
 
+class NewUsers(Hostile):
+    def test_what_is_no_config(self):
+        for name, content, wanted in (("a.txt", "hello", "this is no config: neither"), ("b", "", "the file is empty"),
+                                      ("c.dts", "\n", "the file is empty"), ("d.dtb", "x", "no device tree blob")):
+            self.write(name, content)
+            self.refused(1, f"^{name}(:1:1)?: error: (/: )?.*{wanted}", "check", name)
+        Path("empty").mkdir()
+        self.refused(2, "^error: empty: is a folder: name a config\n$", "check", "empty")
+        self.write("full/x.dts", "")
+        self.refused(2, "^error: full: is a folder: name a config, such as full/x.dts\n$", "run", "full")
+
+    def test_another_word_was_meant(self):
+        for argv, wanted in ((("chek", "x"), "check"), (("run", "--on", "bosch"), "bochs"),
+                             (("bench", "lateny"), "latency"), (("vm", "strat", "x"), "start")):
+            self.refused(2, f": did you mean {wanted}\\?\n$", *argv)
+        self.assertNotIn("did you mean", self.refused(2, "invalid choice", "xyzzy"))
+        self.assertNotRegex(self.refused(2, "invalid choice", "\033[31m\x9b"), "[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f]")
+
+
 class Everywhere(Hostile):
     def test_run_and_image_refuse_a_config_as_check_does(self):
         self.write("x.dts", vms(vm("alice", "cpus = <33>;")))
