@@ -22,8 +22,8 @@ DTC_LIMITS = {resource.RLIMIT_AS: 1 << 30, resource.RLIMIT_CPU: 60}    # it may 
 EMPTY = "the file is empty: a config begins with /dts-v1/; and has one root node, / { ... };"
 NO_CONFIG = ("this is no config: neither a device tree source, which begins with /dts-v1/;, nor a blob that dtc has "
              "made of one")
-LINUX = ((r"(vmlinuz|linux\.cpio) is missing:", ""),                 # those of examples/
-         (r"(vmlinuz-amd64|linux-amd64\.cpio) is missing:", "amd64"))
+LINUX = ((r"(vmlinuz|linux\.cpio) is missing:", "linux-guest"),      # those of examples/
+         (r"(vmlinuz-amd64|linux-amd64\.cpio) is missing:", "linux-driver"))
 TAKEN = re.compile(r"is the address of ([^/ ]+/[^/ ]+) already")
 NO_SWITCH = re.compile(r"refers to (/\S*), which is no switch")
 TOLD_AT_BOOT = re.compile(r"^(?:\[[\d. ]+\] )?lasthop\.dtb: (?P<node>/[^:\s]*): "
@@ -132,23 +132,23 @@ class Config:
         that it is for, if that is known; with_images: of the files that it names, too"""
         if self.blob is None:
             return self.errors
-        self.errors = self._placed(run_checker(self.blob, self.images if with_images else None, cpus))
+        self.errors = self.located(run_checker(self.blob, self.images if with_images else None, cpus))
         return self.errors
 
     def errors_of_boot(self, log):
         """those that the hypervisor told when it compared the config with the machine"""
-        return self._placed(found.groupdict("") for found in TOLD_AT_BOOT.finditer(log)) if self.blob else []
+        return self.located(found.groupdict("") for found in TOLD_AT_BOOT.finditer(log)) if self.blob else []
 
-    def _placed(self, told):
-        """the errors of the parser, which knows nodes and properties only"""
+    def located(self, told):
+        """errors by node and property, as the checker and a running machine tell them, with their places"""
         places = self._places() if self.is_source else {}
         errors = []
         for found in told:
             node, prop, text = (found.get(key, "") for key in ("node", "property", "text"))
             spot = spot_of(places, node, prop, text) or ((self.file, 0, 0), 1)
-            for missing, flavour in LINUX:
+            for missing, target in LINUX:
                 if re.match(missing, text):
-                    text += f", or call {paths.make_linux(flavour)}, which makes one"
+                    text += f", or call {paths.make_linux(target)}, which makes one"
             errors.append(self._error(*spot, node, prop, text))
             errors[-1].note = note_of(places, prop, text)
         return diagnostics.in_order(errors)

@@ -78,11 +78,12 @@ def setup():
             if INSTALLED else "call scripts/setup")
 
 
-def make_linux(flavour=""):
-    """the command that makes the images of Linux guests; flavour: as guest/linux/build wants it"""
-    if INSTALLED:
-        return " ".join([str(SOURCE / "guest/linux/build"), str(linux_guests()), *([flavour] if flavour else [])])
-    return "make linux-driver" if flavour else "make linux-guest"
+def make_linux(target):
+    """the command that makes the images of Linux guests: this target of the Makefile, or what that calls"""
+    if not INSTALLED:
+        return f"make {target}"
+    flavour = {"linux-guest": "", "linux-driver": "amd64"}.get(target, target.removeprefix("linux-"))
+    return f"{SOURCE / 'guest/linux/build'} {linux_guests()} {flavour}".rstrip()
 
 
 def version():
