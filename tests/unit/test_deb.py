@@ -41,6 +41,7 @@ class Package(unittest.TestCase):
         holder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(holder.cleanup)
         cls.folder = Path(holder.name)
+        cls.version = subprocess.run([ROOT / "scripts/version"], capture_output=True, text=True).stdout.strip()
         cls.deb = build()
         cls.root = cls.folder / "root"
         subprocess.run(["dpkg-deb", "-x", cls.deb, cls.root], check=True)
@@ -72,10 +73,9 @@ class Package(unittest.TestCase):
                               ).stdout.strip()
 
     def test_version_and_dependencies(self):
-        version = subprocess.run([ROOT / "scripts/version"], capture_output=True, text=True).stdout.strip()
-        self.assertEqual(self.field("Version"), version)
-        self.assertEqual(self.good("--version"), f"lasthop {version}\n")
-        self.assertEqual(subprocess.run(["dpkg", "--validate-version", version]).returncode, 0)
+        self.assertEqual(self.field("Version"), self.version)
+        self.assertEqual(self.good("--version"), f"lasthop {self.version}\n")
+        self.assertEqual(subprocess.run(["dpkg", "--validate-version", self.version]).returncode, 0)
         depends = set(re.findall(r"(?:^|, )([\w.+-]+)", self.field("Depends")))
         self.assertLessEqual({*NEEDED, "python3", "python3-argcomplete", "libc6", "libfdt1"}, depends)
         self.assertIn("qemu-system-x86", self.field("Recommends"))
