@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # lasthop: `make help` lists what there is to call.
 B       ?= build
 ON      ?= auto
@@ -12,6 +13,9 @@ DEPS     = -MMD -MP -MF $(basename $@).d
 # of which -MF would keep the dependencies of the last only
 compile  = $($1) -MM -MP -MT $@ $2 > $@.d && $($1) $2 $3 -o $@
 mkdir    = @mkdir -p $(@D)
+# no folder of this machine in what is built: the same bits wherever it is built
+SAME     := -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(patsubst %/,%,$(B))/=build/
+HARDEN   := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -Wl,-z,relro,-z,now
 
 .PHONY: all guests host run test bench soak verify lint unit boot-test setup clean help
 .DELETE_ON_ERROR:
@@ -22,9 +26,9 @@ all: $(B)/BOOTX64.EFI guests host ## build the EFI file, the guests and the host
 # --- the core: freestanding, upper half, no vector registers (they hold the guests' state) ---
 CORE_CFLAGS := -std=c17 -O2 -g -ffreestanding -mcmodel=kernel -mno-red-zone -mgeneral-regs-only \
 	-fno-stack-protector -fno-pic -fno-pie -fno-omit-frame-pointer -fcf-protection=none \
-	-fno-strict-aliasing $(WARN) -Ihv/core/libc $(INCLUDE)
+	-fno-strict-aliasing $(WARN) -Ihv/core/libc $(INCLUDE) $(SAME)
 CORE_DIRS   := hv/core hv/core/libc hv/cpu hv/cpu/vmx hv/cpu/svm hv/dev vswitch
-CORE_SRC    := $(wildcard $(addsuffix /*.c,$(CORE_DIRS)) $(addsuffix /*.S,$(CORE_DIRS)))
+CORE_SRC    := $(sort $(wildcard $(addsuffix /*.c,$(CORE_DIRS)) $(addsuffix /*.S,$(CORE_DIRS))))
 CORE_OBJ    := $(addprefix $(B)/core/,$(addsuffix .o,$(CORE_SRC))) $(B)/core/dsdt.o \
 	$(B)/core/font.o
 CORE_LD     := ld -nostdlib -static -z max-page-size=4096 -z noexecstack -T hv/core/core.lds
@@ -70,9 +74,9 @@ $(B)/core/font.o: $(B)/font.c hv/core/font.h
 EFI_CFLAGS := -std=c17 -O2 -g -ffreestanding -fpic -fshort-wchar -mno-red-zone -mgeneral-regs-only \
 	-maccumulate-outgoing-args -fno-stack-protector -fno-tree-loop-distribute-patterns \
 	-fvisibility=hidden -DGNU_EFI_USE_MS_ABI $(WARN) $(INCLUDE) -Ihv/core/libc \
-	-isystem /usr/include/efi -isystem /usr/include/efi/x86_64
-CONFIG_SRC := $(wildcard hv/core/config*.c)
-EFI_SRC    := $(wildcard hv/boot/*.c) $(CONFIG_SRC) hv/core/print.c hv/core/log_area.c hv/core/libc/string.c \
+	-isystem /usr/include/efi -isystem /usr/include/efi/x86_64 $(SAME)
+CONFIG_SRC := $(sort $(wildcard hv/core/config*.c))
+EFI_SRC    := $(sort $(wildcard hv/boot/*.c)) $(CONFIG_SRC) hv/core/print.c hv/core/log_area.c hv/core/libc/string.c \
 	hv/core/libc/stdlib.c hv/cpu/detect.c hv/cpu/vmx/detect.c hv/cpu/svm/detect.c hv/boot/jump.S
 EFI_OBJ    := $(addprefix $(B)/efi/,$(addsuffix .o,$(EFI_SRC)))
 EFI_COPY   := .text .sdata .data .dynamic .dynsym .rel .rela .rel.* .rela.* .reloc
@@ -97,11 +101,11 @@ endef
 $(B)/BOOTX64.EFI: $(EFI_OBJ) $(B)/core.elf hv/boot/core_blob.S
 	$(call efi_link,$(B)/core.elf)
 
-include guest/guest.mk tests/tests.mk
+include guest/guest.mk tests/tests.mk scripts/install.mk
 
 # --- the host tools ---
 HOST_CFLAGS := -std=c17 -O2 -g $(WARN) $(INCLUDE)
-HOST_CC     := $(CC) $(HOST_CFLAGS)
+HOST_CC     := $(CC) $(HOST_CFLAGS) $(HARDEN) $(SAME)
 
 host: $(B)/host/lasthop-check $(B)/host/lasthop-trace
 
@@ -132,7 +136,8 @@ test: setup ## all tests, 25 minutes at most
 	@scripts/build all tests-built linux-guest linux-driver
 	@scripts/stages
 
-soak: setup ## what takes longer, resumable: ONLY=linux|dataplane|driver|fuzz for one part, FRESH=1, SEED=N
+soak: setup ## what takes longer, resumable: ONLY=linux|dataplane|driver|fuzz|build for one part, FRESH=1, SEED=N
+	@scripts/setup --no-bochs --deb
 	@scripts/build all tests-built linux-guest linux-driver linux-tools linux-elf
 	@B=$(B) scripts/soak $(if $(FRESH),--fresh) $(if $(SEED),--seed $(SEED)) $(ONLY)
 
@@ -160,6 +165,6 @@ clean: ## remove what was built; the test bed stays
 	rm -rf $(B)
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile scripts/install.mk | expand -t 12
 
 -include $(shell test -d $(B) && find $(B) -name '*.d')

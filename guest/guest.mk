@@ -1,11 +1,12 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # The bundled guests: guest/bench, guest/abuse, guest/netd and the test guests of tests/boot/guests, each one
 # ELF file in $(B)/guest, on the runtime of guest/lib.
 GUEST_CFLAGS := -std=c17 -O2 -g -ffreestanding -mcmodel=small -mno-red-zone -mgeneral-regs-only \
 	-fno-stack-protector -fno-pic -fno-asynchronous-unwind-tables \
-	-fno-tree-loop-distribute-patterns $(WARN) $(INCLUDE)
+	-fno-tree-loop-distribute-patterns $(WARN) $(INCLUDE) $(SAME)
 GUEST_LD     := $(CC) -nostdlib -static -no-pie \
 	-Wl,-T,guest/lib/guest.lds,-z,max-page-size=4096,--build-id=none,--fatal-warnings
-guest_obj     = $(patsubst %,$(B)/guest/o/%.o,$(wildcard $1/*.c $1/*.S))
+guest_obj     = $(patsubst %,$(B)/guest/o/%.o,$(sort $(wildcard $1/*.c $1/*.S)))
 TEST_GUESTS  := $(basename $(notdir $(wildcard tests/boot/guests/*.c)))
 
 guests: $(addprefix $(B)/guest/,$(addsuffix .elf,bench abuse netd netd-crash mortal attack $(TEST_GUESTS)))
@@ -18,7 +19,7 @@ $(B)/guest/o/%.o: %
 GUEST_START := $(B)/guest/o/guest/lib/start.S.o
 $(B)/guest/lib.a: $(filter-out $(GUEST_START),$(call guest_obj,guest/lib))
 	@rm -f $@
-	ar rcs $@ $^
+	ar rcsD $@ $^
 
 $(B)/guest/bench.elf: $(GUEST_START) $(call guest_obj,guest/bench) $(B)/guest/lib.a guest/lib/guest.lds
 	$(GUEST_LD) -o $@ $(filter %.o %.a,$^)
@@ -27,7 +28,7 @@ $(B)/guest/abuse.elf: $(GUEST_START) $(call guest_obj,guest/abuse) $(B)/guest/li
 	$(GUEST_LD) -o $@ $(filter %.o %.a,$^)
 
 # the driver domain
-DRIVERS := $(foreach d,drivers $(wildcard drivers/*/),$(call guest_obj,$(d:/=)))
+DRIVERS := $(foreach d,drivers $(sort $(wildcard drivers/*/)),$(call guest_obj,$(d:/=)))
 $(B)/guest/netd.elf: $(GUEST_START) $(call guest_obj,guest/netd) $(DRIVERS) $(B)/guest/lib.a guest/lib/guest.lds
 	$(GUEST_LD) -o $@ $(filter %.o %.a,$^)
 

@@ -3,13 +3,16 @@
 """Checks of the source tree that no compiler does; prints PASS or FAIL a check.
 
   includes   which folder may include which (CONTRIBUTING.md, "Layout")
-  headers    each header compiles alone and has #pragma once; SPDX lines
+  headers    each header compiles alone and has #pragma once
+  licence    each source file has an SPDX line, but documents, plots and corpora
+  proofs     what docs/status.md and SECURITY.md name as proof is there: boot cases, files
   length     no C, assembly or Python file over 500 lines
   format     clang-format, with --format
   tidy       clang-tidy (.clang-tidy) and cppcheck, with --tidy: some minutes, two files at a time
 
 A tool that is missing or that crashes is an error, too.
 """
+import fnmatch
 import os
 import re
 import subprocess
@@ -46,6 +49,11 @@ EXTRA = {"hv/core/main.c": ["hv/dev/pc.h", "hv/dev/iommu.h", "hv/dev/check_only.
 SOURCE_DIRS = ["include", "vswitch", "hv", "guest", "drivers"]
 C_DIRS = [*SOURCE_DIRS, "tests", "scripts"]
 HOSTED = ("scripts/check.c", "scripts/check_host.c", "scripts/trace.c")
+SPDX = "SPDX-License-Identifier: BSD-2-Clause"
+SPDX_WITHIN = 12                # lines: what a broken config of tests/config is to be told stands first
+CORPUS = "tests/fuzz/corpus/"
+NO_SOURCE = (".md", ".svg", "LICENSE", "VERSION", "debian/copyright", "debian/source/format")
+PROVEN_IN = ("docs/status.md", "SECURITY.md")
 CPUS = len(os.sched_getaffinity(0))
 TOOL_LIMIT = 600
 HEARTBEAT = 15
@@ -105,7 +113,7 @@ def folder_of_or_none(path):
 
 
 def headers():
-    """headers that do not compile alone, files without an SPDX line"""
+    """headers that do not compile alone"""
     for path in sources(".h"):
         text = (ROOT / path).read_text()
         if "#pragma once" not in text:
@@ -116,10 +124,43 @@ def headers():
                                 capture_output=True, text=True)
         if result.returncode:
             yield f"{path}: does not compile alone: {result.stderr.strip().splitlines()[0]}"
-    for path in sources(".c", ".h", ".S", ".lds", ".asl", ".py",
-                        below=[*SOURCE_DIRS, "tests", "scripts"]):
-        if "SPDX-License-Identifier: BSD-2-Clause" not in (ROOT / path).read_text()[:200]:
-            yield f"{path}: no SPDX line"
+
+
+def licence():
+    """source files without an SPDX line at their beginning"""
+    for path in sources("", below=["."]):
+        if path.endswith(NO_SOURCE) or path.startswith(CORPUS):
+            continue
+        text = (ROOT / path).read_bytes().decode("utf-8", "replace")
+        if not any(SPDX in line for line in text.split("\n")[:SPDX_WITHIN]):
+            yield f"{path}: no line `{SPDX}` at its beginning"
+
+
+def boot_cases():
+    """the names of all boot tests"""
+    names = set()
+    for further in ([], ["--soak"]):
+        done = subprocess.run([sys.executable, "tests/boot/run.py", "--list", *further], cwd=ROOT, check=True,
+                              capture_output=True, text=True)
+        names.update(done.stdout.split())
+    return names
+
+
+def proofs():
+    """names in the documents of proofs that are neither a boot test nor a file; * stands for anything"""
+    cases = boot_cases()
+    for document in PROVEN_IN:
+        text = (ROOT / document).read_text()
+        for number, line in enumerate(text.split("\n"), 1):
+            for name in re.findall(r"`((?:tcg|bochs)-[^\s`]+)`", line):
+                if not fnmatch.filter(cases, name):
+                    yield f"{document}:{number}: there is no boot test {name} (tests/boot/run.py --list)"
+            for name in re.findall(r"`((?:tests|docs|scripts|hv|guest|vswitch|include|drivers)/[^\s`]+)`", line):
+                if not any(ROOT.glob(name)):
+                    yield f"{document}:{number}: there is no {name}"
+        for row in re.findall(r"^\| (?!---|what ).*$", text, re.M):
+            if document == PROVEN_IN[0] and "`" not in row.split(" | ", 1)[1]:
+                yield f"{document}: names no proof: {row}"
 
 
 def length():
@@ -196,7 +237,7 @@ def tidy():
 
 def main():
     start, passed, failed = time.monotonic(), 0, 0
-    checks = [includes, headers, length]
+    checks = [includes, headers, licence, proofs, length]
     if "--format" in sys.argv:
         checks.append(formatted)
     if "--tidy" in sys.argv:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Unit tests on the host: $(B)/unit/FOLDER_NAME_test, run by tests/unit/run.py; fuzzers in $(B)/fuzz.
 HOSTCC    := $(CC)
 SAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -153,7 +154,7 @@ FAULTS     := 0 1 2 3 4 5 6 7 8 9 10 11 12
 $(B)/test/fault.a: $(FAULT_CORE)
 	$(mkdir)
 	rm -f $@
-	ar rcs $@ $^
+	ar rcsD $@ $^
 
 $(B)/test/fault-%.elf: tests/boot/core_fault/main.c $(B)/test/fault.a hv/core/core.lds
 	$(CC) $(CORE_CFLAGS) -DFAULT=$* -c $< -o $@.o

@@ -84,6 +84,8 @@ def run(args, progress):
         raise Failure("bench native needs two cores")
     if not args.no_peer and testpmd.missing():
         raise Failure(testpmd.missing())
+    if paths.INSTALLED:
+        raise Failure("bench native builds its program first: call it in a source tree of lasthop")
     target = f"{os.environ.get('B') or 'build'}/bench/circulate"    # as the Makefile names it
     if subprocess.run([str(paths.SOURCE / "scripts/build"), target]).returncode:
         raise Failure("cannot build the benchmark, see above")

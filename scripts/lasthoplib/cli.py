@@ -8,7 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import bench, dts, host, image, lines, machine, options, paths, running, seeing, table, trace
+from . import (bench, completion, dts, host, image, lines, machine, options, paths, running, seeing, table,
+               trace)
 from .console import Failure, Progress, count, error, plain
 
 DEFAULT_TIMEOUT = {"bochs": 900, "tcg": 300, "kvm": 120}
@@ -75,9 +76,7 @@ def checked(args, cpus=0, with_images=True):
     errors = config.check(cpus, with_images)
     if errors:
         write_json(args, dts.as_json(config.file, errors))
-        for e in errors:
-            e.show(sys.stderr)
-        raise Failure(f"{config.file}: {count(len(errors), 'error')}")
+        raise dts.refused(config.file, errors)
     return config
 
 
@@ -152,7 +151,9 @@ def run_bench(args):
 
 
 def parser():
-    top = argparse.ArgumentParser(prog="lasthop", description="The host side of lasthop.")
+    top = options.Parser(prog="lasthop", description="The host side of lasthop.")
+    top.add_argument("--version", action="version", version=f"lasthop {paths.version()}",
+                     help="show the version and end")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     def verb(name, function, about):
@@ -190,7 +191,7 @@ def parser():
     at.add_argument("port", metavar="PORT", help="that sends the frame: VM/NODE")
     at.add_argument("frame", metavar="FRAME", help="hex digits, or @FILE.pcap")
     at = verb("check", check, "Check a config: exit status 0, 1 (errors), 2 (cannot be read).")
-    at.add_argument("config", metavar="FILE", nargs="?", help="device tree, .dts or .dtb")
+    at.add_argument("config", metavar="CONFIG", nargs="?", help="device tree, .dts or .dtb")
     at.add_argument("--host", action="store_true", help="tell instead whether this machine, which runs "
                     "Linux, has what lasthop uses; as root, since Linux hides some of it from others")
     machine.add_parsers(verb, write_json, checked)
@@ -231,7 +232,9 @@ def main():
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):      # a file may have any bytes in its name
             stream.reconfigure(errors="backslashreplace")
-    args = parser().parse_args()
+    top = parser()
+    completion.offer(top)       # does not return if it is the shell that asks
+    args = top.parse_args()
     args.json_due = False
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))    # so that the emulator is ended
     try:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the user reads: errors with their mend, and progress with the time elapsed."""
+import os
 import re
 import sys
 import time
@@ -13,8 +14,26 @@ class Failure(Exception):
         self.status = status
 
 
+def _painted(text, stream, colour):
+    """in a colour where there are colours, and they are wanted (NO_COLOR: none)"""
+    wanted = stream.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+    return f"\033[{colour}m{text}\033[0m" if wanted else text
+
+
 def red(text, stream):
-    return f"\033[1;31m{text}\033[0m" if stream.isatty() else text
+    return _painted(text, stream, "1;31")
+
+
+def green(text, stream):
+    return _painted(text, stream, "1;32")
+
+
+def cyan(text, stream):
+    return _painted(text, stream, "1;36")
+
+
+def strong(text, stream):
+    return _painted(text, stream, "1")
 
 
 def error(text, stream=None):

@@ -5,26 +5,31 @@ A blob has no line numbers, but `dtc -T -T` annotates the source with the file, 
 each node and property; so an error of lasthop-check, which names node and property, finds its line.
 """
 import difflib
-import functools
 import json
 import os
 import re
 import resource
 import subprocess
+import sys
 import tempfile
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from . import fdt, image, includes, paths
-from .console import Failure, plain, red
+from . import diagnostics, fdt, image, includes, paths
+from .console import Failure, count
+from .diagnostics import LARGEST, Error, read, source_line
 
-WIDEST = 160            # of a source line that is shown
-LARGEST = 16 << 20      # bytes of a config: far more than one needs
 DTC_LIMITS = {resource.RLIMIT_AS: 1 << 30, resource.RLIMIT_CPU: 60}    # it may include anything
 EMPTY = "the file is empty: a config begins with /dts-v1/; and has one root node, / { ... };"
+NO_CONFIG = ("this is no config: neither a device tree source, which begins with /dts-v1/;, nor a blob that dtc has "
+             "made of one")
 LINUX = ((r"(vmlinuz|linux\.cpio) is missing:", "linux-guest"),      # those of examples/
          (r"(vmlinuz-amd64|linux-amd64\.cpio) is missing:", "linux-driver"),
          (r"(vmlinuz-tools|linux-tools\.cpio) is missing:", "linux-tools"), (r"vmlinux is missing:", "linux-elf"))
+TAKEN = re.compile(r"is the address of ([^/ ]+/[^/ ]+) already")
+NO_SWITCH = re.compile(r"refers to (/\S*), which is no switch")
+TOLD_AT_BOOT = re.compile(r"^(?:\[[\d. ]+\] )?lasthop\.dtb: (?P<node>/[^:\s]*): "
+                          r"(?:(?P<property>[^:\s]+): )?(?P<text>.+)$", re.M)
+TOLD = ("file", "line", "column", "node", "property", "text")      # of an error, to programs
 CUT = 31                # the checker may cut longer names off (CONFIG_MAX_NAME)
 # What dtc writes; %s: the config's own name, which may look like anything.
 SYNTAX = (r"(?:Error: |Lexical error: |Warning: )?(?P<file>%s|.+?):(?P<line>\d+)\.(?P<column>\d+)"
@@ -38,54 +43,6 @@ VALUE = r'(?:"(?:[^"\\]|\\.)*"|[^";])*'
 PROPERTY = re.compile(LABELS + rf"(?P<name>[^\s={{}};]+)(?: = {VALUE})?; /\* (?P<note>.*) \*/$")
 
 
-@dataclass
-class Error:
-    file: str
-    line: int           # 0: not known
-    column: int
-    node: str
-    property: str
-    text: str
-
-    def headline(self):
-        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        named = "".join(f"{part}: " for part in (self.node, self.property) if part)
-        return place, named + self.text
-
-    def show(self, stream):
-        place, text = self.headline()
-        print(f"{plain(place)}: {red('error:', stream)} {plain(text)}", file=stream)
-        source = source_line(self.file, self.line)
-        if source is not None and self.column <= WIDEST:
-            pad = re.sub(r"[^\t]", " ", source[:self.column - 1])
-            cut = source[:WIDEST] + ("..." if len(source) > WIDEST else "")
-            print(f"  {plain(cut)}\n  {pad}{red('^', stream)}", file=stream)
-
-
-def read(file):
-    """a config's bytes, or one more than it may have: the file may have no end"""
-    try:
-        with open(file, "rb") as stream:
-            return stream.read(LARGEST + 1)
-    except OSError as problem:
-        raise Failure(f"{file or '(no name)'}: {problem.strerror}", status=2) from None
-
-
-@functools.lru_cache(maxsize=4)
-def source_lines(file):
-    """those of a source: what cannot be read, or has no end, has none"""
-    try:
-        content = read(file) if Path(file).is_file() else b""
-    except Failure:
-        return []
-    return content.decode("utf-8", "replace").split("\n") if len(content) <= LARGEST else []
-
-
-def source_line(file, line):
-    lines = source_lines(file)
-    return lines[line - 1] if 0 < line <= len(lines) else None
-
-
 class Config:
     """A config file: its blob, unless it has syntax errors, and what is wrong in it."""
 
@@ -93,7 +50,7 @@ class Config:
         self.file = str(file)
         self.blob = None
         self.errors = []
-        source_lines.cache_clear()
+        diagnostics.source_bytes.cache_clear()
         content = read(file)
         self.is_source = content[:4] != fdt.MAGIC_BYTES and (
             Path(file).suffix == ".dts" or b"/dts-v1/" in content)
@@ -103,16 +60,18 @@ class Config:
         if len(content) > LARGEST:
             self.errors.append(Error(self.file, 0, 0, "", "", "is too large for a config: at most "
                                      f"{LARGEST >> 20} MiB are read"))
-        elif self.is_source and not content.strip():
+        elif not content or self.is_source and not content.strip():
             self.errors.append(Error(self.file, 1, 1, "", "", EMPTY))
         elif self.is_source:
             self._compile(content)
+        elif content[:4] != fdt.MAGIC_BYTES and Path(file).suffix != ".dtb":
+            self.errors.append(Error(self.file, 0, 0, "", "", NO_CONFIG))
         else:
             self.blob = content
         self.parts = includes.files(self.source) if self.is_source else []
         self.vms = fdt.vms(self.blob or b"")
         self.images = image.find_images(self.vms, [
-            Path(file).absolute().parent, paths.guests(), paths.guests() / "linux"])
+            Path(file).absolute().parent, paths.guests(), paths.linux_guests()])
 
     def _keep(self, content):
         """a source that comes from a pipe can be read once only"""
@@ -131,12 +90,19 @@ class Config:
         for found in filter(None, map(syntax.match, said)):
             told = DTC_TEXT.match(found["text"])
             place = self._place(found)
-            self.errors.append(Error(*place, told["node"] or "", told["property"] or "",
-                                     told["text"] + hint(told["text"], content, place)))
+            width = 1
+            if told["node"] and not told["property"]:
+                place, width = diagnostics.word_at(
+                    diagnostics.before_brace(place, told["node"].rsplit("/", 1)[1]))
+                place, width = diagnostics.label_after(place, told["text"]) or (place, width)
+            elif told["property"]:
+                place, width = diagnostics.word_at(place)
+            self.errors.append(self._error(place, width, told["node"] or "", told["property"] or "",
+                                           told["text"] + hint(told["text"], content, place)))
         broken = not self.errors and includes.broken(self.source)
         if broken:
             file, *place = broken
-            self.errors.append(Error(self._own(file), *place[:2], "", "", place[2]))
+            self.errors.append(self._error((self._own(file), *place[:2]), 1, "", "", place[2]))
         if not self.errors:
             last = re.sub(r"^(FATAL )?ERROR: ", "", said[-1]) if said else "dtc failed"
             if "alloc() failed" in last or done.returncode < 0:
@@ -145,10 +111,15 @@ class Config:
 
     def _place(self, found):
         """(file, line, column) of a match, with the config's name as it was given"""
-        return self._own(found["file"]), int(found["line"]), int(found["column"])
+        file, line = self._own(found["file"]), int(found["line"])
+        return file, line, diagnostics.character(file, line, int(found["column"]))
 
     def _own(self, file):
         return self.file if file == self.source else file
+
+    def _error(self, place, width, node, prop, text):
+        """an error, with the way to its file if the config includes that"""
+        return Error(*place, node, prop, text, width, includes.trail(self.source, place[0], self._own))
 
     def _places(self):
         """{(node path, property or ""): its place} of a source that dtc accepts"""
@@ -162,29 +133,31 @@ class Config:
         that it is for, if that is known; with_images: of the files that it names, too"""
         if self.blob is None:
             return self.errors
-        self.errors += self.located(
-            run_checker(self.blob, self.images if with_images else None, cpus))
+        self.errors = self.located(run_checker(self.blob, self.images if with_images else None, cpus))
         return self.errors
 
+    def errors_of_boot(self, log):
+        """those that the hypervisor told when it compared the config with the machine"""
+        return self.located(found.groupdict("") for found in TOLD_AT_BOOT.finditer(log)) if self.blob else []
+
     def located(self, told):
-        """errors by node and property, as the checker and a running machine tell them, with places"""
+        """errors by node and property, as the checker and a running machine tell them, with their places"""
         places = self._places() if self.is_source else {}
         errors = []
         for found in told:
-            node, prop = found.get("node", ""), found.get("property", "")
-            at = place_of(places, node, prop) if prop else None
-            at = at or node_place(places, node) or (self.file, 0, 0)
-            text = found.get("text", "")
+            node, prop, text = (found.get(key, "") for key in ("node", "property", "text"))
+            spot = spot_of(places, node, prop, text) or ((self.file, 0, 0), 1)
             for missing, target in LINUX:
                 if re.match(missing, text):
-                    text += f", or call make {target}, which makes one"
-            errors.append(Error(*at, node, prop, text))
-        return errors
+                    text += f", or call {paths.make_linux(target)}, which makes one"
+            errors.append(self._error(*spot, node, prop, text))
+            errors[-1].note = note_of(places, prop, text)
+        return diagnostics.in_order(errors)
 
 
 def hint(text, content, place):
     """the mend, where dtc says only what is wrong"""
-    label = re.search('non-existent node or label "(.*)"', text)
+    label = diagnostics.NO_LABEL.search(text)
     if label:
         near = difflib.get_close_matches(label[1], re.findall(r"(\w+):\s", content.decode("latin-1")), 1)
         return f": did you mean &{near[0]}?" if near else ": no node has that label, as in LABEL: NAME { };"
@@ -216,8 +189,7 @@ def dtc(file, form, *options):
         return subprocess.run(["dtc", "-q", "-I", "dts", "-O", form, *options, file],
                               capture_output=True, preexec_fn=_bound_dtc)
     except FileNotFoundError:
-        raise Failure("no dtc here: call scripts/setup, or install device-tree-compiler",
-                      status=2) from None
+        raise Failure(f"no dtc here: {paths.install('device-tree-compiler')}", status=2) from None
 
 
 def run_checker(blob, images, cpus=0):
@@ -225,7 +197,7 @@ def run_checker(blob, images, cpus=0):
     is not to look for them"""
     program = paths.checker()
     if not program.is_file():
-        raise Failure(f"no {program}: call make first", status=2)
+        raise Failure(f"no {program}: {paths.remake()}", status=2)
     with tempfile.TemporaryDirectory() as folder:
         for name, path in (images or {}).items():
             (Path(folder) / name).symlink_to(path.absolute())
@@ -266,14 +238,29 @@ def place_of(places, node, prop):
 def node_place(places, node):
     """where a node is named; dtc tells where its brace is"""
     at = place_of(places, node, "")
-    if not at:
+    return diagnostics.before_brace(at, node.rsplit("/", 1)[1]) if at else None
+
+
+def spot_of(places, node, prop, text):
+    """(place, width) of what an error is about: a part of the property, else the node's name; None: not known"""
+    at = place_of(places, node, prop) if prop else None
+    if at:
+        return diagnostics.spot_of_property(at, text)
+    at = node_place(places, node)
+    return diagnostics.word_at(at) if at else None
+
+
+def note_of(places, prop, text):
+    """what else an error names, and where that is; None: nothing"""
+    taken, other = TAKEN.match(text), NO_SWITCH.match(text)
+    if taken:
+        node, text = f"/vms/{taken[1]}", "it has this address"
+    elif other:
+        node, prop, text = other[1], "", "this is what it refers to"
+    else:
         return None
-    file, line, column = at
-    before = (source_line(file, line) or "")[:column - 1]
-    at = before.rfind(node.rsplit("/", 1)[1] or "/")
-    while at > 0 and (before[at - 1].isalnum() or before[at - 1] in ",._+-@"):
-        at -= 1         # it was cut off
-    return file, line, at + 1 if at >= 0 else column
+    spot = spot_of(places, node, prop, "")
+    return Error(*spot[0], "", "", text, spot[1]) if spot else None
 
 
 def notes(annotated):
@@ -291,4 +278,10 @@ def notes(annotated):
 
 
 def as_json(file, errors):
-    return {"schema": 1, "file": str(file), "errors": [asdict(e) for e in errors]}
+    return {"schema": 1, "file": str(file), "errors": [{name: getattr(e, name) for name in TOLD} for e in errors]}
+
+
+def refused(file, errors):
+    """shows the errors; the end of the verb"""
+    diagnostics.show_all(errors, sys.stderr)
+    return Failure(f"{file}: {count(len(errors), 'error')}")

@@ -14,6 +14,7 @@ LONGEST_NAME = 64               # more than any that means something
 DEEPEST = 8                     # CONFIG_MAX_DEPTH
 WANTED = ("cpus", "memory-mib", "kernel", "initrd", "status", "role")
 WANTED_OF_DEVICE = ("compatible", "pci-id", "pci-address")
+NET = "lasthop,net"
 
 
 @dataclass
@@ -55,8 +56,8 @@ def _tokens(blob, at):
 
 
 def vm_nodes(blob):
-    """[(name, {property: bytes}, [the same of each node inside])] of the nodes in /vms, in the order of
-    the blob; ValueError if it is none. Kept is only what is asked for: a hostile blob costs no more
+    """[(name, {property: bytes}, [the same of each node inside, with its "name"])] of the nodes in /vms,
+    in the order of the blob; ValueError if it is none. Kept is only what is asked for: a hostile blob costs no more
     memory than its size."""
     try:
         magic, size, structure, strings = struct.unpack_from(">4I", blob)
@@ -71,7 +72,7 @@ def vm_nodes(blob):
                 if len(path) == 3 and path[1] == "vms":
                     found.append((path[2], {}, []))
                 elif len(path) == 4 and path[1] == "vms":
-                    found[-1][2].append({})
+                    found[-1][2].append({"name": path[3].encode()})
             elif token == PROP and len(path) in (3, 4) and path[1] == "vms":
                 size, name_at = struct.unpack_from(">2I", blob, at)
                 name = _name(blob, strings + name_at)
@@ -108,3 +109,9 @@ def vms(blob):
         return [_vm(*node) for node in vm_nodes(blob)]
     except ValueError:
         return []
+
+
+def ports(blob):
+    """the names of a config's ports, VM/NODE"""
+    return [f"{vm.name}/{_text(device['name'])}" for vm in vms(blob) for device in vm.devices
+            if _text(device.get("compatible", b"")) == NET]

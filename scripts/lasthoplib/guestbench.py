@@ -31,7 +31,7 @@ def pair(number, args="", sources=1, cpus=(), **how):
 
 def configured(name, vms, policy, images=("bench.elf",)):
     """a config that is written below the build folder, and free of errors"""
-    path = paths.build() / "bench" / f"{name}.dts"
+    path = paths.work() / "bench" / f"{name}.dts"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(config(*vms, policy=policy))
     for image in images:
@@ -40,7 +40,7 @@ def configured(name, vms, policy, images=("bench.elf",)):
     made = dts.Config(path)
     errors = made.check()
     if errors:
-        raise Failure(f"{path}: " + " ".join(errors[0].headline()))
+        raise dts.refused(path, errors)
     return made
 
 

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from . import paths
 from .console import Failure
 
 SECTOR = 512
@@ -24,6 +25,7 @@ ESP = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 DISK_ID = "1A570000-0000-4000-8000-000000000001"
 PARTITION_ID = "1A570000-0000-4000-8000-000000000002"
 VOLUME_ID = "1A570001"
+TOOLS = {"sfdisk": "fdisk", "mformat": "mtools", "mmd": "mtools", "mcopy": "mtools"}   # their packages
 FILE_TIME = "1767225600"        # 2026-01-01, seconds since 1970
 
 
@@ -34,7 +36,7 @@ def tool(*argv, text=None, folder=None):
                               errors="replace", cwd=folder,
                               env=os.environ | {"SOURCE_DATE_EPOCH": FILE_TIME, "TZ": "UTC"})
     except FileNotFoundError:
-        raise Failure(f"no {argv[0]} here: call scripts/setup") from None
+        raise Failure(f"no {argv[0]} here: {paths.install(TOOLS[argv[0]])}") from None
     if done.returncode:
         last = (done.stderr or done.stdout).strip().splitlines()
         raise Failure(f"{argv[0]}: {last[-1] if last else 'failed'}")
@@ -83,7 +85,7 @@ def build(out, efi, dtb, images):
     """writes the disk image; dtb: bytes or None, images: {name: path}"""
     out, efi = Path(out), Path(efi).absolute()
     if not efi.is_file():
-        raise Failure(f"no {efi}: call make first")
+        raise Failure(f"no {efi}: {paths.remake()}")
     check_out(out)
     content = efi.stat().st_size + len(dtb or b"")
     content += sum(Path(p).stat().st_size for p in images.values())

@@ -47,6 +47,20 @@ def files(file):
     return [inner for inner, *_ in named(file)]
 
 
+def trail(file, inner, name=str):
+    """[FILE:LINE] of what includes a file, the nearest first; none for the config itself. name(path): what to
+    call a path"""
+    places = {}
+    for path, _, before, outer in named(file):
+        places.setdefault(path, (outer, before.count("\n") + 1))
+    made = []
+    while inner != file and inner in places:
+        outer, line = places.pop(inner)         # of files that include each other each is named once
+        made.append(f"{name(outer)}:{line}")
+        inner = outer
+    return made
+
+
 def broken(file):
     """(file, line, column, what is wrong) of the first that cannot be read; None: all can"""
     for inner, found, before, path in named(file):

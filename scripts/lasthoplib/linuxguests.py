@@ -3,7 +3,6 @@
 
 A figure is None where it was not told. Exits, CPU time: of the whole machine in the TCP test."""
 from . import dts, paths, policies, vmconfig
-from .console import Failure
 
 # Of the data plane in all these comparisons. The emulated CPUs are some thirty times slower than real ones,
 # so that packets of a stream come a third to half a millisecond apart: times that suit 30 us do not.
@@ -37,14 +36,14 @@ def loopback(seconds):
 
 def configured(name, on, vms):
     """these VMs as a config that has been checked"""
-    folder = paths.build() / "linux"
+    folder = paths.work() / "linux"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{on}.dts"
     path.write_text(vmconfig.config(*vms, policy=policy(on)))
     config = dts.Config(path)
     errors = config.check()
     if errors:
-        raise Failure(f"{path}: " + " ".join(errors[0].headline()))
+        raise dts.refused(path, errors)
     return config
 
 

@@ -1,12 +1,22 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Options that several verbs and benchmarks have."""
 import argparse
+import difflib
 import re
+
+
+class Parser(argparse.ArgumentParser):
+    """one that asks whether another word was meant; the parsers below it are of the same kind"""
+
+    def error(self, message):
+        found = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)$", message, re.S)
+        near = difflib.get_close_matches(found[1], re.findall(r"'([^']*)'", found[2]), 1) if found else []
+        super().error(re.sub("[\0-\x1f\x7f-\x9f]", "?", message) + (f": did you mean {near[0]}?" if near else ""))
 
 
 def positive(text):
     if not re.fullmatch("0*[1-9][0-9]{0,8}", text, re.ASCII):
-        raise argparse.ArgumentTypeError("wanted is a number, 1 or more")
+        raise argparse.ArgumentTypeError("wanted is a number, 1 to 999999999")
     return int(text)
 
 

@@ -6,7 +6,7 @@ from . import paths
 
 HEADER = paths.SOURCE / "include/lasthop/policy.h"
 ROW = re.compile(r'X\(\w+, "([\w-]+)", (\w+), ')
-WORDS = re.compile(r'^#define (\w+)\s+("(?:[^"\\]|\\.)*")$', re.M)
+WORDS = re.compile(r'^#define (\w+)\s+("(?:[^"\\]|\\.)*")\s*(?:/\*.*\*/)?$', re.M)
 
 
 def with_words(text=None):
@@ -15,6 +15,11 @@ def with_words(text=None):
     lists = {name: [w for w in words.strip('"').split("\\0") if w]
              for name, words in WORDS.findall(text)}
     return {name: lists[words] for name, words in ROW.findall(text) if words in lists}
+
+
+def names(text=None):
+    """of all, also of those that are numbers"""
+    return [name for name, _ in ROW.findall(text if text is not None else HEADER.read_text())]
 
 
 def switches(text=None):

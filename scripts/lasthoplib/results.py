@@ -17,7 +17,9 @@ STILL_RUNNING = "running"       # how a VM "ended" whose end we did not see; a d
 
 
 def commit():
-    """of the source tree, marked if it has been changed since"""
+    """of the source tree, marked if it has been changed since; the version of an installed lasthop"""
+    if paths.INSTALLED:
+        return paths.version()
     def git(*argv):
         return subprocess.run(["git", "-C", str(paths.SOURCE), *argv],
                               capture_output=True, text=True)

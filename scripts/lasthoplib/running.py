@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-from . import boot, guest_results, nics, results, testbed
+from . import boot, diagnostics, guest_results, nics, results, testbed
 from .console import count, error, plain
 
 HEARTBEAT_SECONDS = 15
@@ -117,6 +117,7 @@ def boot_config_events(config, bed, machine, timeout, watcher, share=None):
     if outcome.ended == "end" and not said:
         outcome.discard()
         return made, True, outcome.stream.events
+    diagnostics.show_all(config.errors_of_boot(outcome.serial()), sys.stderr)
     explain(outcome, timeout)
     for complaint in said:
         error(complaint)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The result document as tables for people."""
+import re
+
 from . import timeline
 from .console import count
 
@@ -68,6 +70,8 @@ def columns(rows, left=()):
 def commit(made):
     """short, with the mark of a tree that has been changed since"""
     head, dash, mark = made["commit"].partition("-")
+    if not re.fullmatch("[0-9a-f]{40}", head):      # an installed version
+        return made["commit"]
     return head[:12] + dash + mark
 
 

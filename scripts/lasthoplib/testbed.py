@@ -46,7 +46,7 @@ def run_folder(parent):
         fresh = Path(tempfile.mkdtemp(dir=parent))
     except OSError as problem:
         raise Failure(f"{parent}: {problem.strerror}: a run needs a folder there; LASTHOP_CACHE names "
-                      "another cache, which make setup fills", status=2) from None
+                      "another cache" + ("" if paths.INSTALLED else ", which make setup fills"), status=2) from None
     for old in parent.iterdir():
         try:
             if time.time() - old.stat().st_mtime > KEEP_SECONDS:
@@ -128,7 +128,7 @@ clock: sync=none, time0={time0}
             raise Failure(f"Bochs runs at most {self.MOST_CPUS} CPUs: lower --cpus")
         check_memory(machine, "Bochs", self.MOST_MIB)
         if not self.binary(machine).is_file():
-            raise Failure(f"no {self.binary(machine)}: call scripts/setup")
+            raise Failure(f"no {self.binary(machine)}: {paths.setup()}")
 
     def binary(self, machine):
         return self.root / "usr/bin" / f"bochs-exit{machine.exit_cost}"
@@ -228,7 +228,7 @@ class Qemu:
         if machine.exit_cost:
             raise Failure("--exit-cost needs --on bochs: only there time is counted")
         if not shutil.which("qemu-system-x86_64") or not Path(self.CODE).is_file():
-            raise Failure("no qemu-system-x86_64 or no OVMF here: call scripts/setup")
+            raise Failure(f"no qemu-system-x86_64 or no OVMF here: {paths.install('qemu-system-x86', 'ovmf')}")
 
     def emulator(self):
         told = subprocess.run(["qemu-system-x86_64", "--version"], capture_output=True, text=True)

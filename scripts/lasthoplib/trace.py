@@ -65,7 +65,7 @@ def run(config, port, frames):
     """[{bytes, stages, verdict, why}], one a frame"""
     program = paths.tracer()
     if not program.is_file():
-        raise Failure(f"no {program}: call make first", status=2)
+        raise Failure(f"no {program}: {paths.remake()}", status=2)
     with tempfile.NamedTemporaryFile(suffix=".dtb") as blob:
         blob.write(config.blob)
         blob.flush()

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 
+from . import paths
 from .console import Failure
 
 DEVICE, ADDRESS = "wire0", "10.0.0.254"
@@ -61,7 +62,7 @@ def iperf_server():
     try:
         server = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "iperf3", "-s"], stdout=subprocess.DEVNULL)
     except FileNotFoundError:
-        raise Failure("no iperf3 here: call scripts/setup") from None
+        raise Failure(f"no iperf3 here: {paths.install('iperf3')}") from None
     try:
         yield
     finally:

@@ -280,7 +280,7 @@ class Configs(WithFolder):
 
     def test_errors_stand_where_node_and_property_are(self):
         self.fake_checker(
-            {"node": "/vms/alice", "property": "mem-mib", "text": "did you mean memory-mib?"},
+            {"node": "/vms/alice", "property": "mem-mib", "text": "unknown property: did you mean memory-mib?"},
             {"node": "/vms/alice/net0", "property": "uplink", "text": "not here"},
             {"node": "/vms/bob", "property": "cpus", "text": "missing"},
             {"node": "/", "property": "", "text": "nothing right"},
@@ -291,9 +291,9 @@ class Configs(WithFolder):
         for place in ("8:45", "9:56", "11:3", "2:1"):
             self.assertIn(f"{path}:{place}: error: ", err)
         self.assertIn(f"{path}: error: /nowhere: no place", err)
-        self.assertIn("/vms/alice: mem-mib: did you mean memory-mib?", err)
+        self.assertIn("/vms/alice: mem-mib: unknown property: did you mean memory-mib?", err)
         shown = err.split("\n")
-        at = next(i for i, line in enumerate(shown) if "mem-mib: did" in line)
+        at = next(i for i, line in enumerate(shown) if "mem-mib: unknown" in line)
         caret = shown[at + 2].index("^")
         self.assertEqual(shown[at + 1][caret:caret + 7], "mem-mib")
         self.assertIn("5 errors", err)
@@ -304,7 +304,7 @@ class Configs(WithFolder):
         status, out, _ = self.call("check", "--json", "-", path)
         self.assertEqual((status, json.loads(out)), (1, {
             "schema": 1, "file": str(path), "errors": [
-                {"file": str(path), "line": 11, "column": 55, "node": "/vms/bob",
+                {"file": str(path), "line": 11, "column": 64, "node": "/vms/bob",
                  "property": "kernel", "text": "bad"}]}))
 
     def test_syntax_errors_look_the_same(self):
@@ -312,7 +312,7 @@ class Configs(WithFolder):
         status, _, err = self.call("check", path)
         self.assertEqual(status, 1)
         self.assertIn(f"{path}:3:2: error: syntax error: properties and nodes end with ; "
-                      "and numbers stand in < >\n   b; };\n   ^", err)
+                      "and numbers stand in < >\n    3 |  b; };\n      |  ^", err)
         path = self.write("twice.dts", "/dts-v1/;\n/ { a = <1>; a = <2>; };\n")
         status, _, err = self.call("check", path)
         self.assertEqual(status, 1)
