@@ -74,7 +74,8 @@ VSWITCH     := $(wildcard vswitch/*.c)
 SWITCH_HOST := tests/unit/vswitch/env.c tests/unit/vswitch/driver.c
 SWITCH_TESTS := $(filter-out env driver,$(basename $(notdir $(wildcard tests/unit/vswitch/*.c))))
 SWITCH_DEPS := $(VSWITCH) $(SWITCH_HOST) $(wildcard vswitch/*.h tests/unit/vswitch/*.h include/lasthop/*.h)
-UNIT_PROGRAMS += $(SWITCH_TESTS:%=$(B)/unit/vswitch_%_test) $(B)/unit/vswitch_threads_tsan_test
+UNIT_PROGRAMS += $(SWITCH_TESTS:%=$(B)/unit/vswitch_%_test) $(B)/unit/vswitch_threads_tsan_test \
+	$(B)/unit/vswitch_capture_threads_tsan_test
 
 $(B)/unit/vswitch_%_test: tests/unit/vswitch/%.c $(SWITCH_DEPS)
 	$(mkdir)
@@ -85,7 +86,7 @@ $(B)/unit/vswitch_rearm_test: tests/unit/vswitch/rearm.c $(SWITCH_DEPS)
 	$(mkdir)
 	$(UNIT_CC) $(SAN) $< $(SWITCH_HOST) $(filter-out vswitch/service.c vswitch/tx_read.c,$(VSWITCH)) -lcmocka -o $@
 
-$(B)/unit/vswitch_threads_tsan_test: tests/unit/vswitch/threads.c $(SWITCH_DEPS)
+$(B)/unit/vswitch_%_tsan_test: tests/unit/vswitch/%.c $(SWITCH_DEPS)
 	$(mkdir)
 	$(UNIT_CC) -fsanitize=thread $< $(SWITCH_HOST) $(VSWITCH) -lcmocka -lpthread -o $@
 
