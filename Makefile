@@ -25,7 +25,8 @@ CORE_CFLAGS := -std=c17 -O2 -g -ffreestanding -mcmodel=kernel -mno-red-zone -mge
 	-fno-strict-aliasing $(WARN) -Ihv/core/libc $(INCLUDE)
 CORE_DIRS   := hv/core hv/core/libc hv/cpu hv/cpu/vmx hv/cpu/svm hv/dev vswitch
 CORE_SRC    := $(wildcard $(addsuffix /*.c,$(CORE_DIRS)) $(addsuffix /*.S,$(CORE_DIRS)))
-CORE_OBJ    := $(addprefix $(B)/core/,$(addsuffix .o,$(CORE_SRC))) $(B)/core/dsdt.o
+CORE_OBJ    := $(addprefix $(B)/core/,$(addsuffix .o,$(CORE_SRC))) $(B)/core/dsdt.o \
+	$(B)/core/font.o
 CORE_LD     := ld -nostdlib -static -z max-page-size=4096 -z noexecstack -T hv/core/core.lds
 LIBFDT       = $(shell $(CC) -print-file-name=libfdt.a)
 
@@ -55,13 +56,23 @@ $(B)/core/dsdt.o: $(B)/dsdt.c hv/dev/acpi_tables.h
 	$(mkdir)
 	$(CC) $(CORE_CFLAGS) -c $< -o $@
 
+# the screen's font (fonts-spleen, BSD-2-Clause)
+FONT := /usr/share/consolefonts/spleen-8x16.psfu.gz
+$(B)/font.c: $(FONT) scripts/gen_font.py scripts/lasthoplib/psf.py
+	$(mkdir)
+	scripts/gen_font.py $< > $@
+
+$(B)/core/font.o: $(B)/font.c hv/core/font.h
+	$(mkdir)
+	$(CC) $(CORE_CFLAGS) -c $< -o $@
+
 # --- the loader: position-independent, the core inside ---
 EFI_CFLAGS := -std=c17 -O2 -g -ffreestanding -fpic -fshort-wchar -mno-red-zone -mgeneral-regs-only \
 	-maccumulate-outgoing-args -fno-stack-protector -fno-tree-loop-distribute-patterns \
 	-fvisibility=hidden -DGNU_EFI_USE_MS_ABI $(WARN) $(INCLUDE) -Ihv/core/libc \
 	-isystem /usr/include/efi -isystem /usr/include/efi/x86_64
 CONFIG_SRC := $(wildcard hv/core/config*.c)
-EFI_SRC    := $(wildcard hv/boot/*.c) $(CONFIG_SRC) hv/core/print.c hv/core/libc/string.c \
+EFI_SRC    := $(wildcard hv/boot/*.c) $(CONFIG_SRC) hv/core/print.c hv/core/log_area.c hv/core/libc/string.c \
 	hv/core/libc/stdlib.c hv/cpu/detect.c hv/cpu/vmx/detect.c hv/cpu/svm/detect.c hv/boot/jump.S
 EFI_OBJ    := $(addprefix $(B)/efi/,$(addsuffix .o,$(EFI_SRC)))
 EFI_COPY   := .text .sdata .data .dynamic .dynsym .rel .rela .rel.* .rela.* .reloc
@@ -94,9 +105,11 @@ HOST_CC     := $(CC) $(HOST_CFLAGS)
 
 host: $(B)/host/lasthop-check $(B)/host/lasthop-trace
 
-$(B)/host/lasthop-check: scripts/check.c $(CONFIG_SRC)
+CHECK_SRC := scripts/check.c scripts/check_host.c $(CONFIG_SRC) hv/cpu/cpu_features.c \
+	hv/cpu/vmx/detect.c hv/cpu/svm/detect.c hv/dev/vtd_features.c hv/dev/nic_features.c hv/dev/pci_scan.c
+$(B)/host/lasthop-check: $(CHECK_SRC)
 	$(mkdir)
-	$(call compile,HOST_CC,scripts/check.c $(CONFIG_SRC),-lfdt)
+	$(call compile,HOST_CC,$(CHECK_SRC),-lfdt)
 
 # the switch itself, between the simulated guests of its tests
 TRACE_SRC := scripts/trace.c $(CONFIG_SRC) $(VSWITCH) $(SWITCH_HOST)
@@ -111,8 +124,8 @@ setup: ## install what is missing; make the Bochs test bed
 run: export CONFIG := $(CONFIG)
 run: export JSON := $(JSON)
 run: setup ## boot CONFIG=FILE or DEMO=NAME on ON=auto|kvm|tcg|bochs with CPUS=N and show the results
-	@scripts/build all $$(grep -aoE 'vmlinuz(-amd64)?' -- "$$CONFIG" 2> /dev/null | sort -u | \
-		sed 's/vmlinuz-amd64/linux-driver/; s/vmlinuz/linux-guest/')
+	@scripts/build all $$(grep -aoE 'vmlinuz(-amd64|-tools)?|vmlinux' -- "$$CONFIG" 2> /dev/null | sort -u | sed \
+		's/vmlinuz-amd64/linux-driver/; s/vmlinuz-tools/linux-tools/; s/vmlinuz/linux-guest/; s/vmlinux/linux-elf/')
 	@B=$(B) scripts/lasthop run --on $(ON) --cpus $(CPUS) $(if $(JSON),--json "$$JSON") -- "$$CONFIG"
 
 test: setup ## all tests, 25 minutes at most
@@ -120,7 +133,7 @@ test: setup ## all tests, 25 minutes at most
 	@scripts/stages
 
 soak: setup ## what takes longer, resumable: ONLY=linux|dataplane|driver|fuzz for one part, FRESH=1, SEED=N
-	@scripts/build all tests-built linux-guest linux-driver
+	@scripts/build all tests-built linux-guest linux-driver linux-tools linux-elf
 	@B=$(B) scripts/soak $(if $(FRESH),--fresh) $(if $(SEED),--seed $(SEED)) $(ONLY)
 
 # those that take no hours, shortest first; their documents and plots go to $(B)/bench

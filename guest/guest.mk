@@ -50,7 +50,7 @@ $(B)/guest/%.elf: $(B)/guest/o/tests/boot/guests/%.c.o $(GUEST_START) $(B)/guest
 	$(GUEST_LD) -o $@ $(filter %.o %.a,$^)
 
 # the Linux guest, and the one that drives NICs, from Debian's packages: only what needs them asks for them
-.PHONY: linux-guest linux-driver
+.PHONY: linux-guest linux-driver linux-tools linux-elf
 LINUX_PARTS := $(addprefix guest/linux/,build init tests remote iperf.awk)
 linux-guest: $(B)/guest/linux/linux.cpio
 $(B)/guest/linux/linux.cpio: $(LINUX_PARTS)
@@ -58,3 +58,10 @@ $(B)/guest/linux/linux.cpio: $(LINUX_PARTS)
 linux-driver: $(B)/guest/linux/linux-amd64.cpio
 $(B)/guest/linux/linux-amd64.cpio: $(LINUX_PARTS)
 	guest/linux/build $(@D) amd64
+linux-tools: $(B)/guest/linux/linux-tools.cpio
+$(B)/guest/linux/linux-tools.cpio: $(LINUX_PARTS)
+	guest/linux/build $(@D) tools
+# what is inside of a bzImage: an ELF file with a PVH entry
+linux-elf: $(B)/guest/linux/vmlinux
+$(B)/guest/linux/vmlinux: $(B)/guest/linux/linux.cpio guest/linux/unpack
+	guest/linux/unpack $(@D)/vmlinuz $@

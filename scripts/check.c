@@ -2,7 +2,8 @@
 /*
  * lasthop-check: the config parser of the hypervisor on the host. One JSON object a line for each
  * error; exit status 0 without errors, 1 with, 2 if the file cannot be read. scripts/lasthop runs
- * it for `check` and before `run` and `image`, and turns its lines into file, line and column.
+ * it for `check` and before `run` and `image`, and turns its lines into file, line and column. With
+ * --host it looks at this machine instead (check_host.c).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "hv/core/config.h"
+#include "scripts/check_host.h"
 
 static void print_json_string(const char *s)
 {
@@ -169,6 +171,8 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], "--properties"))
 		return print_properties();
+	if (argc == 2 && !strcmp(argv[1], "--host"))
+		return check_host();
 	if (argc > 3 && !strcmp(argv[1], "--cpus")) {
 		cpus = (unsigned)strtoul(argv[2], NULL, 10);
 		argv += 2;
@@ -176,7 +180,7 @@ int main(int argc, char **argv)
 	}
 	if (argc < 2 || argv[1][0] == '-') {
 		fprintf(stderr, "usage: lasthop-check [--cpus N] FILE.dtb [IMAGE_DIR...]\n"
-				"       lasthop-check --properties\n");
+				"       lasthop-check --properties | --host\n");
 		return 2;
 	}
 	return check(argv[1], argv + 2, cpus);

@@ -27,7 +27,8 @@ MAY_INCLUDE = {
     "include": [],
     "vswitch": [SHARED],
     "hv/boot": [SHARED, "hv/core/handover.h", "hv/core/config.h", "hv/core/elf.h",
-                "hv/cpu/detect.h", "hv/cpu/x86.h", "hv/core/log.h", "hv/core/fail.h"],
+                "hv/cpu/detect.h", "hv/cpu/x86.h", "hv/core/log.h", "hv/core/fail.h",
+                "hv/core/log_area.h", "hv/core/text_ring.h"],
     "hv/cpu": [SHARED],
     "hv/core": [SHARED, "hv/cpu/", "vswitch/"],
     "hv/cpu/vmx": [SHARED, "hv/cpu/", "hv/core/", "!hv/cpu/svm/"],
@@ -39,10 +40,12 @@ MAY_INCLUDE = {
     "drivers": [SHARED, "guest/lib/"],
 }
 LIBRARIES = {"hv/boot": {"efi.h", "efilib.h", "libfdt.h"}, "hv/core": {"jsmn.h", "libfdt.h", "stdlib.h"}}
-EXTRA = {"hv/core/main.c": ["hv/dev/pc.h", "hv/dev/iommu.h"], "hv/cpu/lapic.c": ["hv/core/timer.h"]}
+EXTRA = {"hv/core/main.c": ["hv/dev/pc.h", "hv/dev/iommu.h", "hv/dev/check_only.h"], "hv/cpu/lapic.c": ["hv/core/timer.h"],
+         "hv/cpu/cpu_features.c": ["hv/cpu/svm/features.h"],
+         "hv/cpu/cpu_features.h": ["hv/cpu/vmx/caps.h"]}
 SOURCE_DIRS = ["include", "vswitch", "hv", "guest", "drivers"]
 C_DIRS = [*SOURCE_DIRS, "tests", "scripts"]
-HOSTED = ("scripts/check.c", "scripts/trace.c")
+HOSTED = ("scripts/check.c", "scripts/check_host.c", "scripts/trace.c")
 CPUS = len(os.sched_getaffinity(0))
 TOOL_LIMIT = 600
 HEARTBEAT = 15

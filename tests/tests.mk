@@ -18,12 +18,18 @@ UNIT_core_string       :=
 UNIT_core_clock        :=
 UNIT_core_config       := $(CONFIG_SRC)
 UNIT_core_config_image := $(CONFIG_SRC)
+UNIT_core_config_diff  := $(CONFIG_SRC)
+UNIT_core_apply        := hv/core/apply.c hv/core/images.c hv/core/policy_put.c $(CONFIG_SRC) vswitch/policy.c
 MGMT := $(addprefix hv/core/,mgmt.c mgmt_frame.c mgmt_rpc.c mgmt_stream.c json.c)
-UNIT_core_console      := $(addprefix hv/core/,console.c console_input.c log.c) $(MGMT)
+UNIT_core_console      := $(addprefix hv/core/,console.c console_input.c log.c log_area.c) $(MGMT)
 UNIT_core_mgmt         := $(UNIT_core_console)
 UNIT_core_mgmt_first   := $(UNIT_core_console)
 UNIT_core_mgmt_stream  := $(UNIT_core_console)
-UNIT_core_shell        := $(addprefix hv/core/,shell.c shell_switch.c facts.c config_policy.c exit_cause.c) vswitch/policy.c
+UNIT_core_shell        := $(addprefix hv/core/,shell.c shell_switch.c facts.c policy_put.c config_policy.c exit_cause.c) vswitch/policy.c
+UNIT_core_terminal     := hv/core/terminal.c $(B)/font.c
+UNIT_core_screen       := $(addprefix hv/core/,screen.c framebuffer.c terminal.c) $(B)/font.c
+UNIT_core_log_area     := hv/core/log_area.c
+UNIT_core_keymap       := hv/core/keymap.c
 UNIT_core_emulate      := hv/core/decode.c hv/core/emulate.c hv/core/alu.c
 UNIT_core_emulate_native := $(UNIT_core_emulate)
 UNIT_core_nearest      := hv/core/nearest.c
@@ -37,6 +43,7 @@ UNIT_core_see          := $(addprefix hv/core/,mgmt_see.c mgmt_why.c mgmt_trace.
 	$(filter-out hv/core/config_policy.c,$(CONFIG_SRC))
 UNIT_cpu_entropy       := hv/cpu/entropy.c
 UNIT_cpu_vmx_detect    := $(VMX)/detect.c
+UNIT_cpu_features      := hv/cpu/cpu_features.c $(VMX)/detect.c $(SVM)/detect.c hv/dev/vtd_features.c
 UNIT_cpu_vmx_check     := $(VMX)/check.c
 UNIT_cpu_vmx_msr       := $(VMX)/msr.c
 UNIT_cpu_vmx_ept       := $(VMX)/ept.c
@@ -48,8 +55,8 @@ UNIT_dev_dmar          := hv/dev/dmar.c
 UNIT_dev_vtd_table     := hv/dev/vtd_table.c
 UNIT_dev_vtd           := $(filter-out hv/dev/vtd_regs.c,$(wildcard hv/dev/vtd*.c)) hv/dev/dmar.c tests/unit/dev/vtd_sim.c
 UNIT_dev_vtd_irq       := $(UNIT_dev_vtd)
-UNIT_TESTS := core/acpi core/host_irq core/console core/mgmt core/mgmt_first core/mgmt_stream core/shell core/clock core/pmm core/print core/report core/string core/config \
-	core/config_image core/emulate core/emulate_native core/gva core/nearest core/cpu_time core/exit_cause core/sched core/smp cpu/entropy cpu/vmx_detect cpu/vmx_check cpu/vmx_msr cpu/vmx_ept \
+UNIT_TESTS := core/acpi core/host_irq core/console core/terminal core/screen core/keymap core/log_area core/mgmt core/mgmt_first core/mgmt_stream core/shell core/clock core/pmm core/print core/report core/string core/config \
+	core/config_image core/config_diff core/apply core/emulate core/emulate_native core/gva core/nearest core/cpu_time core/exit_cause core/sched core/smp cpu/entropy cpu/features cpu/vmx_detect cpu/vmx_check cpu/vmx_msr cpu/vmx_ept \
 	cpu/svm_check cpu/svm_exit cpu/svm_moves cpu/svm_npt dev/dmar dev/vtd dev/vtd_irq dev/vtd_table
 UNIT_TESTS += core/elf_symbols core/see
 
@@ -69,6 +76,13 @@ $(B)/unit/boot_memory_test: tests/unit/boot/memory_test.c hv/boot/memory.c
 	$(mkdir)
 	$(call compile,UNIT_SAN,tests/unit/boot/memory_test.c,-lcmocka)
 
+UNIT_PROGRAMS += $(B)/unit/boot_last_boot_test
+$(B)/unit/boot_last_boot_test: UNIT_SAN += -DGNU_EFI_USE_MS_ABI \
+	-isystem /usr/include/efi -isystem /usr/include/efi/x86_64
+$(B)/unit/boot_last_boot_test: tests/unit/boot/last_boot_test.c hv/boot/last_boot.c hv/core/log_area.c
+	$(mkdir)
+	$(call compile,UNIT_SAN,tests/unit/boot/last_boot_test.c hv/boot/last_boot.c hv/core/log_area.c,-lcmocka)
+
 # the switch: all of vswitch/ with the tests' own surroundings; threads also under ThreadSanitizer
 VSWITCH     := $(wildcard vswitch/*.c)
 SWITCH_HOST := tests/unit/vswitch/env.c tests/unit/vswitch/driver.c
@@ -85,6 +99,10 @@ $(B)/unit/vswitch_%_test: tests/unit/vswitch/%.c $(SWITCH_DEPS)
 $(B)/unit/vswitch_rearm_test: tests/unit/vswitch/rearm.c $(SWITCH_DEPS)
 	$(mkdir)
 	$(UNIT_CC) $(SAN) $< $(SWITCH_HOST) $(filter-out vswitch/service.c vswitch/tx_read.c,$(VSWITCH)) -lcmocka -o $@
+
+$(B)/unit/vswitch_lend_watch_test: tests/unit/vswitch/lend_watch.c $(SWITCH_DEPS)
+	@mkdir -p $(@D)
+	$(UNIT_CC) $(SAN) $< $(SWITCH_HOST) $(filter-out vswitch/lend.c,$(VSWITCH)) -lcmocka -o $@
 
 $(B)/unit/vswitch_%_tsan_test: tests/unit/vswitch/%.c $(SWITCH_DEPS)
 	$(mkdir)
@@ -113,6 +131,11 @@ $(B)/fuzz/net_ctrl_fuzz: tests/fuzz/net_ctrl_fuzz.c tests/unit/dev/fakes.c $(DEV
 	$(mkdir)
 	$(FUZZ_CC) $< tests/unit/dev/fakes.c $(DEV_VIRTIO) -o $@
 
+# both queues of a console, likewise
+$(B)/fuzz/virtio_console_fuzz: tests/fuzz/virtio_console_fuzz.c tests/unit/dev/fakes.c $(DEV_CONSOLE) $(DEV_HEADERS)
+	$(mkdir)
+	$(FUZZ_CC) $< tests/unit/dev/fakes.c $(DEV_CONSOLE) -o $@
+
 # firmware's table DMAR: no switch in it
 $(B)/fuzz/dmar_fuzz: tests/fuzz/dmar_fuzz.c hv/dev/dmar.c hv/dev/dmar.h
 	$(mkdir)
@@ -125,7 +148,7 @@ $(B)/fuzz/mgmt_fuzz: tests/fuzz/mgmt_fuzz.c $(MGMT) $(wildcard hv/core/mgmt*.h h
 
 # cores that fault on purpose, for tests/boot: everything but main.c
 FAULT_CORE := $(filter-out $(B)/core/hv/core/main.c.o,$(CORE_OBJ))
-FAULTS     := 0 1 2 3 4 5 6 7 8 9 10
+FAULTS     := 0 1 2 3 4 5 6 7 8 9 10 11 12
 
 $(B)/test/fault.a: $(FAULT_CORE)
 	$(mkdir)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * All that the data plane asks of its surroundings. Bound by the linker: the hypervisor implements
- * it once (hv/dev/switch_env.c, hv/dev/virtio_net.c), the tests and the native benchmark again.
+ * it once (hv/dev/switch_env.c, reuse_env.c, virtio_net.c), the tests and the native benchmark again.
  */
 #pragma once
 
@@ -55,8 +55,14 @@ unsigned env_share(struct port *to, const struct port *from, const struct seg *s
 /* So many pieces, which env_share() has filled, are in use no more. */
 void env_unshare(struct port *to, const struct uplink_piece *piece, unsigned pieces,
 		 struct share_cost *cost);
-/* The guest of `from` takes its memory back: when it returns no device reads any of it. What is still shared
- * is to be unshared all the same. */
+/* The guest whose memory these pieces are takes it back, though they are in use: devices read zeroes there instead,
+ * but where a packet lies that is shared still, until that is unshared. Valid when env_revoke() has returned. */
+void env_disown(struct port *to, const struct uplink_piece *piece, unsigned pieces);
+/* The same as env_unshare(), of pieces that were disowned. */
+void env_unshare_disowned(struct port *to, const struct uplink_piece *piece, unsigned pieces,
+			  struct share_cost *cost);
+/* When it returns, no device of any driver domain reads memory of the guest of `from` but what is shared and not
+ * disowned. */
 void env_revoke(const struct port *from);
 /* The driver domain of `to` lets go of what it had: as env_revoke(), but for pages that are shared with other
  * ports of it. */

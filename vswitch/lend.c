@@ -15,7 +15,7 @@
  * serves other receivers, and packets to it are copied.
  *
  * A transmit queue that stops takes back what it has lent: its pages are revoked before that is done, and the
- * loans stay, of nobody, until they come back.
+ * loans stay, of nobody, until they come back. What other queues of its VM have lent stays as it is.
  */
 #include "vswitch/lend.h"
 
@@ -84,6 +84,14 @@ static void return_chain(struct loan *loan)
 	spin_unlock(&tx->returned);
 }
 
+static void unshare(struct port *to, const struct loan *loan, struct share_cost *cost)
+{
+	if (loan->from != NULL)
+		env_unshare(to, loan->piece, loan->pieces, cost);
+	else
+		env_unshare_disowned(to, loan->piece, loan->pieces, cost);
+}
+
 /* Under the lock: the descriptor's buffer is the driver's to give again. */
 static void collect_one(struct vs_cpu *cpu, struct port *to, struct queue *q, uint16_t id)
 {
@@ -91,7 +99,7 @@ static void collect_one(struct vs_cpu *cpu, struct port *to, struct queue *q, ui
 
 	if (loan->pieces == 0)
 		return;
-	env_unshare(to, loan->piece, loan->pieces, &cpu->cost);
+	unshare(to, loan, &cpu->cost);
 	loan->pieces = 0;
 	q->loans_out--;
 	if (loan->from == NULL)
@@ -127,14 +135,23 @@ static bool arm(struct queue *q)
 	return (uint16_t)(vq_avail_idx(&q->vq) - q->seen) < half;
 }
 
-/* Each round but the last finds the index further on; an honest driver's does not go further than the ring.
+/* Each round but the last finds the index further on, and all of them together by no more than the ring has: no
+ * buffer is taken meanwhile. A driver that breaks this rule is asked for nothing.
  * Model: tests/model/lend.pml. */
 void lend_watch(struct vs_cpu *cpu, struct port *to, struct queue *q)
 {
-	for (unsigned round = 0; q->loans_out > 0 && round <= q->vq.size; round++) {
+	uint32_t left = q->vq.size, step;
+
+	for (; q->loans_out > 0; left -= step) {
+		uint16_t avail;
+
 		if (arm(q))
 			return;
-		lend_collect(cpu, to, q, vq_avail_idx(&q->vq));
+		avail = vq_avail_idx(&q->vq);
+		step = (uint16_t)(avail - q->seen);
+		if (step == 0 || step > left)
+			break;
+		lend_collect(cpu, to, q, avail);
 	}
 	if (!q->watching)
 		return;
@@ -236,7 +253,7 @@ static void stop_borrowing(struct port *port, struct queue *q)
 
 	for (unsigned i = 0; i < q->vq.size; i++)
 		if (q->loans[i].pieces != 0)
-			env_unshare(port, q->loans[i].piece, q->loans[i].pieces, &cost);
+			unshare(port, &q->loans[i], &cost);
 	env_reclaim(port); /* before the senders write there again */
 	for (unsigned i = 0; i < q->vq.size; i++) {
 		struct loan *loan = &q->loans[i];
@@ -251,7 +268,7 @@ static void stop_borrowing(struct port *port, struct queue *q)
 }
 
 /* Those of the queue's loans that this transmit queue has made are nobody's; false: there are none. */
-static bool disown(struct queue *q, const struct port *from, unsigned queue)
+static bool disown(struct port *to, struct queue *q, const struct port *from, unsigned queue)
 {
 	bool any = false;
 
@@ -261,6 +278,7 @@ static bool disown(struct queue *q, const struct port *from, unsigned queue)
 
 		if (loan->pieces == 0 || loan->from != from || loan->queue != queue)
 			continue;
+		env_disown(to, loan->piece, loan->pieces);
 		loan->from = NULL;
 		any = true;
 	}
@@ -277,7 +295,7 @@ static void stop_lending(const struct port *port, unsigned queue)
 
 		for (unsigned i = 0; to != NULL && i < to->queues; i += 2)
 			if (to->queue[i].loans != NULL)
-				any |= disown(&to->queue[i], port, queue);
+				any |= disown(to, &to->queue[i], port, queue);
 	}
 	if (any)
 		env_revoke(port);

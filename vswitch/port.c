@@ -156,7 +156,7 @@ static void reset_queue(struct queue *q, const struct queue_setup *setup)
 {
 	q->next = q->used = q->seen = vq_start(&q->vq);
 	q->disarmed_at = 0;
-	q->lent_chains = q->lent_descs = 0;
+	q->lent_chains = q->lent_descs = q->lent_slots = 0;
 	atomic_store_explicit(&q->back_count, 0, memory_order_relaxed);
 	q->loans_out = 0;
 	q->watching = false;

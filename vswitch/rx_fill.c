@@ -46,7 +46,7 @@ static void fill_whole(struct packet *p, const struct rx_packet *r, const struct
 }
 
 /* The headers, and where the rest of it is: lasthop/uplink.h. */
-static void fill_lent(struct packet *p, const struct rx_packet *r, const struct seg *dst,
+static void fill_lent(struct packet *p, const struct rx_packet *r, struct rx_take *take,
 		      struct uplink_piece *piece)
 {
 	const struct seg rest = { (uint8_t *)piece, p->pieces * (uint32_t)sizeof(*piece) };
@@ -57,7 +57,8 @@ static void fill_lent(struct packet *p, const struct rx_packet *r, const struct 
 	p->head[0] |= UPLINK_LENT;
 	store16(p->head + 2, HEAD_ROOM - VNET_HDR_BYTES); /* hdr_len */
 	frame_set_num_buffers(p->head, r->nbufs);
-	copy_packet(dst, p->head, HEAD_ROOM, &rest, lend_bytes(p));
+	copy_packet(take->seg + r->seg, p->head, HEAD_ROOM, &rest, lend_bytes(p));
+	take->gso_whole += (p->off.needs & OFFLOAD_GUEST_GSO) != 0;
 }
 
 /* 5.1.6.2.1: from csum_start on, all is summed; its complement goes to csum_offset from there. */
@@ -142,7 +143,7 @@ void rx_fill(struct port *to, struct vs_cpu *cpu)
 		const struct rx_packet *r = &take->pkt[n];
 
 		if (r->lent)
-			fill_lent(&b->pkt[r->pkt], r, take->seg + r->seg, cpu->piece[r->pkt]);
+			fill_lent(&b->pkt[r->pkt], r, take, cpu->piece[r->pkt]);
 		else
 			fill(&b->pkt[r->pkt], r, take, &cut);
 		for (unsigned i = r->buf; i < (unsigned)r->buf + r->nbufs; i++) {

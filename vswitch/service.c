@@ -78,6 +78,15 @@ static bool may_owe(struct port *port, unsigned queue)
 	return env_now_us() - q->owed_us < owed_patience_us(env_peer_state(port, queue));
 }
 
+/* Drivers ask for an interrupt when most of what they have put is back (Linux: three quarters), and count what is
+ * lent with it. Somebody may keep that for ever: so it counts as back. */
+static bool wants_interrupt(const struct queue *q)
+{
+	return vq_wants_interrupt(&q->vq, q->owed_from, q->used) ||
+	       (q->lent_slots > 0 &&
+		vq_wants_interrupt(&q->vq, q->used, vq_advance(&q->vq, q->used, q->lent_slots)));
+}
+
 /* Tells the driver of what was given back, now or later. */
 static void settle(struct port *port, unsigned queue)
 {
@@ -86,7 +95,7 @@ static void settle(struct port *port, unsigned queue)
 
 	if (q->owed == 0 || queue_state(q) != QUEUE_RUNNING)
 		return;
-	if (!vq_wants_interrupt(&q->vq, q->owed_from, q->used)) {
+	if (!wants_interrupt(q)) {
 		stat_add(slot, STAT_interrupts_saved, 1);
 	} else if (may_owe(port, queue)) {
 		atomic_store_explicit(&q->lazy, true, memory_order_relaxed);

@@ -74,7 +74,7 @@ const char *switch_name(const struct vswitch *sw)
 
 struct port *switch_port(const struct vswitch *sw, unsigned i)
 {
-	for (unsigned id = 0; id < VS_MAX_PORTS; id++) {
+	for (unsigned id = 0; sw != NULL && id < VS_MAX_PORTS; id++) {
 		struct port *port = atomic_load_explicit(&sw->port[id], memory_order_acquire);
 
 		if (port != NULL && i-- == 0)

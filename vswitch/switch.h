@@ -182,6 +182,6 @@ uint64_t port_counter_drops(const struct port *port, bool received);
 bool port_counters_balance(const struct port *port);
 bool switch_counters_balance(const struct vswitch *sw);
 
-/* Ports of a switch, for listing: NULL past the last. */
+/* Ports of a switch, for listing: NULL past the last, and of no switch (NULL). */
 struct port *switch_port(const struct vswitch *sw, unsigned i);
 const char *switch_name(const struct vswitch *sw);

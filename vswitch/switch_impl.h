@@ -139,7 +139,8 @@ struct queue {
 	                                     * all that was taken is back */
 	uint16_t used;		    /* [s] transmit: used index, behind next by what is lent */
 	uint16_t lent_chains;	    /* [s] transmit: lent, and not seen to be back, */
-	uint16_t lent_descs;	    /* [s] ... so many descriptors of the ring */
+	uint16_t lent_descs;	    /* [s] ... so many descriptors of the ring, */
+	uint16_t lent_slots;	    /* [s] ... and as positions: struct vq_chain's slots */
 	struct lent_chain *back;    /* LEND_PACKETS of them, under `returned` */
 	_Atomic uint32_t back_count; /* (a) those valid; changed under `returned` */
 	struct spin returned;	     /* behind the receiver's `reserve` */

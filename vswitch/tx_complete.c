@@ -32,6 +32,7 @@ void tx_complete(struct queue *q, const struct vs_cpu *cpu)
 		if (b->pkt[i].lent) {
 			q->lent_chains++;
 			q->lent_descs += cpu->tx_descs[i];
+			q->lent_slots += cpu->tx_slots[i];
 		} else if (running) {
 			vq_put_used(&q->vq, pos, b->pkt[i].chain, 0, VQ_READ, chains++ == 0);
 			pos = vq_advance(&q->vq, pos, cpu->tx_slots[i]);
@@ -56,6 +57,7 @@ void tx_complete_returned(struct queue *q)
 		vq_put_used(&q->vq, pos, c->id, 0, VQ_READ, i == 0);
 		pos = vq_advance(&q->vq, pos, c->slots);
 		q->lent_descs -= c->descs;
+		q->lent_slots -= c->slots;
 	}
 	q->lent_chains -= (uint16_t)chains;
 	atomic_store_explicit(&q->back_count, 0, memory_order_relaxed);

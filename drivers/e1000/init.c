@@ -6,8 +6,9 @@
 #include "drivers/intel/intel.h"
 #include "drivers/nic_impl.h"
 #include "guest/lib/ioapic.h"
+#include "lasthop/nics.h"
 
-enum { VENDOR_INTEL = 0x8086, DEVICE_82540EM = 0x100e, DEVICES = 4 };
+enum { DEVICES = 4 };
 
 /* 13.4.4 EEPROM Read */
 #define EERD_START	(1u << 0)
@@ -89,8 +90,8 @@ struct nic *e1000_probe(unsigned devfn, const char **error)
 {
 	struct intel *dev = &devices[count];
 
-	if (pci_read16(devfn, PCI_VENDOR) != VENDOR_INTEL ||
-	    pci_read16(devfn, PCI_DEVICE) != DEVICE_82540EM)
+	if (pci_read16(devfn, PCI_VENDOR) != NIC_VENDOR_e1000 ||
+	    pci_read16(devfn, PCI_DEVICE) != NIC_DEVICE_e1000)
 		return NULL;
 	if (count == DEVICES) {
 		*error = "there are more of its kind than the driver takes (4)";

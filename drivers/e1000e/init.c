@@ -6,8 +6,9 @@
 #include "drivers/e1000e/regs.h"
 #include "drivers/intel/intel.h"
 #include "drivers/nic_impl.h"
+#include "lasthop/nics.h"
 
-enum { VENDOR_INTEL = 0x8086, DEVICE_82574L = 0x10d3, DEVICES = 4 };
+enum { DEVICES = 4 };
 enum { MASTER_US = 100000, ADDRESS_US = 50000 };
 enum { INTERRUPT_GAP = 195 }; /* EITR, 256 ns each: 20,000 a second at most */
 
@@ -92,8 +93,8 @@ struct nic *e1000e_probe(unsigned devfn, const char **error)
 {
 	struct intel *dev = &devices[count];
 
-	if (pci_read16(devfn, PCI_VENDOR) != VENDOR_INTEL ||
-	    pci_read16(devfn, PCI_DEVICE) != DEVICE_82574L)
+	if (pci_read16(devfn, PCI_VENDOR) != NIC_VENDOR_e1000e ||
+	    pci_read16(devfn, PCI_DEVICE) != NIC_DEVICE_e1000e)
 		return NULL;
 	if (count == DEVICES) {
 		*error = "there are more of its kind than the driver takes (4)";

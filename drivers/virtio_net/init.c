@@ -7,6 +7,7 @@
 #include "guest/lib/clock.h"
 #include "guest/lib/cpu.h"
 #include "lasthop/uplink.h"
+#include "lasthop/nics.h"
 
 enum { DEVICES = 8, COMMAND_MS = 1000 };
 enum { RX_QUEUE = 0, TX_QUEUE = 1, CONTROL_QUEUE = 2 };	   /* without MQ: 5.1.2 */
@@ -188,8 +189,8 @@ struct nic *virtio_nic_probe(unsigned devfn, const char **error)
 {
 	struct virtio_nic *dev = &devices[count];
 
-	if (pci_read16(devfn, PCI_VENDOR) != VIRTIO_VENDOR ||
-	    pci_read16(devfn, PCI_DEVICE) != VIRTIO_NET_DEVICE)
+	if (pci_read16(devfn, PCI_VENDOR) != NIC_VENDOR_virtio_net ||
+	    pci_read16(devfn, PCI_DEVICE) != NIC_DEVICE_virtio_net)
 		return NULL;
 	if (count == DEVICES) {
 		*error = "there are more of its kind than the driver takes (8)";

@@ -19,8 +19,6 @@
 #define PAGE_BYTES 4096ull
 #define LARGE_PAGE (2ull << 20)
 
-enum { LOG_ROOM = 32768 };
-
 struct boot {
 	EFI_HANDLE image;
 	EFI_SYSTEM_TABLE *system;
@@ -31,7 +29,7 @@ struct boot {
 extern struct boot boot;
 
 /* text.c: screen, serial line and log. */
-void text_init(void);
+bool text_init(void);
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A line that the next one overwrites, not in the log; 100 ends it. */
 void say_progress(const char *name, unsigned percent);
@@ -49,6 +47,10 @@ enum page_use {
 void *pages_alloc(uint64_t bytes, enum page_use use, uint64_t below);
 /* As well, with an address that is a multiple of 2 MiB; below 4 GiB if possible. */
 void *pages_alloc_large(uint64_t bytes);
+/* As well, at that address, and as they are; NULL if they are not free there. */
+void *pages_at(uint64_t base, uint64_t bytes);
+/* Gives back what was given last. */
+void pages_free_last(void);
 void pages_free_all(void);
 /* The end of RAM, at least 4 GiB. */
 bool memory_top(uint64_t *top);
@@ -56,7 +58,13 @@ bool memory_top(uint64_t *top);
  * handover->ranges is complete; on failure it is told why. */
 bool leave_firmware(void);
 
-/* load.c: the config and the images that it names, into handover->dtb and ->images. */
+/* last_boot.c: where the log is to lie, begun; and what the boot before has left there, into
+ * handover->dead. NULL: no memory. */
+struct log_area;
+struct log_area *log_area_find(void);
+
+/* load.c: whether only the machine is to be checked; the config and the images that it names, into handover->dtb and ->images. */
+bool check_is_wanted(void);
 bool load_files(void);
 
 /* core.c: the core's image and its symbols. */

@@ -19,12 +19,16 @@ static bool check_cpu(void)
 {
 	struct detect_result cpu;
 
-	if (!detect_cpu(&cpu))
-		return refuse(EFI_UNSUPPORTED, "%s", cpu.missing);
 	if (read_cr4() & CR4_LA57)
 		return refuse(EFI_UNSUPPORTED,
 			      "the firmware runs with five-level paging: switch it off in "
 			      "the firmware set-up (5-level paging, LA57)");
+	if (!detect_cpu(&cpu)) {
+		if (!boot.handover->check_only)
+			return refuse(EFI_UNSUPPORTED, "%s", cpu.missing);
+		say("cpu: %s\n", cpu.missing);
+		return true;
+	}
 	say("cpu: %s\n", cpu.backend == BACKEND_VMX ? "VT-x" : "SVM");
 	return true;
 }
@@ -45,11 +49,12 @@ static bool start_core(void)
 {
 	uint64_t entry, top, cr3;
 
-	if (!start_handover())
+	if (!start_handover() || !text_init())
 		return false;
-	text_init();
 	say("lasthop: loader\n");
-	if (!check_cpu() || !load_files() || !load_core(&entry) || !take_trampoline())
+	boot.handover->check_only = check_is_wanted();
+	if (!check_cpu() || !(boot.handover->check_only || load_files()) || !load_core(&entry) ||
+	    !take_trampoline())
 		return false;
 	find_framebuffer();
 	find_rsdp();

@@ -11,6 +11,7 @@
 #include "hv/cpu/x86.h"
 
 #define CONFIG_FILE "\\lasthop\\lasthop.dtb"
+#define CHECK_FILE  "check-only" /* its being there is all it says */
 
 enum {
 	MAX_IMAGES = 2 * CONFIG_MAX_VMS, /* a kernel and an initrd each */
@@ -269,6 +270,39 @@ static bool load_from_volume(void)
 	if (errors.count)
 		return refuse(EFI_LOAD_ERROR, "%s (and %u more)", errors.first, errors.count - 1);
 	return true;
+}
+
+/* The word among the options that the EFI shell or a boot entry gives, which are text or anything. */
+static bool option_given(const EFI_LOADED_IMAGE *self)
+{
+	static const CHAR16 word[] = L"check";
+	const CHAR16 *text = self->LoadOptions;
+	size_t count = text ? self->LoadOptionsSize / sizeof(*text) : 0,
+	       n = sizeof(word) / sizeof(*word) - 1;
+
+	for (size_t i = 0; i + n <= count; i++)
+		if (!memcmp(text + i, word, n * sizeof(*word)) && (i == 0 || text[i - 1] == ' ') &&
+		    (i + n == count || text[i + n] == ' ' || !text[i + n]))
+			return true;
+	return false;
+}
+
+bool check_is_wanted(void)
+{
+	static EFI_GUID loaded_image = EFI_LOADED_IMAGE_PROTOCOL_GUID;
+	EFI_LOADED_IMAGE *self;
+	EFI_FILE_HANDLE mark;
+
+	if (!EFI_ERROR(boot.services->HandleProtocol(boot.image, &loaded_image, (void **)&self)) &&
+	    option_given(self))
+		return true;
+	if (!open_volume())
+		return false; /* which load_files() tells, too */
+	mark = open_file(CHECK_FILE);
+	if (mark)
+		mark->Close(mark);
+	volume->Close(volume);
+	return mark != NULL;
 }
 
 bool load_files(void)

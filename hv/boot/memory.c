@@ -77,12 +77,29 @@ void *pages_alloc_large(uint64_t bytes)
 	return (void *)(uintptr_t)start;
 }
 
+void *pages_at(uint64_t base, uint64_t bytes)
+{
+	EFI_PHYSICAL_ADDRESS at = base;
+
+	if (block_count == MAX_BLOCKS ||
+	    EFI_ERROR(boot.services->AllocatePages(AllocateAddress, EfiLoaderData, pages_of(bytes),
+						   &at)))
+		return NULL;
+	blocks[block_count].base = base;
+	blocks[block_count++].pages = pages_of(bytes);
+	return (void *)(uintptr_t)base;
+}
+
+void pages_free_last(void)
+{
+	block_count--;
+	boot.services->FreePages(blocks[block_count].base, blocks[block_count].pages);
+}
+
 void pages_free_all(void)
 {
-	while (block_count) {
-		block_count--;
-		boot.services->FreePages(blocks[block_count].base, blocks[block_count].pages);
-	}
+	while (block_count)
+		pages_free_last();
 }
 
 static EFI_STATUS read_map(void)

@@ -9,29 +9,43 @@
 
 #define ONE_MIB (1ull << 20)
 
-/* A linear framebuffer of 32 bits a pixel, large enough for what it says it shows. */
+/* UEFI, "EFI_GRAPHICS_OUTPUT_PROTOCOL", EFI_PIXEL_BITMASK: which bits of a pixel are what. */
+static bool pixel_bits(const EFI_GRAPHICS_OUTPUT_MODE_INFORMATION *info, EFI_PIXEL_BITMASK *bits)
+{
+	switch (info->PixelFormat) {
+	case PixelRedGreenBlueReserved8BitPerColor:
+		*bits = (EFI_PIXEL_BITMASK){ 0xff, 0xff00, 0xff0000, 0xff000000 };
+		return true;
+	case PixelBlueGreenRedReserved8BitPerColor:
+		*bits = (EFI_PIXEL_BITMASK){ 0xff0000, 0xff00, 0xff, 0xff000000 };
+		return true;
+	case PixelBitMask:
+		*bits = info->PixelInformation;
+		return true;
+	default: /* no framebuffer that can be written to */
+		return false;
+	}
+}
+
+/* The core checks what it says (hv/core/framebuffer.h). */
 static bool take_framebuffer(const EFI_GRAPHICS_OUTPUT_PROTOCOL *gop)
 {
 	const EFI_GRAPHICS_OUTPUT_PROTOCOL_MODE *mode = gop->Mode;
-	struct handover_fb *fb = &boot.handover->fb;
+	EFI_PIXEL_BITMASK bits;
 
-	if (!mode || !mode->Info || !mode->FrameBufferBase)
+	if (!mode || !mode->Info || !mode->FrameBufferBase || !pixel_bits(mode->Info, &bits))
 		return false;
-	const EFI_GRAPHICS_OUTPUT_MODE_INFORMATION *info = mode->Info;
-	if (info->PixelFormat != PixelRedGreenBlueReserved8BitPerColor &&
-	    info->PixelFormat != PixelBlueGreenRedReserved8BitPerColor)
-		return false;
-	if (!info->HorizontalResolution || !info->VerticalResolution ||
-	    info->PixelsPerScanLine < info->HorizontalResolution ||
-	    (uint64_t)info->PixelsPerScanLine * info->VerticalResolution >
-		    mode->FrameBufferSize / 4)
-		return false;
-	fb->addr = mode->FrameBufferBase;
-	fb->bytes = mode->FrameBufferSize;
-	fb->width = info->HorizontalResolution;
-	fb->height = info->VerticalResolution;
-	fb->stride_px = info->PixelsPerScanLine;
-	fb->bgr = info->PixelFormat == PixelBlueGreenRedReserved8BitPerColor;
+	boot.handover->fb = (struct handover_fb){
+		.addr = mode->FrameBufferBase,
+		.bytes = mode->FrameBufferSize,
+		.width = mode->Info->HorizontalResolution,
+		.height = mode->Info->VerticalResolution,
+		.stride_px = mode->Info->PixelsPerScanLine,
+		.red = bits.RedMask,
+		.green = bits.GreenMask,
+		.blue = bits.BlueMask,
+		.unused = bits.ReservedMask,
+	};
 	return true;
 }
 

@@ -7,8 +7,12 @@
  */
 #include "hv/boot/boot_impl.h"
 
+#include <string.h>
+
 #include "hv/core/fail.h"
 #include "hv/core/log.h"
+#include "hv/core/log_area.h"
+#include "hv/core/text_ring.h"
 #include "hv/cpu/x86.h"
 
 enum { /* 16550, as on every PC */
@@ -18,7 +22,8 @@ enum { /* 16550, as on every PC */
        DEBUG_PORT = 0xe9, /* reads as 0xe9 where there is one (hv/core/report.h) */
 };
 
-static char *log_text; /* LOG_ROOM bytes */
+static struct log_area *log_area;
+static struct text_ring ring; /* its text */
 static bool serial;
 
 /* Is a UART among the devices of this multi-instance device path? */
@@ -63,11 +68,15 @@ static bool serial_init(void)
 	return true;
 }
 
-void text_init(void)
+bool text_init(void)
 {
-	log_text = pages_alloc(LOG_ROOM, PAGES_HANDOVER, UINT64_MAX);
-	boot.handover->log = (uintptr_t)log_text;
 	serial = !firmware_writes_serial() && serial_init();
+	log_area = log_area_find();
+	boot.handover->log = (uintptr_t)log_area;
+	if (!log_area)
+		return refuse(EFI_OUT_OF_RESOURCES, "the firmware has no memory left");
+	ring = (struct text_ring){ log_area->text, LOG_TEXT_BYTES, 0 };
+	return true;
 }
 
 void text_alone(void)
@@ -119,8 +128,11 @@ static void show(const char *text)
 
 static void put(const char *text)
 {
-	for (const char *s = text; *s && log_text && boot.handover->log_bytes < LOG_ROOM; s++)
-		log_text[boot.handover->log_bytes++] = *s;
+	size_t bytes = strlen(text);
+
+	text_ring_put(&ring, text, bytes);
+	if (log_area)
+		log_area_put(log_area, ring.total, bytes, false);
 	show(text);
 }
 
@@ -174,6 +186,8 @@ bool refuse(EFI_STATUS status, const char *fmt, ...)
 	put("lasthop cannot start: ");
 	put(reason);
 	put("\n");
+	if (log_area) /* it is told, and nothing has died */
+		log_area_put(log_area, ring.total, 0, true);
 	report_refused_event(reason);
 	boot.status = status;
 	return false;

@@ -45,9 +45,14 @@ _Static_assert(sizeof(struct table) == 36, "5.2.6");
 enum fadt_offset {
 	FADT_PM_TMR_BLK = 76,
 	FADT_PM_TMR_LEN = 91,
+	FADT_FLAGS = 112,
+	FADT_RESET_REG = 116, /* generic address, then the value */
+	FADT_RESET_VALUE = 128,
 	FADT_X_PM_TMR_BLK = 208, /* generic address: space, width, offset, size, address */
 };
-#define GAS_SYSTEM_IO 1
+#define GAS_SYSTEM_MEMORY  0
+#define GAS_SYSTEM_IO	   1
+#define FADT_RESET_REG_SUP (1u << 10)
 
 enum madt_offset { MADT_LAPIC_ADDRESS = 36, MADT_FLAGS = 40, MADT_ENTRIES = 44 };
 #define MADT_PCAT_COMPAT 1u
@@ -191,6 +196,21 @@ static void read_mcfg(const struct table *t)
 	}
 }
 
+/* 4.8.3.6: one byte, to a port or memory; a configuration space is not supported. */
+static void read_reset_register(const struct table *t)
+{
+	uint64_t space = field(t, t->length, FADT_RESET_REG, 1);
+	uint64_t address = field(t, t->length, FADT_RESET_REG + 4, 8);
+
+	if (!(field(t, t->length, FADT_FLAGS, 4) & FADT_RESET_REG_SUP))
+		return;
+	if (space == GAS_SYSTEM_IO && address <= 0xffff)
+		acpi.reset_port = (uint16_t)address;
+	else if (space == GAS_SYSTEM_MEMORY)
+		acpi.reset_address = address;
+	acpi.reset_value = (uint8_t)field(t, t->length, FADT_RESET_VALUE, 1);
+}
+
 static void read_fadt(const struct table *t)
 {
 	uint64_t port = 0;
@@ -200,6 +220,7 @@ static void read_fadt(const struct table *t)
 	if (port == 0 && field(t, t->length, FADT_PM_TMR_LEN, 1) == 4)
 		port = field(t, t->length, FADT_PM_TMR_BLK, 4);
 	acpi.pm_timer_port = port <= 0xfffc ? (uint16_t)port : 0;
+	read_reset_register(t);
 }
 
 static void read_dmar(const struct table *t)

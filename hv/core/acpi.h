@@ -36,7 +36,10 @@ struct acpi_info {
 		uint16_t flags;
 	} overrides[MAX_OVERRIDES];
 	uint16_t pm_timer_port; /* 0: none */
-	bool has_8259;		/* MADT PCAT_COMPAT: mask both */
+	uint16_t reset_port;	/* where to write reset_value; 0: not to a port */
+	uint64_t reset_address; /* 0: not to memory */
+	uint8_t reset_value;
+	bool has_8259;	  /* MADT PCAT_COMPAT: mask both */
 	const void *dmar; /* NULL: no DMAR table. Its devices' file (hv/dev/dmar.h) reads it */
 	uint32_t dmar_bytes;
 };

@@ -156,6 +156,7 @@ static void vm_node(struct config_parser *p, int node)
 		vm_child(p, child, path);
 	config_format(p->reporter.node, sizeof(p->reporter.node), "%s", path);
 	config_check_role(p);
+	config_check_console(p);
 }
 
 static void vms_node(struct config_parser *p, int node)

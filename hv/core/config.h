@@ -49,6 +49,7 @@ struct config_vm {
 	char initrd[CONFIG_MAX_FILE + 1]; /* "" if there is none */
 	char bootargs[CONFIG_MAX_BOOTARGS + 1];
 	enum config_apicv apicv;
+	bool virtio_console;   /* console = "virtio": beside the UART */
 	bool no_fast_strings;  /* hide ERMS, FSRM and fast strings from the guest */
 	bool disabled;	       /* status = "disabled": configured, not started */
 	bool driver_domain;    /* role = "driver-domain" */
@@ -132,12 +133,24 @@ enum config_kind {
 	CONFIG_LINK,   /* <&LABEL> of another node */
 };
 
+/* What a change of a property, or of a node, asks of a machine that runs (hv/core/config_diff.h);
+ * those behind ask more. */
+enum config_effect {
+	CONFIG_NEVER,	/* it cannot be another: the version of the format */
+	CONFIG_LIVE,	/* nothing stops */
+	CONFIG_POWER,	/* its VM starts or stops */
+	CONFIG_RESTART, /* its VM is made anew */
+	CONFIG_BOOT,	/* lasthop itself must start anew: refused while it runs */
+};
+const char *config_effect_name(enum config_effect effect); /* "never", "live", … */
+
 struct config_property {
 	const char *node; /* root, policy, switch, vm, net or passthrough */
 	const char *name;
 	enum config_kind kind;
 	bool required;
 	uint32_t min, max;
+	enum config_effect effect;
 	const char *example; /* as written in a .dts file, without the semicolon */
 };
 

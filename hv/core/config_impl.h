@@ -92,6 +92,10 @@ void config_set_pci_id(struct config_parser *parser, const struct config_value *
 void config_set_pci_address(struct config_parser *parser, const struct config_value *v);
 void config_set_interrupt_gsi(struct config_parser *parser, const struct config_value *v);
 
+/* Its virtio-console (config_console.c): the property, and whether the VM has a place for the device. */
+void config_set_console(struct config_parser *parser, const struct config_value *v);
+void config_check_console(struct config_parser *parser);
+
 /* Whether a net or passthrough node of the VM has that name. */
 bool config_device_named(const struct config_vm *vm, const char *name);
 

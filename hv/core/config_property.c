@@ -23,62 +23,66 @@ static set_fn set_apicv, set_no_fast_strings, set_status, set_switch, set_mac, s
 	set_queue_pairs, set_role, set_allow_unsafe_dma, set_uplink;
 static set_fn set_policy_word, set_policy_number;
 
-#define ROW(type, name, kind, required, min, max, set, example)                                    \
+#define ROW(type, name, kind, required, min, max, set, effect, example)                            \
 	{                                                                                          \
 		NODE_##type, set,                                                                  \
 		{                                                                                  \
-			NULL, name, CONFIG_##kind, required, min, max, example                     \
+			NULL, name, CONFIG_##kind, required, min, max, CONFIG_##effect, example    \
 		}                                                                                  \
 	}
 
 /* clang-format off */
 static const struct property table[] = {
-	ROW(ROOT,   "compatible", STRING, true, 1, 63, set_compatible,
+	ROW(ROOT,   "compatible", STRING, true, 1, 63, set_compatible, NEVER,
 	    "compatible = \"" CONFIG_COMPATIBLE "\""),
 #define WORD(id, name, words, initial, example, help) \
-	ROW(POLICY, name, STRING, false, 1, 15, set_policy_word, name " = \"" example "\""),
+	ROW(POLICY, name, STRING, false, 1, 15, set_policy_word, LIVE, name " = \"" example "\""),
 	POLICY_WORDS(WORD)
 #define NUMBER(id, name, least, most, initial, help) \
-	ROW(POLICY, name, CELL, false, least, most, set_policy_number, name " = <" #initial ">"),
+	ROW(POLICY, name, CELL, false, least, most, set_policy_number, LIVE, name " = <" #initial ">"),
 	POLICY_NUMBERS(NUMBER)
-	ROW(SWITCH, "compatible", STRING, true, 1, 63, set_compatible,
+	ROW(SWITCH, "compatible", STRING, true, 1, 63, set_compatible, NEVER,
 	    "compatible = \"" CONFIG_SWITCH_COMPATIBLE "\""),
-	ROW(VM,     "compatible", STRING, true, 1, 63, set_compatible,
+	ROW(VM,     "compatible", STRING, true, 1, 63, set_compatible, NEVER,
 	    "compatible = \"" CONFIG_VM_COMPATIBLE "\""),
-	ROW(VM,     "cpus", CELL, false, 1, CONFIG_MAX_VCPUS, set_cpus, "cpus = <1>"),
-	ROW(VM,     "cpu-affinity", CELLS, false, 1, CONFIG_MAX_CPUS, set_affinity,
+	ROW(VM,     "cpus", CELL, false, 1, CONFIG_MAX_VCPUS, set_cpus, RESTART, "cpus = <1>"),
+	ROW(VM,     "cpu-affinity", CELLS, false, 1, CONFIG_MAX_CPUS, set_affinity, RESTART,
 	    "cpu-affinity = <0 1>"),
 	ROW(VM,     "memory-mib", CELL, true, CONFIG_MIN_MEMORY_MIB, CONFIG_MAX_MEMORY_MIB,
-	    set_memory, "memory-mib = <64>"),
-	ROW(VM,     "kernel", STRING, true, 1, CONFIG_MAX_FILE, set_kernel,
+	    set_memory, RESTART, "memory-mib = <64>"),
+	ROW(VM,     "kernel", STRING, true, 1, CONFIG_MAX_FILE, set_kernel, RESTART,
 	    "kernel = \"bench.elf\""),
-	ROW(VM,     "initrd", STRING, false, 1, CONFIG_MAX_FILE, set_initrd,
+	ROW(VM,     "initrd", STRING, false, 1, CONFIG_MAX_FILE, set_initrd, RESTART,
 	    "initrd = \"initrd.cpio\""),
-	ROW(VM,     "bootargs", STRING, false, 0, CONFIG_MAX_BOOTARGS, set_bootargs,
+	ROW(VM,     "bootargs", STRING, false, 0, CONFIG_MAX_BOOTARGS, set_bootargs, RESTART,
 	    "bootargs = \"console=ttyS0\""),
-	ROW(VM,     "apicv", STRING, false, 1, 15, set_apicv, "apicv = \"off\""),
-	ROW(VM,     "no-fast-strings", FLAG, false, 0, 0, set_no_fast_strings, "no-fast-strings"),
-	ROW(VM,     "status", STRING, false, 1, 15, set_status, "status = \"disabled\""),
-	ROW(VM,     "role", STRING, false, 1, 15, set_role, "role = \"driver-domain\""),
-	ROW(VM,     "allow-unsafe-dma", FLAG, false, 0, 0, set_allow_unsafe_dma,
+	ROW(VM,     "apicv", STRING, false, 1, 15, set_apicv, RESTART, "apicv = \"off\""),
+	ROW(VM,     "console", STRING, false, 1, 15, config_set_console, RESTART,
+	    "console = \"virtio\""),
+	ROW(VM,     "no-fast-strings", FLAG, false, 0, 0, set_no_fast_strings, RESTART,
+	    "no-fast-strings"),
+	ROW(VM,     "status", STRING, false, 1, 15, set_status, POWER, "status = \"disabled\""),
+	ROW(VM,     "role", STRING, false, 1, 15, set_role, RESTART, "role = \"driver-domain\""),
+	ROW(VM,     "allow-unsafe-dma", FLAG, false, 0, 0, set_allow_unsafe_dma, BOOT,
 	    "allow-unsafe-dma"),
-	ROW(NET,    "compatible", STRING, true, 1, 63, set_compatible,
+	ROW(NET,    "compatible", STRING, true, 1, 63, set_compatible, NEVER,
 	    "compatible = \"" CONFIG_NET_COMPATIBLE "\""),
-	ROW(NET,    "switch", LINK, true, 0, 0, set_switch, "switch = <&LABEL>"),
-	ROW(NET,    "local-mac-address", BYTES, false, 6, 6, set_mac,
+	ROW(NET,    "switch", LINK, true, 0, 0, set_switch, RESTART, "switch = <&LABEL>"),
+	ROW(NET,    "local-mac-address", BYTES, false, 6, 6, set_mac, RESTART,
 	    "local-mac-address = [52 54 00 00 00 01]"),
-	ROW(NET,    "max-frame-size", CELL, false, CONFIG_MIN_MTU, CONFIG_MAX_MTU, set_mtu,
+	ROW(NET,    "max-frame-size", CELL, false, CONFIG_MIN_MTU, CONFIG_MAX_MTU, set_mtu, RESTART,
 	    "max-frame-size = <1500>"),
-	ROW(NET,    "queue-pairs", CELL, false, 1, CONFIG_MAX_QUEUE_PAIRS, set_queue_pairs,
+	ROW(NET,    "queue-pairs", CELL, false, 1, CONFIG_MAX_QUEUE_PAIRS, set_queue_pairs, RESTART,
 	    "queue-pairs = <1>"),
-	ROW(NET,    "uplink", FLAG, false, 0, 0, set_uplink, "uplink"),
-	ROW(PASSTHROUGH, "compatible", STRING, true, 1, 63, set_compatible,
+	ROW(NET,    "uplink", FLAG, false, 0, 0, set_uplink, RESTART, "uplink"),
+	ROW(PASSTHROUGH, "compatible", STRING, true, 1, 63, set_compatible, NEVER,
 	    "compatible = \"" CONFIG_PASSTHROUGH_COMPATIBLE "\""),
-	ROW(PASSTHROUGH, "pci-id", CELLS, false, 1, 2, config_set_pci_id, "pci-id = <0x8086 0x10d3>"),
-	ROW(PASSTHROUGH, "pci-address", STRING, false, 1, 15, config_set_pci_address,
+	ROW(PASSTHROUGH, "pci-id", CELLS, false, 1, 2, config_set_pci_id, BOOT,
+	    "pci-id = <0x8086 0x10d3>"),
+	ROW(PASSTHROUGH, "pci-address", STRING, false, 1, 15, config_set_pci_address, BOOT,
 	    "pci-address = \"00:03.0\""),
 	ROW(PASSTHROUGH, "interrupt-gsi", CELL, false, 0, CONFIG_MAX_GSI, config_set_interrupt_gsi,
-	    "interrupt-gsi = <11>"),
+	    BOOT, "interrupt-gsi = <11>"),
 };
 
 /* clang-format on */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the serial line shows. All sources are fetched piece by piece into `stage`, in their final
- * form, and leave from there as the line takes them; a log line that must go out at once first
- * sends the rest of the stage, which therefore ends with a line's end. Order of the sources: the
- * log, the shell's answers, the guests' lines in turn, the prompt.
+ * What the serial line shows, and the screen. All sources are fetched piece by piece into `stage`, in
+ * their final form, and leave from there as the line takes them; a log line that must go out at once
+ * first sends the rest of the stage, which therefore ends with a line's end. Order of the sources: the
+ * log, the shell's answers, the guests' lines in turn, the prompt. What has left for the line is on the
+ * screen, too (hv/core/screen.h); where there is no line, it takes all.
  *
  * Everything is under log_lock but the guests' rings, each of which has a lock of its own, held for
  * a copy: a guest that prints waits for nobody's serial line.
@@ -22,6 +23,7 @@
 #include "hv/core/mgmt.h"
 #include "hv/core/mgmt_frame.h"
 #include "hv/core/pmm.h"
+#include "hv/core/screen.h"
 #include "hv/core/serial.h"
 #include "hv/core/text_ring.h"
 
@@ -36,13 +38,13 @@
 /* (c) constant after console_init [g] under lock [l] under log_lock */
 static struct guest_text {
 	struct spinlock lock;
-	const char *name;      /* (c) */
-	struct text_ring ring; /* [g] */
-	uint64_t shown;	       /* [l] in the log's view: up to here */
-	uint64_t seen;	       /* [l] ring.total when it had no whole line to show */
+	char name[CONFIG_MAX_NAME + 1]; /* [l] */
+	struct text_ring ring;		/* [g] no text: nobody is there */
+	uint64_t shown;			/* [l] in the log's view: up to here */
+	uint64_t seen;			/* [l] ring.total when it had no whole line to show */
 } guests[CONFIG_MAX_VMS];
 
-static unsigned guest_count;	 /* (c) */
+static unsigned guest_count;	 /* [l] places that are, or were, somebody's */
 static unsigned guest_turn;	 /* [l] whose line is next */
 static int view = CONSOLE_LOG;	 /* [l] */
 static bool fetched;		 /* [l] console_drain() is called, and fetches the log as well */
@@ -52,35 +54,25 @@ static uint64_t answers_shown;	 /* [l] */
 
 static char stage[STAGE_BYTES]; /* [l] on its way out: stage[stage_at .. stage_end) */
 static unsigned stage_at, stage_end;
+static bool stage_is_frame; /* [l] of the management channel: nothing for the screen */
 
 static char edit[CONSOLE_EDIT]; /* [l] */
 static bool editing;		/* [l] there is a prompt to show */
 static bool edit_shown;		/* [l] the line shows it, and nothing came after it */
 static bool edit_changed;	/* [l] it differs from what was shown */
 
-int console_init(const struct config *config)
-{
-	for (unsigned i = 0; i <= config->vm_count; i++) {
-		struct text_ring *ring = i < config->vm_count ? &guests[i].ring : &answers;
-
-		ring->text = page_alloc(RING_BYTES);
-		if (!ring->text)
-			return fail(LH_NOMEM, "console: no memory for %u rings", config->vm_count);
-		ring->bytes = RING_BYTES;
-	}
-	for (unsigned i = 0; i < config->vm_count; i++)
-		guests[i].name = config->vms[i].name;
-	guest_count = config->vm_count;
-	return 0;
-}
-
-void console_guest_put(unsigned vm, char c)
+void console_guest_write(unsigned vm, const char *text, size_t bytes)
 {
 	struct guest_text *g = &guests[vm];
 
 	spin_lock(&g->lock);
-	text_ring_put(&g->ring, &c, 1);
+	text_ring_put(&g->ring, text, bytes);
 	spin_unlock(&g->lock);
+}
+
+void console_guest_put(unsigned vm, char c)
+{
+	console_guest_write(vm, &c, 1);
 }
 
 void console_guest_end(unsigned vm)
@@ -115,8 +107,19 @@ size_t console_guest_read(unsigned vm, uint64_t *at, char *out, size_t room, uin
 	return n;
 }
 
+static void send_stage(void)
+{
+	serial_write_raw(stage + stage_at, stage_end - stage_at);
+	if (!stage_is_frame)
+		screen_write(stage + stage_at, stage_end - stage_at);
+	stage_at = stage_end = 0;
+	stage_is_frame = false;
+}
+
 static void stage_byte(char c)
 {
+	if (stage_is_frame)
+		send_stage(); /* text comes behind all of it */
 	if (stage_end < STAGE_BYTES)
 		stage[stage_end++] = c;
 }
@@ -151,6 +154,92 @@ static void stage_left_out(const char *prefix, uint64_t bytes)
 	snprintf(note, sizeof(note), "%s[%llu bytes left out]\n", prefix,
 		 (unsigned long long)bytes);
 	stage_string(note);
+}
+
+static void leave_view(void)
+{
+	struct guest_text *g = &guests[view];
+
+	if (g->shown < attached_at)
+		g->shown = attached_at; /* was seen */
+}
+
+/* Under log_lock. */
+static void set_view(int next)
+{
+	if (view != CONSOLE_LOG)
+		leave_view();
+	view = next;
+	stage_erase();
+	stage_string("\n[");
+	stage_string(view == CONSOLE_LOG ? "log and shell" : guests[view].name);
+	stage_string(": Ctrl-] for the next console]\n");
+	screen_plain();
+	attached_at = view == CONSOLE_LOG ? 0 : text_ring_oldest(&guests[view].ring);
+}
+
+/* An empty ring with that memory (NULL: none), for that name. Returns the memory that it had. */
+static char *set_ring(unsigned vm, char *text, const char *name)
+{
+	struct guest_text *g = &guests[vm];
+	bool locked = log_lock_take(&log_lock);
+	char *old;
+
+	if (view == (int)vm) {
+		set_view(CONSOLE_LOG);
+		editing = edit_changed = true;
+	}
+	spin_lock(&g->lock);
+	old = g->ring.text;
+	g->ring = (struct text_ring){ .text = text, .bytes = text ? RING_BYTES : 0 };
+	spin_unlock(&g->lock);
+	snprintf(g->name, sizeof(g->name), "%s", name);
+	g->shown = g->seen = 0;
+	if (text && vm >= guest_count)
+		guest_count = vm + 1;
+	if (locked)
+		spin_unlock(&log_lock);
+	return old;
+}
+
+int console_guest_add(unsigned vm, const char *name)
+{
+	char *text = page_alloc(RING_BYTES);
+
+	if (!text)
+		return fail(LH_NOMEM, "vm %s: no memory for its console", name);
+	set_ring(vm, text, name);
+	return 0;
+}
+
+bool console_guest_there(unsigned vm)
+{
+	return guests[vm].ring.text != NULL; /* changed by the one CPU that asks */
+}
+
+void console_guest_rename(unsigned vm, const char *name)
+{
+	set_ring(vm, guests[vm].ring.text, name);
+}
+
+void console_guest_remove(unsigned vm)
+{
+	page_free(set_ring(vm, NULL, ""), RING_BYTES);
+}
+
+int console_init(const struct config *config)
+{
+	answers.text = page_alloc(RING_BYTES);
+	if (!answers.text)
+		return fail(LH_NOMEM, "console: no memory");
+	answers.bytes = RING_BYTES;
+	for (unsigned i = 0; i < config->vm_count; i++) {
+		int err = console_guest_add(i, config->vms[i].name);
+
+		if (err < 0)
+			return err;
+	}
+	return 0;
 }
 
 static bool fill_log(void)
@@ -300,7 +389,8 @@ static bool fill_frame(void)
 	if (texts_turn)
 		return false;
 	stage_end = (unsigned)mgmt_first_out(stage, STAGE_BYTES);
-	return stage_end != 0;
+	stage_is_frame = stage_end != 0;
+	return stage_is_frame;
 }
 
 static bool fill_text(void)
@@ -317,16 +407,11 @@ static bool fill(void)
 	if (stage_at < stage_end)
 		return true;
 	stage_at = stage_end = 0;
+	stage_is_frame = false;
 	return fill_frame() || fill_text() || fill_frame();
 }
 
-static void send_stage(void)
-{
-	serial_write_raw(stage + stage_at, stage_end - stage_at);
-	stage_at = stage_end = 0;
-}
-
-/* As much as the line takes at once: how many bytes; *more: others wait. */
+/* As much as the line takes at once: how many bytes; *more: others wait, or the screen. */
 static unsigned drain(bool *more)
 {
 	bool locked = log_lock_take(&log_lock);
@@ -338,9 +423,12 @@ static unsigned drain(bool *more)
 
 		if (!sent)
 			break;
+		if (!stage_is_frame)
+			screen_write(stage + stage_at, sent);
 		stage_at += sent;
 		left -= sent;
 	}
+	*more = screen_draw() || *more;
 	if (locked)
 		spin_unlock(&log_lock);
 	return DRAIN_BYTES - left;
@@ -372,13 +460,31 @@ void console_flush(size_t bytes)
 	}
 }
 
+bool console_idle(void)
+{
+	bool more;
+
+	if (!screen_behind() || !spin_trylock(&log_lock))
+		return false;
+	more = screen_draw();
+	spin_unlock(&log_lock);
+	return more;
+}
+
+void console_show(const char *text, size_t bytes)
+{
+	serial_write(text, bytes);
+	screen_write_text(text, bytes);
+}
+
 bool console_log_line(const char *text, size_t bytes)
 {
 	if (fetched || view != CONSOLE_LOG)
 		return false;
 	stage_erase();
 	send_stage();
-	serial_write(text, bytes);
+	console_show(text, bytes);
+	screen_draw_all();
 	return true;
 }
 
@@ -388,6 +494,7 @@ void console_panic(void)
 		stage_at = stage_end = 0;
 		stage_string("\n");
 	}
+	screen_panic();
 	send_stage();
 	fetched = false;
 	view = CONSOLE_LOG;
@@ -399,26 +506,15 @@ int console_view(void)
 	return view; /* changed by the one CPU that asks */
 }
 
-static void leave_view(void)
-{
-	struct guest_text *g = &guests[view];
-
-	if (g->shown < attached_at)
-		g->shown = attached_at; /* was seen */
-}
-
 void console_next_view(void)
 {
 	bool locked = log_lock_take(&log_lock);
+	int next = view;
 
-	if (view != CONSOLE_LOG)
-		leave_view();
-	view = view + 1 < (int)guest_count ? view + 1 : CONSOLE_LOG;
-	stage_erase();
-	stage_string("\n[");
-	stage_string(view == CONSOLE_LOG ? "log and shell" : guests[view].name);
-	stage_string(": Ctrl-] for the next console]\n");
-	attached_at = view == CONSOLE_LOG ? 0 : text_ring_oldest(&guests[view].ring);
+	do
+		next = next + 1 < (int)guest_count ? next + 1 : CONSOLE_LOG;
+	while (next != CONSOLE_LOG && !guests[next].ring.text);
+	set_view(next);
 	if (locked)
 		spin_unlock(&log_lock);
 }

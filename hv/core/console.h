@@ -5,7 +5,7 @@
  * prints goes into its VM's ring of 64 KiB, which outlives the VM and is shown again to who
  * attaches. All of it, the log included, goes out in small pieces that never wait, by a timer of one
  * CPU: who logs is not late for its vCPUs. Who prints faster than the line takes loses the oldest,
- * and the reader is told how much.
+ * and the reader is told how much. The machine's screen shows the same, and its keyboard is heard.
  */
 #pragma once
 
@@ -15,11 +15,23 @@
 
 struct config;
 
-/* Rings for the VMs of the config, which stays. Before the first VM; 0 or an error, logged. */
+/* Rings for the VMs of the config. Before the first VM; 0 or an error, logged. */
 int console_init(const struct config *config) __attribute__((warn_unused_result));
 
-/* A character that the guest of the VM with this number sent. Any CPU; never waits for the line. */
+/* A ring for a VM that comes later, at a place that has none. 0 or an error, logged. */
+int console_guest_add(unsigned vm, const char *name) __attribute__((warn_unused_result));
+
+bool console_guest_there(unsigned vm); /* whether a place has one */
+
+/* Another VM has the place: the ring is empty again. */
+void console_guest_rename(unsigned vm, const char *name);
+
+/* Its ring goes: the VM does not run, and never will. */
+void console_guest_remove(unsigned vm);
+
+/* A character, or some, that the guest of the VM with this number sent. Any CPU; never waits for the line. */
 void console_guest_put(unsigned vm, char c);
+void console_guest_write(unsigned vm, const char *text, size_t bytes);
 
 /* The guest is over: its last line may lack its end. */
 void console_guest_end(unsigned vm);
@@ -42,6 +54,9 @@ void console_start(void);
 /* Answers MB_CONSOLE: takes what was typed, sends some of what waits. */
 void console_work(void);
 
+/* This CPU idles: draws some of what the screen lacks. True: there is more. */
+bool console_idle(void);
+
 /* Somebody has entered a command, and this CPU is to run it by console_command(): in its run loop,
  * with no vCPU. It takes as long as the command does. */
 bool console_command_waiting(void);
@@ -55,6 +70,9 @@ void console_write(const char *text, size_t bytes);
 
 /* One whole line of the log: written, or not since the log is not what the line shows. */
 bool console_log_line(const char *text, size_t bytes);
+
+/* Text of our own, at once to the line; drawn with the next line of the log. */
+void console_show(const char *text, size_t bytes);
 
 /* The hypervisor fails: the log is what the line shows. */
 void console_panic(void);

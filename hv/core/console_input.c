@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is typed on the serial line: Ctrl-] goes to the next view; in a guest's the rest goes to the
- * guest, in the log's it is edited to a command.
+ * What is typed on the serial line, or on the keyboard: Ctrl-] goes to the next view; in a guest's the
+ * rest goes to the guest, in the log's it is edited to a command.
  *
- * The UART is asked by a timer of one CPU, not by its interrupt: it is the same on every machine,
+ * Both are asked by a timer of one CPU, not by their interrupts: it is the same on every machine,
  * and a console needs no more. While nothing is typed or waits to be sent, that is 50 times a
  * second, so that neither an idle machine nor a benchmark notices; else 1000 times, which with a
  * FIFO of 16 bytes is the rate of the line. What is pasted onto an idle line of a real machine may
@@ -18,10 +18,12 @@
 #include <string.h>
 
 #include "hv/core/console_impl.h"
+#include "hv/core/keyboard.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/mgmt.h"
 #include "hv/core/percpu.h"
 #include "hv/core/platform.h"
+#include "hv/core/screen.h"
 #include "hv/core/serial.h"
 #include "hv/core/shell.h"
 #include "hv/core/timer.h"
@@ -60,7 +62,9 @@ static void fire(struct timer *timer)
 
 void console_start(void)
 {
-	if (!serial_present())
+	bool keys = keyboard_start();
+
+	if (!serial_present() && !screen_present() && !keys)
 		return;
 	home = this_cpu();
 	timer_init(&tick, fire);
@@ -145,11 +149,12 @@ static void typed(char c)
 static void read_typed(void)
 {
 	for (unsigned i = 0; i < READ_MOST; i++) {
-		int c = serial_read();
+		int key = keyboard_read(), c = key < 0 ? serial_read() : key;
 
 		if (c >= 0)
 			lively_until = rdtsc() + tsc_from_us(STAY_US);
-		if (!mgmt_first_line(c, typed) && c >= 0)
+		/* the line's silence counts for it as well */
+		if (key >= 0 || (!mgmt_first_line(c, typed) && c >= 0))
 			typed((char)c);
 		if (c < 0)
 			return;

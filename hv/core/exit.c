@@ -5,6 +5,7 @@
  */
 #include "hv/core/lifecycle.h"
 #include "hv/core/platform.h"
+#include "hv/core/sched.h"
 #include "hv/core/trap.h"
 #include "hv/core/vcpu.h"
 #include "hv/core/fpu.h"
@@ -158,8 +159,22 @@ static void handle_hlt(struct vcpu *v)
 		vm_crash(v, "halted with interrupts off: nothing can wake it");
 }
 
+/* A processor that cannot tell a loop exits at each PAUSE: so many with no other exit between them are one. */
+#define PAUSES_OF_A_LOOP 32
+
+static void handle_pause(struct vcpu *v, const struct vmexit *exit)
+{
+	hvm->skip(v, SKIP_WHOLE);
+	if (!exit->pause_loop && ++v->pauses < PAUSES_OF_A_LOOP)
+		return;
+	v->pauses = 0;
+	sched_yield(v);
+}
+
 void exit_handle(struct vcpu *v, const struct vmexit *exit)
 {
+	if (exit->kind != VMEXIT_PAUSE)
+		v->pauses = 0;
 	switch (exit->kind) {
 	case VMEXIT_NONE:
 	case VMEXIT_IRQ_WINDOW:
@@ -206,6 +221,8 @@ void exit_handle(struct vcpu *v, const struct vmexit *exit)
 		handle_mmio(v, exit);
 		break;
 	case VMEXIT_PAUSE:
+		handle_pause(v, exit);
+		break;
 	case VMEXIT_CACHE: /* memory is coherent, and no device of ours bypasses the caches */
 		hvm->skip(v, SKIP_WHOLE);
 		break;

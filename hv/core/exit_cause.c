@@ -44,6 +44,8 @@ enum exit_cause exit_cause(const struct vcpu *v, const struct vmexit *exit)
 		return time_cause(v);
 	case VMEXIT_HLT:
 		return EXIT_CAUSE_hlt;
+	case VMEXIT_PAUSE:
+		return EXIT_CAUSE_pause;
 	case VMEXIT_IRQ_WINDOW:
 		return EXIT_CAUSE_window;
 	case VMEXIT_IO:

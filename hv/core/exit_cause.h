@@ -18,6 +18,7 @@
 	X(interrupt, "a host interrupt: another CPU's mail, or a timer of the hypervisor")         \
 	X(flush, "packets put without a kick, or an interrupt owed, have waited long enough")      \
 	X(slice, "the vCPU's time slice is over")                                                  \
+	X(pause, "the guest waits in a loop, and another vCPU for the CPU")                        \
 	X(io, "port I/O: a device is kicked")                                                      \
 	X(mmio, "a device's registers in memory")                                                  \
 	X(other, "all else")

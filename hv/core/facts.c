@@ -3,11 +3,13 @@
 
 #include <string.h>
 
+#include "hv/core/config_diff.h"
 #include "hv/core/config_policy.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
 #include "hv/core/percpu.h"
 #include "hv/core/platform.h"
+#include "hv/core/policy_put.h"
 
 const struct stat_row stat_rows[STAT_COUNT] = {
 #define STAT_ROW(name, unit, class, help) { #name, #unit, #class, help },
@@ -40,7 +42,7 @@ void vm_facts(unsigned id, struct vm_facts *out)
 {
 	const struct vm *vm;
 
-	*out = (struct vm_facts){ .config = &vm_config->vms[id] };
+	*out = (struct vm_facts){ .config = &vm_config->vms[id], .state = "off" };
 	spin_lock(&vm_table_lock);
 	vm = vm_table[id];
 	out->state = state_of(vm);
@@ -56,10 +58,15 @@ void vm_facts(unsigned id, struct vm_facts *out)
 
 int vm_by_name(const char *name)
 {
-	for (unsigned i = 0; i < vm_config->vm_count; i++)
-		if (strcmp(vm_config->vms[i].name, name) == 0)
-			return (int)i;
-	return -1;
+	int id = -1;
+
+	spin_lock(&vm_table_lock);
+	for (unsigned i = 0; i < vm_config->vm_count && id < 0; i++)
+		if (config_vm_there(&vm_config->vms[i]) &&
+		    strcmp(vm_config->vms[i].name, name) == 0)
+			id = (int)i;
+	spin_unlock(&vm_table_lock);
+	return id;
 }
 
 /* Each vCPU dumps itself: its registers are its CPU's until its next exit. */
@@ -232,10 +239,6 @@ bool policy_change(const char *name, const char *text, char *why, size_t room)
 		snprintf(why, room, "%s takes %s", name, values);
 		return false;
 	}
-	policy_set((enum policy_id)(p - policies), value);
-	platform->policy_changed();
-	/* who is in a guest looks at its queues again, by the new rules */
-	for (unsigned i = 0; i < cpu_count; i++)
-		cpu_post(cpus[i], MB_KICK);
+	policy_put((enum policy_id)(p - policies), value);
 	return true;
 }

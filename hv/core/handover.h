@@ -39,11 +39,12 @@ struct handover_image { /* a file named in the config, read once; restart takes 
 	uint64_t bytes;
 };
 
-struct handover_fb { /* linear framebuffer; addr = 0 if there is none */
+struct handover_fb { /* linear framebuffer, as firmware has it: unchecked; addr = 0: there is none */
 	uint64_t addr;
 	uint64_t bytes;
 	uint32_t width, height, stride_px;
-	uint32_t bgr; /* 1: blue in the lowest byte */
+	uint32_t red, green, blue,
+		unused; /* bits of a pixel, which has as many bytes as they need */
 };
 
 struct handover {
@@ -67,7 +68,10 @@ struct handover {
 	uint64_t dtb_bytes;
 	uint64_t rsdp;	     /* from the EFI system table, 0 if there is none */
 	uint64_t trampoline; /* one page below 1 MiB for starting the other CPUs */
-	uint64_t log;	     /* text that the loader has printed */
-	uint64_t log_bytes;
+	uint64_t log;	     /* struct log_area, with what the loader has printed */
+	uint64_t dead; /* the last lines of the boot before, if it died: printable, whole lines */
+	uint64_t dead_bytes; /* 0: it did not */
 	struct handover_fb fb;
+	uint64_t
+		check_only; /* 1: no config was read, and no VM is to be started (hv/dev/check_only.h) */
 };

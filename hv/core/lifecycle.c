@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "hv/core/config_diff.h"
 #include "hv/core/console.h"
 #include "hv/core/host_irq.h"
 #include "hv/core/platform.h"
@@ -34,15 +35,20 @@ struct spinlock vm_table_lock;
 struct vm *vm_table[CONFIG_MAX_VMS];
 const struct config *vm_config;
 
-static const struct handover *images;	 /* for as long as the core runs */
-static uint64_t free_before;		 /* bytes, before the first VM was made */
+static int64_t free_before;		 /* bytes, before the first VM was made */
 static bool making[CONFIG_MAX_VMS];	 /* under vm_table_lock: being made, not in the table yet */
 static _Atomic unsigned vms_live;	 /* started, and not reaped or to start again */
 static _Atomic unsigned vms_ended;	 /* and not reaped yet */
 static _Atomic unsigned guests_live;	 /* of them, those that are no driver domains */
 static unsigned doubled[CONFIG_MAX_VMS]; /* by vm_reap(): short lives in a row */
 static uint64_t begun[CONFIG_MAX_VMS];	 /* under vm_table_lock: TSC when it was last started */
-static struct vm *flushing;		 /* whose nested translations MB_FLUSH drops */
+static enum hold {
+	HOLD_NONE,
+	HOLD_END,	    /* lifecycle_take() wants it, and does not make it again */
+	HOLD_AGAIN,	    /* ... and does */
+	HOLD_TAKEN,	    /* it has it; `making` is set, too */
+} hold[CONFIG_MAX_VMS];	    /* under vm_table_lock */
+static struct vm *flushing; /* whose nested translations MB_FLUSH drops */
 
 /* gap_us: since its last start, at least; the VM waits until that is over. */
 static void start(struct vm *vm, uint64_t gap_us)
@@ -67,31 +73,31 @@ static void start(struct vm *vm, uint64_t gap_us)
 }
 
 /* One more VM is to live, or (-1) no longer. */
-static void count_live(const struct config_vm *config, unsigned by)
+static void count_live(bool driver_domain, unsigned by)
 {
 	atomic_fetch_add(&vms_live, by);
-	if (!config->driver_domain)
+	if (!driver_domain)
 		atomic_fetch_add(&guests_live, by);
 }
 
-int lifecycle_start(const struct config *config, const struct handover *h)
+int lifecycle_start(const struct config *config)
 {
 	int err;
 
 	vm_config = config;
-	images = h;
-	free_before = pmm_free_bytes();
+	free_before = (int64_t)pmm_free_bytes();
 	for (unsigned i = 0; i < config->vm_count; i++) {
 		if (config->vms[i].disabled)
 			continue;
-		err = vm_create(&config->vms[i], i, h, &vm_table[i]);
+		err = vm_create(&config->vms[i], i, false, &vm_table[i]);
 		if (err < 0)
 			return err;
-		count_live(&config->vms[i], 1);
+		count_live(config->vms[i].driver_domain, 1);
 	}
 	for (unsigned i = 0; i < config->vm_count; i++)
 		if (vm_table[i])
 			start(vm_table[i], 0);
+	log_set_orderly(atomic_load(&vms_live) == 0);
 	if (atomic_load(&vms_live) == 0)
 		report_end();
 	return 0;
@@ -200,10 +206,11 @@ static void tell_if_all_ended(bool guest)
 	bool all = atomic_load(&vms_live) == 0;
 
 	if (all) {
+		log_set_orderly(true);
 		console_flush(CONSOLE_ALL);
 		log_printf("all VMs have ended, %llu MiB free, %lld KiB not returned",
 			   (unsigned long long)(pmm_free_bytes() >> 20),
-			   (long long)(free_before - pmm_free_bytes()) / 1024);
+			   ((long long)free_before - (long long)pmm_free_bytes()) / 1024);
 		console_flush(CONSOLE_ALL);
 	}
 	if ((guest ? atomic_load(&guests_live) == 0 : all) && !atomic_exchange(&told, true)) {
@@ -214,17 +221,18 @@ static void tell_if_all_ended(bool guest)
 	}
 }
 
-/* Makes and starts the VM whose place is marked as being made. */
+/* Makes and starts the VM whose place is marked as being made; after an error it still is. */
 static int make_and_start(unsigned id, uint64_t gap_us)
 {
 	struct vm *vm = NULL;
-	int err = vm_create(&vm_config->vms[id], id, images, &vm);
+	int err = vm_create(&vm_config->vms[id], id, false, &vm);
 
 	spin_lock(&vm_table_lock);
-	vm_table[id] = vm;
-	making[id] = false;
-	if (vm)
+	if (vm) {
+		vm_table[id] = vm;
+		making[id] = false;
 		start(vm, gap_us);
+	}
 	spin_unlock(&vm_table_lock);
 	return err;
 }
@@ -261,12 +269,41 @@ static uint64_t restart_gap_us(const struct config_vm *config, unsigned id)
 	return (uint64_t)RESET_GAP_US << doubled[id];
 }
 
+static enum hold hold_of(unsigned id)
+{
+	enum hold h;
+
+	spin_lock(&vm_table_lock);
+	h = hold[id];
+	spin_unlock(&vm_table_lock);
+	return h;
+}
+
+/* It ends for good, or its place is lifecycle_take()'s now. */
+static void leave_place(unsigned id)
+{
+	spin_lock(&vm_table_lock);
+	if (hold[id] == HOLD_NONE)
+		making[id] = false;
+	else
+		hold[id] = HOLD_TAKEN;
+	spin_unlock(&vm_table_lock);
+}
+
+static bool starts_again(const struct vm *vm, enum hold held)
+{
+	if (held != HOLD_NONE)
+		return held == HOLD_AGAIN;
+	return !strcmp(vm->end, END_RESTARTED) || !strcmp(vm->end, END_REBOOT) ||
+	       (vm->config->driver_domain && strcmp(vm->end, END_STOPPED) != 0);
+}
+
 static void reap(struct vm *vm)
 {
 	const struct config_vm *config = vm->config;
 	bool by_user = !strcmp(vm->end, END_RESTARTED);
-	bool again = by_user || !strcmp(vm->end, END_REBOOT) ||
-		     (config->driver_domain && strcmp(vm->end, END_STOPPED) != 0);
+	enum hold held = hold_of(vm->id);
+	bool again = starts_again(vm, held), driver_domain = config->driver_domain;
 	unsigned id = vm->id;
 
 	watchdog_cancel(vm);
@@ -285,18 +322,15 @@ static void reap(struct vm *vm)
 		report_ended(vm);
 	}
 	vm_destroy(vm);
-	if (again) {
+	if (again && held == HOLD_NONE) {
 		if (make_and_start(id, by_user ? 0 : restart_gap_us(config, id)) == 0)
 			return;
 		report_vm_end(config->name, config->cpus, END_FAILED, "it could not be made again",
 			      &(struct report_life){ .end_ns = tsc_to_ns(rdtsc()) });
-	} else {
-		spin_lock(&vm_table_lock);
-		making[id] = false;
-		spin_unlock(&vm_table_lock);
 	}
-	count_live(config, -1u);
-	tell_if_all_ended(!config->driver_domain);
+	count_live(driver_domain, -1u);
+	leave_place(id); /* *config may be another VM's from here on */
+	tell_if_all_ended(!driver_domain);
 }
 
 void vm_reap(void)
@@ -348,19 +382,24 @@ static void command_running(struct vm *vm, enum vm_command command)
 
 int vm_command(const char *name, enum vm_command command, const char **why)
 {
-	bool may_start = command == VM_START || command == VM_RESTART;
+	bool may_start = command == VM_START || command == VM_RESTART, driver_domain;
 	struct vm *vm;
 	unsigned id = 0;
 
-	while (id < vm_config->vm_count && strcmp(vm_config->vms[id].name, name) != 0)
-		id++;
 	*why = "there is no VM of that name: \"vm list\" shows them";
-	if (id == vm_config->vm_count)
-		return LH_NOENT;
 	spin_lock(&vm_table_lock);
+	while (id < vm_config->vm_count && (!config_vm_there(&vm_config->vms[id]) ||
+					    strcmp(vm_config->vms[id].name, name) != 0))
+		id++;
+	if (id == vm_config->vm_count) {
+		spin_unlock(&vm_table_lock);
+		return LH_NOENT;
+	}
 	vm = vm_table[id];
 	if (vm && command == VM_START)
 		*why = "it runs already";
+	else if (hold[id] != HOLD_NONE)
+		*why = "a new config is being applied to it: try again";
 	else if (making[id])
 		*why = "it is about to start or end: try again";
 	else if (!vm && !may_start)
@@ -376,10 +415,77 @@ int vm_command(const char *name, enum vm_command command, const char **why)
 		return LH_BUSY;
 	if (vm)
 		return 0;
-	count_live(&vm_config->vms[id], 1);
+	driver_domain = vm_config->vms[id].driver_domain;
+	count_live(driver_domain, 1);
+	log_set_orderly(false);
 	if (make_and_start(id, 0) == 0)
 		return 0;
-	count_live(&vm_config->vms[id], -1u);
+	count_live(driver_domain, -1u);
+	log_set_orderly(atomic_load(&vms_live) == 0);
+	leave_place(id);
 	*why = "it cannot be made: the log says why";
 	return LH_NOMEM;
+}
+
+void lifecycle_hold(bool on)
+{
+	static unsigned vms_before, guests_before; /* without ours */
+
+	if (on) {
+		vms_before = atomic_fetch_add(&vms_live, 1);
+		guests_before = atomic_fetch_add(&guests_live, 1);
+		return;
+	}
+	atomic_fetch_sub(&vms_live, 1);
+	if (atomic_fetch_sub(&guests_live, 1) == 1 && guests_before)
+		tell_if_all_ended(true);
+	else if (atomic_load(&vms_live) == 0 && vms_before)
+		tell_if_all_ended(false);
+}
+
+bool lifecycle_take(unsigned id, bool again)
+{
+	bool taken;
+
+	spin_lock(&vm_table_lock);
+	if (hold[id] != HOLD_TAKEN) {
+		hold[id] = again ? HOLD_AGAIN : HOLD_END;
+		if (vm_table[id]) {
+			vm_end(vm_table[id], again ? END_RESTARTED : END_STOPPED,
+			       "by a new config");
+		} else if (!making[id]) {
+			making[id] = true;
+			hold[id] = HOLD_TAKEN;
+		}
+	}
+	taken = hold[id] == HOLD_TAKEN;
+	spin_unlock(&vm_table_lock);
+	return taken;
+}
+
+bool lifecycle_runs(unsigned id)
+{
+	spin_lock(&vm_table_lock);
+	bool runs = vm_table[id] != NULL || (making[id] && hold[id] != HOLD_TAKEN);
+	spin_unlock(&vm_table_lock);
+	return runs;
+}
+
+void lifecycle_give(unsigned id, struct vm *vm)
+{
+	if (vm)
+		count_live(vm->config->driver_domain, 1);
+	spin_lock(&vm_table_lock);
+	vm_table[id] = vm;
+	making[id] = false;
+	hold[id] = HOLD_NONE;
+	doubled[id] = 0;
+	if (vm)
+		start(vm, 0);
+	spin_unlock(&vm_table_lock);
+}
+
+void lifecycle_kept(int64_t bytes)
+{
+	free_before -= bytes;
 }

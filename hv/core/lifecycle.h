@@ -21,7 +21,7 @@
 #define END_RESTARTED "restart" /* by the user: starts again */
 
 /* Makes all VMs that are not disabled, then starts them: if one cannot be made, none runs. */
-int lifecycle_start(const struct config *config, const struct handover *h) __must_check;
+int lifecycle_start(const struct config *config) __must_check;
 
 /* Ends the VM: its vCPUs stop at their next exit (kicked); the last one out hands it to vm_reap().
  * end is one of the above; the first caller's counts, but for END_STOPPED, which always does. Any CPU, any context. */
@@ -46,8 +46,25 @@ enum vm_command { VM_START, VM_STOP, VM_RESTART, VM_PAUSE, VM_RESUME };
 /* What the user asks for. 0, or an error with one sentence in *why. */
 int vm_command(const char *name, enum vm_command command, const char **why);
 
+/*
+ * A VM's place in the running config, for who changes it (hv/core/apply.c). Called again and again until it
+ * is true: nothing runs there then, and nobody starts anything until lifecycle_give(). What runs is ended,
+ * told as ended for good, or (again) as one that starts again.
+ */
+bool lifecycle_take(unsigned id, bool again);
+/* The place is free to be used, and the VM, if one was made, starts. */
+void lifecycle_give(unsigned id, struct vm *vm);
+/* Whether a VM is there, or about to be. */
+bool lifecycle_runs(unsigned id);
+/* Meanwhile the machine's work is not done, whoever ends. */
+void lifecycle_hold(bool on);
+/* So much memory is used for something that stays without VMs, or (negative) no more. */
+void lifecycle_kept(int64_t bytes);
+
 /* The VMs by their place in the config; NULL: not running. An entry may be looked at under
  * vm_table_lock only, since VMs end at any time. */
 extern struct spinlock vm_table_lock;
 extern struct vm *vm_table[CONFIG_MAX_VMS];
-extern const struct config *vm_config; /* (c) after lifecycle_start() */
+/* The running config. Under vm_table_lock, but for the part that a VM that exists was made from: that stays.
+ * Places may be free: config_vm_there(), config_switch_there() (hv/core/config_diff.h). */
+extern const struct config *vm_config;

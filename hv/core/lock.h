@@ -6,7 +6,7 @@
  * Lock order, outermost first; who holds one takes only such as stand behind it:
  *   life cycle: reaping (a try-lock), vm_table_lock, vm->lock;
  *   a guest's devices: pcie, virtio_pci, a queue of the device's own, uart, rtc;
- *   switch: its control lock, the list of network devices, a queue's service try-lock, a
+ *   switch: its control lock, the table of uplinks, the list of network devices, a queue's service try-lock, a
  *   destination port's receive lock, a CPU's list of queues with work;
  *   passed-through devices: passthrough, a vector's place in host_irq, the host's I/O APIC;
  *   behind all devices: bus, msix, ioapic, marker;

@@ -12,21 +12,21 @@
 #include "hv/core/console.h"
 #include "hv/core/fail.h"
 #include "hv/core/handover.h"
+#include "hv/core/log_area.h"
 #include "hv/core/log_impl.h"
-#include "hv/core/serial.h"
 #include "hv/core/text_ring.h"
 #include "hv/core/timer.h"
 #include "hv/cpu/x86.h"
 
-#define RING_BYTES  (256u * 1024)
 #define LINE_BYTES  400
 #define LIMIT_BURST 5 /* lines a second and object */
 #define LOCK_TRIES  (1u << 24)
 #define PANIC_REST  4096 /* bytes of the log that the line is behind at most when a panic is told */
 
 struct spinlock log_lock;
-static char ring_text[RING_BYTES];
-static struct text_ring ring = { ring_text, RING_BYTES, 0 }; /* [log_lock] */
+static struct log_area *area;	  /* (c) after log_init(); the ring is its text */
+static struct text_ring ring;	  /* [log_lock] */
+static bool orderly;		  /* [log_lock] nothing runs that could die */
 static uint64_t shown;		  /* [log_lock] the serial line has it up to here */
 static uint64_t panic_mark;	  /* [log_lock] ring.total when the panic began, 0 without one */
 static _Atomic uint64_t zero_tsc; /* the first line's time */
@@ -49,6 +49,8 @@ static void emit(const char *text, size_t bytes)
 	bool behind = shown != ring.total;
 
 	text_ring_put(&ring, text, bytes);
+	if (area)
+		log_area_put(area, ring.total, bytes, orderly);
 	if (!behind && console_log_line(text, bytes))
 		shown = ring.total;
 	if (locked)
@@ -57,10 +59,23 @@ static void emit(const char *text, size_t bytes)
 
 void log_init(const struct handover *h)
 {
-	const char *text = (const char *)DIRECT_MAP_BASE + h->log;
+	struct log_head head;
 
-	text_ring_put(&ring, text, h->log_bytes);
-	shown = ring.total;
+	area = (struct log_area *)(DIRECT_MAP_BASE + h->log);
+	ring = (struct text_ring){ area->text, LOG_TEXT_BYTES, 0 };
+	if (log_area_read(area, &head))
+		shown = ring.total = head.total;
+}
+
+void log_set_orderly(bool is)
+{
+	bool locked = log_lock_take(&log_lock);
+
+	orderly = is;
+	if (area)
+		log_area_put(area, ring.total, 0, orderly);
+	if (locked)
+		spin_unlock(&log_lock);
 }
 
 /* "[    0.123456] "; zeros until the TSC's rate is known. */
@@ -182,7 +197,7 @@ void log_panic_show(void)
 	if (ring.total - shown > PANIC_REST)
 		shown = ring.total - PANIC_REST;
 	while ((n = log_unshown(piece, sizeof(piece), &lost)) != 0)
-		serial_write(piece, n);
+		console_show(piece, n);
 	panic_mark = ring.total;
 }
 
@@ -197,7 +212,7 @@ void log_tail(unsigned lines)
 		size_t room = end - from < sizeof(piece) ? end - from : sizeof(piece);
 		size_t n = text_ring_copy(&ring, from, piece, room);
 
-		serial_write(piece, n);
+		console_show(piece, n);
 		from += n;
 	}
 	if (locked)

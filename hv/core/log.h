@@ -11,7 +11,7 @@
 
 struct handover;
 
-/* Puts what the loader has printed at the start of the ring. Once, before anything is logged. */
+/* Goes on with the loader's log, in its memory. Once, before anything is logged: that would be lost. */
 void log_init(const struct handover *h);
 
 void log_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -26,6 +26,10 @@ void log_limited(struct log_limit *limit, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /* The same for what is more than a line: whether it is to be told now. */
 bool log_may(struct log_limit *limit);
+
+/* Whether the machine may be switched off or reset now: then the next boot has nothing to tell of this
+ * one (hv/core/log_area.h). It may not at the start. */
+void log_set_orderly(bool orderly);
 
 /* Writes the last `lines` lines of the ring to the serial line again (for a panic). */
 void log_tail(unsigned lines);

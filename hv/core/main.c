@@ -6,11 +6,14 @@
 #include "hv/core/main.h"
 
 #include "hv/core/acpi.h"
+#include "hv/core/apply.h"
 #include "hv/core/config.h"
 #include "hv/core/console.h"
 #include "hv/core/fpu.h"
 #include "hv/core/host_ioapic.h"
 #include "hv/core/host_irq.h"
+#include "hv/core/images.h"
+#include "hv/core/last_boot.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
 #include "hv/core/mgmt.h"
@@ -19,11 +22,13 @@
 #include "hv/core/pmm.h"
 #include "hv/core/report.h"
 #include "hv/core/sched.h"
+#include "hv/core/screen.h"
 #include "hv/core/smp.h"
 #include "hv/core/trap.h"
 #include "hv/core/wall.h"
 #include "hv/cpu/detect.h"
 #include "hv/cpu/lapic.h"
+#include "hv/dev/check_only.h"
 #include "hv/dev/iommu.h"
 #include "hv/dev/pc.h"
 
@@ -38,6 +43,7 @@ static _Atomic unsigned cpus_failed;
 static _Noreturn void refuse(const char *why)
 {
 	log_printf("cannot start: %s", why);
+	log_set_orderly(true);
 	console_flush(CONSOLE_ALL);
 	report_refused(why);
 	smp_stop_others();
@@ -131,6 +137,8 @@ _Noreturn void core_main(const struct handover *h)
 	log_init(h);
 	pmm_init(h);
 	paging_init(h);
+	screen_init(h);
+	last_boot_show(h);
 	smp_init_boot_cpu();
 	trap_init_cpu();
 	if (acpi_init(h->rsdp) < 0)
@@ -141,6 +149,8 @@ _Noreturn void core_main(const struct handover *h)
 	timer_calibrate();
 	timer_init_cpu();
 	host_irq_init();
+	if (h->check_only)
+		check_only(h);
 	start_iommu();
 	wall_init();
 	host_ioapic_init();
@@ -158,7 +168,9 @@ _Noreturn void core_main(const struct handover *h)
 		   (unsigned long long)(pmm_total_bytes() >> 20));
 	console_start();
 	mgmt_start();
-	if (lifecycle_start(&config, h) < 0)
+	images_init(h);
+	apply_init(&config, apicv_lacks);
+	if (lifecycle_start(&config) < 0)
 		refuse("a VM cannot be made, see above");
 	sched_loop();
 }

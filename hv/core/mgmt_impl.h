@@ -67,6 +67,7 @@ extern const struct mgmt_method mgmt_own_methods[];
 extern const struct mgmt_method mgmt_vm_methods[];
 extern const struct mgmt_method mgmt_switch_methods[];
 extern const struct mgmt_method mgmt_console_methods[];
+extern const struct mgmt_method mgmt_apply_methods[];
 
 /* Each in turn, NULL past the last (mgmt_methods.c). */
 const struct mgmt_method *mgmt_method_at(unsigned i);

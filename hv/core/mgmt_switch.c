@@ -108,7 +108,8 @@ static void fdb_list(struct mgmt_call *call)
 	json_array(mgmt_result(call), "switches");
 	spin_lock(&vm_table_lock);
 	for (unsigned s = 0; s < vm_config->switch_count; s++)
-		tell_fdb(mgmt_result(call), platform->switch_at(s));
+		if (platform->switch_at(s))
+			tell_fdb(mgmt_result(call), platform->switch_at(s));
 	spin_unlock(&vm_table_lock);
 	json_array_end(mgmt_result(call));
 }

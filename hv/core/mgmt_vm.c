@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Methods of the management channel about VMs. */
 #include "hv/core/config.h"
+#include "hv/core/config_diff.h"
 #include "hv/core/facts.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/mgmt_impl.h"
@@ -27,6 +28,8 @@ static void vm_list(struct mgmt_call *call)
 
 	json_array(j, "vms");
 	for (unsigned i = 0; i < vm_config->vm_count; i++) {
+		if (!config_vm_there(&vm_config->vms[i]))
+			continue;
 		vm_facts(i, &f);
 		tell_vm(j, &f);
 	}

@@ -4,6 +4,7 @@
  *   DIRECT_MAP_BASE  all RAM, RW NX, without the image's pages and the trampoline page
  *   DEVICE_BASE      + address: device memory, uncached, RW NX
  *   STACK_BASE       stacks, RW NX, each above a page that is not there
+ *   SCREEN_BASE      + address: the framebuffer, write-combining, RW NX
  *   CORE_BASE        the image, each section with its own rights
  * No page is writable and executable at once, under any address. Entries are only ever added once
  * several CPUs run, so no other CPU's TLB can hold a stale one.
@@ -18,12 +19,14 @@
 
 #define DEVICE_BASE 0xffffc00000000000ull
 #define STACK_BASE  0xffffd00000000000ull
+#define SCREEN_BASE 0xffffe00000000000ull
 
 enum pte_bits { /* SDM 3A, "Paging-Structure Entries" */
 		PTE_P = 1u << 0,
 		PTE_W = 1u << 1,
 		PTE_PWT = 1u << 3,
 		PTE_PCD = 1u << 4,
+		PTE_PAT = 1u << 7, /* of a page of 4 KiB */
 		PTE_PS = 1u << 7,
 		PTE_G = 1u << 8,
 };
@@ -35,7 +38,10 @@ enum pte_bits { /* SDM 3A, "Paging-Structure Entries" */
 #define RIGHTS_RW     (PTE_P | PTE_G | PTE_W | PTE_NX)
 #define RIGHTS_DEVICE (RIGHTS_RW | PTE_PCD | PTE_PWT)
 
-#define PAT_AT_RESET 0x0007040600070406ull /* PCD|PWT is UC (SDM 3A, "Page Attribute Table") */
+#define RIGHTS_SCREEN (RIGHTS_RW | PTE_PAT)
+
+/* SDM 3A, "Page Attribute Table": as at reset, where PCD|PWT is UC, but for PAT alone: WC. */
+#define PAT_OF_CORE 0x0007040100070406ull
 
 #define TOP_LEVEL  4
 #define HUGE_LEVEL 3 /* 1 GiB pages */
@@ -196,7 +202,7 @@ void paging_load(void)
 		cr4 |= CR4_MCE;
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
 	if (features & BIT(16))
-		wrmsr(MSR_PAT, PAT_AT_RESET);
+		wrmsr(MSR_PAT, PAT_OF_CORE);
 	write_cr0(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG);
 	write_cr4(cr4);
 	write_cr3(paging_cr3());
@@ -221,6 +227,20 @@ void *map_device(uint64_t hpa, size_t bytes)
 		*entry_at(DEVICE_BASE + at, 1) = at | RIGHTS_DEVICE;
 	spin_unlock(&paging_lock);
 	return (void *)(DEVICE_BASE + hpa);
+}
+
+/* Every CPU with 64 bits has a PAT. */
+void *map_framebuffer(uint64_t hpa, size_t bytes)
+{
+	uint64_t at = hpa & ~(uint64_t)(PAGE_SIZE - 1);
+
+	if (!addressable(hpa, bytes))
+		return NULL;
+	spin_lock(&paging_lock);
+	for (; at < hpa + bytes; at += PAGE_SIZE)
+		*entry_at(SCREEN_BASE + at, 1) = at | RIGHTS_SCREEN;
+	spin_unlock(&paging_lock);
+	return (void *)(SCREEN_BASE + hpa);
 }
 
 static bool direct_mapped(uint64_t hpa)

@@ -21,6 +21,9 @@ uint64_t paging_cr3(void);
  * processor has no such address. */
 void *map_device(uint64_t hpa, size_t bytes);
 
+/* A framebuffer as well, but write-combining. Nothing else of it is to be mapped by map_device(). */
+void *map_framebuffer(uint64_t hpa, size_t bytes);
+
 /* Firmware's tables, for reading: through the direct map where that has them, else as a device.
  * NULL as above. */
 const void *map_firmware(uint64_t hpa, size_t bytes);

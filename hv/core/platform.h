@@ -86,9 +86,21 @@ struct platform_ops {
 	void (*policy_changed)(void);
 	/* Switches and uplinks, from the config; once, before the first VM. */
 	int (*switches_create)(const struct config *config);
+	/*
+	 * The running config changes (hv/core/apply.c), at a place where no VM is. vm_leave: *next has
+	 * another VM there, or none: what outlasts a VM's lives, its uplinks, goes if the next has it not
+	 * alike. Under vm_table_lock, and so is switch_put: a switch (NULL: none) at that number, for
+	 * the one that was there, which has no port any more. vm_enter: the VM is as the running config
+	 * has it: what is to last and is not there yet is made. After an error, told, vm_leave() takes
+	 * it away.
+	 */
+	void (*vm_leave)(const struct config *next, unsigned id);
+	int (*vm_enter)(unsigned id);
+	struct vswitch *(*switch_put)(unsigned i, struct vswitch *sw);
 	/* No guest is left: what is to be told of the uplinks. */
 	void (*uplinks_report)(void);
-	/* By their number in the config. Their ports may be looked at under vm_table_lock. */
+	/* By their number in the config, NULL: there is none (any more). They and their ports may be
+	 * looked at under vm_table_lock. */
 	struct vswitch *(*switch_at)(unsigned i);
 	/* The machine's own devices: finds them, and silences them. Once, after acpi_init(). */
 	void (*host_devices_find)(void);

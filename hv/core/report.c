@@ -276,6 +276,18 @@ void report_vm_paused(const char *vm, bool paused, uint64_t at_ns)
 	send_event(&line);
 }
 
+void report_feature(const char *part, const char *where, const char *name, const char *state)
+{
+	struct line line;
+	struct json *j = begin(&line, "feature");
+
+	json_string(j, "part", part);
+	json_string(j, "where", where);
+	json_string(j, "name", name);
+	json_string(j, "state", state);
+	send(&line);
+}
+
 void report_guest_result(const char *vm, const char *text, const struct report_machine *machine)
 {
 	struct line line;

@@ -45,6 +45,9 @@
  *        told by the guest on its console (hv/core/marker.h); nobody has checked the text. When: by
  *        the machine's clock, and by its VM exits so far, those of all VMs; and what the
  *        CPUs' time went into so far, of all CPUs
+ *   {"lasthop":1,"event":"feature","part":"VT-x","where":"","name":"INVEPT","state":"ok"}
+ *        of a boot that only checks the machine (hv/cpu/feature.h); where: the device, if it is of one;
+ *        state: ok, missing (optional), MISSING or unknown
  *   {"lasthop":1,"event":"refused","reason":"…"}   the loader or core cannot start; nothing runs
  *   {"lasthop":1,"event":"panic","reason":"…"}     the hypervisor failed
  *   {"lasthop":1,"event":"end"}                    every guest is off; driver domains may run on
@@ -96,6 +99,7 @@ void report_uplink(const char *port, const char *link, uint64_t at_ns);
 void report_link(const char *port, bool up, uint64_t at_ns);
 void report_queue_stopped(const char *port, unsigned queue, const char *why, uint64_t at_ns);
 void report_vm_paused(const char *vm, bool paused, uint64_t at_ns);
+void report_feature(const char *part, const char *where, const char *name, const char *state);
 void report_guest_result(const char *vm, const char *text, const struct report_machine *machine);
 void report_refused(const char *reason);
 void report_panic(const char *reason);

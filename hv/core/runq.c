@@ -244,6 +244,19 @@ bool runq_outranked(struct cpu *self, const struct vcpu *v, uint64_t spent, bool
 	return best_queue(self, usage_at(v->usage, now) + spent, elsewhere, now) != NULL;
 }
 
+bool runq_yield(struct cpu *self, struct vcpu *v, uint64_t now)
+{
+	uint64_t first = first_usage(self, self, now), usage = usage_at(v->usage, now);
+
+	if (first == NOBODY || first > usage + RUNQ_YIELD_NS)
+		return false;
+	if (usage <= first) {
+		v->usage = usage_make(first + 1, now);
+		set_level(self, v, now);
+	}
+	return true;
+}
+
 struct cpu *runq_helper(struct cpu *queue)
 {
 	struct cpu *helper = NULL;

@@ -45,5 +45,12 @@ struct vcpu *runq_take(struct cpu *self, uint64_t now);
 bool runq_outranked(struct cpu *self, const struct vcpu *v, uint64_t spent, bool elsewhere,
 		    uint64_t now);
 
+/* What a vCPU gives away at most when it yields: an order of those who compete, not more. */
+#define RUNQ_YIELD_NS 4000000
+
+/* The vCPU that runs here lets the first in this CPU's queue by: it counts as having used as much.
+ * False: nobody waits, or it is behind by more than RUNQ_YIELD_NS. */
+bool runq_yield(struct cpu *self, struct vcpu *v, uint64_t now);
+
 /* An idle CPU that may take over somebody who waits in this queue; NULL: none. */
 struct cpu *runq_helper(struct cpu *queue);

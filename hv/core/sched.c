@@ -10,6 +10,7 @@
  */
 #include "hv/core/sched.h"
 
+#include "hv/core/apply.h"
 #include "hv/core/console.h"
 #include "hv/core/cpu_time.h"
 #include "hv/core/lifecycle.h"
@@ -116,6 +117,18 @@ bool sched_slice_over(struct vcpu *v)
 	return runq_outranked(this_cpu(), v, 0, true, tsc_to_ns(v->charged_tsc));
 }
 
+bool sched_contended(void)
+{
+	return atomic_load_explicit(&this_cpu()->runq_length, memory_order_relaxed) != 0;
+}
+
+void sched_yield(struct vcpu *v)
+{
+	sched_charge(v);
+	if (runq_yield(this_cpu(), v, tsc_to_ns(v->charged_tsc)))
+		v->slice_end_tsc = v->charged_tsc;
+}
+
 uint32_t sched_mail(void)
 {
 	struct cpu *self = this_cpu();
@@ -163,11 +176,14 @@ void sched_loop(void)
 		sched_mail();
 		timer_poll();
 		vm_reap();
+		apply_work();
 		console_command();
 		mgmt_answer();
 		v = next_vcpu(self);
 		if (!v) {
 			platform->switch_poll();
+			if (console_idle())
+				continue;
 			cpu_time_turn(self, TIME_ROOT, TIME_IDLE);
 			cpu_wait();
 			cpu_time_turn(self, TIME_IDLE, TIME_ROOT);

@@ -48,5 +48,11 @@ void sched_hurry(struct vcpu *vcpu);
 /* At the end of a slice: true if another is to run now, else the next slice has begun. */
 bool sched_slice_over(struct vcpu *vcpu);
 
+/* Whether others wait for this CPU. */
+bool sched_contended(void);
+
+/* It does nothing but wait, in a loop: its slice ends now if another's turn is near enough. */
+void sched_yield(struct vcpu *vcpu);
+
 /* Tells an idle CPU of somebody who waits in this CPU's queue and might run there. */
 void sched_offer(void);

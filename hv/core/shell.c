@@ -9,11 +9,14 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "hv/core/config_diff.h"
 #include "hv/core/console.h"
 #include "hv/core/exit_cause.h"
 #include "hv/core/facts.h"
+#include "hv/core/last_boot.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
+#include "hv/core/machine_reset.h"
 #include "hv/core/platform.h"
 #include "hv/core/pmm.h"
 #include "hv/core/shell_impl.h"
@@ -48,7 +51,8 @@ static void vm_list(void)
 	console_printf("%-31s %-8s %5s %7s %12s %11s\n", "VM", "STATE", "VCPUS", "MIB", "EXITS",
 		       "WAKEUPS");
 	for (unsigned i = 0; i < vm_config->vm_count; i++)
-		list_vm(i);
+		if (config_vm_there(&vm_config->vms[i]))
+			list_vm(i);
 	console_printf("memory: %llu of %llu KiB free\n",
 		       (unsigned long long)pmm_free_bytes() / 1024,
 		       (unsigned long long)pmm_total_bytes() / 1024);
@@ -129,10 +133,24 @@ static void run_log(char **args, unsigned count)
 	static char text[LOG_BYTES];
 	unsigned lines = count ? number(args[0], LOG_BYTES) : LOG_LINES;
 
-	if (lines == 0)
+	if (count && strcmp(args[0], "died") == 0) {
+		if (!last_boot_answer())
+			console_printf(
+				"log: the boot before this one did not die, or left no log\n");
+	} else if (lines == 0)
 		console_printf("log: how many lines? \"%s\" is no number above 0\n", args[0]);
 	else
 		console_write(text, log_last(lines, text, sizeof(text)));
+}
+
+static void run_reset(char **args, unsigned count)
+{
+	(void)args;
+	(void)count;
+	log_printf("reset: by the user");
+	log_set_orderly(true);
+	console_flush(CONSOLE_ALL);
+	machine_reset();
 }
 
 static void run_pci(char **args, unsigned count)
@@ -179,6 +197,8 @@ static const struct command commands[] = {
 	{ "set", "set [POLICY VALUE]", "the switches' policies, or change one", 0, 2, run_set },
 	{ "pci", "pci", "the machine's PCI functions, for passthrough nodes", 0, 0, run_pci },
 	{ "log", "log [N]", "the last N lines of the log, else 20", 0, 1, run_log },
+	{ "log", "log died", "the last lines of the boot before, if it died", 0, 1, run_log },
+	{ "reset", "reset", "restart the machine; its VMs lose their power", 0, 0, run_reset },
 	{ NULL, NULL, NULL, 0, 0, NULL },
 };
 

@@ -134,9 +134,11 @@ void run_fdb(char **args, unsigned count)
 	spin_lock(&vm_table_lock);
 	for (unsigned s = 0; s < vm_config->switch_count; s++) {
 		const struct vswitch *sw = platform->switch_at(s);
-		unsigned n = switch_fdb(sw, entries, FDB_SHOWN);
+		unsigned n = sw ? switch_fdb(sw, entries, FDB_SHOWN) : 0;
 		char mac[MAC_TEXT];
 
+		if (!sw)
+			continue;
 		console_printf("switch %s\n%-17s %-31s %12s\n", switch_name(sw), "ADDRESS", "PORT",
 			       "SEEN");
 		for (unsigned i = 0; i < n; i++) {

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "hv/core/apply.h"
 #include "hv/core/console.h"
 #include "hv/core/cpu_time.h"
 #include "hv/core/exit_cause.h"
@@ -307,7 +308,7 @@ static bool offer_interrupt(struct vcpu *v)
 /* The user wants something done by this CPU's run loop. */
 static bool asked(void)
 {
-	return console_command_waiting() || mgmt_request_waiting();
+	return console_command_waiting() || mgmt_request_waiting() || apply_waiting();
 }
 
 /* True if the slice is over and somebody else is to run: the vCPU is in a queue then. */
@@ -388,6 +389,7 @@ void vcpu_run(struct vcpu *v)
 		v->halted = false;
 		if (preempted(v))
 			break;
+		v->contended = sched_contended();
 		irq_waits = offer_interrupt(v);
 		platform->before_entry(v);
 		vm_drop_stale(v->vm);

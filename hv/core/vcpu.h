@@ -41,6 +41,8 @@ struct vcpu {
 	uint64_t charged_tsc;	  /* (o) its CPU time is accounted for until then */
 	uint64_t slice_start_tsc; /* (o) */
 	uint64_t slice_end_tsc;	  /* (o) */
+	bool contended;	      /* (o) others wait for this CPU: loops of PAUSEs are to be exits */
+	unsigned pauses;      /* (o) exits by PAUSE, one behind the other */
 	uint64_t timer_tsc;   /* (o) when its local APIC's timer is over, as of its last entry */
 	uint64_t flush_tsc;   /* (o) packets put without a kick are to be taken until then */
 	bool leaving;	      /* (o) not to enter the guest again soon: no more of these */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "hv/core/guest_map.h"
+#include "hv/core/images.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/platform.h"
 #include "hv/core/pmm.h"
@@ -16,16 +17,6 @@
 
 #define GIB (1ull << 30)
 #define MIB (1ull << 20)
-
-static const struct handover_image *image_find(const struct handover *h, const char *name)
-{
-	const struct handover_image *image = hpa_to_ptr((hpa_t){ h->images });
-
-	for (uint32_t i = 0; i < h->image_count; i++)
-		if (strncmp(image[i].name, name, sizeof(image[i].name)) == 0)
-			return &image[i];
-	return NULL;
-}
 
 /* One extent of guest RAM from gpa on, 1 GiB-aligned if that can be had and helps. */
 static int extent_add(struct vm *vm, unsigned slot, uint64_t bytes)
@@ -170,18 +161,16 @@ void vm_destroy(struct vm *vm)
 	page_free(vm, sizeof(*vm));
 }
 
-static int vm_build(struct vm *vm, const struct handover *h)
+static int vm_build(struct vm *vm, bool staged)
 {
 	const struct config_vm *c = vm->config;
-	const struct handover_image *kernel = image_find(h, c->kernel);
-	const struct handover_image *initrd = c->initrd[0] ? image_find(h, c->initrd) : NULL;
+	const struct handover_image *kernel = image_find(c->kernel, staged);
+	const struct handover_image *initrd = c->initrd[0] ? image_find(c->initrd, staged) : NULL;
 	int err;
 
 	if (!kernel || (c->initrd[0] && !initrd))
-		return fail(LH_NOENT, "vm %s: %s was not handed over", c->name,
+		return fail(LH_NOENT, "vm %s: %s is not on this machine", c->name,
 			    kernel ? c->initrd : c->kernel);
-	vm->kernel = hpa_to_ptr((hpa_t){ kernel->addr });
-	vm->kernel_bytes = kernel->bytes;
 	err = hvm->vm_init(vm);
 	if (err < 0)
 		return fail(err, "vm %s: no memory for nested page tables", c->name);
@@ -196,8 +185,20 @@ static int vm_build(struct vm *vm, const struct handover *h)
 	return err;
 }
 
-int vm_create(const struct config_vm *config, unsigned id, const struct handover *h,
-	      struct vm **out)
+void vm_unmake(struct vm *vm)
+{
+	if (vm->platform)
+		platform->vm_give_back(vm);
+	/* The shell may be looking at its ports. No vCPU has run, so that nothing else of it is known to
+	 * anybody. */
+	spin_lock(&vm_table_lock);
+	if (vm->platform)
+		platform->vm_destroy(vm);
+	spin_unlock(&vm_table_lock);
+	vm_destroy(vm);
+}
+
+int vm_create(const struct config_vm *config, unsigned id, bool staged, struct vm **out)
 {
 	struct vm *vm = page_alloc(sizeof(*vm));
 	int err;
@@ -208,15 +209,9 @@ int vm_create(const struct config_vm *config, unsigned id, const struct handover
 	vm->id = id;
 	vm->tsc_offset = 0 - rdtsc();
 	watchdog_init(vm);
-	err = vm_build(vm, h);
+	err = vm_build(vm, staged);
 	if (err < 0) {
-		/* The shell may be looking at its ports. No vCPU has run, so that nothing else of
-		 * it is known to anybody. */
-		spin_lock(&vm_table_lock);
-		if (vm->platform)
-			platform->vm_destroy(vm);
-		spin_unlock(&vm_table_lock);
-		vm_destroy(vm);
+		vm_unmake(vm);
 		return err;
 	}
 	*out = vm;

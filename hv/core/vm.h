@@ -44,8 +44,6 @@ struct vm {
 		uint64_t bytes;
 	} extent[GMEM_EXTENTS]; /* (c) behind it, to give back */
 	gpa_t acpi_gpa;		/* (c) reserved pages for the tables */
-	const void *kernel;	/* (c) its file, for names of addresses, */
-	uint64_t kernel_bytes;	/* (c) */
 	bool unsafe_dma; /* (c) no IOMMU confines its devices: they take addresses of the host */
 
 	unsigned vcpu_count;		      /* (c) */
@@ -75,10 +73,13 @@ struct vm {
 	} window;
 };
 
-/* Makes the VM with number id: memory, nested tables, devices, vCPUs, kernel loaded. On error
- * nothing is left. */
-int vm_create(const struct config_vm *config, unsigned id, const struct handover *h,
+/* Makes the VM with number id: memory, nested tables, devices, vCPUs, kernel loaded. staged: from images
+ * that are staged, if there are (hv/core/images.h). On error nothing is left. */
+int vm_create(const struct config_vm *config, unsigned id, bool staged,
 	      struct vm **out) __must_check;
+
+/* Destroys a VM that was made and never started, its devices too. No lock is held. */
+void vm_unmake(struct vm *vm);
 
 /* Frees all of it. Its vCPUs are OFF, its devices destroyed, and no CPU holds a pointer to it. */
 void vm_destroy(struct vm *vm);

@@ -66,7 +66,7 @@ enum vmexit_kind {
 	VMEXIT_DEADLINE, /* the deadline given to enter() has passed (or VMEXIT_INTERRUPT instead) */
 	VMEXIT_IRQ_WINDOW, /* the guest can take an interrupt now; the window request is over */
 	VMEXIT_HLT,
-	VMEXIT_PAUSE,
+	VMEXIT_PAUSE, /* exit->pause_loop: one of a loop, by the processor's judgement */
 	VMEXIT_CPUID,
 	VMEXIT_RDMSR, /* number in guest's ECX */
 	VMEXIT_WRMSR,
@@ -102,6 +102,7 @@ struct vmexit {
 			uint8_t gpr; /* enum gpr: source, or destination */
 			bool write;
 		} cr8;
+		bool pause_loop;
 		uint8_t vector;
 		uint8_t apic_register;
 	};

@@ -91,6 +91,16 @@ static inline void invlpg(const void *p)
 	__asm__ volatile("invlpg (%0)" : : "r"(p) : "memory");
 }
 
+static inline void clflush(const void *p)
+{
+	__asm__ volatile("clflush (%0)" : : "r"(p) : "memory");
+}
+
+static inline void mfence(void)
+{
+	__asm__ volatile("mfence" : : : "memory");
+}
+
 static inline void interrupts_off(void)
 {
 	__asm__ volatile("cli" : : : "memory");

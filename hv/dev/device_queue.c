@@ -69,8 +69,7 @@ static bool stop_broken(struct device_queue *q, const char *why)
 	return false;
 }
 
-/* One buffer, if there is one. */
-static bool serve_one(struct device_queue *q)
+bool device_queue_serve_one(struct device_queue *q)
 {
 	uint16_t avail = q->vq.packed ? 0 : vq_avail_idx(&q->vq), start = q->next;
 	struct vq_chain chain;
@@ -89,6 +88,8 @@ static bool serve_one(struct device_queue *q)
 	why = q->kind->serve(q, &chain, &written);
 	if (why)
 		return stop_broken(q, why);
+	if (written == DEVICE_QUEUE_KEEP)
+		return true;
 	q->next = vq_advance(&q->vq, q->next, chain.slots);
 	vq_put_used(&q->vq, start, chain.id, written, VQ_WRITE, true);
 	vq_publish(&q->vq, start, q->next, VQ_WRITE);
@@ -100,7 +101,7 @@ static bool serve_one(struct device_queue *q)
 void device_queue_serve(struct device_queue *q)
 {
 	for (unsigned i = 0; i < DEVICE_QUEUE_QUOTA && q->running; i++) {
-		if (serve_one(q))
+		if (device_queue_serve_one(q))
 			continue;
 		if (!q->running)
 			return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A virtqueue that is served by the device itself, not by the switch: the control queue of
- * virtio-net, the queue of virtio-rng. In the time of the vCPU that kicks, a few buffers at once;
+ * virtio-net, the queues of virtio-rng and virtio-console. In the time of the vCPU that kicks, a few buffers at once;
  * what is left waits in the CPU's list of work (switch_env.h), so that a guest cannot hold a CPU.
  * Nor does it get much of another VM's time there, however fast it adds buffers.
  */
@@ -19,14 +19,15 @@
 #define DEVICE_QUEUE_SEGS  64u /* pieces of a buffer that are looked at */
 #define DEVICE_QUEUE_QUOTA 8u  /* buffers served in one go */
 #define DEVICE_QUEUE_NAME  (2 * CONFIG_MAX_NAME + 32)
+#define DEVICE_QUEUE_KEEP  UINT32_MAX /* bytes written: the buffer is not done, and served again */
 
 struct device_queue;
 
 struct device_queue_kind {
 	enum vq_dir dir;
 	uint64_t want; /* bytes of a buffer that are looked at */
-	/* One buffer, the pieces in q->seg[]: NULL, with the bytes written, or why it breaks the
-	 * rules. Under q->lock. */
+	/* One buffer, the pieces in q->seg[]: NULL, with the bytes written or DEVICE_QUEUE_KEEP, or
+	 * why it breaks the rules. What was kept may be another buffer the next time. Under q->lock. */
 	const char *(*serve)(struct device_queue *q, const struct vq_chain *chain,
 			     uint32_t *written);
 };
@@ -57,6 +58,10 @@ bool device_queue_start(struct device_queue *q, unsigned number);
 
 /* What is there, within the quota, and asks for a kick or another turn. With the lock held. */
 void device_queue_serve(struct device_queue *q);
+
+/* One buffer of a queue that runs; false: there is none, or the queue has been stopped, which is logged.
+ * With the lock held. */
+bool device_queue_serve_one(struct device_queue *q);
 
 /* Any CPU, without a lock. */
 void device_queue_kick(struct device_queue *q);

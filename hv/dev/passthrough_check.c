@@ -11,6 +11,7 @@
 #include "hv/core/host_ioapic.h"
 #include "hv/core/log.h"
 #include "hv/core/paging.h"
+#include "hv/core/screen.h"
 #include "hv/dev/iommu.h"
 #include "hv/dev/passthrough_impl.h"
 #include "hv/dev/pci_reset.h"
@@ -18,6 +19,9 @@
 
 #define NETWORK_CLASS 0x02u
 #define BAR_MOST      ((GUEST_BAR_END - GUEST_BAR_WINDOW) / 2)
+/* At most, of a VM's other devices, which come first */
+#define OWN_MEMORY    0x400000u
+#define OWN_PORTS     0x1000u
 
 struct check {
 	config_error_fn *report;
@@ -25,6 +29,7 @@ struct check {
 	unsigned errors;
 	const struct config_vm *vm; /* whose node it is */
 	const struct config_passthrough *node;
+	uint64_t next_memory, next_io; /* check_room(): of the VM's bus */
 };
 
 static void wrong(struct check *c, const char *property, const char *fmt, ...)
@@ -183,6 +188,33 @@ static void check_bars(struct check *c, struct host_function *f)
 			map_bar(c, f, i, &f->bar[i]);
 }
 
+/* Its BARs behind those of the VM's nodes before it, as pcie_attach() places them. */
+static void check_room(struct check *c, const struct host_function *f)
+{
+	if (c->node == c->vm->passthroughs) {
+		c->next_memory = GUEST_BAR_WINDOW + OWN_MEMORY;
+		c->next_io = GUEST_IO_WINDOW + OWN_PORTS;
+	}
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		const bool io = f->bar[i].kind == PCI_BAR_IO;
+		const uint64_t end = io ? GUEST_IO_END : GUEST_BAR_END, bytes = f->bar[i].bytes;
+		uint64_t *next = io ? &c->next_io : &c->next_memory;
+
+		if (f->bar[i].kind == PCI_BAR_NONE || bytes > BAR_MOST)
+			continue;
+		*next = pci_place_bar(*next, bytes) + bytes;
+		if (*next <= end)
+			continue;
+		wrong(c, chosen_by(c),
+		      PCI_ADDRESS_FORMAT ": the VM has no room for its BAR %u: all its devices "
+					 "need more than the %llu KiB of %s: give it fewer of them",
+		      PCI_ADDRESS_ARGS(f->address), i,
+		      (unsigned long long)(end - (io ? GUEST_IO_WINDOW : GUEST_BAR_WINDOW)) >> 10,
+		      io ? "ports" : "memory addresses");
+		return;
+	}
+}
+
 static struct host_function *chosen(const struct check *c)
 {
 	for (unsigned i = 0; i < host_function_count; i++)
@@ -199,6 +231,7 @@ static void check_places(struct check *c)
 	if (!f)
 		return;
 	check_bars(c, f);
+	check_room(c, f);
 	f->past_iommu = virtio_bypasses_iommu(f);
 }
 
@@ -295,6 +328,14 @@ static void check_iommu(struct check *c, const struct host_function *f)
 		      PCI_ADDRESS_ARGS(f->address));
 }
 
+/* A graphics card is the VM's alone. */
+static void release_screen(const struct host_function *f)
+{
+	for (unsigned i = 0; i < PCI_BARS; i++)
+		if (f->bar[i].kind == PCI_BAR_MEMORY)
+			screen_release(f->bar[i].base, f->bar[i].bytes);
+}
+
 static void check_chosen(struct check *c)
 {
 	struct host_function *f = chosen(c);
@@ -306,6 +347,7 @@ static void check_chosen(struct check *c)
 	check_pin(c, f);
 	if (c->errors)
 		return;
+	release_screen(f);
 	reset_save(f);
 	reset_begin(f, false);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Ties the guest's devices together: two buses, local APICs, I/O APIC, UART, clock, power registers,
- * PCIe with a virtio-net device per NIC and a virtio-rng, ACPI tables. No PIC, PIT, VGA or
+ * PCIe with a virtio-net device per NIC, a virtio-rng and maybe a virtio-console, ACPI tables. No PIC, PIT, VGA or
  * PS/2: ports that nobody claims read all ones.
  */
 #include "hv/dev/pc.h"
@@ -91,9 +91,14 @@ static int make_tables(struct vm *vm)
 	return 0;
 }
 
+/* Other CPUs lend to its uplinks until these are destroyed: not into a domain of the IOMMU that is gone. */
 static void pc_vm_give_back(struct vm *vm)
 {
-	passthrough_destroy(&vm->platform->devices);
+	struct platform *p = vm->platform;
+
+	passthrough_silence(&p->devices);
+	reuse_close(p->reuse);
+	passthrough_destroy(&p->devices);
 }
 
 static void pc_vm_destroy(struct vm *vm)
@@ -102,14 +107,13 @@ static void pc_vm_destroy(struct vm *vm)
 
 	if (!p)
 		return;
-	passthrough_silence(&p->devices);
-	reuse_close(p->reuse); /* what it was lent goes back with the uplinks */
-	passthrough_destroy(&p->devices);
+	pc_vm_give_back(vm); /* if it could not be made */
 	for (unsigned i = 0; i < p->net_count; i++)
-		virtio_net_destroy(p->nets[i]);
+		virtio_net_destroy(p->nets[i]); /* what an uplink was lent goes back with it */
 	reuse_free(p->reuse);
 	reuse_revoke(vm); /* it sends no more, and its RAM is about to be freed */
 	virtio_rng_finish(&p->rng);
+	virtio_console_finish(&p->console);
 	uart_finish(&p->uart);
 	vm->platform = NULL;
 	page_free(p, sizeof(*p));
@@ -128,6 +132,8 @@ static int pc_vm_create(struct vm *vm)
 		err = make_nets(p, vm);
 	if (!err)
 		err = virtio_rng_init(&p->rng, vm, &p->pcie);
+	if (!err && vm->config->virtio_console)
+		err = virtio_console_init(&p->console, vm, &p->pcie);
 	if (!err)
 		err = passthrough_create(&p->devices, vm, &p->pcie, &p->ioapic);
 	if (!err && p->devices.domain && vm->config->driver_domain)
@@ -171,7 +177,11 @@ static void pc_switch_arrive(struct vm *vm)
 
 static bool pc_console_input(struct vm *vm, char c)
 {
-	return uart_receive(&vm->platform->uart, c);
+	struct platform *p = vm->platform;
+
+	if (vm->config->virtio_console && virtio_console_listens(&p->console))
+		return virtio_console_receive(&p->console, c);
+	return uart_receive(&p->uart, c);
 }
 
 static void pc_vm_paused(struct vm *vm, bool paused)
@@ -219,6 +229,9 @@ const struct platform_ops pc_platform = {
 	.port_set_link = virtio_net_set_link,
 	.port_features = virtio_net_features,
 	.switches_create = virtio_net_switches,
+	.vm_leave = pc_vm_leave,
+	.vm_enter = pc_vm_enter,
+	.switch_put = virtio_net_switch_put,
 	.uplinks_report = uplinks_report,
 	.switch_at = virtio_net_switch,
 	.policy_changed = reuse_policy_changed,

@@ -13,6 +13,7 @@
 #include "hv/dev/power.h"
 #include "hv/dev/rtc.h"
 #include "hv/dev/uart.h"
+#include "hv/dev/virtio_console.h"
 #include "hv/dev/virtio_rng.h"
 
 struct reuse;
@@ -32,9 +33,14 @@ struct platform {
 	unsigned net_count;
 	struct virtio_net *nets[CONFIG_MAX_NETS];
 	struct virtio_rng rng;
-	struct passthroughs devices; /* of the machine */
-	struct reuse *reuse;	     /* NULL: its devices read no guests' pages */
+	struct virtio_console console; /* if the config wants one */
+	struct passthroughs devices;   /* of the machine */
+	struct reuse *reuse;	       /* NULL: its devices read no guests' pages */
 };
 
 /* A local APIC ended the service of a level-triggered vector. */
 void pc_eoi(struct vm *vm, uint8_t vector);
+
+/* hv/core/platform.h: vm_leave, vm_enter (pc_change.c). */
+void pc_vm_leave(const struct config *next, unsigned id);
+int pc_vm_enter(unsigned id);

@@ -214,7 +214,7 @@ static int assign_bars(struct pcie *pcie, struct pci_function *f)
 		if (f->bar[i].kind == PCI_BAR_NONE)
 			continue;
 		bytes = f->bar[i].region->bytes;
-		base = (*next + bytes - 1) & ~(bytes - 1);
+		base = pci_place_bar(*next, bytes);
 		if (base + bytes > (io ? (uint64_t)GUEST_IO_END : GUEST_BAR_END))
 			return fail(LH_NOMEM, "pcie: no more %s addresses for BARs",
 				    io ? "port" : "memory");

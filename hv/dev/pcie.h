@@ -97,6 +97,12 @@ void pci_add_bar(struct pci_function *f, unsigned bar, enum pci_bar_kind kind,
 		 struct bus_region *region);
 /* Room for a capability of `bytes` (the two of its header included); its offset. */
 unsigned pci_add_capability(struct pci_function *f, uint8_t id, unsigned bytes);
+/* Where a BAR goes whose size is a power of two: at or behind `next`. */
+static inline uint64_t pci_place_bar(uint64_t next, uint64_t bytes)
+{
+	return (next + bytes - 1) & ~(bytes - 1);
+}
+
 /* Gives it a device number and addresses for its BARs; negative if there are no more. */
 int pcie_attach(struct pcie *pcie, struct pci_function *f);
 

@@ -22,18 +22,24 @@ struct shared_page {
 	uint64_t iova;		  /* [l] */
 	uint32_t vm;		  /* [l] whose */
 	uint32_t users;		  /* [l] pieces of packets that are in use */
-	bool blank;		  /* [l] the page of zeroes is there instead */
+	uint32_t disowned; /* [l] ... and of packets whose sender has taken its memory back */
+	bool blank;	   /* [l] the page of zeroes is there instead: if there are no users */
 };
 
 /* (c) constant */
 struct reuse {
-	struct list all;	       /* under all_lock */
-	uint64_t base[CONFIG_MAX_VMS]; /* (c) where a VM's memory begins, for devices */
+	struct list all; /* under all_lock */
+	uint64_t base
+		[CONFIG_MAX_VMS]; /* where a VM's memory begins, for devices; changed while that VM
+					* is not there */
+	uint64_t room[CONFIG_MAX_VMS]; /* likewise: bytes that it may have there; 0: none */
+	uint64_t top;		       /* behind all of them */
 	void *zeroes;		       /* (c) a page */
 	struct spinlock lock;
-	struct iommu_domain *domain;	     /* [l] NULL: closed */
-	bool refused;			     /* [l] by the IOMMU: nothing more is shared */
-	struct list idle, free;		     /* [l] */
+	struct iommu_domain *domain; /* [l] NULL: closed */
+	bool refused;		     /* [l] by the IOMMU: nothing more is shared */
+	bool stale;		     /* [l] a page was replaced, and nothing flushed since */
+	struct list idle, free;	     /* [l] */
 	struct shared_page *bucket[BUCKETS]; /* [l] */
 	struct shared_page page[REUSE_PAGES];
 };
@@ -61,6 +67,18 @@ static uint64_t memory_end(const struct config_vm *vm)
 	return ((vm->memory_mib << 20) + 2 * GIB - 1) & ~(GIB - 1);
 }
 
+/* One that needs no more than before stays where it was. */
+static void place_vm(struct reuse *r, unsigned id, const struct config_vm *vm)
+{
+	uint64_t bytes = memory_end(vm);
+
+	if (bytes <= r->room[id])
+		return;
+	r->base[id] = r->top;
+	r->room[id] = bytes;
+	r->top += bytes;
+}
+
 static void place_vms(struct reuse *r, const struct vm *driver)
 {
 	uint64_t at = memory_end(driver->config);
@@ -69,10 +87,17 @@ static void place_vms(struct reuse *r, const struct vm *driver)
 	 * Address Range") */
 	if (at < 4 * GIB)
 		at = 4 * GIB;
-	for (unsigned i = 0; i < vm_config->vm_count; i++) {
-		r->base[i] = at;
-		at += memory_end(&vm_config->vms[i]);
-	}
+	r->top = at;
+	for (unsigned i = 0; i < vm_config->vm_count; i++)
+		place_vm(r, i, &vm_config->vms[i]);
+}
+
+void reuse_vm_changed(unsigned id)
+{
+	spin_lock(&all_lock);
+	list_for_each(pos, &all_reuses)
+		place_vm(container_of(pos, struct reuse, all), id, &vm_config->vms[id]);
+	spin_unlock(&all_lock);
 }
 
 struct reuse *reuse_create(const struct vm *driver, struct iommu_domain *domain)
@@ -93,8 +118,8 @@ struct reuse *reuse_create(const struct vm *driver, struct iommu_domain *domain)
 	list_init(&r->free);
 	for (unsigned i = 0; i < REUSE_PAGES; i++)
 		list_insert_before(&r->free, &r->page[i].idle);
+	spin_lock(&all_lock); /* around both: partner: reuse_vm_changed() */
 	place_vms(r, driver);
-	spin_lock(&all_lock);
 	list_insert_before(&all_reuses, &r->all);
 	spin_unlock(&all_lock);
 	return r;
@@ -138,6 +163,7 @@ static void unmap(struct reuse *r, struct shared_page *p)
 
 static void flush(struct reuse *r, struct share_cost *cost)
 {
+	r->stale = false;
 	if (!r->domain)
 		return;
 	iommu->flush(r->domain);
@@ -178,7 +204,7 @@ static struct shared_page *add(struct reuse *r, uint32_t vm, uint64_t iova, cons
 	p = container_of(r->free.next, struct shared_page, idle);
 	p->iova = iova;
 	p->vm = vm;
-	p->users = 0;
+	p->users = p->disowned = 0;
 	p->blank = false;
 	if (!map(r, p, at, cost))
 		return NULL;
@@ -205,14 +231,28 @@ static bool use(struct reuse *r, uint32_t vm, uint64_t iova, const void *at,
 	return true;
 }
 
-/* true: it is to be flushed. */
-static bool leave(struct reuse *r, uint64_t iova)
+/* Devices read zeroes there, once that is flushed. */
+static void blank(struct reuse *r, struct shared_page *p)
 {
-	struct shared_page *p = find(r, iova);
+	if (r->domain && iommu->map(r->domain, (iova_t){ p->iova }, ptr_to_hpa(r->zeroes),
+				    PAGE_SIZE, IOMMU_READ) < 0)
+		panic("a page cannot be replaced: its table is there");
+	p->blank = r->stale = true;
+}
 
-	assert(p && p->users > 0);
+/* What becomes of a page that has a user less; true: it is to be flushed. */
+typedef bool leaving(struct reuse *r, struct shared_page *p);
+
+static bool leave(struct reuse *r, struct shared_page *p)
+{
+	assert(p->users > 0);
 	if (--p->users > 0)
 		return false;
+	if (p->disowned > 0) {
+		if (!p->blank)
+			blank(r, p);
+		return r->stale;
+	}
 	list_insert_before(&r->idle, &p->idle);
 	if (!p->blank && policy_get(POLICY_buffer_reuse) == REUSE_ON)
 		return false;
@@ -220,14 +260,37 @@ static bool leave(struct reuse *r, uint64_t iova)
 	return true;
 }
 
+static bool leave_disowned(struct reuse *r, struct shared_page *p)
+{
+	assert(p->disowned > 0);
+	if (--p->disowned > 0 || p->users > 0)
+		return false;
+	unmap(r, p);
+	return true;
+}
+
+/* It is in use still, but its sender's again: flushed by reuse_revoke_disowned(). */
+static bool disown(struct reuse *r, struct shared_page *p)
+{
+	assert(p->users > 0);
+	p->disowned++;
+	if (--p->users == 0 && !p->blank)
+		blank(r, p);
+	return false;
+}
+
 /* The first `pages` pages from that of `address` on. */
-static bool leave_pages(struct reuse *r, uint64_t address, uint64_t pages)
+static bool for_pages(struct reuse *r, leaving *what, uint64_t address, uint64_t pages)
 {
 	uint64_t iova = address & ~(uint64_t)PAGE_MASK;
 	bool due = false;
 
-	for (; pages > 0; pages--, iova += PAGE_SIZE)
-		due |= leave(r, iova);
+	for (; pages > 0; pages--, iova += PAGE_SIZE) {
+		struct shared_page *p = find(r, iova);
+
+		assert(p);
+		due |= what(r, p);
+	}
 	return due;
 }
 
@@ -254,20 +317,21 @@ static bool share_piece(struct reuse *r, const struct vm *from, struct seg seg,
 	for (uint64_t i = 0; i < pages; i++) {
 		if (use(r, from->id, iova + i * PAGE_SIZE, at + i * PAGE_SIZE, cost))
 			continue;
-		if (leave_pages(r, iova, i))
+		if (for_pages(r, leave, iova, i))
 			flush(r, cost);
 		return false;
 	}
 	return true;
 }
 
-static void unshare(struct reuse *r, const struct uplink_piece *piece, unsigned pieces,
-		    struct share_cost *cost)
+static void for_pieces(struct reuse *r, leaving *what, const struct uplink_piece *piece,
+		       unsigned pieces, struct share_cost *cost)
 {
 	bool due = false;
 
 	for (unsigned i = 0; i < pieces; i++)
-		due |= leave_pages(r, piece[i].address, pages_of(piece[i].address, piece[i].bytes));
+		due |= for_pages(r, what, piece[i].address,
+				 pages_of(piece[i].address, piece[i].bytes));
 	if (due)
 		flush(r, cost);
 }
@@ -286,7 +350,7 @@ unsigned reuse_share(struct reuse *r, const struct vm *from, const struct seg *s
 		bytes -= part.len;
 	}
 	if (bytes > 0)
-		unshare(r, piece, n, cost);
+		for_pieces(r, leave, piece, n, cost);
 	spin_unlock(&r->lock);
 	return bytes > 0 ? 0 : n;
 }
@@ -295,22 +359,40 @@ void reuse_unshare(struct reuse *r, const struct uplink_piece *piece, unsigned p
 		   struct share_cost *cost)
 {
 	spin_lock(&r->lock);
-	unshare(r, piece, pieces, cost);
+	for_pieces(r, leave, piece, pieces, cost);
 	spin_unlock(&r->lock);
 }
 
-static bool revoke(struct reuse *r, struct shared_page *p, struct share_cost *cost)
+void reuse_unshare_disowned(struct reuse *r, const struct uplink_piece *piece, unsigned pieces,
+			    struct share_cost *cost)
 {
-	if (p->users == 0)
-		unmap(r, p);
-	else if (map(r, p, r->zeroes, cost))
-		p->blank = true;
-	else
-		panic("a page cannot be replaced: its table is there");
-	return true;
+	spin_lock(&r->lock);
+	for_pieces(r, leave_disowned, piece, pieces, cost);
+	spin_unlock(&r->lock);
 }
 
-static void revoke_all(struct reuse *r, uint32_t vm)
+void reuse_disown(struct reuse *r, const struct uplink_piece *piece, unsigned pieces)
+{
+	struct share_cost cost = { 0, 0 };
+
+	spin_lock(&r->lock);
+	for_pieces(r, disown, piece, pieces, &cost);
+	spin_unlock(&r->lock);
+}
+
+/* true: it is to be flushed. ends: the VM does, with all that it has lent. */
+static bool revoke(struct reuse *r, struct shared_page *p, bool ends)
+{
+	if (p->users + p->disowned == 0) {
+		unmap(r, p);
+		return true;
+	}
+	if (ends && !p->blank)
+		blank(r, p);
+	return false;
+}
+
+static void revoke_all(struct reuse *r, uint32_t vm, bool ends)
 {
 	struct share_cost cost = { 0, 0 };
 	bool due = false;
@@ -321,21 +403,31 @@ static void revoke_all(struct reuse *r, uint32_t vm)
 
 		for (; p; p = next) {
 			next = p->next;
-			if (p->vm == vm && !p->blank)
-				due |= revoke(r, p, &cost);
+			if (p->vm == vm)
+				due |= revoke(r, p, ends);
 		}
 	}
-	if (due)
+	if (due || r->stale)
 		flush(r, &cost);
 	spin_unlock(&r->lock);
 }
 
-void reuse_revoke(const struct vm *from)
+static void revoke_everywhere(const struct vm *from, bool ends)
 {
 	spin_lock(&all_lock);
 	list_for_each(pos, &all_reuses)
-		revoke_all(container_of(pos, struct reuse, all), from->id);
+		revoke_all(container_of(pos, struct reuse, all), from->id, ends);
 	spin_unlock(&all_lock);
+}
+
+void reuse_revoke_disowned(const struct vm *from)
+{
+	revoke_everywhere(from, false);
+}
+
+void reuse_revoke(const struct vm *from)
+{
+	revoke_everywhere(from, true);
 }
 
 void reuse_reclaim(struct reuse *r)

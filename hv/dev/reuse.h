@@ -11,7 +11,8 @@
  *
  * A guest that takes its memory back while a device may still be reading it (it resets its NIC, or ends)
  * loses no time: the page is replaced by one of zeroes, which the device may go on reading. Nothing that is
- * not there makes a DMA fault, at which a real NIC may stop.
+ * not there makes a DMA fault, at which a real NIC may stop. Its other NICs' packets stay what they are: a page
+ * that one of them lies in as well is replaced when that has been sent.
  */
 #pragma once
 
@@ -42,9 +43,17 @@ unsigned reuse_share(struct reuse *r, const struct vm *from, const struct seg *s
 void reuse_unshare(struct reuse *r, const struct uplink_piece *piece, unsigned pieces,
 		   struct share_cost *cost);
 
-/* No device of any driver domain reads this VM's memory any more. */
+/* See env_disown(), env_unshare_disowned(), env_revoke(). */
+void reuse_disown(struct reuse *r, const struct uplink_piece *piece, unsigned pieces);
+void reuse_unshare_disowned(struct reuse *r, const struct uplink_piece *piece, unsigned pieces,
+			    struct share_cost *cost);
+void reuse_revoke_disowned(const struct vm *from);
+
+/* The VM ends, and sends no more: no device of any driver domain reads its memory any more. */
 void reuse_revoke(const struct vm *from);
 /* Devices of this one read only pages that are shared now. */
 void reuse_reclaim(struct reuse *r);
+/* The running config has another VM, or more memory, at a place where no VM is now. */
+void reuse_vm_changed(unsigned id);
 /* The policy was changed: what is kept for reuse, and is not to be, goes. */
 void reuse_policy_changed(void);

@@ -10,12 +10,15 @@
 #include "hv/core/report.h"
 #include "hv/core/timer.h"
 #include "hv/cpu/x86.h"
+#include "hv/dev/virtio_net.h"
 
-/* (c) constant after uplinks_create() (s) under the switch's control lock
- * (w) under `watching` */
+/* (c) constant while its port is there (s) under the switch's control lock (w) under `watching`
+ * (t) under `table` */
 static struct uplink {
-	const struct config_net *net; /* (c) */
-	struct port *port;	      /* (c) */
+	const struct config_vm *vm;	/* (t) its driver domain's place in the running config */
+	char name[CONFIG_MAX_NAME + 1]; /* (t) of its node there */
+	unsigned switch_index;		/* (t) */
+	struct port *port;		/* (t) NULL: the place is free */
 	unsigned running;  /* (s) bit 0: the first receive queue, 1: the first transmit queue */
 	bool up;	   /* (s) */
 	uint64_t down_tsc; /* (s) 0: it has not been up yet */
@@ -26,7 +29,7 @@ static struct uplink {
 	bool silent; /* (s) it went down too often to be told: neither is its coming up */
 	struct timer timer;
 } uplinks[CONFIG_MAX_UPLINKS];
-static unsigned uplink_count; /* (c) */
+static struct spinlock table;
 
 #define RUNNING_BOTH 3u
 
@@ -38,6 +41,7 @@ static unsigned uplink_count; /* (c) */
 static void look(struct timer *timer)
 {
 	struct uplink *u = container_of(timer, struct uplink, timer);
+	char name[2 * CONFIG_MAX_NAME + 2];
 	uint64_t now = rdtsc();
 	bool passes = false;
 
@@ -45,17 +49,39 @@ static void look(struct timer *timer)
 	if (u->looks && port_counter(u->port, STAT_tx_packets) != u->frames) {
 		u->looks = 0;
 		passes = true;
+		snprintf(name, sizeof(name), "%s", port_name(u->port));
 	} else if (u->looks && --u->looks) {
 		timer_set(timer, now + tsc_from_us(LOOK_US));
 	}
 	spin_unlock(&u->watching);
 	if (passes)
-		report_uplink(port_name(u->port), "passes", tsc_to_ns(now));
+		report_uplink(name, "passes", tsc_to_ns(now));
 }
 
-static int create(const struct config_vm *vm, const struct config_net *net, struct vswitch *sw)
+/* Under `table`: that of a node, or (NULL) a free place. */
+static struct uplink *look_up(const struct config_vm *vm, const char *name)
 {
-	struct uplink *u = &uplinks[uplink_count++];
+	for (unsigned i = 0; i < CONFIG_MAX_UPLINKS; i++) {
+		struct uplink *u = &uplinks[i];
+
+		if (vm ? u->port && u->vm == vm && !strcmp(u->name, name) : !u->port)
+			return u;
+	}
+	return NULL;
+}
+
+static struct uplink *uplink_of(const struct config_vm *vm, const char *name)
+{
+	struct uplink *u;
+
+	spin_lock(&table);
+	u = look_up(vm, name);
+	spin_unlock(&table);
+	return u;
+}
+
+static int create(const struct config_vm *vm, const struct config_net *net)
+{
 	char name[2 * CONFIG_MAX_NAME + 2];
 	struct port_config config = {
 		.name = name,
@@ -63,39 +89,89 @@ static int create(const struct config_vm *vm, const struct config_net *net, stru
 		.queue_pairs = net->queue_pairs,
 		.uplink = true,
 	};
+	struct port *port;
+	struct uplink *u;
 
 	snprintf(name, sizeof(name), "%s/%s", vm->name, net->name);
 	memcpy(config.mac, net->mac, sizeof(config.mac));
-	u->net = net;
+	virtio_net_lock(net->switch_index);
+	port = port_create(virtio_net_switch(net->switch_index), &config);
+	virtio_net_unlock(net->switch_index);
+	if (!port)
+		return fail(LH_NOMEM, "%s: no memory for the uplink's port", name);
+	spin_lock(&table);
+	u = look_up(NULL, ""); /* there is one: as many as ports of switches */
+	u->vm = vm;
+	snprintf(u->name, sizeof(u->name), "%s", net->name);
+	u->switch_index = net->switch_index;
+	u->port = port;
+	u->running = 0;
+	u->up = u->silent = false;
+	u->down_tsc = 0;
+	u->looks = 0;
 	timer_init(&u->timer, look);
-	u->port = port_create(sw, &config);
-	return u->port ? 0 : fail(LH_NOMEM, "%s: no memory for the uplink's port", name);
-}
-
-int uplinks_create(const struct config *config, struct vswitch *(*switch_at)(unsigned i))
-{
-	for (unsigned i = 0; i < config->vm_count; i++) {
-		const struct config_vm *vm = &config->vms[i];
-
-		for (unsigned j = 0; j < vm->net_count; j++)
-			if (vm->nets[j].uplink &&
-			    create(vm, &vm->nets[j], switch_at(vm->nets[j].switch_index)) < 0)
-				return LH_NOMEM;
-	}
+	spin_unlock(&table);
 	return 0;
 }
 
-static struct uplink *find(const struct config_net *net)
+int uplinks_create(const struct config_vm *vm)
 {
-	for (unsigned i = 0; i < uplink_count; i++)
-		if (uplinks[i].net == net)
-			return &uplinks[i];
-	panic("%s is no uplink", net->name);
+	for (unsigned j = 0; j < vm->net_count; j++)
+		if (vm->nets[j].uplink && !uplink_of(vm, vm->nets[j].name) &&
+		    create(vm, &vm->nets[j]) < 0)
+			return LH_NOMEM;
+	return 0;
 }
 
-struct port *uplink_port(const struct config_net *net)
+static void report_counters(const struct port *port)
 {
-	return find(net)->port;
+	uint64_t counters[STAT_COUNT];
+
+	for (unsigned id = 0; id < STAT_COUNT; id++)
+		counters[id] = port_counter(port, (enum stat_id)id);
+	report_port(port_name(port), port_switch_name(port), counters);
+}
+
+/* Its driver domain is gone. */
+static void destroy(struct uplink *u)
+{
+	struct port *port = u->port;
+
+	spin_lock(&u->watching); /* look() does nothing more from here on */
+	timer_cancel(&u->timer);
+	u->looks = 0;
+	spin_unlock(&u->watching);
+	spin_lock(&table);
+	u->port = NULL;
+	spin_unlock(&table);
+	virtio_net_lock(u->switch_index);
+	port_retire(port);
+	virtio_net_unlock(u->switch_index);
+	report_counters(port);
+	port_destroy(port);
+}
+
+void uplinks_destroy(const struct config_vm *vm, uplink_keep_fn *keep, const void *context)
+{
+	for (unsigned i = 0; i < CONFIG_MAX_UPLINKS; i++)
+		if (uplinks[i].port && uplinks[i].vm == vm && !keep(context, uplinks[i].name))
+			destroy(&uplinks[i]);
+}
+
+static struct uplink *find(const struct config_vm *vm, const struct config_net *net)
+{
+	struct uplink *u = uplink_of(vm, net->name);
+
+	if (!u)
+		panic("%s/%s is no uplink", vm->name, net->name);
+	return u;
+}
+
+struct port *uplink_port(const struct config_vm *vm, const struct config_net *net)
+{
+	struct uplink *u = uplink_of(vm, net->name);
+
+	return u ? u->port : NULL;
 }
 
 static void watch(struct uplink *u, bool up, uint64_t now)
@@ -134,9 +210,9 @@ static void changed(struct uplink *u, bool up)
 	u->down_tsc = now;
 }
 
-void uplink_queue_started(const struct config_net *net, unsigned queue)
+void uplink_queue_started(const struct config_vm *vm, const struct config_net *net, unsigned queue)
 {
-	struct uplink *u = find(net);
+	struct uplink *u = find(vm, net);
 
 	if (queue < 2)
 		u->running |= 1u << queue;
@@ -144,9 +220,9 @@ void uplink_queue_started(const struct config_net *net, unsigned queue)
 		changed(u, true);
 }
 
-void uplink_stopped(const struct config_net *net)
+void uplink_stopped(const struct config_vm *vm, const struct config_net *net)
 {
-	struct uplink *u = find(net);
+	struct uplink *u = find(vm, net);
 
 	u->running = 0;
 	if (u->up)
@@ -156,21 +232,18 @@ void uplink_stopped(const struct config_net *net)
 bool uplink_beside(const struct port *port)
 {
 	const char *name = port_switch_name(port); /* the switch's own: no other has this string */
+	bool beside = false;
 
-	for (unsigned i = 0; i < uplink_count; i++)
-		if (port_switch_name(uplinks[i].port) == name)
-			return true;
-	return false;
+	spin_lock(&table);
+	for (unsigned i = 0; i < CONFIG_MAX_UPLINKS && !beside; i++)
+		beside = uplinks[i].port && port_switch_name(uplinks[i].port) == name;
+	spin_unlock(&table);
+	return beside;
 }
 
 void uplinks_report(void)
 {
-	for (unsigned i = 0; i < uplink_count; i++) {
-		uint64_t counters[STAT_COUNT];
-
-		for (unsigned id = 0; id < STAT_COUNT; id++)
-			counters[id] = port_counter(uplinks[i].port, (enum stat_id)id);
-		report_port(port_name(uplinks[i].port), port_switch_name(uplinks[i].port),
-			    counters);
-	}
+	for (unsigned i = 0; i < CONFIG_MAX_UPLINKS; i++)
+		if (uplinks[i].port)
+			report_counters(uplinks[i].port);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The ports of uplinks. They are made once and outlive their driver domain, with counters and what the
+ * The ports of uplinks. They outlive their driver domain, for as long as the config has them, with counters and what the
  * switch has learned of them: when it starts again, the world is behind the same port. While it does not
  * run the uplink is down: what is sent to it is dropped, and counted as such.
  */
@@ -10,16 +10,22 @@
 #include "hv/core/fail.h"
 #include "vswitch/switch.h"
 
-/* Makes those of all driver domains; switch_at(i) is switch number i of the config. Once. */
-int uplinks_create(const struct config *config,
-		   struct vswitch *(*switch_at)(unsigned i)) __must_check;
+/* Those of a driver domain are known by its place in the running config, and their names. Makes those that
+ * are not there yet, on the switches of virtio_net.h. An error, told, leaves those that were made. One caller
+ * at a time. */
+int uplinks_create(const struct config_vm *vm) __must_check;
 
-/* The port of a net node that is an uplink. */
-struct port *uplink_port(const struct config_net *net);
+/* Destroys those that are not to be kept. The driver domain is not there. One caller at a time, under
+ * vm_table_lock. */
+typedef bool uplink_keep_fn(const void *context, const char *name);
+void uplinks_destroy(const struct config_vm *vm, uplink_keep_fn *keep, const void *context);
+
+/* The port of a net node that is an uplink; NULL: it could not be made. */
+struct port *uplink_port(const struct config_vm *vm, const struct config_net *net);
 
 /* Its driver has started a queue; it lets all of them go. Under the switch's control lock. */
-void uplink_queue_started(const struct config_net *net, unsigned queue);
-void uplink_stopped(const struct config_net *net);
+void uplink_queue_started(const struct config_vm *vm, const struct config_net *net, unsigned queue);
+void uplink_stopped(const struct config_vm *vm, const struct config_net *net);
 
 /* Whether the port's switch has one. */
 bool uplink_beside(const struct port *port);

@@ -118,6 +118,16 @@ void virtio_pci_reset(struct virtio_pci *v)
 	spin_unlock(&v->lock);
 }
 
+void virtio_common_halt(struct virtio_pci *v)
+{
+	spin_lock(&v->lock);
+	for (unsigned i = 0; i < v->queue_count; i++)
+		if (v->queue[i].enabled)
+			v->ops->queue_stop(v, i);
+	atomic_fetch_and(&v->status, (uint8_t)~VIRTIO_DRIVER_OK);
+	spin_unlock(&v->lock);
+}
+
 static void refuse(struct virtio_pci *v, const char *what)
 {
 	log_limited(&v->vm->log_limit, "vm %s: virtio driver: %s", v->vm->config->name, what);

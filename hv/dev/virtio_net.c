@@ -18,7 +18,6 @@
 #include "hv/core/vm.h"
 #include "hv/dev/iommu.h"
 #include "hv/dev/pc_impl.h"
-#include "hv/dev/reuse.h"
 #include "hv/dev/uplink.h"
 #include "lasthop/uplink.h"
 #include "vswitch/env.h"
@@ -45,7 +44,7 @@ _Static_assert(CONFIG_MAX_PORTS == VS_MAX_PORTS && CONFIG_MAX_QUEUE_PAIRS <= VS_
 	       "limits of a config");
 
 static struct switch_slot {
-	struct vswitch *sw;	 /* (c) after virtio_net_switches() */
+	struct vswitch *sw;	 /* changed under vm_table_lock, while no port is on it */
 	struct spinlock control; /* held around port_create/destroy, port_start/stop_queue */
 } switches[CONFIG_MAX_SWITCHES];
 
@@ -70,6 +69,16 @@ void virtio_net_lock_switch(struct virtio_net *net)
 void virtio_net_unlock_switch(struct virtio_net *net)
 {
 	spin_unlock(&slot_of(net)->control);
+}
+
+void virtio_net_lock(unsigned i)
+{
+	spin_lock(&switches[i].control);
+}
+
+void virtio_net_unlock(unsigned i)
+{
+	spin_unlock(&switches[i].control);
 }
 
 /* The control queue's number: behind all pairs of a driver that can use more than one (virtio 1.2,
@@ -100,7 +109,7 @@ static bool queue_start(struct virtio_pci *v, unsigned queue)
 		virtio_net_lock_switch(net);
 		err = port_start_queue(net->port, queue, &setup, &why);
 		if (!err && net->config->uplink)
-			uplink_queue_started(net->config, queue);
+			uplink_queue_started(v->vm->config, net->config, queue);
 		virtio_net_unlock_switch(net);
 	} else {
 		err = LH_INVAL;
@@ -125,7 +134,7 @@ static void queue_stop(struct virtio_pci *v, unsigned queue)
 	virtio_net_lock_switch(net);
 	port_stop_queue(net->port, queue);
 	if (net->config->uplink)
-		uplink_stopped(net->config);
+		uplink_stopped(v->vm->config, net->config);
 	virtio_net_unlock_switch(net);
 }
 
@@ -263,44 +272,6 @@ bool env_will_flush(struct port *port, uint32_t within_us)
 	return true;
 }
 
-/* Of the driver domain behind an uplink; NULL: it has none, or is away. */
-static struct reuse *reuse_of(const struct port *uplink)
-{
-	struct virtio_net *net = port_owner(uplink);
-
-	return net ? net->virtio.vm->platform->reuse : NULL;
-}
-
-unsigned env_share(struct port *to, const struct port *from, const struct seg *seg, uint32_t bytes,
-		   struct uplink_piece *piece, unsigned room, struct share_cost *cost)
-{
-	struct virtio_net *sender = port_owner(from);
-	struct reuse *reuse = reuse_of(to);
-
-	return reuse ? reuse_share(reuse, sender->virtio.vm, seg, bytes, piece, room, cost) : 0;
-}
-
-void env_unshare(struct port *to, const struct uplink_piece *piece, unsigned pieces,
-		 struct share_cost *cost)
-{
-	reuse_unshare(reuse_of(to), piece, pieces, cost);
-}
-
-void env_revoke(const struct port *from)
-{
-	struct virtio_net *sender = port_owner(from);
-
-	reuse_revoke(sender->virtio.vm);
-}
-
-void env_reclaim(struct port *to)
-{
-	struct reuse *reuse = reuse_of(to);
-
-	if (reuse)
-		reuse_reclaim(reuse);
-}
-
 /* Frames may be lent to its driver: there is an IOMMU for its devices. */
 static uint64_t reuse_features(const struct vm *vm, const struct config_net *config)
 {
@@ -354,7 +325,11 @@ static void init_work(struct virtio_net *net, struct port *port)
 static int port_get(struct virtio_net *net, struct vm *vm)
 {
 	if (net->config->uplink) {
-		net->port = uplink_port(net->config);
+		net->port = uplink_port(vm->config, net->config);
+		if (!net->port)
+			return fail(LH_NOENT,
+				    "%s/%s: the uplink could not be made: apply the config again",
+				    vm->config->name, net->config->name);
 		init_work(net, net->port); /* before it is the owner, and can be asked for work */
 		port_attach(net->port, &vm->mem, net);
 	} else {
@@ -494,5 +469,16 @@ int virtio_net_switches(const struct config *config)
 		if (!switches[i].sw)
 			return fail(LH_NOMEM, "switch %s: no memory", config->switches[i].name);
 	}
-	return uplinks_create(config, virtio_net_switch);
+	for (unsigned i = 0; i < config->vm_count; i++)
+		if (uplinks_create(&config->vms[i]) < 0)
+			return LH_NOMEM;
+	return 0;
+}
+
+struct vswitch *virtio_net_switch_put(unsigned i, struct vswitch *sw)
+{
+	struct vswitch *old = switches[i].sw;
+
+	switches[i].sw = sw;
+	return old;
 }

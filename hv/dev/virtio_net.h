@@ -29,11 +29,19 @@ struct virtio_net {
 void virtio_net_lock_switch(struct virtio_net *net);
 void virtio_net_unlock_switch(struct virtio_net *net);
 
-/* Switches, from the config; once. */
+/* The same by a switch's number in the config. */
+void virtio_net_lock(unsigned i);
+void virtio_net_unlock(unsigned i);
+
+/* Switches and uplinks, from the config; once. */
 int virtio_net_switches(const struct config *config);
 
-/* By its number in the config. */
+/* By its number in the config; NULL: there is none. */
 struct vswitch *virtio_net_switch(unsigned i);
+
+/* Puts a switch (NULL: none) at that number and returns the one that was there: it has no port, and the new
+ * one has none yet. Under vm_table_lock. */
+struct vswitch *virtio_net_switch_put(unsigned i, struct vswitch *sw);
 
 /* The device with its port on the config's switch; NULL: an error, logged. Destroying it first
  * stops its queues. */

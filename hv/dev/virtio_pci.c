@@ -154,11 +154,23 @@ static void before_read(struct pci_function *f, struct vcpu *vcpu, unsigned at, 
 	window_access(container_of(f, struct virtio_pci, pci), vcpu, at, bytes, false);
 }
 
+/* A driver that never sets the bit has its queues served all the same. */
+static void command_written(struct virtio_pci *v)
+{
+	bool master = pci_get(&v->pci, PCI_COMMAND, 2) & PCI_COMMAND_MASTER;
+
+	if (v->master && !master)
+		virtio_common_halt(v);
+	v->master = master;
+}
+
 static void after_write(struct pci_function *f, struct vcpu *vcpu, unsigned at, unsigned bytes)
 {
 	struct virtio_pci *v = container_of(f, struct virtio_pci, pci);
 
 	window_access(v, vcpu, at, bytes, true);
+	if (at <= PCI_COMMAND && at + bytes > PCI_COMMAND)
+		command_written(v);
 	if (at < v->msix.capability + 4 && at + bytes > v->msix.capability)
 		msix_config_written(&v->msix, f);
 }

@@ -60,6 +60,7 @@ struct virtio_pci {
 	uint64_t offered;		     /* (c) feature bits */
 	struct bus_region registers, notify;
 	unsigned pci_window; /* (c) capability: BAR access by configuration space */
+	bool master;	     /* under the pcie lock: the Bus Master bit as it was seen last */
 
 	struct spinlock lock;
 	uint64_t accepted;				  /* [v] feature bits */

@@ -8,6 +8,7 @@
 #include "hv/core/log.h"
 #include "hv/core/paging.h"
 #include "hv/core/timer.h"
+#include "hv/dev/vtd_features.h"
 
 #define WAIT_US 1000000u
 
@@ -45,19 +46,10 @@ void vtd_entry_set(const struct vtd_format *f, struct vtd_entry *entry, uint64_t
 		vtd_write_back(entry, sizeof(*entry));
 }
 
-static const struct {
-	bool extended; /* a bit of ECAP, else of CAP: one of them is enough */
-	uint64_t bits;
-	const char *what;
-} needs[] = {
-	{ true, ECAP_QI, "queued invalidation" },
-	{ true, ECAP_IR, "interrupt remapping" },
-	{ false, CAP_SAGAW_39 | CAP_SAGAW_48, "page tables of three or four levels" },
-};
-
 int vtd_unit_open(struct vtd_unit *u, uint64_t base)
 {
 	uint64_t end = VTD_REGISTERS_END, records;
+	const char *lacks;
 
 	u->base = base;
 	u->regs = map_device(base, end);
@@ -67,10 +59,9 @@ int vtd_unit_open(struct vtd_unit *u, uint64_t base)
 	u->ecap = vtd_read64(u, VTD_ECAP);
 	if (u->cap == ~0ull || vtd_read32(u, VTD_VER) == ~0u)
 		return fail(LH_NOENT, "iommu: no unit answers at 0x%lx", base);
-	for (unsigned i = 0; i < sizeof(needs) / sizeof(needs[0]); i++)
-		if (!((needs[i].extended ? u->ecap : u->cap) & needs[i].bits))
-			return fail(LH_UNSUPP, "iommu: the unit at 0x%lx lacks %s", base,
-				    needs[i].what);
+	lacks = vtd_lacks(u->cap, u->ecap);
+	if (lacks)
+		return fail(LH_UNSUPP, "iommu: the unit at 0x%lx lacks %s", base, lacks);
 	records = CAP_FRO(u->cap) + 16 * CAP_NFR(u->cap);
 	if (!map_device(base, records > end ? records : end))
 		return fail(LH_INVAL, "iommu: the unit at 0x%lx ends where no device can be", base);

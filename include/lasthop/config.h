@@ -18,7 +18,8 @@
 #define CONFIG_MAX_VMS	       64
 #define CONFIG_MAX_VCPUS       32 /* a VM */
 #define CONFIG_MAX_NETS                                                                            \
-	30 /* a VM, passthrough nodes too: slots 1 to 31 of its bus, less one for virtio-rng */
+	30 /* a VM, passthrough nodes too: slots 1 to 31 of its bus, less one for virtio-rng,
+	     and one for virtio-console where there is one */
 #define CONFIG_MAX_PASSTHROUGHS 8 /* a VM */
 #define CONFIG_MAX_UPLINKS	(CONFIG_MAX_SWITCHES * CONFIG_MAX_PORTS)
 #define CONFIG_MAX_QUEUE_PAIRS	8

@@ -17,6 +17,7 @@ POLL_SECONDS = 0.05
 LAST_WORDS = re.compile(rb"\] all (VMs have ended.*|guests have ended, driver domains run on)\n")
 QUIET_SECONDS = {"end": 10}     # a serial log that did not grow for so long is complete; else 2
 OWN_MIB, HOLE_MIB = 512, 3072   # of the hypervisor and the firmware; below the PCI hole, at most
+LOOK_SECONDS = 30               # for who looks at a machine that has panicked
 DRAIN_SECONDS = 60              # but we wait no longer than this for it
 
 
@@ -157,6 +158,8 @@ def boot(bed, machine, dtb, images, timeout, efi=None, on_event=lambda e: None,
                                on_wait, until)
         if ended != "timeout":
             _drain(process, folder / "serial.log", ended)
+        if talker and ended == "panic":
+            talker.join(LOOK_SECONDS)
     except BaseException:
         _stop(process)
         if shared:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import bench, dts, image, lines, machine, options, paths, running, seeing, table, trace
+from . import bench, dts, host, image, lines, machine, options, paths, running, seeing, table, trace
 from .console import Failure, Progress, count, error, plain
 
 DEFAULT_TIMEOUT = {"bochs": 900, "tcg": 300, "kvm": 120}
@@ -82,6 +82,11 @@ def checked(args, cpus=0, with_images=True):
 
 
 def check(args):
+    if args.host == bool(args.config):
+        raise Failure("check: name a config, or say --host", status=2)
+    if args.host:
+        keep_inputs(args, [])
+        return host.check(args, write_json)
     config = checked(args)
     write_json(args, dts.as_json(config.file, []))
     if args.json != "-":
@@ -102,10 +107,22 @@ def trace_frames(args):
     return 0
 
 
+def make_check_image(args):
+    keep_inputs(args, [paths.efi_file()])
+    size = image.build_check(args.out, paths.efi_file())
+    write_json(args, {"schema": 1, "image": args.out, "bytes": size, "files": []})
+    if args.json != "-":
+        print(plain(f"{args.out}: {size >> 20} MiB, bootable by UEFI; tells what the machine has, and starts "
+                    "no VM"))
+    return 0
+
+
 def make_image(args):
     if args.out == "-":
         raise Failure("--out -: a disk image is written to a file: name one", status=2)
     image.check_out(args.out)
+    if args.check:
+        return make_check_image(args)
     config = checked(args)
     size = image.build(args.out, paths.efi_file(), config.blob, config.images)
     write_json(args, {"schema": 1, "image": args.out, "bytes": size,
@@ -161,6 +178,8 @@ def parser():
     bench.add_parsers(verb("bench", run_bench, "Measure, and compare: `bench NAME --help` tells more."))
     at = verb("image", make_image, "Write a bootable disk image, for an emulator or a USB stick.")
     at.add_argument("--out", required=True, metavar="FILE", type=options.file_name)
+    at.add_argument("--check", action="store_true",
+                    help="one that only tells whether the machine has what lasthop uses; without CONFIG")
     optional_config(at)
     at = verb("trace", trace_frames, "Tell what the switch would do with a frame, and why: a line a stage. "
               "With a config, on this machine: every VM counts as up, with its address learned. Without one, "
@@ -171,8 +190,10 @@ def parser():
     at.add_argument("port", metavar="PORT", help="that sends the frame: VM/NODE")
     at.add_argument("frame", metavar="FRAME", help="hex digits, or @FILE.pcap")
     at = verb("check", check, "Check a config: exit status 0, 1 (errors), 2 (cannot be read).")
-    at.add_argument("config", metavar="FILE", help="device tree, .dts or .dtb")
-    machine.add_parsers(verb, write_json)
+    at.add_argument("config", metavar="FILE", nargs="?", help="device tree, .dts or .dtb")
+    at.add_argument("--host", action="store_true", help="tell instead whether this machine, which runs "
+                    "Linux, has what lasthop uses; as root, since Linux hides some of it from others")
+    machine.add_parsers(verb, write_json, checked)
     return top
 
 

@@ -23,7 +23,8 @@ LARGEST = 16 << 20      # bytes of a config: far more than one needs
 DTC_LIMITS = {resource.RLIMIT_AS: 1 << 30, resource.RLIMIT_CPU: 60}    # it may include anything
 EMPTY = "the file is empty: a config begins with /dts-v1/; and has one root node, / { ... };"
 LINUX = ((r"(vmlinuz|linux\.cpio) is missing:", "linux-guest"),      # those of examples/
-         (r"(vmlinuz-amd64|linux-amd64\.cpio) is missing:", "linux-driver"))
+         (r"(vmlinuz-amd64|linux-amd64\.cpio) is missing:", "linux-driver"),
+         (r"(vmlinuz-tools|linux-tools\.cpio) is missing:", "linux-tools"), (r"vmlinux is missing:", "linux-elf"))
 CUT = 31                # the checker may cut longer names off (CONFIG_MAX_NAME)
 # What dtc writes; %s: the config's own name, which may look like anything.
 SYNTAX = (r"(?:Error: |Lexical error: |Warning: )?(?P<file>%s|.+?):(?P<line>\d+)\.(?P<column>\d+)"
@@ -161,8 +162,15 @@ class Config:
         that it is for, if that is known; with_images: of the files that it names, too"""
         if self.blob is None:
             return self.errors
+        self.errors += self.located(
+            run_checker(self.blob, self.images if with_images else None, cpus))
+        return self.errors
+
+    def located(self, told):
+        """errors by node and property, as the checker and a running machine tell them, with places"""
         places = self._places() if self.is_source else {}
-        for found in run_checker(self.blob, self.images if with_images else None, cpus):
+        errors = []
+        for found in told:
             node, prop = found.get("node", ""), found.get("property", "")
             at = place_of(places, node, prop) if prop else None
             at = at or node_place(places, node) or (self.file, 0, 0)
@@ -170,8 +178,8 @@ class Config:
             for missing, target in LINUX:
                 if re.match(missing, text):
                     text += f", or call make {target}, which makes one"
-            self.errors.append(Error(*at, node, prop, text))
-        return self.errors
+            errors.append(Error(*at, node, prop, text))
+        return errors
 
 
 def hint(text, content, place):

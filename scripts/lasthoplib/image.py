@@ -70,6 +70,15 @@ def check_out(out):
                       "and can be written", status=2) from None
 
 
+CHECK_ONLY = "check-only"       # a file of this name: the loader starts no VM (hv/boot/load.c)
+
+
+def build_check(out, efi):
+    """one that only tells what the machine has"""
+    with tempfile.NamedTemporaryFile() as mark:
+        return build(out, efi, None, {CHECK_ONLY: Path(mark.name)})
+
+
 def build(out, efi, dtb, images):
     """writes the disk image; dtb: bytes or None, images: {name: path}"""
     out, efi = Path(out), Path(efi).absolute()

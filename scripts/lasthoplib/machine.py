@@ -9,7 +9,7 @@ import termios
 import time
 import tty
 
-from . import channel, options, seeing
+from . import apply, channel, options, seeing
 from .channel import Refused
 from .console import Failure, count, plain
 from .table import columns
@@ -270,13 +270,12 @@ def call(args, machine):
 def perform(args):
     try:
         with channel.connect(args.line) as machine:
-            args.machine_verb(args, machine)
+            return args.machine_verb(args, machine) or 0
     except Refused as refused:
         raise Failure(f"{args.verb}: {refused}") from None
-    return 0
 
 
-def add_parsers(verb, write_json):
+def add_parsers(verb, write_json, checked):
     """each verb and its options"""
     def machine_verb(name, function, about):
         at = verb(name, perform, about)
@@ -305,6 +304,8 @@ def add_parsers(verb, write_json):
     at.add_argument("--replay", action="store_true", help="what has happened before, too")
     at.add_argument("--only", metavar="KIND[,KIND]...", help="such events alone: vm-start, link, …")
     at.add_argument("--count", type=options.positive, metavar="N", help="end after so many")
+    apply.add_options(machine_verb("apply", apply.apply, "Show how a config differs from the running one, "
+                                   "and change the machine to it."), checked)
     at = machine_verb("call", call, "Call any method of the management channel (docs/management.md).")
     at.add_argument("method", metavar="METHOD", help="\"methods\" lists them")
     at.add_argument("param", nargs="*", metavar="NAME=VALUE")

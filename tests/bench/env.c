@@ -112,6 +112,19 @@ void env_unshare(struct port *to, const struct uplink_piece *piece, unsigned pie
 	(void)cost;
 }
 
+void env_disown(struct port *to, const struct uplink_piece *piece, unsigned pieces)
+{
+	(void)to;
+	(void)piece;
+	(void)pieces;
+}
+
+void env_unshare_disowned(struct port *to, const struct uplink_piece *piece, unsigned pieces,
+			  struct share_cost *cost)
+{
+	env_unshare(to, piece, pieces, cost);
+}
+
 void env_revoke(const struct port *from)
 {
 	(void)from;

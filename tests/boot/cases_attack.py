@@ -24,11 +24,21 @@ def attacker(model, args, more=()):
         'up0 { compatible = "lasthop,net"; switch = <&lan>; uplink; };'])
 
 
+POLICIES = ("preemptive-copy", "buffer-reuse")
+
+
 def rounds(count):
-    """waits for so many of its lives, then stops all"""
-    def talk(line, _check):
+    """waits for so many of its lives, each with other policies, then stops all"""
+    def talk(line, check):
         line.wait(r"^pattern\| pattern: \d+ KiB$")
-        for _ in range(count):
+        line.type("\r")
+        line.wait(r"^lasthop> ")
+        for number in range(count):
+            for bit, policy in enumerate(POLICIES):
+                how = "on" if number >> bit & 1 else "off"
+                told = line.command(f"set {policy} {how}")
+                if f"{policy} is {how}" not in told:
+                    check(False, f"set {policy} {how}: {told.strip()}")
             line.wait(r"\] vm attack: ended: ", 120)
         stop(line, *NAMES)
     return talk

@@ -38,6 +38,8 @@ def uplinked(name, domain, checks, **more):
 CASES_EXAMPLES = [
     example("tcg", "linux-smp", [no_complaints], limit=900,
             must=[r"^client\| cpus: one time on all", r"^client\| cpus: cpu1 package 0 core 1 "]),
+    example("tcg", "linux-generic", [no_complaints_but(MEANT), told("client", ["ping", "tcp", "tcp-reverse"])],
+            limit=1800, must=[r"^client\| cpus: cpu3 package 0 core 3 ", r"^client\| rng: 256 bytes, "]),
     example("tcg", "isolated", [hooks.measured(*SIDES)], must=[r"^both\| hello"],
             results={"stream": 1, "rr": 1}),
     example("tcg", "overcommit", [hooks.measured(*PAIRS)], limit=900,

@@ -57,7 +57,22 @@ def interfere(line, check):
     line.wait(r"\] vm storm1: ended: stopped: by the user$")
 
 
+# A word goes round between vCPUs that wait in loops of PAUSEs, with more of them than CPUs: without exits
+# from such loops each way takes the rests of the others' slices. On Bochs by its clock; on TCG, whose clock
+# is the host's, by the exits alone.
+SPINNERS, HANDED = 4, 100
+
+
+def handoff(on, us=0):
+    vm = Vm("spinners", "handoff.elf", f"cpus={SPINNERS} rounds={HANDED // SPINNERS}"
+            + (f" most-us={us}" if us else ""), cpus=SPINNERS)
+    return Case(f"{on}-handoff", on, config(vm), cpus=1, backend=BACKEND[on], must_not=FAILED,
+                hooks=[hooks.exits("spinners", pause=(HANDED // 2, 1 << 40))],
+                must=[r"^spinners\| PASS token: ", *([r"^spinners\| PASS handoff: "] if us else [])])
+
+
 CASES_SMP = [
+    handoff("tcg"), handoff("bochs", us=500),
     *(case for cpus in (1, 2, 4) for case in
       both(f"smp-{cpus}cpu", sizes("smp", "ms=20"), cpus=cpus, must_not=FAILED,
            must=proved("smp", "PASS start: ", "PASS nmi: ", "PASS nmi-storm: ", "PASS ring: ",

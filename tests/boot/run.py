@@ -33,12 +33,15 @@ from cases_driver import CASES_DRIVER, SOAK_DRIVER       # noqa: E402
 from cases_driver_linux import CASES_DRIVER_LINUX        # noqa: E402
 from cases_examples import CASES_EXAMPLES, SOAK_EXAMPLES  # noqa: E402
 from cases_iommu import CASES_IOMMU                      # noqa: E402
+from cases_kernels import CASES_KERNELS, SOAK_KERNELS    # noqa: E402
 from cases_linux import CASES_LINUX, SOAK_LINUX          # noqa: E402
 from cases_mgmt import CASES_MGMT                        # noqa: E402
 from cases_net import CASES_NET                          # noqa: E402
 from cases_netd import CASES_NETD                        # noqa: E402
 from cases_passthrough import CASES_PASSTHROUGH          # noqa: E402
 from cases_sched import CASES_SCHED                      # noqa: E402
+from cases_reset import CASES_RESET                      # noqa: E402
+from cases_screen import CASES_SCREEN                    # noqa: E402
 from cases_shell import CASES_SHELL, SOAK_SHELL          # noqa: E402
 from cases_see import CASES_SEE                          # noqa: E402
 from cases_smp import CASES_SMP                          # noqa: E402
@@ -52,14 +55,15 @@ from world import World, enter                           # noqa: E402
 FURTHER = re.compile(r"^(tcg-restart-(virtio|e1000)-4|tcg-uplink-(virtio|reuse-e1000|reuse-virtio|streams)|"
                      r"tcg-linux-driver-(e1000|restart)|tcg-attack-(e1000|virtio)-6|bochs-attack-(e1000|none)|"
                      r"tcg-iommu-(core-39-bit|48-bit)|bochs-iommu-none|(tcg|bochs)-netd-rr|tcg-pass-unsafe|"
-                     r"tcg-refuses-passthrough-second|tcg-example-(uplink|linux-driver-domain)|"
-                     r"tcg-restart-at-once|tcg-attack-old-message|tcg-see-why-all|bochs-see-why)$")
-ALL = (table.CASES + CASES_SHELL + CASES_MGMT + CASES_SEE + CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE + CASES_NET +
+                     r"tcg-refuses-passthrough-second|tcg-example-(uplink|linux-(driver-domain|generic))|"
+                     r"tcg-restart-at-once|tcg-attack-old-message|tcg-linux-(cpus-2-4-8|generic|pvh|kexec-[12])|tcg-screen-ramfb|tcg-reset-told|"
+                     r"(tcg-triple-fault|bochs-reset)-told|tcg-check-nothing|bochs-check-vmx|tcg-see-why-all|bochs-see-why)$")
+ALL = (table.CASES + CASES_SCREEN + CASES_RESET + CASES_SHELL + CASES_MGMT + CASES_SEE + CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE + CASES_NET +
        CASES_NETD + CASES_DRIVER + CASES_DRIVER_LINUX + CASES_UPLINKS + CASES_ATTACK + CASES_IOMMU +
-       CASES_PASSTHROUGH + CASES_LINUX + CASES_EXAMPLES)
+       CASES_PASSTHROUGH + CASES_LINUX + CASES_KERNELS + CASES_EXAMPLES)
 QUICK = [c for c in ALL if not FURTHER.match(c.name)]
 SOAK_FURTHER = [c for c in ALL if FURTHER.match(c.name)]
-SOAK = (SOAK_ABUSE + SOAK_LINUX + SOAK_EXAMPLES + SOAK_SHELL + SOAK_DRIVER + SOAK_ATTACK +
+SOAK = (SOAK_ABUSE + SOAK_LINUX + SOAK_KERNELS + SOAK_EXAMPLES + SOAK_SHELL + SOAK_DRIVER + SOAK_ATTACK +
         SOAK_FURTHER)
 
 LAST_LINES = 15
@@ -188,7 +192,7 @@ def judge(report, case, config, outcome):
     if case.ended == "refused":
         report.check(not outcome.stream.of("vm-start"), "no VM was started")
     # a driver domain that outlives the guests keeps its memory
-    all_end = case.ended == "end" and "running" not in (case.ends or {}).values()
+    all_end = case.ended == "end" and case.ends != {} and "running" not in (case.ends or {}).values()
     for hook in ([hooks.memory_returned] if all_end else []) + case.hooks:
         for good, fact in hook(outcome):
             report.check(good, fact)

@@ -52,3 +52,28 @@ bool svm_detect(char *missing, size_t room)
 	missing[length] = '\0';
 	return false;
 }
+
+void svm_features(const struct cpuid_regs *leaf, bool known, uint64_t vm_cr, feature_fn *report,
+		  void *context)
+{
+	static const struct {
+		uint64_t bit;
+		bool required;
+		const char *name;
+	} wanted[] = {
+		{ SVM_EDX_NP, true, "nested paging (NPT)" },
+		{ SVM_EDX_NRIP, false, "address of the next instruction at exits (NRIP)" },
+		{ SVM_EDX_DECODE, false, "decode assists" },
+		{ SVM_EDX_PAUSE, false, "PAUSE filter" },
+		{ SVM_EDX_PAUSE_LIMIT, false, "PAUSE filter threshold" },
+	};
+	const char *const part = "SVM";
+
+	report(context, part, "", "not disabled by the firmware",
+	       known ? feature_state(!(vm_cr & VM_CR_SVMDIS), true) : FEATURE_UNKNOWN);
+	report(context, part, "", "address space identifiers (ASID) for guests",
+	       feature_state(SVM_EBX_ASIDS(leaf->ebx) >= 2, true));
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+		report(context, part, "", wanted[i].name,
+		       feature_state(leaf->edx & wanted[i].bit, wanted[i].required));
+}

@@ -220,6 +220,8 @@ void svm_exit(struct svm_vcpu *v, struct vmexit *exit)
 		exit->kind = VMEXIT_NONE;
 	} else if (exit->kind == VMEXIT_RDMSR && c->exit_info1 & 1)
 		exit->kind = VMEXIT_WRMSR;
+	else if (exit->kind == VMEXIT_PAUSE)
+		exit->pause_loop = svm.edx & SVM_EDX_PAUSE;
 	else if (exit->kind == VMEXIT_CR8)
 		cr8_exit(v, exit);
 	else if (exit->kind == VMEXIT_IO)

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "hv/cpu/feature.h"
 #include "hv/cpu/msr.h"
 
 #define CPUID_SVM_LEAF	    0x8000000au
@@ -22,3 +23,7 @@
 #define MSR_VM_CR	0xc0010114
 #define VM_CR_SVMDIS	BIT(4)
 #define MSR_VM_HSAVE_PA 0xc0010117
+
+/* Reports each feature that lasthop uses; leaf: CPUID_SVM_LEAF; known: VM_CR could be read. Pure. */
+void svm_features(const struct cpuid_regs *leaf, bool known, uint64_t vm_cr, feature_fn *report,
+		  void *context);

@@ -248,6 +248,7 @@ static void svm_enter(struct vcpu *vcpu, uint64_t deadline_tsc, bool irq_waits, 
 
 		deadline_tsc = soon < deadline_tsc ? soon : deadline_tsc;
 	}
+	svm_set_pause_exits(v, vcpu->contended);
 	svm_strict_before_entry(v);
 	if (!acceptable(v, exit))
 		return;

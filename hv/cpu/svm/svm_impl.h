@@ -69,6 +69,8 @@ extern const char svm_run_end[];
 
 /* vmcb.c: the control block's contents. */
 void svm_vmcb_reset(struct svm_vcpu *v);
+/* Whether PAUSEs are exits from the next entry on: with the filter, those of a loop. */
+void svm_set_pause_exits(struct svm_vcpu *v, bool exits);
 void svm_get_sregs(struct vcpu *vcpu, struct vcpu_sregs *out);
 void svm_set_sregs(struct vcpu *vcpu, const struct vcpu_sregs *in);
 bool svm_msr(struct vcpu *vcpu, uint32_t msr, bool write, uint64_t *value);

@@ -84,7 +84,6 @@ void svm_vmcb_reset(struct svm_vcpu *v)
 	c->ctl3 = (uint32_t)CTL3_ALWAYS;
 	c->ctl4 = (uint32_t)CTL4_ALWAYS;
 	if (svm.edx & SVM_EDX_PAUSE) {
-		c->ctl3 |= (uint32_t)CTL3_PAUSE;
 		c->pause_count = PAUSE_COUNT;
 		if (svm.edx & SVM_EDX_PAUSE_LIMIT)
 			c->pause_threshold = PAUSE_THRESHOLD;
@@ -104,6 +103,13 @@ void svm_vmcb_reset(struct svm_vcpu *v)
 	s->rip = 0xfff0;
 	s->g_pat = PAT_RESET;
 	v->changed = true;
+}
+
+void svm_set_pause_exits(struct svm_vcpu *v, bool exits)
+{
+	struct vmcb_control *c = &v->vmcb->ctl;
+
+	c->ctl3 = exits ? c->ctl3 | (uint32_t)CTL3_PAUSE : c->ctl3 & ~(uint32_t)CTL3_PAUSE;
 }
 
 void svm_get_sregs(struct vcpu *vcpu, struct vcpu_sregs *out)

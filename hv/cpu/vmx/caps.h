@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hv/cpu/feature.h"
 #include "hv/cpu/x86.h"
 
 /* IA32_FEATURE_CONTROL */
@@ -70,6 +71,7 @@
 #define PROC2_UNRESTR	     BIT(7)
 #define PROC2_APIC_REGISTERS BIT(8)
 #define PROC2_VIRTUAL_IRQS   BIT(9)
+#define PROC2_PAUSE_LOOP     BIT(10)
 #define PROC2_INVPCID	     BIT(12)
 
 /* VM-Exit Controls */
@@ -98,6 +100,14 @@ struct vmx_caps {
 
 /* Reads this CPU's; what does not exist is 0. */
 void vmx_caps_read(struct vmx_caps *caps);
+
+/* The same by a function that reads MSRs; false: one may not be read. */
+bool vmx_caps_read_by(struct vmx_caps *caps,
+		      bool (*read)(void *context, uint32_t msr, uint64_t *value), void *context);
+
+/* Reports each feature that lasthop uses; known: the MSRs could be read. Pure. */
+void vmx_features(const struct vmx_caps *caps, bool known, uint64_t feature_control,
+		  feature_fn *report, void *context);
 
 /* The sentence on what is missing, and false; else true. Pure. */
 bool vmx_caps_check(const struct vmx_caps *caps, uint64_t feature_control, char *missing,

@@ -21,7 +21,7 @@ enum need {
 struct ctl_want {
 	uint64_t bit;
 	enum need need;
-	const char *words; /* what the user reads if it cannot be had */
+	const char *words; /* what the user reads */
 };
 
 /* SDM 3C, "Pin-Based VM-Execution Controls" */
@@ -29,7 +29,7 @@ static const struct ctl_want pin[] = {
 	{ PIN_EXTERNAL_INTERRUPT, REQUIRED, "exits on external interrupts" },
 	{ PIN_NMI, REQUIRED, "exits on NMIs" },
 	{ PIN_VIRTUAL_NMI, REQUIRED, "virtual NMIs" },
-	{ PIN_PREEMPTION_TIMER, OPTIONAL, NULL },
+	{ PIN_PREEMPTION_TIMER, OPTIONAL, "the preemption timer" },
 	{ 0, OFF, NULL },
 };
 
@@ -38,8 +38,8 @@ static const struct ctl_want proc[] = {
 	{ PROC_SECONDARY, REQUIRED, "secondary execution controls" },
 	{ PROC_TSC_OFFSET, REQUIRED, "TSC offsetting" },
 	{ PROC_HLT, REQUIRED, "exits on HLT" },
-	{ PROC_MWAIT, OPTIONAL, NULL },
-	{ PROC_MONITOR, OPTIONAL, NULL },
+	{ PROC_MWAIT, OPTIONAL, "exits on MWAIT" },
+	{ PROC_MONITOR, OPTIONAL, "exits on MONITOR" },
 	{ PROC_RDPMC, REQUIRED, "exits on RDPMC" },
 	{ PROC_CR8_LOAD, REQUIRED, "exits on CR8 writes" },
 	{ PROC_CR8_STORE, REQUIRED, "exits on CR8 reads" },
@@ -60,10 +60,11 @@ static const struct ctl_want proc[] = {
 static const struct ctl_want proc2[] = {
 	{ PROC2_EPT, REQUIRED, "extended page tables (EPT)" },
 	{ PROC2_UNRESTR, REQUIRED, "unrestricted guest" },
-	{ PROC2_VPID, OPTIONAL, NULL },
-	{ PROC2_RDTSCP, OPTIONAL, NULL },
-	{ PROC2_INVPCID, OPTIONAL, NULL },
-	{ PROC2_WBINVD, OPTIONAL, NULL },
+	{ PROC2_VPID, OPTIONAL, "virtual-processor identifiers (VPID)" },
+	{ PROC2_RDTSCP, OPTIONAL, "RDTSCP in guests" },
+	{ PROC2_INVPCID, OPTIONAL, "INVPCID in guests" },
+	{ PROC2_WBINVD, OPTIONAL, "exits on WBINVD" },
+	{ PROC2_PAUSE_LOOP, OPTIONAL, "exits on PAUSE loops" },
 	{ 0, OFF, NULL },
 };
 
@@ -111,14 +112,29 @@ static const struct ctl_want *const wants[CTL_COUNT] = {
 static const struct {
 	size_t word; /* offset in struct vmx_caps */
 	uint64_t bit;
+	enum need need;
 	const char *words;
 } others[] = {
-	{ offsetof(struct vmx_caps, basic), VMX_BASIC_INS_OUTS,
+	{ offsetof(struct vmx_caps, basic), VMX_BASIC_INS_OUTS, REQUIRED,
 	  "instruction information for INS and OUTS" },
-	{ offsetof(struct vmx_caps, ept_vpid), EPT_CAP_WALK_4, "EPT with four levels" },
-	{ offsetof(struct vmx_caps, ept_vpid), EPT_CAP_WRITE_BACK, "EPT in write-back memory" },
-	{ offsetof(struct vmx_caps, ept_vpid), EPT_CAP_INVEPT, "INVEPT" },
+	{ offsetof(struct vmx_caps, ept_vpid), EPT_CAP_WALK_4, REQUIRED, "EPT with four levels" },
+	{ offsetof(struct vmx_caps, ept_vpid), EPT_CAP_WRITE_BACK, REQUIRED,
+	  "EPT in write-back memory" },
+	{ offsetof(struct vmx_caps, ept_vpid), EPT_CAP_INVEPT, REQUIRED, "INVEPT" },
+	{ offsetof(struct vmx_caps, ept_vpid), EPT_CAP_INVEPT_SINGLE, OPTIONAL,
+	  "INVEPT of one address space" },
+	{ offsetof(struct vmx_caps, ept_vpid), EPT_CAP_2M, OPTIONAL, "EPT pages of 2 MiB" },
+	{ offsetof(struct vmx_caps, ept_vpid), EPT_CAP_1G, OPTIONAL, "EPT pages of 1 GiB" },
+	{ offsetof(struct vmx_caps, ept_vpid), VPID_CAP_INVVPID, OPTIONAL, "INVVPID" },
 };
+
+static bool other_available(const struct vmx_caps *caps, size_t i)
+{
+	uint64_t word;
+
+	memcpy(&word, (const char *)caps + others[i].word, sizeof(word));
+	return word & others[i].bit;
+}
 
 /* Appends the two texts, or nothing if there is no room for both. */
 static void append(char *out, size_t room, const char *text, const char *more)
@@ -174,21 +190,17 @@ bool vmx_caps_check(const struct vmx_caps *caps, uint64_t feature_control, char 
 		if (w == CTL_PROC2 && !(caps->controls[CTL_PROC] >> 32 & PROC_SECONDARY))
 			continue; /* said already */
 		for (const struct ctl_want *want = wants[w]; want->bit; want++)
-			if (want->words && !available(caps->controls[w], want)) {
+			if (want->need != OPTIONAL && !available(caps->controls[w], want)) {
 				lacks(missing, room - sizeof(mend), want->words);
 				usable = false;
 			}
 	}
 	if (caps->controls[CTL_PROC2] >> 32 & PROC2_EPT)
-		for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-			uint64_t word;
-
-			memcpy(&word, (const char *)caps + others[i].word, sizeof(word));
-			if (!(word & others[i].bit)) {
+		for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+			if (others[i].need == REQUIRED && !other_available(caps, i)) {
 				lacks(missing, room - sizeof(mend), others[i].words);
 				usable = false;
 			}
-		}
 	if (!usable)
 		append(missing, room, mend, "");
 	return usable;
@@ -229,25 +241,67 @@ enum {
 	MSR_VMX_TRUE_ENTRY = 0x490,
 };
 
+bool vmx_caps_read_by(struct vmx_caps *caps,
+		      bool (*read)(void *context, uint32_t msr, uint64_t *value), void *context)
+{
+	bool good;
+
+	memset(caps, 0, sizeof(*caps));
+	good = read(context, MSR_VMX_BASIC, &caps->basic) &&
+	       read(context, MSR_VMX_MISC, &caps->misc) &&
+	       read(context, MSR_VMX_CR0_FIXED0, &caps->cr0_fixed0) &&
+	       read(context, MSR_VMX_CR0_FIXED1, &caps->cr0_fixed1) &&
+	       read(context, MSR_VMX_CR4_FIXED0, &caps->cr4_fixed0) &&
+	       read(context, MSR_VMX_CR4_FIXED1, &caps->cr4_fixed1);
+	if (good && caps->basic & VMX_BASIC_TRUE)
+		good = read(context, MSR_VMX_TRUE_PIN, &caps->controls[CTL_PIN]) &&
+		       read(context, MSR_VMX_TRUE_PROC, &caps->controls[CTL_PROC]) &&
+		       read(context, MSR_VMX_TRUE_EXIT, &caps->controls[CTL_EXIT]) &&
+		       read(context, MSR_VMX_TRUE_ENTRY, &caps->controls[CTL_ENTRY]);
+	if (good && caps->controls[CTL_PROC] >> 32 & PROC_SECONDARY)
+		good = read(context, MSR_VMX_PROC2, &caps->controls[CTL_PROC2]);
+	if (good && caps->controls[CTL_PROC2] >> 32 & (PROC2_EPT | PROC2_VPID))
+		good = read(context, MSR_VMX_EPT_VPID_CAP, &caps->ept_vpid);
+	return good;
+}
+
+static bool read_here(void *context, uint32_t msr, uint64_t *value)
+{
+	(void)context;
+	*value = rdmsr(msr);
+	return true;
+}
+
 void vmx_caps_read(struct vmx_caps *caps)
 {
-	memset(caps, 0, sizeof(*caps));
-	caps->basic = rdmsr(MSR_VMX_BASIC);
-	caps->misc = rdmsr(MSR_VMX_MISC);
-	caps->cr0_fixed0 = rdmsr(MSR_VMX_CR0_FIXED0);
-	caps->cr0_fixed1 = rdmsr(MSR_VMX_CR0_FIXED1);
-	caps->cr4_fixed0 = rdmsr(MSR_VMX_CR4_FIXED0);
-	caps->cr4_fixed1 = rdmsr(MSR_VMX_CR4_FIXED1);
-	if (caps->basic & VMX_BASIC_TRUE) {
-		caps->controls[CTL_PIN] = rdmsr(MSR_VMX_TRUE_PIN);
-		caps->controls[CTL_PROC] = rdmsr(MSR_VMX_TRUE_PROC);
-		caps->controls[CTL_EXIT] = rdmsr(MSR_VMX_TRUE_EXIT);
-		caps->controls[CTL_ENTRY] = rdmsr(MSR_VMX_TRUE_ENTRY);
-	}
-	if (caps->controls[CTL_PROC] >> 32 & PROC_SECONDARY)
-		caps->controls[CTL_PROC2] = rdmsr(MSR_VMX_PROC2);
-	if (caps->controls[CTL_PROC2] >> 32 & (PROC2_EPT | PROC2_VPID))
-		caps->ept_vpid = rdmsr(MSR_VMX_EPT_VPID_CAP);
+	(void)vmx_caps_read_by(caps, read_here, NULL);
+}
+
+void vmx_features(const struct vmx_caps *caps, bool known, uint64_t feature_control,
+		  feature_fn *report, void *context)
+{
+	const char *const part = "VT-x";
+	bool locked_off = (feature_control & FEATURE_CONTROL_LOCK) &&
+			  !(feature_control & FEATURE_CONTROL_VMX);
+
+	report(context, part, "", "not locked off by the firmware",
+	       known ? feature_state(!locked_off, true) : FEATURE_UNKNOWN);
+	for (unsigned w = 0; w < CTL_COUNT; w++)
+		for (const struct ctl_want *want = wants[w]; want->bit; want++)
+			report(context, part, "", want->words,
+			       known ? feature_state(available(caps->controls[w], want),
+						     want->need != OPTIONAL)
+				     : FEATURE_UNKNOWN);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		report(context, part, "", others[i].words,
+		       known ? feature_state(other_available(caps, i), others[i].need == REQUIRED)
+			     : FEATURE_UNKNOWN);
+	for (size_t i = 0; i < sizeof(apicv) / sizeof(apicv[0]); i++)
+		report(context, "apicv", "", apicv[i].want.words,
+		       known ? feature_state(
+				       available(caps->controls[apicv[i].word], &apicv[i].want),
+				       false)
+			     : FEATURE_UNKNOWN);
 }
 
 bool vmx_detect(char *missing, size_t room)

@@ -308,7 +308,9 @@ void exit_decode(struct vmx_vcpu *v, struct vmexit *exit)
 	v->vcpu.gpr[GPR_RSP] = vmcs_read(VMCS_GUEST_RSP);
 	events_after_exit(v);
 	reason &= 0xffff;
-	if (!simple_kind(reason, &exit->kind))
+	if (simple_kind(reason, &exit->kind))
+		exit->pause_loop = reason == EXIT_PAUSE;
+	else
 		decode_other(v, reason, exit);
 }
 

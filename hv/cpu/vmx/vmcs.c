@@ -74,9 +74,26 @@ void vmcs_set_proc(struct vmx_vcpu *v, uint32_t proc)
 	vmcs_write(VMCS_PROC_CONTROLS, proc);
 }
 
+/* SDM 3C, "Instructions That Cause VM Exits Conditionally", PAUSE: in TSC ticks, how far apart two
+ * PAUSEs of one loop are at most, and how long a loop is let alone. */
+#define PAUSE_GAP    128
+#define PAUSE_WINDOW 4096
+
+void vmcs_set_pause_loop(struct vmx_vcpu *v, bool exits)
+{
+	uint64_t now;
+
+	if (v->pause_loop == exits || !(vmx_control(&vmx_caps, CTL_PROC2) & PROC2_PAUSE_LOOP))
+		return;
+	v->pause_loop = exits;
+	now = vmcs_read(VMCS_PROC2_CONTROLS) & ~PROC2_PAUSE_LOOP;
+	vmcs_write(VMCS_PROC2_CONTROLS, exits ? now | PROC2_PAUSE_LOOP : now);
+}
+
 static void set_controls(struct vmx_vcpu *v)
 {
-	uint32_t proc2 = vmx_control(&vmx_caps, CTL_PROC2);
+	uint32_t has = vmx_control(&vmx_caps, CTL_PROC2);
+	uint32_t proc2 = has & ~(uint32_t)PROC2_PAUSE_LOOP; /* until others wait for the CPU */
 
 	vmcs_write(VMCS_PIN_CONTROLS, vmx_control(&vmx_caps, CTL_PIN));
 	vmcs_set_proc(v, vmx_control(&vmx_caps, CTL_PROC));
@@ -99,6 +116,10 @@ static void set_controls(struct vmx_vcpu *v)
 	vmcs_write(VMCS_EPT_POINTER, ept_pointer(v->vcpu.vm));
 	if (v->vpid)
 		vmcs_write(VMCS_VPID, v->vpid);
+	if (has & PROC2_PAUSE_LOOP) {
+		vmcs_write(VMCS_PLE_GAP, PAUSE_GAP);
+		vmcs_write(VMCS_PLE_WINDOW, PAUSE_WINDOW);
+	}
 	vmcs_write(VMCS_TSC_OFFSET, v->vcpu.vm->tsc_offset);
 }
 

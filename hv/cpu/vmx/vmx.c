@@ -237,6 +237,7 @@ static void enter(struct vcpu *vcpu, uint64_t deadline_tsc, bool irq_waits, stru
 	v->resident = true;
 	vmx_begin(v);
 	apicv_before_entry(v);
+	vmcs_set_pause_loop(v, vcpu->contended);
 	events_before_entry(v, irq_waits);
 	deadline_arm(deadline_tsc);
 	vmcs_write(VMCS_GUEST_RSP, vcpu->gpr[GPR_RSP]);

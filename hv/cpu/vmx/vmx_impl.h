@@ -78,6 +78,7 @@ struct vmx_vcpu {
 	bool resident;		/* (o) from enter() to release() */
 	bool launched;		/* (o) since the last VMCLEAR */
 	uint32_t proc;		/* (o) primary controls, as in the VMCS */
+	bool pause_loop;	/* (o) loops of PAUSEs exit */
 	struct unswitched regs; /* (o) valid while it is not current */
 	struct vmx_apic apic;
 
@@ -115,6 +116,7 @@ int vmcs_init_shared(void);	      /* bitmaps; once */
 void vmcs_set_up(struct vmx_vcpu *v); /* all fields of a new, current VMCS */
 void vmcs_load_host(void);	      /* host state of this CPU, into the current VMCS */
 void vmcs_set_proc(struct vmx_vcpu *v, uint32_t proc);
+void vmcs_set_pause_loop(struct vmx_vcpu *v, bool exits); /* where the processor knows such loops */
 void vmcs_set_msr_bitmap(bool x2apic); /* the one that passes what an APIC virtualised answers */
 
 /* state.c */

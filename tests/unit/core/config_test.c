@@ -413,8 +413,9 @@ static void documented(void **state)
 		if (!config_property_at(row++, &p))
 			fail_msg("docs/config.md has more: %s", line);
 		limits_of(&p, limits, sizeof(limits));
-		snprintf(wanted, sizeof(wanted), "| `%s` | %s | %s %s", p.name,
-			 config_kind_name(p.kind), p.required ? "required" : "optional", limits);
+		snprintf(wanted, sizeof(wanted), "| `%s` | %s | %s %s %s |", p.name,
+			 config_kind_name(p.kind), p.required ? "required" : "optional", limits,
+			 config_effect_name(p.effect));
 		if (strcmp(node, p.node) || strncmp(line, wanted, strlen(wanted)))
 			fail_msg("docs/config.md, %s: wanted %s, got %s", p.node, wanted, line);
 	}

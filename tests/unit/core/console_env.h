@@ -17,13 +17,16 @@
 #include "hv/core/config.h"
 #include "hv/core/console.h"
 #include "hv/core/console_impl.h"
+#include "hv/core/keyboard.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
+#include "hv/core/log_area.h"
 #include "hv/core/log_impl.h"
 #include "hv/core/mgmt_impl.h"
 #include "hv/core/percpu.h"
 #include "hv/core/platform.h"
 #include "hv/core/pmm.h"
+#include "hv/core/screen.h"
 #include "hv/core/serial.h"
 #include "hv/core/shell.h"
 #include "hv/core/timer.h"
@@ -34,6 +37,8 @@
 
 static char shown[SHOWN_BYTES];
 static size_t shown_bytes;
+static char on_screen[SHOWN_BYTES];
+static size_t on_screen_bytes;
 static size_t room;  /* what the UART takes in one console_work() */
 static size_t taken; /* of it */
 static const char *typed = "";
@@ -80,6 +85,61 @@ size_t serial_write_some(const char *bytes, size_t count)
 	if (n == 0)
 		taken = 0; /* some time later */
 	return n;
+}
+
+/* The screen takes what the line has got, and nothing else. */
+void screen_write(const char *text, size_t bytes)
+{
+	assert_true(on_screen_bytes + bytes <= SHOWN_BYTES);
+	memcpy(on_screen + on_screen_bytes, text, bytes);
+	on_screen_bytes += bytes;
+}
+
+void screen_write_text(const char *text, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++)
+		screen_write(text[i] == '\n' ? "\r\n" : text + i, text[i] == '\n' ? 2 : 1);
+}
+
+bool screen_present(void)
+{
+	return true;
+}
+
+bool screen_behind(void)
+{
+	return false;
+}
+
+bool screen_draw(void)
+{
+	return false;
+}
+
+void screen_draw_all(void)
+{
+}
+
+void screen_plain(void)
+{
+}
+
+void screen_panic(void)
+{
+}
+
+bool keyboard_start(void)
+{
+	return true;
+}
+
+/* Every other character is typed there, so that the two are mixed. */
+int keyboard_read(void)
+{
+	static bool turn;
+
+	turn = !turn;
+	return turn && !typed_bytes && *typed ? (unsigned char)*typed++ : -1;
 }
 
 bool serial_present(void)

@@ -32,6 +32,7 @@ static void times(void **state)
 		{ VMEXIT_CR8, PAST, PAST, PAST, EXIT_CAUSE_priority },
 		{ VMEXIT_APIC_EOI, PAST, PAST, PAST, EXIT_CAUSE_eoi },
 		{ VMEXIT_IRQ_WINDOW, PAST, PAST, PAST, EXIT_CAUSE_window },
+		{ VMEXIT_PAUSE, PAST, PAST, PAST, EXIT_CAUSE_pause },
 		{ VMEXIT_IO, PAST, PAST, PAST, EXIT_CAUSE_io },
 		{ VMEXIT_CPUID, PAST, PAST, PAST, EXIT_CAUSE_other },
 	};

@@ -29,6 +29,7 @@ static void type_bytes(const char *bytes, size_t count)
 	assert_true(count < sizeof(text));
 	memcpy(text, bytes, count);
 	text[count] = '\0';
+	frames_pass = true;
 	typed_bytes = count + 1;
 	type(text);
 	typed_bytes = 0;

@@ -411,6 +411,38 @@ static void test_debt_expires(void **state)
 	expect_shares(share, 0.05);
 }
 
+/* Who yields lets the first in the queue by, for as long as that is not its own loss. */
+static void test_yield(void **state)
+{
+	static const struct {
+		uint64_t mine, first;
+		bool yields, outranked;
+	} cases[] = {
+		{ 5 * MS, 6 * MS, true, true },		 { 6 * MS, 5 * MS, true, true },
+		{ 5 * MS, 5 * MS, true, true },		 { 1 * MS, 5 * MS, true, true },
+		{ 1 * MS, 5 * MS + 1000, false, false }, /* RUNQ_YIELD_NS */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct vcpu *mine, *first;
+
+		setup(1, 2);
+		mine = &sim_vcpu[0].v;
+		first = &sim_vcpu[1].v;
+		now &= ~((1ull << 27) - 1); /* no halving within this */
+		atomic_store(&mine->cpu, cpus[0]);
+		atomic_store(&first->cpu, cpus[0]);
+		atomic_store(&cpus[0]->idle, false);
+		assert_false(runq_yield(cpus[0], mine, now)); /* nobody waits */
+		runq_charge(cpus[0], first, cases[i].first, now);
+		runq_charge(cpus[0], mine, cases[i].mine, now);
+		runq_put(first, false, now);
+		assert_int_equal(runq_yield(cpus[0], mine, now), cases[i].yields);
+		assert_int_equal(runq_outranked(cpus[0], mine, 0, true, now), cases[i].outranked);
+	}
+}
+
 /* Does usage fade, and a queue stay sorted over many halvings? */
 static void test_decay(void **state)
 {
@@ -442,7 +474,7 @@ int main(void)
 		cmocka_unit_test(test_decay),	     cmocka_unit_test(test_equal),
 		cmocka_unit_test(test_affinity),     cmocka_unit_test(test_sleepers),
 		cmocka_unit_test(test_greedy),	     cmocka_unit_test(test_credit_is_bounded),
-		cmocka_unit_test(test_debt_expires),
+		cmocka_unit_test(test_debt_expires), cmocka_unit_test(test_yield),
 	};
 
 	return cmocka_run_group_tests_name("sched", tests, NULL, NULL);

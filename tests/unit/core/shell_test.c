@@ -213,6 +213,8 @@ unsigned switch_fdb(const struct vswitch *sw, struct fdb_view *entries, unsigned
 	return fdb_entries < room ? fdb_entries : room;
 }
 
+#include "tests/unit/core/shell_reset.h"
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -288,6 +290,7 @@ static void answers_fit_and_name_things(void **state)
 		{ "set steering on", "steering is on" },
 		{ "log", "20 lines of the log" },
 		{ "log 7", "7 lines of the log" },
+		{ "log died", "did not die" },
 		{ "  log   8 ", "8 lines of the log" },
 	};
 
@@ -486,6 +489,7 @@ int main(void)
 		cmocka_unit_test_setup(a_port_is_unplugged, set_up),
 		cmocka_unit_test_setup(dump_asks_the_vcpus_that_are_on, set_up),
 		cmocka_unit_test_setup(states_are_told, set_up),
+		cmocka_unit_test_setup(dead_boots_and_resets, set_up),
 		cmocka_unit_test_setup(garbage_by_seed, set_up),
 	};
 

@@ -54,6 +54,29 @@ static void test_kinds(void **state)
 	}
 }
 
+/* With the filter the processor tells loops; without, the core counts. Off but where others wait. */
+static void test_pause(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct vmexit exit;
+
+		begin();
+		svm.edx =
+			i ? svm.edx | (uint32_t)SVM_EDX_PAUSE : svm.edx & ~(uint32_t)SVM_EDX_PAUSE;
+		svm_vmcb_reset(&vcpu);
+		assert_false(vmcb.ctl.ctl3 & CTL3_PAUSE);
+		assert_int_equal(vmcb.ctl.pause_count != 0, i);
+		svm_set_pause_exits(&vcpu, true);
+		assert_true(vmcb.ctl.ctl3 & CTL3_PAUSE);
+		exit = exit_of(EXIT_PAUSE, 0, 0);
+		assert_int_equal(exit.kind, VMEXIT_PAUSE);
+		assert_int_equal(exit.pause_loop, i);
+		svm_set_pause_exits(&vcpu, false);
+		assert_false(vmcb.ctl.ctl3 & CTL3_PAUSE);
+	}
+}
+
 static void test_io(void **state)
 {
 	struct vmexit exit;
@@ -455,6 +478,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_pause),
 		cmocka_unit_test(test_io),
 		cmocka_unit_test(test_skip),
 		cmocka_unit_test(test_single_step),

@@ -212,7 +212,8 @@ static void optional_controls_may_be_missing(void **state)
 
 	(void)state;
 	caps.controls[CTL_PIN] &= ~MAY(PIN_PREEMPTION_TIMER);
-	caps.controls[CTL_PROC2] &= ~MAY(PROC2_VPID | PROC2_RDTSCP | PROC2_INVPCID | PROC2_WBINVD);
+	caps.controls[CTL_PROC2] &=
+		~MAY(PROC2_VPID | PROC2_RDTSCP | PROC2_INVPCID | PROC2_WBINVD | PROC2_PAUSE_LOOP);
 	caps.controls[CTL_PROC] &= ~MAY(PROC_MWAIT | PROC_MONITOR);
 	check(&caps, 0, NULL);
 	assert_false(vmx_control(&caps, CTL_PIN) & PIN_PREEMPTION_TIMER);

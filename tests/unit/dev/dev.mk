@@ -16,7 +16,7 @@ DEV_HEADERS := $(wildcard hv/dev/*.h hv/core/*.h hv/cpu/*.h tests/unit/dev/*.h) 
 # the host's side, which has tests of its own (tests.mk)
 IOMMU       := $(addprefix hv/dev/,dmar.c iommu.c) $(wildcard hv/dev/vtd*.c)
 DEV_VIRTIO  := $(addprefix hv/dev/,bus.c pcie.c msix.c virtio_pci.c virtio_common.c virtio_net.c \
-	uplink.c reuse.c virtio_net_ctrl.c device_queue.c switch_env.c) tests/unit/dev/fake_switch.c \
+	uplink.c reuse.c reuse_env.c virtio_net_ctrl.c device_queue.c switch_env.c) tests/unit/dev/fake_switch.c \
 	tests/unit/dev/fake_msi.c vswitch/vq_split.c vswitch/vq_packed.c vswitch/policy.c \
 	hv/core/nearest.c
 
@@ -38,6 +38,8 @@ $(eval $(call dev_test,net_ctrl,$(DEV_VIRTIO)))
 $(eval $(call dev_test,uplink,$(DEV_VIRTIO)))
 $(eval $(call dev_test,reuse,hv/dev/reuse.c vswitch/policy.c))
 $(eval $(call dev_test,rng,$(DEV_VIRTIO) hv/dev/virtio_rng.c hv/cpu/entropy.c))
+DEV_CONSOLE := $(DEV_VIRTIO) hv/dev/virtio_console.c hv/core/marker.c hv/core/cpu_time.c
+$(eval $(call dev_test,console,$(DEV_CONSOLE)))
 $(eval $(call dev_test,acpi,hv/dev/acpi_tables.c $(B)/dsdt.c))
 $(eval $(call dev_test,pci_scan,hv/dev/pci_scan.c tests/unit/dev/fake_pci.c))
 DEV_PASS    := $(wildcard hv/dev/passthrough*.c) $(addprefix hv/dev/,bus.c pcie.c msix.c ioapic.c \
@@ -45,5 +47,5 @@ DEV_PASS    := $(wildcard hv/dev/passthrough*.c) $(addprefix hv/dev/,bus.c pcie.
 $(eval $(call dev_test,passthrough,$(DEV_PASS)))
 $(eval $(call dev_test,passthrough_irq,$(DEV_PASS)))
 $(eval $(call dev_test,passthrough_check,$(DEV_PASS)))
-$(eval $(call dev_test,pc,$(filter-out $(IOMMU),$(wildcard hv/dev/*.c)) tests/unit/dev/fake_pci.c tests/unit/dev/fake_host.c hv/cpu/entropy.c hv/core/marker.c hv/core/cpu_time.c $(B)/dsdt.c tests/unit/dev/fake_switch.c \
+$(eval $(call dev_test,pc,$(filter-out $(IOMMU) hv/dev/check_only.c hv/dev/nic_features.c,$(wildcard hv/dev/*.c)) tests/unit/dev/fake_pci.c tests/unit/dev/fake_host.c hv/cpu/entropy.c hv/core/marker.c hv/core/cpu_time.c $(B)/dsdt.c tests/unit/dev/fake_switch.c \
 	vswitch/vq_split.c vswitch/vq_packed.c vswitch/policy.c hv/core/nearest.c))

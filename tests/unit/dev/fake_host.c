@@ -8,6 +8,7 @@
 #include "hv/core/acpi.h"
 #include "hv/core/host_ioapic.h"
 #include "hv/core/paging.h"
+#include "hv/core/screen.h"
 #include "hv/core/sched.h"
 #include "hv/core/timer.h"
 #include "hv/core/trap.h"
@@ -121,6 +122,14 @@ void host_ioapic_mask(unsigned gsi, bool masked)
 	fake_pin_masked[gsi] = masked;
 }
 
+uint64_t fake_released;
+
+void screen_release(uint64_t hpa, uint64_t bytes)
+{
+	(void)hpa;
+	fake_released += bytes;
+}
+
 void *map_device(uint64_t hpa, size_t bytes)
 {
 	if (hpa < FAKE_DEVICE_BASE || hpa - FAKE_DEVICE_BASE + bytes > FAKE_DEVICE_BYTES)
@@ -189,6 +198,10 @@ static int map(struct iommu_domain *d, iova_t iova, hpa_t hpa, uint64_t bytes, u
 	(void)d;
 	(void)iova;
 	(void)hpa;
+	if (rights == IOMMU_READ) { /* hv/dev/reuse.c */
+		fake_did("share");
+		return 0;
+	}
 	if (rights != (IOMMU_READ | IOMMU_WRITE))
 		abort();
 	fake_iommu_mapped += bytes;

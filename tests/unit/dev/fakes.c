@@ -34,6 +34,7 @@ void (*fake_await)(unsigned cpu);
 const char *fake_end;
 char fake_result[256];
 char fake_console[4096];
+uint64_t fake_console_total;
 unsigned fake_log_lines;
 bool fake_log_full;
 long fake_alloc_fail;
@@ -72,6 +73,7 @@ void fake_reset(unsigned vcpus)
 	syscall(SYS_arch_prctl, ARCH_SET_GS, &fake_cpu);
 	memset(fake_signals, 0, sizeof(fake_signals));
 	fake_sipi = fake_posted = fake_log_lines = console_fill = 0;
+	fake_console_total = 0;
 	fake_end = NULL;
 	fake_await = NULL;
 	fake_alloc_fail = -1;
@@ -170,8 +172,15 @@ bool log_may(struct log_limit *limit)
 void console_guest_put(unsigned vm, char c)
 {
 	(void)vm;
+	fake_console_total++;
 	if (console_fill < sizeof(fake_console) - 1)
 		fake_console[console_fill++] = c;
+}
+
+void console_guest_write(unsigned vm, const char *text, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++)
+		console_guest_put(vm, text[i]);
 }
 
 void console_guest_end(unsigned vm)

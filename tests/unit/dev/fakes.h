@@ -31,9 +31,10 @@ extern uint32_t fake_posted;		   /* mailbox bits sent */
 extern void (*fake_await)(unsigned cpu);   /* cpu_await(), which panics without */
 #define FAKE_DATE 1767225600ull		   /* 2026-01-01 00:00:00 UTC, in seconds since 1970 */
 
-extern char fake_result[256];	/* last report_guest_result() */
-extern const char *fake_end;	/* of the last vm_end() */
-extern char fake_console[4096]; /* what the guest printed */
+extern char fake_result[256];	    /* last report_guest_result() */
+extern const char *fake_end;	    /* of the last vm_end() */
+extern char fake_console[4096];	    /* what the guest printed, as far as it fits */
+extern uint64_t fake_console_total; /* so many characters */
 extern unsigned fake_log_lines;
 extern bool fake_log_full;	 /* the limit of lines a second is reached */
 extern long fake_alloc_fail;	 /* the n-th page_alloc() from now fails; negative: none */

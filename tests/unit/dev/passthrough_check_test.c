@@ -122,7 +122,9 @@ static void addresses_choose_first(void **state)
 	by_id(0, 0x10d3);
 	by_address(1, 0, 3, 0);
 	by_id(1, 0x10d3);
+	fake_released = 0;
 	expect(0, "", "", "");
+	assert_int_equal(fake_released, 3 * 0x20000);
 	assert_ptr_equal(owner(0, 3, 0), &config.vms[1].passthroughs[0]);
 	assert_ptr_equal(owner(0, 4, 0), &config.vms[0].passthroughs[0]);
 	assert_ptr_equal(owner(0, 5, 0), &config.vms[1].passthroughs[1]);
@@ -305,6 +307,34 @@ static void a_bar_too_large(void **state)
 	expect(1, "/vms/a/n0", "pci-id", "00:03.0: BAR 2 has 512 MiB, a VM has room for 256");
 }
 
+/* Three of 16 KiB fill the VM's ports; its other devices have some, too. */
+static void bars_too_large_together(void **state)
+{
+	(void)state;
+	for (unsigned i = 1; i <= 3; i++) {
+		fake_pci_bar(nic(0, (uint8_t)i, 0), 1, 0x4000 * i, 0x4000, FLAG_IO);
+		by_id(0, 0x10d3);
+	}
+	expect(0, "", "", "");
+	setup(state);
+	for (unsigned i = 1; i <= 4; i++) {
+		fake_pci_bar(nic(0, (uint8_t)i, 0), 1, i < 4 ? 0x4000 * i : 0x1000,
+			     i < 4 ? 0x4000 : 0x100, FLAG_IO);
+		by_id(i == 1, 0x10d3);
+	}
+	expect(0, "", "", ""); /* the first is another VM's */
+	setup(state);
+	for (unsigned i = 1; i <= 4; i++) {
+		fake_pci_bar(nic(0, (uint8_t)i, 0), 1, i < 4 ? 0x4000 * i : 0x1000,
+			     i < 4 ? 0x4000 : 0x100, FLAG_IO);
+		by_id(0, 0x10d3);
+	}
+	expect(1, "/vms/a/n3", "pci-id",
+	       "00:04.0: the VM has no room for its BAR 1: all its devices need more than the 60 "
+	       "KiB "
+	       "of ports");
+}
+
 static void a_bar_beyond_memory(void **state)
 {
 	(void)state;
@@ -453,6 +483,7 @@ int main(void)
 		CASE(virtio_past_the_iommu),
 		CASE(a_bar_without_address),
 		CASE(a_bar_too_large),
+		CASE(bars_too_large_together),
 		CASE(a_bar_beyond_memory),
 		CASE(a_bar_on_something_else),
 		CASE(a_pin_that_is_not_there),

@@ -4,11 +4,18 @@
 #include "tests/unit/dev/fakes.h"
 
 #include "hv/core/guest_map.h"
+#include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
 #include "hv/cpu/msr.h"
 #include "hv/dev/pc.h"
+#include "hv/dev/pc_impl.h"
+#include "hv/dev/pci_scan.h"
+#include "hv/dev/reuse.h"
+#include "tests/unit/dev/fake_host.h"
+#include "tests/unit/dev/fake_pci.h"
 #include "tests/unit/dev/fake_switch.h"
 #include "vswitch/env.h"
+#include "vswitch/policy.h"
 
 #include <cmocka.h>
 
@@ -34,6 +41,7 @@ static int setup(void **state)
 	fake_reset(2);
 	fake_port_fails = fake_start_fails = false;
 	fake_config.net_count = 2;
+	fake_config.virtio_console = true;
 	for (unsigned i = 0; i < 2; i++) {
 		struct config_net *net = &fake_config.nets[i];
 
@@ -147,6 +155,86 @@ static void an_interrupt_arrives(void **state)
 	assert_true(pc_platform.msr_write(&fake_vcpu[1], 0x80b, 0));
 }
 
+/* A driver domain with a NIC of the machine, behind an IOMMU. */
+static int setup_driver(void **state)
+{
+	static struct config machine = { .vm_count = 1 };
+	struct config_vm *vm = &machine.vms[0];
+
+	if (setup(state))
+		return 1;
+	fake_pci_reset();
+	fake_host_reset();
+	iommu = &fake_iommu_ops;
+	fake_pci_bar(fake_pci_add(0, 3, 0, 0x10d38086), 0, FAKE_DEVICE_BASE, 0x20000, 0);
+	pci_scan();
+	*vm = fake_config;
+	vm->driver_domain = true;
+	vm->passthrough_count = 1;
+	vm->passthroughs[0] = (struct config_passthrough){
+		.name = "nic0", .vendor = 0x8086, .device = 0x10d3, .interrupt_gsi = -1
+	};
+	fake_vm.config = vm;
+	vm_config = &machine;
+	policy_set(POLICY_buffer_reuse, REUSE_ON);
+	return passthrough_check(&machine, NULL, NULL) || vcpus_make() ||
+	       pc_platform.vm_create(&fake_vm);
+}
+
+static unsigned shared(uint64_t gpa)
+{
+	struct seg page = { gmem_ptr(&fake_vm.mem, gpa, 4096), 4096 };
+	struct share_cost cost = { 0 };
+	struct uplink_piece piece;
+
+	return reuse_share(fake_vm.platform->reuse, &fake_vm, &page, 4096, &piece, 1, &cost);
+}
+
+/* Until its uplinks are destroyed, packets are lent to it. */
+static void nothing_is_shared_with_a_domain_that_is_gone(void **state)
+{
+	(void)state;
+	assert_int_equal(shared(0x3000), 1);
+	assert_non_null(strstr(fake_order, "share "));
+	pc_platform.vm_give_back(&fake_vm);
+	assert_non_null(strstr(fake_order, "domain-destroy "));
+	memset(fake_order, 0, sizeof(fake_order));
+	assert_int_equal(shared(0x4000), 0);
+	assert_string_equal(fake_order, "");
+}
+
+static int teardown_driver(void **state)
+{
+	int failed = teardown(state);
+
+	policy_set(POLICY_buffer_reuse, REUSE_OFF);
+	iommu = NULL;
+	fake_vm.config = &fake_config;
+	return failed;
+}
+
+/* No driver runs for the virtio-console: the UART gets what is typed, 16 bytes once its FIFO is on. */
+static void what_is_typed_finds_a_device(void **state)
+{
+	(void)state;
+	io(GUEST_UART_PORT + 2, 1, true, 1);
+	for (char c = 'a'; c < 'a' + 16; c++)
+		assert_true(pc_platform.console_input(&fake_vm, c));
+	assert_false(pc_platform.console_input(&fake_vm, 'q'));
+	for (char c = 'a'; c < 'a' + 16; c++)
+		assert_int_equal(io(GUEST_UART_PORT, 1, false, 0), c);
+}
+
+/* The functions behind the net devices. */
+static void devices_are_in_order(void **state)
+{
+	static const uint32_t ids[] = { 0x10441af4, 0x10431af4, ~0u };
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(mmio(GUEST_ECAM_BASE + (3 + i) * 8 * 4096, 4, false, 0), ids[i]);
+}
+
 static void random_accesses(void **state)
 {
 	uint64_t seed = 99;
@@ -177,6 +265,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(tables_are_in_ram, setup_made, teardown),
 		cmocka_unit_test_setup_teardown(ports_are_listed, setup_made, teardown),
 		cmocka_unit_test_setup_teardown(an_interrupt_arrives, setup_made, teardown),
+		cmocka_unit_test_setup_teardown(nothing_is_shared_with_a_domain_that_is_gone,
+						setup_driver, teardown_driver),
+		cmocka_unit_test_setup_teardown(what_is_typed_finds_a_device, setup_made, teardown),
+		cmocka_unit_test_setup_teardown(devices_are_in_order, setup_made, teardown),
 		cmocka_unit_test_setup_teardown(random_accesses, setup_made, teardown),
 	};
 

@@ -296,6 +296,76 @@ static void revoked(void **state)
 	unshare(&again);
 }
 
+static void disown(const struct uplink_piece *piece)
+{
+	reuse_disown(r, piece, 1);
+	reuse_revoke_disowned(&vm[ALICE]);
+}
+
+static void unshare_disowned(const struct uplink_piece *piece)
+{
+	reuse_unshare_disowned(r, piece, 1, &cost);
+}
+
+/* Two NICs of a VM have packets out, and one of them is reset: the other's are sent as they are. */
+static void one_of_two_nics_is_reset(void **state)
+{
+	static const uint8_t zeroes[PAGE_SIZE];
+	struct uplink_piece reset, other, idle, again;
+
+	(void)state;
+	memset(page(ALICE, 1), 0xa5, 3 * PAGE_SIZE);
+	assert_int_equal(share(ALICE, page(ALICE, 1), 1000, &reset), 1);
+	assert_int_equal(share(ALICE, page(ALICE, 2), 1000, &other), 1);
+	assert_int_equal(share(ALICE, page(ALICE, 3), 1000, &idle), 1);
+	unshare(&idle);
+	assert_ptr_equal(device_reads(reset.address), page(ALICE, 1)); /* cached from here on */
+	assert_ptr_equal(device_reads(other.address), page(ALICE, 2));
+	assert_ptr_equal(device_reads(idle.address), page(ALICE, 3));
+	disown(&reset);
+	assert_int_equal(flushes, 1);
+	assert_memory_equal(device_reads(reset.address), zeroes, PAGE_SIZE);
+	assert_ptr_equal(device_reads(other.address), page(ALICE, 2));
+	assert_null(device_reads(idle.address));
+	assert_int_equal(share(ALICE, page(ALICE, 1), 1, &again), 0);
+	assert_int_equal(share(ALICE, page(ALICE, 2), 1, &again), 1);
+	unshare(&again);
+	unshare(&other);
+	assert_ptr_equal(device_reads(other.address), page(ALICE, 2)); /* kept for reuse */
+	unshare_disowned(&reset);
+	assert_null(device_reads(reset.address));
+}
+
+/* ... in one page: it is the other's until that is back, then nobody's, whoever is the last. */
+static void a_page_of_two_nics(void **state)
+{
+	static const uint8_t zeroes[PAGE_SIZE];
+	struct uplink_piece reset, other;
+
+	(void)state;
+	memset(page(ALICE, 1), 0xa5, PAGE_SIZE);
+	for (unsigned last = 0; last < 2; last++) {
+		assert_int_equal(share(ALICE, page(ALICE, 1), 100, &reset), 1);
+		assert_int_equal(share(ALICE, page(ALICE, 1) + 100, 100, &other), 1);
+		assert_ptr_equal(device_reads(other.address), page(ALICE, 1) + 100);
+		disown(&reset);
+		assert_ptr_equal(device_reads(other.address), page(ALICE, 1) + 100);
+		if (last == 0) {
+			unshare_disowned(&reset);
+			unshare(&other);
+			assert_ptr_equal(device_reads(other.address), page(ALICE, 1) + 100);
+			reuse_reclaim(r);
+		} else {
+			unshare(&other);
+			assert_memory_equal(device_reads(reset.address), zeroes, PAGE_SIZE);
+			assert_int_equal(share(ALICE, page(ALICE, 1), 100, &other), 0);
+			unshare_disowned(&reset);
+		}
+		assert_null(device_reads(reset.address));
+		assert_int_equal(domain.mapped, 0);
+	}
+}
+
 /* Asked once, and told once by it. */
 static void refused(void **state)
 {
@@ -387,6 +457,8 @@ int main(void)
 		TEST(all_in_flight),
 		TEST(reclaimed),
 		TEST(revoked),
+		TEST(one_of_two_nics_is_reset),
+		TEST(a_page_of_two_nics),
 		TEST(refused),
 		TEST(closed),
 		TEST(anything),

@@ -100,7 +100,7 @@ static void keeps_its_port(void **state)
 	fake_reset(1);
 	fake_vm.config = &config.vms[0];
 	assert_int_equal(virtio_net_switches(&config), 0);
-	port = uplink_port(uplink);
+	port = uplink_port(&config.vms[0], uplink);
 	assert_true(port->used && port->config.uplink && !port->config.owner);
 	for (unsigned life = 0; life < 3; life++) {
 		struct virtio_net *net = plug(uplink);

@@ -110,6 +110,23 @@ void env_unshare(struct port *to, const struct uplink_piece *piece, unsigned pie
 	atomic_fetch_sub(&e->shared, pieces);
 }
 
+void env_disown(struct port *to, const struct uplink_piece *piece, unsigned pieces)
+{
+	struct env_port *e = port_owner(to);
+
+	(void)piece;
+	atomic_fetch_add(&e->disowned, pieces);
+}
+
+void env_unshare_disowned(struct port *to, const struct uplink_piece *piece, unsigned pieces,
+			  struct share_cost *cost)
+{
+	struct env_port *e = port_owner(to);
+
+	env_unshare(to, piece, pieces, cost);
+	atomic_fetch_sub(&e->disowned, pieces);
+}
+
 void env_revoke(const struct port *from)
 {
 	struct env_port *e = port_owner(from);

@@ -21,7 +21,8 @@ struct env_port {
 	bool helper;		      /* answer of env_offload() */
 	uint32_t flush_us;	      /* asked of env_will_flush() last */
 	bool will_flush;	      /* answer of env_will_flush() */
-	_Atomic long shared;	      /* pieces that are, with its driver domain */
+	_Atomic long shared;	      /* pieces that are, with its driver domain, */
+	_Atomic long disowned;	      /* ... and of them, those whose sender has taken them back */
 	_Atomic unsigned shares_left; /* env_share() fails from so many calls on */
 	_Atomic unsigned revoked, reclaimed;
 	void (*on_interrupt)(struct port *port, unsigned queue); /* or NULL */

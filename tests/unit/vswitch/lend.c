@@ -178,6 +178,7 @@ static void segmented_by_the_nic(void **state)
 	assert_int_equal(whole[1], PKT_TCPV4);
 	assert_int_equal(whole[10], 1); /* num_buffers */
 	assert_memory_equal(whole + DRV_HDR, frame, bytes);
+	assert_int_equal(port_counter(up->port, STAT_gso_whole), 1);
 	give_back();
 	assert_int_equal(drv_reap(a), 1);
 }
@@ -200,6 +201,57 @@ static void withheld(void **state)
 	assert_int_equal(lent(), held);
 	assert_int_equal(a->tx.free_count, a->tx.slots - held);
 	assert_int_equal(port_counter(up->port, STAT_rx_drop_no_buffer) > 0, 1);
+}
+
+/* Asks for an interrupt when three quarters of what is out are back, as Linux does when a ring is getting full
+ * (virtqueue_enable_cb_delayed()). out: in positions. */
+static void want_interrupt_late(struct drv_queue *q, unsigned out)
+{
+	unsigned at = (q->seen & 0x7fffu) + out * 3 / 4, wrap = q->seen & 0x8000u;
+
+	if (q->packed) {
+		if (at >= q->size) {
+			at -= q->size;
+			wrap ^= 0x8000u;
+		}
+		*q->driver_event = 2u << 16 | wrap | at; /* 2.8.14: at that descriptor */
+	} else {
+		q->avail[2 + q->size] = (uint16_t)(q->seen + out * 3 / 4);
+	}
+}
+
+/* A domain keeps all that was lent to it: the sender is told all the same of what others have taken. */
+static void withheld_and_asleep(void **state)
+{
+	for (unsigned packed = 0; packed < 2; packed++) {
+		unsigned slots = packed ? 2 : 1, held, before;
+
+		teardown(state);
+		per_slot = 2;
+		begin(ALL | UPLINK_F_REUSE, ALL | (packed ? VIRTIO_F_RING_PACKED : 0));
+		held = a->tx.size / 2 / 2;
+		for (unsigned i = 0; i < held; i++)
+			put(a, WORLD, BYTES, LAYOUT_TWO);
+		serve(a);
+		assert_int_equal(lent(), held);
+		for (unsigned round = 0; round < 4; round++) { /* also round the ring */
+			for (unsigned i = 0; i < held / 2; i++)
+				put(a, B, 64, LAYOUT_TWO);
+			want_interrupt_late(&a->tx, slots * (held + held / 2));
+			before = a->env.interrupts[1];
+			serve(a);
+			assert_int_equal(a->env.interrupts[1], before + 1);
+			assert_int_equal(drv_reap(a), held / 2);
+			drop_all(b);
+		}
+		while (drv_receive(up, got, sizeof(got)) != 0)
+			;
+		want_interrupt_late(&a->tx, slots * held);
+		before = a->env.interrupts[1];
+		give_back();
+		assert_int_equal(a->env.interrupts[1], before + 1);
+		assert_int_equal(drv_reap(a), held);
+	}
 }
 
 static void uplink_restarts(void **state)
@@ -243,6 +295,33 @@ static void sender_restarts(void **state)
 	assert_int_equal(a->tx.free_count, a->tx.slots);
 	guest_reset(a);
 	assert_int_equal(a->env.revoked, 1); /* nothing was out */
+}
+
+/* Others' loans, of the same VM or not, are theirs still. */
+static void another_sender_restarts(void **state)
+{
+	(void)state;
+	put(a, WORLD, BYTES, LAYOUT_TWO);
+	serve(a);
+	expect(BYTES, true);
+	put(b, WORLD, BYTES, LAYOUT_TWO);
+	serve(b);
+	expect(BYTES, true);
+	assert_int_equal(up->env.shared, 2);
+	guest_reset(b);
+	assert_int_equal(up->env.disowned, 1);
+	give_back();
+	assert_int_equal(up->env.shared, 0);
+	assert_int_equal(up->env.disowned, 0); /* as such they were given back */
+	assert_int_equal(drv_reap(a), 1);
+	/* and when the uplink's driver starts anew */
+	put(b, WORLD, BYTES, LAYOUT_TWO);
+	serve(b);
+	guest_reset(b);
+	assert_int_equal(up->env.disowned, 1);
+	guest_reset(up);
+	assert_int_equal(up->env.shared, 0);
+	assert_int_equal(up->env.disowned, 0);
 }
 
 static void sender_goes(void **state)
@@ -363,8 +442,10 @@ int main(void)
 		TEST(other_drivers),
 		TEST(segmented_by_the_nic),
 		TEST(withheld),
+		TEST(withheld_and_asleep),
 		TEST(uplink_restarts),
 		TEST(sender_restarts),
+		TEST(another_sender_restarts),
 		TEST(sender_goes),
 		TEST(hostile_returns),
 		TEST(hostile_change),

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""`lasthop apply`: shows the difference between the config that a machine runs and a file, and does it."""
+import sys
+import time
+import zlib
+from pathlib import Path
+
+from . import dts
+from .console import Failure, Progress, count, plain
+from .table import columns
+
+CRC_PIECE = 256 << 10           # of a file, compared at a time
+POLL_SECONDS = 0.1
+DONE_SECONDS = 600              # a machine under emulation makes its VMs slowly
+EFFECT = {"live": "live", "start/stop": "", "restart": "restarts the VM", "boot": "not while it runs"}
+
+
+def differing(machine, images):
+    """{name: content} of the files that the machine does not have as they are here"""
+    there = {image["name"]: image["bytes"] for image in machine.call("image.list")["images"]}
+    others = {}
+    for name, path in sorted(images.items()):
+        content = Path(path).read_bytes()
+        if there.get(name) != len(content) or not same(machine, name, content):
+            others[name] = content
+    return others
+
+
+def same(machine, name, content):
+    return all(machine.call("image.crc", name=name, at=at, bytes=len(piece))["crc"] == zlib.crc32(piece)
+               for at in range(0, len(content), CRC_PIECE)
+               for piece in [content[at:at + CRC_PIECE]])
+
+
+def effect(change):
+    if change["effect"] != "start/stop":
+        return EFFECT[change["effect"]]
+    if change["what"] == "changed":
+        return "stops the VM" if change["to"] == "disabled" else "starts the VM"
+    return "starts" if change["what"] == "added" else "ends"
+
+
+def value(change):
+    if change["what"] == "changed":
+        return f"{change['from'] or '(none)'} -> {change['to'] or '(none)'}"
+    return change["to"] or change["from"]
+
+
+SIGN = {"added": "+", "removed": "-", "changed": "~"}
+
+
+def rows(changes):
+    """the differences for people"""
+    return [line[2:] for line in columns(
+        [(SIGN[c["what"]], c["node"] + (f" {c['property']}" if c["property"] else ""), effect(c), value(c))
+         for c in changes], left=(0, 1, 2, 3))] if changes else []
+
+
+def errors_of(args, config, told):
+    """shows the machine's errors, if there are some, and ends"""
+    found = [item for item in told["items"] if item["what"] == "error"]
+    if not told["errors"]:
+        return
+    errors = config.located(found)
+    args.write_json(args, dts.as_json(config.file, errors))
+    for e in errors:
+        e.show(sys.stderr)
+    raise Failure(f"{config.file}: {count(told['errors'], 'error')}: nothing was changed")
+
+
+def agreed(args, changes):
+    if args.yes:
+        return True
+    if not sys.stdin.isatty():
+        raise Failure("apply: nobody is here to be asked: --yes does it, --dry-run only shows it", status=2)
+    stops = any(c["effect"] in ("restart", "start/stop") for c in changes)
+    print("VMs will stop or restart. " if stops else "", end="", file=sys.stderr)
+    print("Do it? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def send_files(machine, session, others, progress):
+    for name, content in others.items():
+        progress.say(f"sending {name}, {max(1, len(content) >> 10)} KiB")
+        machine.upload("apply.upload", content, session=session, name=name, bytes=len(content))
+
+
+def follow(machine, progress):
+    """until the machine has done it, or is as it was before; the last state"""
+    end, last = time.monotonic() + DONE_SECONDS, None
+    while time.monotonic() < end:
+        state = machine.call("apply.state")
+        if state["state"] in ("done", "failed"):
+            return state
+        if state != last:
+            what = {"stops": "VMs end", "makes": "making VMs", "back": "going back"}
+            progress.say(f"{what.get(state['state'], state['state'])}: {state['done']} of {state['of']}")
+        last = state
+        time.sleep(POLL_SECONDS)
+    raise Failure(f"apply: the machine is not done after {DONE_SECONDS} s: lasthop call apply.state "
+                  "tells more")
+
+
+def apply(args, machine):
+    config = args.checked(args)
+    out = sys.stderr if args.json == "-" else sys.stdout
+    progress = Progress(out)
+    session = machine.call("apply.begin")["session"]
+    machine.upload("apply.config", config.blob, session=session, bytes=len(config.blob))
+    others = differing(machine, config.images)
+    for name in others:
+        machine.call("apply.differs", session=session, name=name)
+    told = machine.call("apply.check", session=session)
+    changes = [item for item in told["items"] if item["what"] != "error"]
+    for line in rows(changes):
+        print(plain(line), file=out)
+    if told["more"]:
+        print(f"and {told['more']} more", file=out)
+    errors_of(args, config, told)
+    made = {"schema": 1, "file": config.file, "changes": changes, "files": sorted(others),
+            "state": "same" if not changes else "shown"}
+    if not changes:
+        print("no differences: nothing to do", file=out)
+    if not changes or args.dry_run or not agreed(args, changes):
+        machine.call("apply.drop", session=session)
+        args.write_json(args, made)
+        return 0
+    out.flush()
+    send_files(machine, session, others, progress)
+    errors_of(args, config, machine.call("apply.run", session=session))
+    state = follow(machine, progress)
+    args.write_json(args, {**made, "state": state["state"], "why": state["why"]})
+    if state["state"] == "failed":
+        raise Failure(f"apply: {state['why']}")
+    print(f"done: {count(len(changes), 'change')}", file=out)
+    return 0
+
+
+def add_options(at, checked):
+    at.add_argument("config", metavar="FILE", help="device tree, .dts or .dtb")
+    at.add_argument("--yes", action="store_true", help="without a question")
+    at.add_argument("--dry-run", action="store_true", help="only show the differences")
+    at.set_defaults(checked=checked)
