@@ -90,7 +90,8 @@ VSWITCH     := $(wildcard vswitch/*.c)
 SWITCH_HOST := tests/unit/vswitch/env.c tests/unit/vswitch/driver.c
 SWITCH_TESTS := $(filter-out env driver,$(basename $(notdir $(wildcard tests/unit/vswitch/*.c))))
 SWITCH_DEPS := $(VSWITCH) $(SWITCH_HOST) $(wildcard vswitch/*.h tests/unit/vswitch/*.h include/lasthop/*.h)
-UNIT_PROGRAMS += $(SWITCH_TESTS:%=$(B)/unit/vswitch_%_test) $(B)/unit/vswitch_threads_tsan_test
+UNIT_PROGRAMS += $(SWITCH_TESTS:%=$(B)/unit/vswitch_%_test) $(B)/unit/vswitch_threads_tsan_test \
+	$(B)/unit/vswitch_capture_threads_tsan_test
 
 $(B)/unit/vswitch_%_test: tests/unit/vswitch/%.c $(SWITCH_DEPS)
 	$(mkdir)
@@ -105,7 +106,7 @@ $(B)/unit/vswitch_lend_watch_test: tests/unit/vswitch/lend_watch.c $(SWITCH_DEPS
 	@mkdir -p $(@D)
 	$(UNIT_CC) $(SAN) $< $(SWITCH_HOST) $(filter-out vswitch/lend.c,$(VSWITCH)) -lcmocka -o $@
 
-$(B)/unit/vswitch_threads_tsan_test: tests/unit/vswitch/threads.c $(SWITCH_DEPS)
+$(B)/unit/vswitch_%_tsan_test: tests/unit/vswitch/%.c $(SWITCH_DEPS)
 	$(mkdir)
 	$(UNIT_CC) -fsanitize=thread $< $(SWITCH_HOST) $(VSWITCH) -lcmocka -lpthread -o $@
 

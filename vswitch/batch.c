@@ -8,6 +8,7 @@
 
 #include "vswitch/copy.h"
 #include "vswitch/policy.h"
+#include "vswitch/tap.h"
 
 #define DEST_FLOOD (-1)
 

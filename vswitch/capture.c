@@ -7,7 +7,7 @@
 #include "vswitch/capture.h"
 
 #include "vswitch/copy.h"
-#include "vswitch/switch_impl.h"
+#include "vswitch/tap.h"
 
 #define FILLER 1u /* in a record's first word: nothing in it, bytes otherwise */
 

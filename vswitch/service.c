@@ -29,6 +29,7 @@
 #include "vswitch/lend.h"
 
 #include "vswitch/policy.h"
+#include "vswitch/tap.h"
 
 /* queue.service */
 #define SERVICE_BUSY  1u

@@ -15,7 +15,6 @@
 #include <stdint.h>
 
 #include "lasthop/uplink.h"
-#include "vswitch/capture.h"
 #include "vswitch/env.h"
 #include "vswitch/fdb.h"
 #include "vswitch/filter.h"
@@ -165,6 +164,8 @@ struct queue {
 	uint8_t calm;		    /* [p] ... for 2^calm times as long as another, if it runs */
 	struct reservation *resv;   /* RX_RESERVATIONS of them, (w) */
 };
+
+struct capture;
 
 struct stat_slot {
 	_Alignas(CACHE_LINE) _Atomic uint64_t value[STAT_COUNT];
@@ -419,29 +420,6 @@ enum vq_fault tx_read(struct vs_cpu *cpu, struct queue *q, uint16_t avail, unsig
  * that were, and have come back. */
 void tx_complete(struct queue *q, const struct vs_cpu *cpu);
 void tx_complete_returned(struct queue *q);
-
-/* --- capture.c: what passes a port that is captured; inside a batch. vswitch/capture.h --- */
-
-#define CAPTURE_COLD __attribute__((cold, noinline))
-
-/* Where to; NULL, as is expected: nobody looks. Sequentially consistent, as everything that is taken away
- * by switch_quiesce(). */
-static inline struct capture *capture_of(const struct port *port)
-{
-	struct capture *c = atomic_load_explicit(&port->capture, memory_order_seq_cst);
-
-	return __builtin_expect(c != NULL, 0) ? c : NULL;
-}
-
-/* Of the sender: the batch's packets, after batch_forward(); a chain that could not be read. */
-CAPTURE_COLD void capture_batch(struct capture *c, const struct batch *b);
-CAPTURE_COLD void capture_unread(struct capture *c, unsigned queue);
-/* Of a receiver: after rx_fill(); what rx_reserve() has dropped; what its guest does not want. */
-CAPTURE_COLD void capture_filled(struct capture *c, const struct batch *b,
-				 const struct rx_take *take);
-CAPTURE_COLD void capture_refused(struct capture *c, const struct batch *b,
-				  const struct rx_take *take);
-CAPTURE_COLD void capture_filtered(struct capture *c, const struct batch *b, uint64_t set);
 
 /* --- hold.c --- */
 

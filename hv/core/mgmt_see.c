@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "hv/core/config_diff.h"
 #include "hv/core/config_policy.h"
 #include "hv/core/cpu_time.h"
 #include "hv/core/json.h"
@@ -191,7 +192,8 @@ void see_sample(struct mgmt_call *call)
 	spin_lock(&vm_table_lock);
 	json_array(j, "vms");
 	for (unsigned i = 0; i < vm_config->vm_count; i++)
-		put_vm(j, &vm_config->vms[i], vm_table[i]);
+		if (config_vm_there(&vm_config->vms[i]))
+			put_vm(j, &vm_config->vms[i], vm_table[i]);
 	json_array_end(j);
 	json_array(j, "ports");
 	for (unsigned s = 0; s < vm_config->switch_count; s++)

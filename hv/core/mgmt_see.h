@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Methods of the management channel for who wants to see what happens inside (docs/observing.md). All of
- * them only look, but for capture.start, which has the switch write down what passes a port.
+ * them only look, but for see.capture, which has the switch write down what passes a port.
  */
 #pragma once
 

@@ -6,11 +6,13 @@
  */
 #include "hv/core/elf.h"
 #include "hv/core/facts.h"
+#include "hv/core/images.h"
 #include "hv/core/json.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
 #include "hv/core/mgmt_see.h"
 #include "hv/core/platform.h"
+#include "hv/core/pmm.h"
 #include "hv/core/vm_past.h"
 #include "hv/cpu/msr.h"
 #include "lasthop/stats.h"
@@ -51,9 +53,13 @@ static void put_bytes(struct json *j, const char *name, const uint8_t *bytes, un
 
 static void put_symbol(struct json *j, const struct vm *vm, uint64_t rip)
 {
+	const struct handover_image *kernel = image_find(vm->config->kernel, false);
+	const char *name = NULL;
 	uint64_t offset;
-	const char *name = elf64_symbol(vm->kernel, vm->kernel_bytes, rip, &offset);
 
+	if (kernel)
+		name = elf64_symbol(hpa_to_ptr((hpa_t){ kernel->addr }), kernel->bytes, rip,
+				    &offset);
 	if (!name)
 		return;
 	json_string(j, "symbol", name);

@@ -171,8 +171,6 @@ static int vm_build(struct vm *vm, bool staged)
 	if (!kernel || (c->initrd[0] && !initrd))
 		return fail(LH_NOENT, "vm %s: %s is not on this machine", c->name,
 			    kernel ? c->initrd : c->kernel);
-	vm->kernel = hpa_to_ptr((hpa_t){ kernel->addr });
-	vm->kernel_bytes = kernel->bytes;
 	err = hvm->vm_init(vm);
 	if (err < 0)
 		return fail(err, "vm %s: no memory for nested page tables", c->name);

@@ -44,8 +44,6 @@ struct vm {
 		uint64_t bytes;
 	} extent[GMEM_EXTENTS]; /* (c) behind it, to give back */
 	gpa_t acpi_gpa;		/* (c) reserved pages for the tables */
-	const void *kernel;	/* (c) its file, for names of addresses, */
-	uint64_t kernel_bytes;	/* (c) */
 	bool unsafe_dma; /* (c) no IOMMU confines its devices: they take addresses of the host */
 
 	unsigned vcpu_count;		      /* (c) */

@@ -14,6 +14,8 @@ def run_top(args, machine):
 
 
 def run_capture(args, machine):
+    if args.out == "-" == args.json:
+        raise Failure("capture: stdout cannot take both the packets and --json: name a file", status=2)
     made = capture.run(machine, args.port, args.out, args.snap, args.ring_kib, args.count, args.seconds)
     args.write_json(args, {"schema": 1, **made})
     print(capture.render(made), file=sys.stderr)

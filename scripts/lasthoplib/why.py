@@ -5,7 +5,8 @@ import time
 
 LOOKS = 3
 LOOK_SECONDS = 0.15
-ANSWER_SECONDS = 3.0
+ANSWER_US = 3_000_000           # of the machine's time, in which a vCPU has to answer
+MOST_SECONDS = 120              # of ours: an emulated machine may be slow
 WINDOW = 128                    # bytes in which a loop that waits stays
 SHORT_LIFE_US = 5_000_000       # of a VM that starts again and again
 HOST_EXITS = {"interrupt", "deadline", "window", "pause", "none"}   # not of the guest's own doing, or waiting
@@ -15,19 +16,16 @@ PAUSE, JUMP_HERE = "f390", "ebfe"
 def look(machine, vm):
     """answers, the oldest first: after the first, each has a fresh copy of all vCPUs that answered"""
     answers = [machine.call("see.why", vm=vm)]
-    asked = answers[0]["now_us"]
     for _ in range(LOOKS):
-        end = time.monotonic() + ANSWER_SECONDS
-        while True:
+        asked = answers[-1]["now_us"]
+        give_up, told, missing = time.monotonic() + MOST_SECONDS, answers[-1], True
+        while missing and told["now_us"] - asked < ANSWER_US and time.monotonic() < give_up:
             time.sleep(LOOK_SECONDS)
             told = machine.call("see.why", vm=vm)
-            if all(v["state"] == "off" or v.get("look_us", 0) >= asked for v in told["vcpus"]) or \
-                    time.monotonic() > end:
-                break
+            missing = any(v["state"] != "off" and v.get("look_us", 0) < asked for v in told["vcpus"])
         answers.append(told)
-        if time.monotonic() > end:              # who has not answered will not
+        if missing:                             # who has not answered will not
             break
-        asked = told["now_us"]
     return answers
 
 

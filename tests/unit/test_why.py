@@ -139,33 +139,37 @@ class Why(unittest.TestCase):
 
 
 class Machine:
-    """whose vCPUs answer at the third call each"""
+    """whose clock goes on by so many us a call, and whose vCPU answers when it is told to"""
 
-    def __init__(self, answers_at):
-        self.calls, self.answers_at = 0, answers_at
+    def __init__(self, answers_at, step):
+        self.calls, self.answers_at, self.step = 0, answers_at, step
 
     def call(self, method, vm):
         assert (method, vm) == ("see.why", "v")
         self.calls += 1
         told = answers(vcpu())[0]
-        told["now_us"] = self.calls * 100
-        told["vcpus"][0]["look_us"] = told["now_us"] - 50 if self.answers_at(self.calls) else 1
+        told["now_us"] = self.calls * self.step
+        told["vcpus"][0]["look_us"] = told["now_us"] - self.step // 2 if self.answers_at(self.calls) else 1
         return told
 
 
 class Look(unittest.TestCase):
+    def setUp(self):
+        why.LOOK_SECONDS = 0.001
+
     def test_waits_for_answers(self):
-        why.LOOK_SECONDS, why.ANSWER_SECONDS = 0.001, 5
-        machine = Machine(lambda n: n % 3 == 0)
+        machine = Machine(lambda n: n % 3 == 0, 1000)
         told = why.look(machine, "v")
         self.assertEqual(len(told), why.LOOKS + 1)
         self.assertEqual(machine.calls, 3 * why.LOOKS)
 
     def test_gives_up(self):
-        why.LOOK_SECONDS, why.ANSWER_SECONDS = 0.001, 0.02
-        told = why.look(Machine(lambda n: False), "v")
-        self.assertEqual(len(told), 2)
-        self.assertIn("does not come out", why.diagnose(told)["reasons"][0])
+        for step, most in ((100_000, 40), (2_000_000, 4)):      # by the machine's clock
+            machine = Machine(lambda n: False, step)
+            told = why.look(machine, "v")
+            self.assertLess(machine.calls, most)
+            self.assertEqual(len(told), 2)
+            self.assertIn("does not come out", why.diagnose(told)["reasons"][0])
 
 
 if __name__ == "__main__":

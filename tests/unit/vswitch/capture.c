@@ -47,8 +47,8 @@ static void hear(struct capture *c)
 			assert_true(told.last.kept <= told.last.whole);
 			assert_true(told.last.verdict < VERDICT_COUNT);
 			told.frame = out + at + sizeof(told.last);
-			for (size_t i = told.last.kept;
-			     i < told.last.bytes - sizeof(told.last) - 4; i++)
+			for (size_t i = told.last.kept; i < told.last.bytes - sizeof(told.last) - 4;
+			     i++)
 				assert_int_equal(told.frame[i], 0);
 			told.records++;
 			told.in += told.last.direction == CAPTURE_IN;
