@@ -26,7 +26,6 @@
 #include "hv/core/serial.h"
 #include "hv/core/text_ring.h"
 
-#define RING_BYTES     (64u * 1024)
 #define GUEST_LINE     256 /* characters of a guest's line shown in one */
 #define PIECE	       256
 #define STAGE_BYTES    1024
@@ -34,16 +33,7 @@
 #define FLUSH_PATIENCE 1000000u	  /* looks at a line that takes nothing: about a second */
 #define ERASE	       "\r\x1b[K" /* ECMA-48: to the line's beginning, erase to its end */
 
-/* (c) constant after console_init [g] under lock [l] under log_lock */
-static struct guest_text {
-	struct spinlock lock;
-	char name[CONFIG_MAX_NAME + 1]; /* [l] */
-	struct text_ring ring;		/* [g] no text: nobody is there */
-	uint64_t shown;			/* [l] in the log's view: up to here */
-	uint64_t seen;			/* [l] ring.total when it had no whole line to show */
-} guests[CONFIG_MAX_VMS];
-
-static unsigned guest_count;	 /* [l] places that are, or were, somebody's */
+/* [l] under log_lock */
 static unsigned guest_turn;	 /* [l] whose line is next */
 static int view = CONSOLE_LOG;	 /* [l] */
 static bool fetched;		 /* [l] console_drain() is called, and fetches the log as well */
@@ -61,52 +51,6 @@ static bool edit_shown;		/* [l] the line shows it, and nothing came after it */
 static bool edit_changed;	/* [l] it differs from what was shown */
 
 const struct console_frames *console_frames; /* (c) after mgmt_start() */
-
-void console_guest_write(unsigned vm, const char *text, size_t bytes)
-{
-	struct guest_text *g = &guests[vm];
-
-	spin_lock(&g->lock);
-	text_ring_put(&g->ring, text, bytes);
-	spin_unlock(&g->lock);
-}
-
-void console_guest_put(unsigned vm, char c)
-{
-	console_guest_write(vm, &c, 1);
-}
-
-void console_guest_end(unsigned vm)
-{
-	struct guest_text *g = &guests[vm];
-	char last = '\n';
-
-	spin_lock(&g->lock);
-	if (g->ring.total)
-		text_ring_copy(&g->ring, g->ring.total - 1, &last, 1);
-	if (last != '\n')
-		text_ring_put(&g->ring, "\r\n", 2);
-	spin_unlock(&g->lock);
-}
-
-size_t console_guest_read(unsigned vm, uint64_t *at, char *out, size_t room, uint64_t *lost)
-{
-	struct guest_text *g = &guests[vm];
-	uint64_t oldest;
-	size_t n;
-
-	spin_lock(&g->lock);
-	oldest = text_ring_oldest(&g->ring);
-	*lost = *at && *at < oldest ? oldest - *at : 0;
-	if (*at > g->ring.total)
-		*at = g->ring.total;
-	if (*at < oldest)
-		*at = oldest;
-	n = text_ring_copy(&g->ring, *at, out, room);
-	spin_unlock(&g->lock);
-	*at += n;
-	return n;
-}
 
 static void send_stage(void)
 {
@@ -159,7 +103,7 @@ static void stage_left_out(const char *prefix, uint64_t bytes)
 
 static void leave_view(void)
 {
-	struct guest_text *g = &guests[view];
+	struct guest_text *g = &console_guests[view];
 
 	if (g->shown < attached_at)
 		g->shown = attached_at; /* was seen */
@@ -173,67 +117,27 @@ static void set_view(int next)
 	view = next;
 	stage_erase();
 	stage_string("\n[");
-	stage_string(view == CONSOLE_LOG ? "log and shell" : guests[view].name);
+	stage_string(view == CONSOLE_LOG ? "log and shell" : console_guests[view].name);
 	stage_string(": Ctrl-] for the next console]\n");
 	screen_plain();
-	attached_at = view == CONSOLE_LOG ? 0 : text_ring_oldest(&guests[view].ring);
+	attached_at = view == CONSOLE_LOG ? 0 : text_ring_oldest(&console_guests[view].ring);
 }
 
 /* An empty ring with that memory (NULL: none), for that name. Returns the memory that it had. */
-static char *set_ring(unsigned vm, char *text, const char *name)
+void console_leave_guest(unsigned vm)
 {
-	struct guest_text *g = &guests[vm];
-	bool locked = log_lock_take(&log_lock);
-	char *old;
-
-	if (view == (int)vm) {
-		set_view(CONSOLE_LOG);
-		editing = edit_changed = true;
-	}
-	spin_lock(&g->lock);
-	old = g->ring.text;
-	g->ring = (struct text_ring){ .text = text, .bytes = text ? RING_BYTES : 0 };
-	spin_unlock(&g->lock);
-	snprintf(g->name, sizeof(g->name), "%s", name);
-	g->shown = g->seen = 0;
-	if (text && vm >= guest_count)
-		guest_count = vm + 1;
-	if (locked)
-		spin_unlock(&log_lock);
-	return old;
-}
-
-int console_guest_add(unsigned vm, const char *name)
-{
-	char *text = page_alloc(RING_BYTES);
-
-	if (!text)
-		return fail(LH_NOMEM, "vm %s: no memory for its console", name);
-	set_ring(vm, text, name);
-	return 0;
-}
-
-bool console_guest_there(unsigned vm)
-{
-	return guests[vm].ring.text != NULL; /* changed by the one CPU that asks */
-}
-
-void console_guest_rename(unsigned vm, const char *name)
-{
-	set_ring(vm, guests[vm].ring.text, name);
-}
-
-void console_guest_remove(unsigned vm)
-{
-	page_free(set_ring(vm, NULL, ""), RING_BYTES);
+	if (view != (int)vm)
+		return;
+	set_view(CONSOLE_LOG);
+	editing = edit_changed = true;
 }
 
 int console_init(const struct config *config)
 {
-	answers.text = page_alloc(RING_BYTES);
+	answers.text = page_alloc(CONSOLE_RING_BYTES);
 	if (!answers.text)
 		return fail(LH_NOMEM, "console: no memory");
-	answers.bytes = RING_BYTES;
+	answers.bytes = CONSOLE_RING_BYTES;
 	for (unsigned i = 0; i < config->vm_count; i++) {
 		int err = console_guest_add(i, config->vms[i].name);
 
@@ -338,9 +242,9 @@ static bool fill_guest(struct guest_text *g)
 
 static bool fill_guests(void)
 {
-	for (unsigned i = 0; i < guest_count; i++) {
-		guest_turn = (guest_turn + 1) % guest_count;
-		if (fill_guest(&guests[guest_turn]))
+	for (unsigned i = 0; i < console_guest_count; i++) {
+		guest_turn = (guest_turn + 1) % console_guest_count;
+		if (fill_guest(&console_guests[guest_turn]))
 			return true;
 	}
 	return false;
@@ -407,7 +311,7 @@ static bool fill_frame(void)
 static bool fill_text(void)
 {
 	if (view != CONSOLE_LOG)
-		return fill_attached(&guests[view]);
+		return fill_attached(&console_guests[view]);
 	return fill_log() || fill_answers() || (edit_changed && fill_edit()) || fill_guests() ||
 	       fill_edit();
 }
@@ -523,8 +427,8 @@ void console_next_view(void)
 	int next = view;
 
 	do
-		next = next + 1 < (int)guest_count ? next + 1 : CONSOLE_LOG;
-	while (next != CONSOLE_LOG && !guests[next].ring.text);
+		next = next + 1 < (int)console_guest_count ? next + 1 : CONSOLE_LOG;
+	while (next != CONSOLE_LOG && !console_guests[next].ring.text);
 	set_view(next);
 	if (locked)
 		spin_unlock(&log_lock);

@@ -4,10 +4,30 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+#include "hv/core/config.h"
+#include "hv/core/lock.h"
+#include "hv/core/text_ring.h"
 
 #define CONSOLE_PROMPT "lasthop> "
 #define CONSOLE_EDIT   120 /* characters of a command, with its NUL */
 #define CONSOLE_LOG    (-1)
+
+#define CONSOLE_RING_BYTES (64u * 1024)
+
+/* What a guest prints (console_guest.c). [g] under lock [l] under log_lock */
+extern struct guest_text {
+	struct spinlock lock;
+	char name[CONFIG_MAX_NAME + 1]; /* [l] */
+	struct text_ring ring;		/* [g] no text: nobody is there */
+	uint64_t shown;			/* [l] in the log's view: up to here */
+	uint64_t seen;			/* [l] ring.total when it had no whole line to show */
+} console_guests[CONFIG_MAX_VMS];
+extern unsigned console_guest_count; /* [l] places that are, or were, somebody's */
+
+/* Its ring goes: the line shows the log if it shows that guest. Under log_lock. */
+void console_leave_guest(unsigned vm);
 
 /* What the line shows: CONSOLE_LOG, or a VM's number. */
 int console_view(void);
