@@ -13,9 +13,9 @@
 #define LOG_BYTES      (64u * 1024)
 #define LOG_LINE       512
 
-static const struct mgmt_method *const tables[] = { mgmt_own_methods, mgmt_vm_methods,
+static const struct mgmt_method *const tables[] = { mgmt_own_methods,	 mgmt_vm_methods,
 						    mgmt_switch_methods, mgmt_console_methods,
-						    mgmt_see_methods, mgmt_apply_methods };
+						    mgmt_see_methods,	 mgmt_apply_methods };
 
 const struct mgmt_method *mgmt_method_at(unsigned i)
 {

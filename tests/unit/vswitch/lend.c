@@ -4,7 +4,7 @@
  * when the domain has given it back and not before, and always in the end, whoever of the two starts anew
  * meanwhile, and whatever a hostile domain gives back?
  */
-#include "tests/unit/vswitch/loans.h"
+#include "tests/unit/vswitch/loans_hostile.h"
 
 static void whole_and_withheld(void **state)
 {
@@ -203,23 +203,6 @@ static void withheld(void **state)
 	assert_int_equal(port_counter(up->port, STAT_rx_drop_no_buffer) > 0, 1);
 }
 
-/* Asks for an interrupt when three quarters of what is out are back, as Linux does when a ring is getting full
- * (virtqueue_enable_cb_delayed()). out: in positions. */
-static void want_interrupt_late(struct drv_queue *q, unsigned out)
-{
-	unsigned at = (q->seen & 0x7fffu) + out * 3 / 4, wrap = q->seen & 0x8000u;
-
-	if (q->packed) {
-		if (at >= q->size) {
-			at -= q->size;
-			wrap ^= 0x8000u;
-		}
-		*q->driver_event = 2u << 16 | wrap | at; /* 2.8.14: at that descriptor */
-	} else {
-		q->avail[2 + q->size] = (uint16_t)(q->seen + out * 3 / 4);
-	}
-}
-
 /* A domain keeps all that was lent to it: the sender is told all the same of what others have taken. */
 static void withheld_and_asleep(void **state)
 {
@@ -335,21 +318,6 @@ static void sender_goes(void **state)
 	assert_int_equal(b->env.revoked, 1);
 	give_back();
 	assert_int_equal(up->env.shared, 0);
-}
-
-/* The descriptor that the switch takes as the n-th from now on. */
-static _Atomic uint16_t *offered(unsigned n)
-{
-	return &up->rx.avail[2 + ((up->rx.used[1] + n) & (up->rx.size - 1))];
-}
-
-static void offer(uint16_t id)
-{
-	up->rx.avail[2 + (up->rx.avail_idx++ & (up->rx.size - 1))] = id;
-	up->rx.avail[1] = up->rx.avail_idx;
-	port_kick(up->port, 0, VS_BATCH);
-	if (atomic_exchange(&a->env.more_work[1], 0) > 0)
-		port_service(a->port, 1, VS_BATCH);
 }
 
 /* The same descriptor twice, others' and none at all: each chain comes back once. */
