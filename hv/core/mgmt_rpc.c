@@ -49,8 +49,22 @@ int rpc_init(void)
 	return answer ? 0 : LH_NOMEM;
 }
 
+/* The same again: the host has got no answer. A client's requests differ by their ids. */
+static bool is_repeated(struct mgmt_peer peer, const uint8_t *text, size_t bytes)
+{
+	return call.bytes && bytes == call.bytes && mgmt_same_peer(call.peer, peer) &&
+	       memcmp(call.text, text, bytes) == 0;
+}
+
 bool rpc_request(struct mgmt_peer peer, const uint8_t *text, size_t bytes)
 {
+	if (is_repeated(peer, text, bytes)) {
+		if (!call.waiting && !answer_to.line) {
+			answer_to = peer;
+			answer_at = 0;
+		}
+		return true; /* or it is about to be answered */
+	}
 	if (call.waiting || bytes > sizeof(call.text))
 		return false;
 	call.peer = peer;
@@ -72,8 +86,10 @@ bool rpc_busy(void)
 
 void rpc_reset(struct mgmt_peer peer)
 {
-	if (call.waiting && mgmt_same_peer(call.peer, peer))
+	if (mgmt_same_peer(call.peer, peer)) {
 		call.waiting = false;
+		call.bytes = 0;
+	}
 	if (mgmt_same_peer(answer_to, peer))
 		answer_to.line = NULL;
 }

@@ -19,6 +19,7 @@ from .frames import Frame
 
 ANSWER_SECONDS = 60             # a machine under emulation takes its time
 BEGIN_SECONDS = 60              # it may still be booting
+REPEAT_SECONDS = 3.0            # a request without an answer is sent again
 AGAIN_SECONDS = 1.0             # what was not acknowledged is sent again
 WINDOW = 4096                   # bytes of ours under way
 PIECE = 1024                    # ... in a frame
@@ -245,8 +246,10 @@ class Channel:
             text = json.dumps(request, separators=(",", ":")).encode()
             if len(text) > frames.MOST:
                 raise Failure(f"{method}: {len(text)} bytes are too long for a request of {frames.MOST}")
-            self._send(Frame(frames.CALL, payload=text))
-            answered = self._wait(lambda: self._answered, ANSWER_SECONDS)
+            end, answered = time.monotonic() + ANSWER_SECONDS, None
+            while not answered and time.monotonic() < end:      # repeated, it is answered and not done again
+                self._send(Frame(frames.CALL, payload=text))
+                answered = self._wait(lambda: self._answered, REPEAT_SECONDS)
         if not answered:
             raise Failure(f"{method}: no answer from {self.name} within {ANSWER_SECONDS} s: try again")
         if "error" in answered:

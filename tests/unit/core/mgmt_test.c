@@ -29,7 +29,15 @@ static void large(struct mgmt_call *c)
 		json_u64(mgmt_result(c), "n", i);
 }
 
+static unsigned counted;
+
+static void count(struct mgmt_call *c)
+{
+	json_u64(mgmt_result(c), "times", ++counted);
+}
+
 static const struct mgmt_method methods[] = {
+	{ "count", "", "", count },
 	{ "take", "word number truth?", "", take },
 	{ "flood", "", "", flood },
 	{ "large", "", "", large },
@@ -247,6 +255,29 @@ static void long_answers_come_in_pieces(void **state)
 }
 
 /* A second call while one waits is dropped: the host sends one at a time. Frames that only we send, too. */
+/* What got lost on the line is sent again: it is done once, and answered each time; until its client begins anew. */
+static void repeated_requests(void **state)
+{
+	static const char one[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"count\"}";
+	static const char two[] = "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"count\"}";
+	char first[100];
+
+	(void)state;
+	counted = 0;
+	snprintf(first, sizeof(first), "%s", ask(one));
+	assert_non_null(strstr(first, "\"times\":1"));
+	assert_string_equal(ask(one), first);
+	call(one);
+	call(one);
+	assert_string_equal(answer(), first);
+	assert_int_equal(counted, 1);
+	assert_non_null(strstr(ask(two), "\"times\":2"));
+	assert_non_null(strstr(ask(one), "\"times\":3"));
+	send(FRAME_RESET, 1, 0, 0, NULL, 0);
+	turns(2);
+	assert_non_null(strstr(ask(one), "\"times\":4"));
+}
+
 static void what_is_not_ours_to_take(void **state)
 {
 	(void)state;
@@ -274,6 +305,7 @@ int main(void)
 		CASE(parameters_are_checked),
 		CASE(deep_and_long_requests_are_refused),
 		CASE(long_answers_come_in_pieces),
+		CASE(repeated_requests),
 		CASE(what_is_not_ours_to_take),
 	};
 
