@@ -167,6 +167,8 @@ static bool vm_text(const struct config_vm *vm, const char *property, char *out,
 		config_format(out, room, "%s", vm->bootargs);
 	else if (!strcmp(property, "apicv"))
 		text_apicv(vm->apicv, out, room);
+	else if (!strcmp(property, "console"))
+		config_format(out, room, "%s", vm->virtio_console ? "virtio" : "serial");
 	else if (!strcmp(property, "no-fast-strings"))
 		text_flag(vm->no_fast_strings, out, room);
 	else if (!strcmp(property, "status"))

@@ -133,6 +133,7 @@ static const struct trial {
 	  "l" },
 	{ "vm", "initrd", VM, VM "initrd = \"i\";", "", "i" },
 	{ "vm", "bootargs", VM "bootargs = \"a b\";", VM "bootargs = \"a c\";", "a b", "a c" },
+	{ "vm", "console", VM, VM "console = \"virtio\";", "serial", "virtio" },
 	{ "vm", "apicv", VM, VM "apicv = \"off\";", "auto", "off" },
 	{ "vm", "no-fast-strings", VM, VM "no-fast-strings;", "no", "yes" },
 	{ "vm", "status", VM "status = \"okay\";", VM "status = \"disabled\";", "okay",
