@@ -187,8 +187,9 @@ def parser():
               "by the machine that runs, where nothing is sent or learned.")
     at.add_argument("--line", metavar="PATH", type=options.file_name,
                     help="of the machine, without a config: a Unix socket or a serial port")
-    at.add_argument("config", nargs="?", metavar="CONFIG", help="device tree, .dts or .dtb")
-    at.add_argument("port", metavar="PORT", help="that sends the frame: VM/NODE")
+    for argument in (at.add_argument("config", nargs="?", metavar="CONFIG", help="device tree, .dts or .dtb"),
+                     at.add_argument("port", metavar="PORT", help="that sends the frame: VM/NODE")):
+        argument.completer = completion.config_then_port
     at.add_argument("frame", metavar="FRAME", help="hex digits, or @FILE.pcap")
     at = verb("check", check, "Check a config: exit status 0, 1 (errors), 2 (cannot be read).")
     at.add_argument("config", metavar="CONFIG", nargs="?", help="device tree, .dts or .dtb")

@@ -5,6 +5,7 @@ argcomplete there is none, and all else works.
 
 In a source tree, for Bash: eval "$(register-python-argcomplete scripts/lasthop)"
 """
+import argparse
 import os
 import signal
 
@@ -56,6 +57,17 @@ def ports(parsed_args=None, **_):
     if config:
         return fdt.ports(config.blob or b"")
     return of_machine(parsed_args, "port.list", "ports", "port")
+
+
+def config_then_port(prefix="", parsed_args=None, **_):
+    """a config, which may be left out, and a port of it or of the machine: to the parser the first of the two is
+    the port until there are more"""
+    for name in ("config", "port"):
+        file = getattr(parsed_args, name, None)
+        if file:
+            config = config_of(argparse.Namespace(config=file))
+            return fdt.ports(config.blob or b"") if config else []
+    return files(".dts", ".dtb")(prefix) + of_machine(parsed_args, "port.list", "ports", "port")
 
 
 def policy_names(**_):

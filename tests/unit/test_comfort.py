@@ -206,8 +206,8 @@ class Manual(unittest.TestCase):
 
     def test_the_config_page_has_each_property_with_its_limits(self):
         text = self.shown("lasthop-config.5")
-        found = re.findall(r"^\| `([\w-]+)` \| (\w+) \| (\w+) \| ?([^|]*?) ?\| ", (ROOT / "docs/config.md").read_text(),
-                           re.M)
+        found = re.findall(r"^\| `([\w-]+)` \| (\w+) \| (\w+) \| ?([^|]*?) ?\| ([\w/]+) \| ",
+                           (ROOT / "docs/config.md").read_text(), re.M)
         self.assertGreater(len(found), 30)
         for name, *told in found:
             self.assertIn(f"{name} ({', '.join(filter(None, told))})", text)
