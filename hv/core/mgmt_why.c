@@ -255,15 +255,15 @@ void see_why(struct mgmt_call *call)
 
 	if (!mgmt_param_string(call, "vm", name, sizeof(name)))
 		return;
-	spin_lock(&vm_table_lock);
-	id = vm_by_name(name);
-	if (id >= 0) {
-		json_string(j, "vm", name);
-		json_string(j, "kernel", vm_config->vms[id].kernel);
-		json_bool(j, "driver_domain", vm_config->vms[id].driver_domain);
-		put_vm(j, (unsigned)id);
-	}
-	spin_unlock(&vm_table_lock);
-	if (id < 0)
+	id = vm_by_name(name); /* the config changes on this CPU alone */
+	if (id < 0) {
 		mgmt_fail(call, MGMT_NOENT, "there is no VM \"%s\": vm list shows them", name);
+		return;
+	}
+	spin_lock(&vm_table_lock);
+	json_string(j, "vm", name);
+	json_string(j, "kernel", vm_config->vms[id].kernel);
+	json_bool(j, "driver_domain", vm_config->vms[id].driver_domain);
+	put_vm(j, (unsigned)id);
+	spin_unlock(&vm_table_lock);
 }
