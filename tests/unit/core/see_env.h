@@ -213,6 +213,7 @@ const struct handover_image *image_find(const char *name, bool staged)
 
 int vm_by_name(const char *name)
 {
+	assert_int_equal(vm_table_lock.taken, 0); /* it takes it */
 	return !strcmp(name, "alice") ? 0 : !strcmp(name, "bob") ? 1 : -1;
 }
 
