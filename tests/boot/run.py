@@ -58,7 +58,7 @@ FURTHER = re.compile(r"^(bochs-refuses-(linux-32-bit|linux-large|linux-cut|text|
                      r"tcg-linux-driver-(e1000|restart)|tcg-attack-(e1000|virtio)-6|bochs-attack-(e1000|none)|"
                      r"tcg-iommu-(core-39-bit|48-bit)|bochs-iommu-none|(tcg|bochs)-netd-rr|tcg-pass-unsafe|"
                      r"tcg-refuses-passthrough-second|tcg-example-(uplink|linux-(driver-domain|generic))|"
-                     r"tcg-restart-at-once|tcg-attack-old-message|tcg-linux-(cpus-8|cpus-2-4-8|generic|pvh|kexec-[12])|tcg-screen-ramfb|tcg-reset-told|"
+                     r"tcg-restart-at-once|tcg-attack-old-message|tcg-linux-(cpus-2-4-8|generic|pvh|kexec-[12])|tcg-screen-ramfb|tcg-reset-told|"
                      r"(tcg-triple-fault|bochs-reset)-told|tcg-check-nothing|bochs-check-vmx|tcg-see-why-all|bochs-see-why|bochs-apply)$")
 ALL = (table.CASES + CASES_SCREEN + CASES_RESET + CASES_SHELL + CASES_MGMT + CASES_APPLY + CASES_SEE +
        CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE + CASES_NET + CASES_NETD + CASES_DRIVER + CASES_DRIVER_LINUX + CASES_UPLINKS + CASES_ATTACK + CASES_IOMMU +
