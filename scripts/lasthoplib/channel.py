@@ -19,7 +19,7 @@ from .frames import Frame
 
 ANSWER_SECONDS = 60             # a machine under emulation takes its time
 BEGIN_SECONDS = 60              # it may still be booting
-REPEAT_SECONDS = 3.0            # a request without an answer is sent again
+REPEAT_SECONDS = 20.0           # a request without an answer is sent again
 AGAIN_SECONDS = 1.0             # what was not acknowledged is sent again
 WINDOW = 4096                   # bytes of ours under way
 PIECE = 1024                    # ... in a frame

@@ -18,10 +18,6 @@ from .console import Failure
 MOST_CLIENTS = 250
 ANSWER_SECONDS = 60
 CLIENT_BYTES = 8 << 20          # that wait for one who does not read: he is let go
-# An idle machine looks at its line each 20 ms, and its FIFO has 16 bytes: what comes first are delimiters, for as long
-# as that takes at 115200 bits a second.
-WAKE_BYTES = 256
-QUIET_SECONDS = 0.05
 MACHINE_BYTES = 1 << 16         # that wait for the machine: clients are not read meanwhile
 
 
@@ -42,7 +38,6 @@ class Share(threading.Thread):
         super().__init__(daemon=True)
         self.path = path
         self._calls, self._calling, self._since = deque(), 0, 0.0
-        self._told = 0.0                            # when the machine was sent something last
         self._clients, self._machine, self._last = {}, None, 0
         self._selector = selectors.DefaultSelector()
         self._wake, waker = socket.socketpair()
@@ -189,10 +184,7 @@ class Share(threading.Thread):
     def _to_machine(self, frame):
         if not self._machine:
             return
-        if time.monotonic() - self._told > QUIET_SECONDS and not self._machine.out:
-            self._machine.out += frames.DELIMITER * WAKE_BYTES
         self._machine.out += frame.encode()
-        self._told = time.monotonic()
 
     def _from_machine(self, frame):
         client = self._clients.get(frame.client)
