@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <asm/prctl.h>
@@ -24,6 +23,7 @@
 #include "hv/core/pmm.h"
 #include "vswitch/policy.h"
 #include "vswitch/switch.h"
+#include "tests/unit/core/dtc.h"
 
 #include <cmocka.h>
 
@@ -297,36 +297,7 @@ static void tell(void *context, const struct config_change *change)
 	changes++;
 }
 
-static uint8_t blob[65536];
-
-static size_t compile(const char *source)
-{
-	int in[2], out[2], status;
-	size_t bytes = 0;
-	ssize_t got;
-
-	assert_int_equal(pipe(in), 0);
-	assert_int_equal(pipe(out), 0);
-	pid_t child = fork();
-	assert_true(child >= 0);
-	if (!child) {
-		dup2(in[0], 0);
-		dup2(out[1], 1);
-		close(in[1]);
-		execlp("dtc", "dtc", "-q", "-O", "dtb", "-", (char *)NULL);
-		_exit(127);
-	}
-	close(in[0]);
-	close(out[1]);
-	assert_int_equal(write(in[1], source, strlen(source)), (ssize_t)strlen(source));
-	close(in[1]);
-	while ((got = read(out[0], blob + bytes, sizeof(blob) - bytes)) > 0)
-		bytes += (size_t)got;
-	close(out[0]);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
-	return bytes;
-}
+static uint8_t blob[DTC_BLOB];
 
 #define HEAD	     "/dts-v1/; / { compatible = \"lasthop,config-1\";"
 #define SWITCH(name) #name ": " #name " { compatible = \"lasthop,switch\"; };"
@@ -376,7 +347,7 @@ static void begin(void)
 	waits = takes = changed_policies = 0;
 	images_init(&h);
 	apply_init(&running, NULL);
-	errors = config_parse(blob, compile(FIRST), &running, report, NULL);
+	errors = config_parse(blob, dtc_compile(FIRST, blob), &running, report, NULL);
 	assert_int_equal(errors, 0);
 	allocated = 0;
 	for (unsigned i = 0; i < running.switch_count; i++)
@@ -419,7 +390,7 @@ static void end(void)
 /* How many errors a config, as source, has. */
 static unsigned check(const char *source, bool staged)
 {
-	const size_t bytes = compile(source);
+	const size_t bytes = dtc_compile(source, blob);
 
 	errors = changes = 0;
 	first_error[0] = '\0';

@@ -18,7 +18,7 @@ static void as_before(void)
 {
 	static struct config first;
 
-	assert_int_equal(config_parse(blob, compile(FIRST), &first, report, NULL), 0);
+	assert_int_equal(config_parse(blob, dtc_compile(FIRST, blob), &first, report, NULL), 0);
 	for (unsigned i = 0; i < 4; i++) {
 		assert_memory_equal(&first.vms[i], &running.vms[i], sizeof(first.vms[i]));
 		assert_true(vm_table[i] && console[i]);

@@ -9,12 +9,11 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "hv/core/config_diff.h"
+#include "tests/unit/core/dtc.h"
 
 static struct config now, next, placed;
 static struct config_change told[64];
@@ -54,31 +53,9 @@ static void wrong(void *context, const struct config_error *error)
 /* A source through dtc. */
 static void parse(const char *source, struct config *config)
 {
-	static uint8_t blob[65536];
-	int in[2], out[2], status;
-	size_t bytes = 0;
-	ssize_t got;
+	static uint8_t blob[DTC_BLOB];
+	size_t bytes = dtc_compile(source, blob);
 
-	assert_int_equal(pipe(in), 0);
-	assert_int_equal(pipe(out), 0);
-	pid_t child = fork();
-	assert_true(child >= 0);
-	if (!child) {
-		dup2(in[0], 0);
-		dup2(out[1], 1);
-		close(in[1]);
-		execlp("dtc", "dtc", "-q", "-O", "dtb", "-", (char *)NULL);
-		_exit(127);
-	}
-	close(in[0]);
-	close(out[1]);
-	assert_int_equal(write(in[1], source, strlen(source)), (ssize_t)strlen(source));
-	close(in[1]);
-	while ((got = read(out[0], blob + bytes, sizeof(blob) - bytes)) > 0)
-		bytes += (size_t)got;
-	close(out[0]);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
 	if (config_parse(blob, bytes, config, wrong, NULL))
 		fail_msg("%s", source);
 }
