@@ -172,7 +172,8 @@ def check_serial(report, case, serial):
     for pattern in case.must:
         report.check(re.search(pattern, serial, re.M), f"serial log has /{pattern}/")
     for pattern in case.must_not:
-        report.check(not re.search(pattern, serial, re.M), f"serial log lacks /{pattern}/")
+        found = re.search(rf"^.*(?:{pattern}).*$", serial, re.M)
+        report.check(not found, f"serial log lacks /{pattern}/" + (f", not: {found[0]}" if found else ""))
     if case.ended in ("end", "until"):
         found = [pattern for pattern in SYMPTOMS if re.search(pattern, serial, re.M)]
         report.check(not found, "no sign of a crash in the serial log"

@@ -54,16 +54,18 @@ static int begin(void **state)
 	return set_up(state);
 }
 
-/* The answer to a call of the method with these members as its parameters. */
+/* The answer to a call of the method with these members as its parameters. The ids differ: else it were a call
+   repeated, which is not made twice. */
 static const char *ask(const char *method, const char *params)
 {
+	static unsigned id;
 	struct mgmt_line *line = (struct mgmt_line *)text;
 	char request[1000];
 	struct frame frame;
 	size_t n = 0;
 
 	snprintf(request, sizeof(request),
-		 "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":{%s}}", method,
+		 "{\"jsonrpc\":\"2.0\",\"id\":%u,\"method\":\"%s\",\"params\":{%s}}", id++, method,
 		 params);
 	assert_true(rpc_request((struct mgmt_peer){ line, 0 }, (const uint8_t *)request,
 				strlen(request)));

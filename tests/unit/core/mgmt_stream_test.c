@@ -93,13 +93,21 @@ static int set_up(void **state)
 	return 0;
 }
 
+/* The ids differ: else it were a call repeated, which is not made twice. */
+static const char *ask_anew(const char *method)
+{
+	static unsigned id;
+	char text[100];
+
+	snprintf(text, sizeof(text), "{\"jsonrpc\":\"2.0\",\"id\":%u,\"method\":\"%s\"}", id++,
+		 method);
+	return ask(text);
+}
+
 static unsigned open_by(const char *method)
 {
-	char text[100];
-	const char *found;
+	const char *found = strstr(ask_anew(method), "\"stream\":");
 
-	snprintf(text, sizeof(text), "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\"}", method);
-	found = strstr(ask(text), "\"stream\":");
 	return found ? (unsigned)atoi(found + 9) : 0;
 }
 
@@ -235,13 +243,11 @@ static void failed_calls_open_nothing(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 3 * MGMT_STREAMS; i++)
 		assert_non_null(
-			strstr(ask("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"open-fail\"}"),
-			       "\"code\":-32001,\"message\":\"not today\""));
+			strstr(ask_anew("open-fail"), "\"code\":-32001,\"message\":\"not today\""));
 	assert_int_equal(closes, 3 * MGMT_STREAMS);
 	for (unsigned i = 0; i < MGMT_STREAMS; i++)
 		assert_int_not_equal(open_by("open"), 0);
-	assert_non_null(strstr(ask("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"open\"}"),
-			       "\"code\":-32003,"));
+	assert_non_null(strstr(ask_anew("open"), "\"code\":-32003,"));
 	send(FRAME_RESET, 2, 0, 0, NULL, 0);
 	turns(2);
 	assert_int_equal(closes, 3 * MGMT_STREAMS); /* not its own */
