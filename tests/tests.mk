@@ -1,11 +1,31 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Unit tests on the host: $(B)/unit/FOLDER_NAME_test, run by tests/unit/run.py; fuzzers in $(B)/fuzz.
-HOSTCC    := $(CC)
 SAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 UNIT_CC   := $(CC) -std=gnu17 -D_GNU_SOURCE -O1 -g $(WARN) $(INCLUDE)
 UNIT_SAN  := $(UNIT_CC) $(SAN)
 VMX       := hv/cpu/vmx
 SVM       := hv/cpu/svm
+
+# What tests share is compiled once each way. $(call san,sources): their objects with the sanitizers for memory,
+# $(call tsan,…) for threads, $(call fuzzed,…) for libFuzzer.
+san    = $(patsubst %.c,$(B)/san/%.o,$1)
+tsan   = $(patsubst %.c,$(B)/tsan/%.o,$1)
+fuzzed = $(patsubst %.c,$(B)/fuzzed/%.o,$1)
+UNIT_DEPS = $(DEPS) -MT $@
+FUZZ_CC   := clang -std=gnu17 -O1 -g $(INCLUDE) -fsanitize=fuzzer,address,undefined
+archive    = rm -f $@ && ar rcsD $@ $^
+
+$(B)/san/%.o: %.c
+	$(mkdir)
+	$(UNIT_SAN) $(UNIT_DEPS) -c $< -o $@
+
+$(B)/tsan/%.o: %.c
+	$(mkdir)
+	$(UNIT_CC) -fsanitize=thread $(UNIT_DEPS) -c $< -o $@
+
+$(B)/fuzzed/%.o: %.c
+	$(mkdir)
+	$(FUZZ_CC) $(UNIT_DEPS) -c $< -o $@
 
 # name, and the files that it is linked with
 unit_links = $(UNIT_$(subst /,_,$1))
@@ -64,9 +84,9 @@ UNIT_TESTS += core/elf_symbols core/see
 
 define unit_test
 UNIT_PROGRAMS += $(B)/unit/$(subst /,_,$1)_test
-$(B)/unit/$(subst /,_,$1)_test: tests/unit/$1_test.c $(call unit_links,$1)
+$(B)/unit/$(subst /,_,$1)_test: tests/unit/$1_test.c $(call san,$(call unit_links,$1))
 	$$(mkdir)
-	$$(call compile,UNIT_SAN,tests/unit/$1_test.c $(call unit_links,$1),-lcmocka -lfdt)
+	$$(UNIT_SAN) $$(UNIT_DEPS) $$< $(call san,$(call unit_links,$1)) -lcmocka -lfdt -o $$@
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$t)))
 
@@ -93,22 +113,23 @@ SWITCH_DEPS := $(VSWITCH) $(SWITCH_HOST) $(wildcard vswitch/*.h tests/unit/vswit
 UNIT_PROGRAMS += $(SWITCH_TESTS:%=$(B)/unit/vswitch_%_test) $(B)/unit/vswitch_threads_tsan_test \
 	$(B)/unit/vswitch_capture_threads_tsan_test
 
-$(B)/unit/vswitch_%_test: tests/unit/vswitch/%.c $(SWITCH_DEPS)
-	$(mkdir)
-	$(UNIT_CC) $(SAN) $< $(SWITCH_HOST) $(VSWITCH) -lcmocka -lpthread -o $@
+# a test that includes files of the switch takes the others from the archive
+$(B)/san/switch.a: $(call san,$(SWITCH_HOST) $(VSWITCH))
+	$(archive)
 
-# includes service.c and tx_read.c, to step between their lines
-$(B)/unit/vswitch_rearm_test: tests/unit/vswitch/rearm.c $(SWITCH_DEPS)
-	$(mkdir)
-	$(UNIT_CC) $(SAN) $< $(SWITCH_HOST) $(filter-out vswitch/service.c vswitch/tx_read.c,$(VSWITCH)) -lcmocka -o $@
+$(B)/tsan/switch.a: $(call tsan,$(SWITCH_HOST) $(VSWITCH))
+	$(archive)
 
-$(B)/unit/vswitch_lend_watch_test: tests/unit/vswitch/lend_watch.c $(SWITCH_DEPS)
-	@mkdir -p $(@D)
-	$(UNIT_CC) $(SAN) $< $(SWITCH_HOST) $(filter-out vswitch/lend.c,$(VSWITCH)) -lcmocka -o $@
+$(B)/fuzzed/switch.a: $(call fuzzed,$(SWITCH_HOST) $(VSWITCH))
+	$(archive)
 
-$(B)/unit/vswitch_%_tsan_test: tests/unit/vswitch/%.c $(SWITCH_DEPS)
+$(B)/unit/vswitch_%_test: tests/unit/vswitch/%.c $(B)/san/switch.a
 	$(mkdir)
-	$(UNIT_CC) -fsanitize=thread $< $(SWITCH_HOST) $(VSWITCH) -lcmocka -lpthread -o $@
+	$(UNIT_SAN) $(UNIT_DEPS) $< $(B)/san/switch.a -lcmocka -lpthread -o $@
+
+$(B)/unit/vswitch_%_tsan_test: tests/unit/vswitch/%.c $(B)/tsan/switch.a
+	$(mkdir)
+	$(UNIT_CC) -fsanitize=thread $(UNIT_DEPS) $< $(B)/tsan/switch.a -lcmocka -lpthread -o $@
 
 $(B)/bench/native: tests/bench/native.c $(SWITCH_DEPS)
 	$(mkdir)
@@ -121,32 +142,21 @@ $(B)/bench/circulate: $(CIRCULATE) $(wildcard tests/bench/*.h) $(SWITCH_DEPS)
 	$(UNIT_CC) -O2 $(CIRCULATE) $(VSWITCH) -lpthread -o $@
 
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
-FUZZ_CC := clang -std=gnu17 -O1 -g $(INCLUDE) -fsanitize=fuzzer,address,undefined
-$(B)/fuzz/%: tests/fuzz/%.c $(SWITCH_DEPS)
+$(B)/fuzz/%: tests/fuzz/%.c $(B)/fuzzed/switch.a
 	$(mkdir)
-	$(FUZZ_CC) $< $(SWITCH_HOST) $(VSWITCH) -o $@
+	$(FUZZ_CC) $(UNIT_DEPS) $< $(B)/fuzzed/switch.a -o $@
 
 include tests/unit/dev/dev.mk tests/unit/guest/guest.mk tests/unit/drivers/drivers.mk
 
-# the control queue: the device with a faked core and switch
-$(B)/fuzz/net_ctrl_fuzz: tests/fuzz/net_ctrl_fuzz.c tests/unit/dev/fakes.c $(DEV_VIRTIO) $(DEV_HEADERS)
+# those with no switch in them: the control queue and a console's queues (devices with a faked core and switch),
+# firmware's table DMAR, the management channel
+$(B)/fuzz/net_ctrl_fuzz: $(call fuzzed,tests/unit/dev/fakes.c $(DEV_VIRTIO))
+$(B)/fuzz/virtio_console_fuzz: $(call fuzzed,tests/unit/dev/fakes.c $(DEV_CONSOLE))
+$(B)/fuzz/dmar_fuzz: $(call fuzzed,hv/dev/dmar.c)
+$(B)/fuzz/mgmt_fuzz: $(call fuzzed,$(MGMT))
+$(addprefix $(B)/fuzz/,net_ctrl_fuzz virtio_console_fuzz dmar_fuzz mgmt_fuzz): $(B)/fuzz/%: tests/fuzz/%.c
 	$(mkdir)
-	$(FUZZ_CC) $< tests/unit/dev/fakes.c $(DEV_VIRTIO) -o $@
-
-# both queues of a console, likewise
-$(B)/fuzz/virtio_console_fuzz: tests/fuzz/virtio_console_fuzz.c tests/unit/dev/fakes.c $(DEV_CONSOLE) $(DEV_HEADERS)
-	$(mkdir)
-	$(FUZZ_CC) $< tests/unit/dev/fakes.c $(DEV_CONSOLE) -o $@
-
-# firmware's table DMAR: no switch in it
-$(B)/fuzz/dmar_fuzz: tests/fuzz/dmar_fuzz.c hv/dev/dmar.c hv/dev/dmar.h
-	$(mkdir)
-	$(FUZZ_CC) $< hv/dev/dmar.c -o $@
-
-# the management channel: no switch in it
-$(B)/fuzz/mgmt_fuzz: tests/fuzz/mgmt_fuzz.c $(MGMT) $(wildcard hv/core/mgmt*.h hv/core/json.h)
-	$(mkdir)
-	$(FUZZ_CC) $< $(MGMT) -o $@
+	$(FUZZ_CC) $(UNIT_DEPS) $^ -o $@
 
 # cores that fault on purpose, for tests/boot: everything but main.c
 FAULT_CORE := $(filter-out $(B)/core/hv/core/main.c.o,$(CORE_OBJ))

@@ -61,6 +61,13 @@ bool device_queue_start(struct device_queue *q, unsigned number)
 	return true;
 }
 
+void device_queue_stop(struct device_queue *q)
+{
+	spin_lock(&q->lock);
+	q->running = false;
+	spin_unlock(&q->lock);
+}
+
 static bool stop_broken(struct device_queue *q, const char *why)
 {
 	q->running = false;

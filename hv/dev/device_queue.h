@@ -56,6 +56,9 @@ void device_queue_init(struct device_queue *q, const struct device_queue_kind *k
  * the lock held; device_queue_serve() then takes what is there already. */
 bool device_queue_start(struct device_queue *q, unsigned number);
 
+/* The transport's queue has been stopped: nothing of it is served any more. Takes the lock. */
+void device_queue_stop(struct device_queue *q);
+
 /* What is there, within the quota, and asks for a kick or another turn. With the lock held. */
 void device_queue_serve(struct device_queue *q);
 

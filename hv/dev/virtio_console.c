@@ -125,27 +125,14 @@ static bool queue_start(struct virtio_pci *v, unsigned queue)
 
 static void queue_stop(struct virtio_pci *v, unsigned queue)
 {
-	struct device_queue *q = queue_of(console_of(v), queue);
-
-	spin_lock(&q->lock);
-	q->running = false;
-	spin_unlock(&q->lock);
+	device_queue_stop(queue_of(console_of(v), queue));
 }
 
-/* 5.3.4: each of its fields is valid with a feature only that is not offered. */
-static uint64_t config_read(struct virtio_pci *v, unsigned at, unsigned bytes)
-{
-	(void)v;
-	(void)at;
-	(void)bytes;
-	return 0;
-}
-
+/* No config: 5.3.4: each of its fields is valid with a feature only that is not offered. */
 static const struct virtio_device_ops console_ops = {
 	.queue_start = queue_start,
 	.queue_stop = queue_stop,
 	.notify = notify,
-	.config_read = config_read,
 };
 
 bool virtio_console_listens(struct virtio_console *c)

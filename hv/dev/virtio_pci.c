@@ -98,7 +98,8 @@ static void registers_access(struct bus_region *region, struct bus_access *acces
 		virtio_common_access(v, access);
 	} else if (at == ISR_AT && !access->write) { /* reading acknowledges */
 		access->value = atomic_exchange(&v->isr, 0);
-	} else if (at >= DEVICE_AT && at < DEVICE_AT + DEVICE_BYTES && !access->write) {
+	} else if (at >= DEVICE_AT && at < DEVICE_AT + DEVICE_BYTES && v->ops->config_read &&
+		   !access->write) {
 		access->value = v->ops->config_read(v, (unsigned)(at - DEVICE_AT), access->bytes);
 	} else if (!access->write) {
 		access->value = 0;

@@ -46,6 +46,7 @@ struct virtio_device_ops {
 	/* A kick. Any CPU, no lock; the queue number is below queue_count. */
 	void (*notify)(struct virtio_pci *v, unsigned queue);
 	/* The device configuration as bytes: [at, at + bytes), zeroes past its end. */
+	/* NULL: the device has no config of its own */
 	uint64_t (*config_read)(struct virtio_pci *v, unsigned at, unsigned bytes);
 };
 

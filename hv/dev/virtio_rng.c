@@ -83,28 +83,15 @@ static bool queue_start(struct virtio_pci *v, unsigned queue)
 
 static void queue_stop(struct virtio_pci *v, unsigned queue)
 {
-	struct device_queue *q = &rng_of(v)->queue;
-
 	(void)queue;
-	spin_lock(&q->lock);
-	q->running = false;
-	spin_unlock(&q->lock);
+	device_queue_stop(&rng_of(v)->queue);
 }
 
-/* 5.4.4: it has none. */
-static uint64_t config_read(struct virtio_pci *v, unsigned at, unsigned bytes)
-{
-	(void)v;
-	(void)at;
-	(void)bytes;
-	return 0;
-}
-
+/* No config: 5.4.4. */
 static const struct virtio_device_ops rng_ops = {
 	.queue_start = queue_start,
 	.queue_stop = queue_stop,
 	.notify = notify,
-	.config_read = config_read,
 };
 
 int virtio_rng_init(struct virtio_rng *rng, struct vm *vm, struct pcie *pcie)

@@ -7,30 +7,13 @@
  * but the answer and the ring be written. Whatever happens, the filter that the switch has stays
  * within its bounds, and a reset undoes all.
  */
-#include "tests/unit/dev/fakes.h"
+#include "tests/unit/dev/transport.h"
 
-#include <stdlib.h>
-
-#include "hv/core/guest_map.h"
 #include "hv/dev/virtio_net.h"
 #include "tests/unit/dev/fake_switch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
-/* virtio 1.2, 4.1.4.3 */
-enum {
-	DRV_SELECT = 8,
-	DRV_FEATURES = 12,
-	STATUS = 20,
-	Q_SELECT = 22,
-	Q_SIZE = 24,
-	Q_ENABLE = 28,
-	Q_DESC = 32,
-	Q_DRIVER = 40,
-	Q_DEVICE = 48
-};
-enum { DRIVER_FOUND = 3, FEATURES_OK = 11, DRIVER_OK = 15 };
-enum { NEXT = 1, WRITE = 2 };
 enum { RX, MAC, VLAN, MQ = 4, OFFLOADS };
 enum { OK = 0, ERR = 1 };
 
@@ -48,8 +31,6 @@ enum { DATA = HALF, ANSWER = RAM - 1, MOST = HALF - 1, SIZE = 16, PAIRS = 4 };
 
 #define SWITCHABLE (VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_TSO4)
 
-static struct bus io, memory;
-static struct pcie pcie;
 static struct virtio_net *net;
 static uint8_t *half[2];
 static uint64_t features;
@@ -68,19 +49,6 @@ static uint8_t *ram(unsigned gpa)
 	return half[gpa / HALF] + gpa % HALF;
 }
 
-static uint64_t reg(uint64_t at, unsigned bytes, bool write, uint64_t value)
-{
-	require(bus_access(&memory, &fake_vcpu[0], GUEST_BAR_WINDOW + at, bytes, write, &value));
-	return value;
-}
-
-static void kick(void)
-{
-	uint64_t value = control;
-
-	require(bus_access(&io, &fake_vcpu[0], GUEST_IO_WINDOW + 4 * control, 2, true, &value));
-}
-
 /* Once: each input ends with a reset, and so begins with the same device. */
 static void make_device(void)
 {
@@ -94,7 +62,7 @@ static void make_device(void)
 
 	fake_reset(1);
 	require(virtio_net_switches(&config) == 0);
-	require(pcie_init(&pcie, &io, &memory, &fake_vm.log_limit) == 0);
+	require(transport_init() == 0);
 	net = virtio_net_create(&fake_vm, &pcie, &net_config);
 	require(net != NULL);
 	fake_vm.mem.count = 2;
@@ -126,18 +94,8 @@ static void start(uint64_t more)
 
 	control = features & VIRTIO_NET_F_MQ ? 2 * PAIRS : 2;
 	pos = packed ? VQ_WRAP : 0;
-	reg(STATUS, 1, true, DRIVER_FOUND);
-	for (unsigned i = 0; i < 2; i++) {
-		reg(DRV_SELECT, 4, true, i);
-		reg(DRV_FEATURES, 4, true, all >> (32 * i) & 0xffffffff);
-	}
-	reg(STATUS, 1, true, FEATURES_OK);
-	reg(Q_SELECT, 2, true, control);
-	reg(Q_SIZE, 2, true, SIZE);
-	reg(Q_DESC, 4, true, RING);
-	reg(Q_DRIVER, 4, true, DRIVER);
-	reg(Q_DEVICE, 4, true, DEVICE);
-	reg(Q_ENABLE, 2, true, 1);
+	negotiate(all);
+	set_queue(control, SIZE, RING, DRIVER, DEVICE);
 	reg(STATUS, 1, true, DRIVER_OK);
 }
 
@@ -309,7 +267,7 @@ static void command(const uint8_t *c, uint32_t bytes, uint8_t how)
 	put_command(bytes, how);
 	memcpy(before, half[0], HALF);
 	memcpy(before + HALF, half[1], HALF);
-	kick();
+	kick(control);
 	require(reg(STATUS, 1, false, 0) == DRIVER_OK);
 	check_used(first);
 	check_untouched(before, first);
@@ -343,7 +301,7 @@ static void raw(const uint8_t *data, size_t bytes)
 	}
 	start(VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX);
 	for (unsigned n = 0; n < 4; n++) {
-		kick();
+		kick(control);
 		switch_work_run();
 		check_port();
 	}

@@ -6,35 +6,17 @@
  * reads and writes nothing outside of that memory (ASan), each turn ends, and what a turn shows is
  * bounded; a reset undoes all.
  */
-#include "tests/unit/dev/fakes.h"
+#include "tests/unit/dev/transport.h"
 
-#include <stdlib.h>
-
-#include "hv/core/guest_map.h"
 #include "hv/dev/virtio_console.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
-/* virtio 1.2, 4.1.4.3 */
-enum {
-	DRV_SELECT = 8,
-	DRV_FEATURES = 12,
-	STATUS = 20,
-	Q_SELECT = 22,
-	Q_SIZE = 24,
-	Q_ENABLE = 28,
-	Q_DESC = 32,
-	Q_DRIVER = 40,
-	Q_DEVICE = 48
-};
-enum { DRIVER_FOUND = 3, FEATURES_OK = 11, DRIVER_OK = 15 };
 /* Guest memory: two extents, so that their border is met, on the heap for ASan; a queue's rings from
  * STRIDE times its number on. */
 enum { HALF = 2048, STRIDE = 0x400, DRIVER = 0x100, DEVICE = 0x200, SIZE = 16 };
 enum { TURN = 8 * 2048 }; /* bytes that one may show */
 
-static struct bus io, memory;
-static struct pcie pcie;
 static struct virtio_console *console;
 static uint8_t *half[2];
 
@@ -44,24 +26,11 @@ static void require(bool ok)
 		abort();
 }
 
-static uint64_t reg(uint64_t at, unsigned bytes, bool write, uint64_t value)
-{
-	require(bus_access(&memory, &fake_vcpu[0], GUEST_BAR_WINDOW + at, bytes, write, &value));
-	return value;
-}
-
-static void kick(unsigned queue)
-{
-	uint64_t value = queue;
-
-	require(bus_access(&io, &fake_vcpu[0], GUEST_IO_WINDOW + 4 * queue, 2, true, &value));
-}
-
 static void make_device(void)
 {
 	fake_reset(1);
 	console = calloc(1, sizeof(*console));
-	require(pcie_init(&pcie, &io, &memory, &fake_vm.log_limit) == 0);
+	require(transport_init() == 0);
 	require(virtio_console_init(console, &fake_vm, &pcie) == 0);
 	fake_vm.mem.count = 2;
 	for (unsigned i = 0; i < 2; i++) {
@@ -73,20 +42,9 @@ static void make_device(void)
 
 static void start(uint64_t features)
 {
-	reg(STATUS, 1, true, DRIVER_FOUND);
-	for (unsigned i = 0; i < 2; i++) {
-		reg(DRV_SELECT, 4, true, i);
-		reg(DRV_FEATURES, 4, true, features >> (32 * i) & 0xffffffff);
-	}
-	reg(STATUS, 1, true, FEATURES_OK);
-	for (unsigned q = 0; q < 2; q++) {
-		reg(Q_SELECT, 2, true, q);
-		reg(Q_SIZE, 2, true, SIZE);
-		reg(Q_DESC, 4, true, STRIDE * q);
-		reg(Q_DRIVER, 4, true, STRIDE * q + DRIVER);
-		reg(Q_DEVICE, 4, true, STRIDE * q + DEVICE);
-		reg(Q_ENABLE, 2, true, 1);
-	}
+	negotiate(features);
+	for (unsigned q = 0; q < 2; q++)
+		set_queue(q, SIZE, STRIDE * q, STRIDE * q + DRIVER, STRIDE * q + DEVICE);
 	reg(STATUS, 1, true, DRIVER_OK);
 }
 

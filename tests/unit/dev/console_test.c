@@ -2,37 +2,17 @@
 /* Question: does virtio-console show what a guest transmits, byte for byte over both kinds of ring, and
  * bring what is typed, one buffer a character; is a long buffer shown in bounded turns; and does it
  * stop for a driver that breaks the rules? */
-#include "tests/unit/dev/fakes.h"
+#include "tests/unit/dev/transport.h"
 
-#include "hv/core/guest_map.h"
 #include "hv/dev/virtio_console.h"
 
 #include <cmocka.h>
 
-/* virtio 1.2, 4.1.4.3 */
-enum {
-	DEV_SELECT = 0,
-	DEV_FEATURES = 4,
-	DRV_SELECT = 8,
-	DRV_FEATURES = 12,
-	QUEUES = 18,
-	STATUS = 20,
-	Q_SELECT = 22,
-	Q_SIZE = 24,
-	Q_ENABLE = 28,
-	Q_DESC = 32,
-	Q_DRIVER = 40,
-	Q_DEVICE = 48,
-	CONFIG = 0x2000
-};
 enum { RX, TX };
 /* of each queue: RING, and a page further the two other areas */
 enum { RING = 0x10000, DRIVER = 0x1000, DEVICE = 0x2000, STRIDE = 0x8000 };
 enum { DATA = 0x100000, SIZE = 64 };
-enum { NEXT = 1, WRITE = 2 };
 
-static struct bus io, memory;
-static struct pcie pcie;
 static struct virtio_console console;
 static uint16_t pos[2]; /* split: available index; packed: position */
 static bool packed;
@@ -45,20 +25,6 @@ static void *ram(uint64_t gpa)
 static uint64_t ring(unsigned queue)
 {
 	return RING + queue * STRIDE;
-}
-
-static uint64_t reg(uint64_t at, unsigned bytes, bool write, uint64_t value)
-{
-	assert_true(
-		bus_access(&memory, &fake_vcpu[0], GUEST_BAR_WINDOW + at, bytes, write, &value));
-	return value;
-}
-
-static void kick(unsigned queue)
-{
-	uint64_t value = queue;
-
-	assert_true(bus_access(&io, &fake_vcpu[0], GUEST_IO_WINDOW + 4 * queue, 2, true, &value));
 }
 
 static void settle(void)
@@ -75,21 +41,10 @@ static void start(bool with_ring_packed)
 	memset(ram(RING), 0, 2 * STRIDE);
 	if (packed)
 		features |= VIRTIO_F_RING_PACKED;
-	reg(STATUS, 1, true, 0);
-	reg(STATUS, 1, true, 3);
-	for (unsigned i = 0; i < 2; i++) {
-		reg(DRV_SELECT, 4, true, i);
-		reg(DRV_FEATURES, 4, true, features >> (32 * i) & 0xffffffff);
-	}
-	reg(STATUS, 1, true, 11);
+	negotiate(features);
 	for (unsigned q = 0; q < 2; q++) {
 		pos[q] = packed ? VQ_WRAP : 0;
-		reg(Q_SELECT, 2, true, q);
-		reg(Q_SIZE, 2, true, SIZE);
-		reg(Q_DESC, 4, true, ring(q));
-		reg(Q_DRIVER, 4, true, ring(q) + DRIVER);
-		reg(Q_DEVICE, 4, true, ring(q) + DEVICE);
-		reg(Q_ENABLE, 2, true, 1);
+		set_queue(q, SIZE, ring(q), ring(q) + DRIVER, ring(q) + DEVICE);
 	}
 	reg(STATUS, 1, true, 15);
 	assert_int_equal(reg(STATUS, 1, false, 0), 15);
@@ -99,12 +54,8 @@ static int setup(void **state)
 {
 	(void)state;
 	fake_reset(1);
-	memset(&io, 0, sizeof(io));
-	memset(&memory, 0, sizeof(memory));
-	memset(&pcie, 0, sizeof(pcie));
 	memset(&console, 0, sizeof(console));
-	return pcie_init(&pcie, &io, &memory, &fake_vm.log_limit) != 0 ||
-	       virtio_console_init(&console, &fake_vm, &pcie) != 0;
+	return transport_init() != 0 || virtio_console_init(&console, &fake_vm, &pcie) != 0;
 }
 
 static int teardown(void **state)

@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Unit tests of hv/dev: each program with the device files it tests; the core is faked (fakes.c).
-DEV_CFLAGS := -std=gnu17 -O1 -g $(WARN) $(INCLUDE) -fsanitize=address,undefined \
-	-fno-sanitize-recover=all -fno-omit-frame-pointer
 
 # $(call dev_test,name,device files): $(B)/unit/dev_NAME_test. (dev_vlapic_test includes
 # vlapic_timer.c itself, with the clock in its hands.)
 define dev_test
 DEV_PROGRAMS += $(B)/unit/dev_$1_test
-$(B)/unit/dev_$1_test: tests/unit/dev/$1_test.c tests/unit/dev/fakes.c $2 $(DEV_HEADERS)
-	@mkdir -p $$(@D)
-	$(HOSTCC) $(DEV_CFLAGS) $$(filter tests/%_test.c,$$^) tests/unit/dev/fakes.c $2 -lcmocka -o $$@
+$(B)/unit/dev_$1_test: tests/unit/dev/$1_test.c $(call san,tests/unit/dev/fakes.c $2)
+	$$(mkdir)
+	$$(UNIT_SAN) $$(UNIT_DEPS) $$< $(call san,tests/unit/dev/fakes.c $2) -lcmocka -o $$@
 endef
 
-DEV_HEADERS := $(wildcard hv/dev/*.h hv/core/*.h hv/cpu/*.h tests/unit/dev/*.h) hv/dev/vlapic_timer.c
 # the host's side, which has tests of its own (tests.mk)
 IOMMU       := $(addprefix hv/dev/,dmar.c iommu.c) $(wildcard hv/dev/vtd*.c)
 DEV_VIRTIO  := $(addprefix hv/dev/,bus.c pcie.c msix.c virtio_pci.c virtio_common.c virtio_net.c net_switches.c \

@@ -1,39 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Question: does the control queue do what virtio 1.2, 5.1.6.5 says, over both kinds of ring, is all
  * of it undone by a reset, and does it survive commands that are cut, too long or mad? */
-#include "tests/unit/dev/fakes.h"
+#include "tests/unit/dev/transport.h"
 
-#include "hv/core/guest_map.h"
 #include "hv/dev/virtio_net.h"
 #include "tests/unit/dev/fake_switch.h"
 
 #include <cmocka.h>
 
-/* virtio 1.2, 4.1.4.3 */
-enum {
-	DRV_SELECT = 8,
-	DRV_FEATURES = 12,
-	QUEUES = 18,
-	STATUS = 20,
-	Q_SELECT = 22,
-	Q_SIZE = 24,
-	Q_ENABLE = 28,
-	Q_DESC = 32,
-	Q_DRIVER = 40,
-	Q_DEVICE = 48,
-	GENERATION = 21,
-	CONFIG = 0x2000
-};
 enum { RING = 0x10000, DRIVER = 0x11000, DEVICE = 0x12000, DATA = 0x20000, SIZE = 16 };
-enum { NEXT = 1, WRITE = 2 };
 enum { RX, MAC, VLAN, ANNOUNCE, MQ, OFFLOADS };
 #define PAIRS 4u
 #define ALL                                                                                        \
 	(VIRTIO_F_VERSION_1 | NET_CTRL_FEATURES | VIRTIO_NET_F_MQ | VIRTIO_NET_F_GUEST_CSUM |      \
 	 VIRTIO_NET_F_GUEST_TSO4)
 
-static struct bus io, memory;
-static struct pcie pcie;
 static struct virtio_net *net;
 static struct config config = { .switch_count = 1, .switches = { { "lan" } } };
 static const struct config_net net_config = {
@@ -48,28 +29,11 @@ static void *ram(uint64_t gpa)
 	return fake_vm.mem.extent[0].ptr + gpa;
 }
 
-static uint64_t reg(uint64_t at, unsigned bytes, bool write, uint64_t value)
-{
-	assert_true(
-		bus_access(&memory, &fake_vcpu[0], GUEST_BAR_WINDOW + at, bytes, write, &value));
-	return value;
-}
-
-static void kick(unsigned queue)
-{
-	uint64_t value = queue;
-
-	assert_true(bus_access(&io, &fake_vcpu[0], GUEST_IO_WINDOW + 4 * queue, 2, true, &value));
-}
-
 static void set_up(unsigned queue)
 {
-	reg(Q_SELECT, 2, true, queue);
-	reg(Q_SIZE, 2, true, SIZE);
-	reg(Q_DESC, 4, true, RING + 0x40000 * (queue != control));
-	reg(Q_DRIVER, 4, true, DRIVER + 0x40000 * (queue != control));
-	reg(Q_DEVICE, 4, true, DEVICE + 0x40000 * (queue != control));
-	reg(Q_ENABLE, 2, true, 1);
+	uint64_t from = 0x40000 * (queue != control);
+
+	set_queue(queue, SIZE, RING + from, DRIVER + from, DEVICE + from);
 }
 
 static void start(uint64_t features, bool with_ring_packed)
@@ -80,13 +44,7 @@ static void start(uint64_t features, bool with_ring_packed)
 	memset(ram(RING), 0, 0x3000);
 	if (packed)
 		features |= VIRTIO_F_RING_PACKED;
-	reg(STATUS, 1, true, 0);
-	reg(STATUS, 1, true, 3);
-	for (unsigned i = 0; i < 2; i++) {
-		reg(DRV_SELECT, 4, true, i);
-		reg(DRV_FEATURES, 4, true, features >> (32 * i) & 0xffffffff);
-	}
-	reg(STATUS, 1, true, 11);
+	negotiate(features);
 	set_up(control);
 	reg(STATUS, 1, true, 15);
 	assert_int_equal(reg(STATUS, 1, false, 0), 15);
@@ -96,10 +54,7 @@ static int setup(void **state)
 {
 	(void)state;
 	fake_reset(1);
-	memset(&io, 0, sizeof(io));
-	memset(&memory, 0, sizeof(memory));
-	memset(&pcie, 0, sizeof(pcie));
-	if (virtio_net_switches(&config) || pcie_init(&pcie, &io, &memory, &fake_vm.log_limit))
+	if (virtio_net_switches(&config) || transport_init())
 		return 1;
 	net = virtio_net_create(&fake_vm, &pcie, &net_config);
 	return net == NULL;

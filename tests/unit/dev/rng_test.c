@@ -1,31 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Question: does virtio-rng fill buffers with random bytes over both kinds of ring, at most a block
  * for each and sooner or later all of them, and does it stop for a driver that breaks the rules? */
-#include "tests/unit/dev/fakes.h"
+#include "tests/unit/dev/transport.h"
 
-#include "hv/core/guest_map.h"
 #include "hv/dev/virtio_rng.h"
 
 #include <cmocka.h>
 
-/* virtio 1.2, 4.1.4.3 */
-enum {
-	DRV_SELECT = 8,
-	DRV_FEATURES = 12,
-	QUEUES = 18,
-	STATUS = 20,
-	Q_SIZE = 24,
-	Q_ENABLE = 28,
-	Q_DESC = 32,
-	Q_DRIVER = 40,
-	Q_DEVICE = 48,
-	CONFIG = 0x2000
-};
 enum { RING = 0x10000, DRIVER = 0x11000, DEVICE = 0x12000, DATA = 0x20000, SIZE = 64 };
-enum { NEXT = 1, WRITE = 2 };
 
-static struct bus io, memory;
-static struct pcie pcie;
 static struct virtio_rng rng;
 static uint16_t pos; /* split: available index; packed: position */
 static bool packed;
@@ -33,20 +16,6 @@ static bool packed;
 static void *ram(uint64_t gpa)
 {
 	return fake_vm.mem.extent[0].ptr + gpa;
-}
-
-static uint64_t reg(uint64_t at, unsigned bytes, bool write, uint64_t value)
-{
-	assert_true(
-		bus_access(&memory, &fake_vcpu[0], GUEST_BAR_WINDOW + at, bytes, write, &value));
-	return value;
-}
-
-static void kick(void)
-{
-	uint64_t value = 0;
-
-	assert_true(bus_access(&io, &fake_vcpu[0], GUEST_IO_WINDOW, 2, true, &value));
 }
 
 static void start(bool with_ring_packed)
@@ -59,18 +28,8 @@ static void start(bool with_ring_packed)
 	memset(ram(DATA), 0, SIZE * 0x100);
 	if (packed)
 		features |= VIRTIO_F_RING_PACKED;
-	reg(STATUS, 1, true, 0);
-	reg(STATUS, 1, true, 3);
-	for (unsigned i = 0; i < 2; i++) {
-		reg(DRV_SELECT, 4, true, i);
-		reg(DRV_FEATURES, 4, true, features >> (32 * i) & 0xffffffff);
-	}
-	reg(STATUS, 1, true, 11);
-	reg(Q_SIZE, 2, true, SIZE);
-	reg(Q_DESC, 4, true, RING);
-	reg(Q_DRIVER, 4, true, DRIVER);
-	reg(Q_DEVICE, 4, true, DEVICE);
-	reg(Q_ENABLE, 2, true, 1);
+	negotiate(features);
+	set_queue(0, SIZE, RING, DRIVER, DEVICE);
 	reg(STATUS, 1, true, 15);
 	assert_int_equal(reg(STATUS, 1, false, 0), 15);
 }
@@ -79,12 +38,8 @@ static int setup(void **state)
 {
 	(void)state;
 	fake_reset(1);
-	memset(&io, 0, sizeof(io));
-	memset(&memory, 0, sizeof(memory));
-	memset(&pcie, 0, sizeof(pcie));
 	memset(&rng, 0, sizeof(rng));
-	return pcie_init(&pcie, &io, &memory, &fake_vm.log_limit) ||
-	       virtio_rng_init(&rng, &fake_vm, &pcie);
+	return transport_init() || virtio_rng_init(&rng, &fake_vm, &pcie);
 }
 
 static int teardown(void **state)
@@ -145,7 +100,7 @@ static void it_fills(void **state)
 		start(i);
 		put(DATA, 32, WRITE);
 		put(DATA + 0x100, 4096, WRITE);
-		kick();
+		kick(0);
 		assert_int_equal(given(0), 32);
 		assert_false(all_zero(data, 32));
 		assert_true(all_zero(data + 32, 0x100 - 32));
@@ -167,7 +122,7 @@ static void all_of_a_queue(void **state)
 		for (unsigned round = 0; round < 1100; round++) {
 			for (unsigned n = 0; n < SIZE; n++)
 				put(DATA + 0x100 * n, ENTROPY_BLOCK, WRITE);
-			kick();
+			kick(0);
 			while (switch_work_run()) /* a few buffers a turn */
 				;
 			for (unsigned n = 0; n < SIZE; n++)
@@ -194,7 +149,7 @@ static void others_have_their_time(void **state)
 	start(false);
 	for (unsigned n = 0; n < SIZE; n++)
 		put(DATA, ENTROPY_BLOCK, WRITE);
-	kick();
+	kick(0);
 	before = used();
 	fake_cpu.current = &other;
 	atomic_store(&rng.queue.next_tsc, ~0ull);
@@ -236,20 +191,20 @@ static void broken_drivers(void **state)
 	for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
 		start(i % 2);
 		put(cases[i / 2].address, cases[i / 2].bytes, cases[i / 2].flags);
-		kick();
+		kick(0);
 		assert_int_equal(reg(STATUS, 1, false, 0), 15 | VIRTIO_NEEDS_RESET);
 		put(DATA, 32, WRITE);
-		kick(); /* stopped */
+		kick(0); /* stopped */
 		assert_true(all_zero(ram(DATA), 32));
 	}
 	start(false);
 	((uint16_t *)ram(DRIVER))[1] = SIZE + 1;
-	kick();
+	kick(0);
 	assert_int_equal(reg(STATUS, 1, false, 0), 15 | VIRTIO_NEEDS_RESET);
 	start(false);
 	reg(STATUS, 1, true, 0);
 	put(DATA, 32, WRITE);
-	kick(); /* after a reset */
+	kick(0); /* after a reset */
 	assert_true(all_zero(ram(DATA), 32));
 }
 
@@ -269,12 +224,12 @@ static void garbage_by_seed(void **state)
 					r & 1 ? DATA + (r >> 40) % 64 : fake_random(&seed);
 			}
 			((uint16_t *)ram(DRIVER))[1] += (uint16_t)(seed % 4);
-			kick();
+			kick(0);
 		}
 	}
 	start(false);
 	put(DATA, 32, WRITE);
-	kick();
+	kick(0);
 	assert_int_equal(given(0), 32);
 }
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Question: does an uplink keep its port over the lives of its driver domain, and is it up exactly while
  * a driver has both directions running? */
-#include "tests/unit/dev/fakes.h"
+#include "tests/unit/dev/transport.h"
 
-#include "hv/core/guest_map.h"
 #include "hv/core/lifecycle.h"
 #include "hv/dev/pc_impl.h"
 #include "hv/dev/uplink.h"
@@ -14,21 +13,6 @@
 
 #include <cmocka.h>
 
-/* virtio 1.2, 4.1.4.3 */
-enum {
-	DRV_SELECT = 8,
-	DRV_FEATURES = 12,
-	STATUS = 20,
-	Q_SELECT = 22,
-	Q_SIZE = 24,
-	Q_ENABLE = 28,
-	Q_DESC = 32,
-	Q_DRIVER = 40,
-	Q_DEVICE = 48,
-};
-
-static struct bus io, memory;
-static struct pcie pcie;
 static struct config config = {
 	.switch_count = 1,
 	.switches = { { "lan" } },
@@ -47,38 +31,18 @@ static struct config config = {
 			       .mtu = 1500 } } } },
 };
 
-static void reg(uint64_t at, unsigned bytes, uint64_t value)
-{
-	assert_true(bus_access(&memory, &fake_vcpu[0], GUEST_BAR_WINDOW + at, bytes, true, &value));
-}
-
 static void start_queue(unsigned queue)
 {
-	reg(Q_SELECT, 2, queue);
-	reg(Q_SIZE, 2, 16);
-	reg(Q_DESC, 4, 0x10000 + 0x10000 * queue);
-	reg(Q_DRIVER, 4, 0x11000 + 0x10000 * queue);
-	reg(Q_DEVICE, 4, 0x12000 + 0x10000 * queue);
-	reg(Q_ENABLE, 2, 1);
-}
+	uint64_t from = 0x10000 + 0x10000 * queue;
 
-static void negotiate(void)
-{
-	reg(STATUS, 1, 0);
-	reg(STATUS, 1, 3);
-	reg(DRV_SELECT, 4, 1);
-	reg(DRV_FEATURES, 4, 1);
-	reg(STATUS, 1, 11);
+	set_queue(queue, 16, from, from + 0x1000, from + 0x2000);
 }
 
 static struct virtio_net *plug(const struct config_net *net)
 {
 	struct virtio_net *made;
 
-	memset(&io, 0, sizeof(io));
-	memset(&memory, 0, sizeof(memory));
-	memset(&pcie, 0, sizeof(pcie));
-	assert_int_equal(pcie_init(&pcie, &io, &memory, &fake_vm.log_limit), 0);
+	assert_int_equal(transport_init(), 0);
 	made = virtio_net_create(&fake_vm, &pcie, net);
 	assert_non_null(made);
 	return made;
@@ -111,19 +75,19 @@ static void keeps_its_port(void **state)
 		assert_ptr_equal(net->port, port);
 		assert_int_equal(pci_get(&net->virtio.pci, 0x2e, 2), UPLINK_PCI_SUBSYSTEM);
 		assert_false(port->up);
-		negotiate();
+		negotiate(VIRTIO_F_VERSION_1);
 		start_queue(0);
 		start_queue(1);
 		assert_false(port->up);
-		reg(STATUS, 1, 15);
+		reg(STATUS, 1, true, 15);
 		assert_true(port->up);
 		assert_true(virtio_net_features(port, &offered, &accepted));
 		if (life == 1) { /* the driver resets it, and starts again */
-			negotiate();
+			negotiate(VIRTIO_F_VERSION_1);
 			assert_false(port->up);
 			start_queue(0);
 			start_queue(1);
-			reg(STATUS, 1, 15);
+			reg(STATUS, 1, true, 15);
 			assert_true(port->up);
 		}
 		virtio_net_destroy(net);
@@ -161,11 +125,11 @@ static void first_frame_is_told(void **state)
 	(void)state;
 	port->passes = 0;
 	for (unsigned life = 1; life <= 3; life++) {
-		negotiate();
+		negotiate(VIRTIO_F_VERSION_1);
 		assert_null(fake_timer);
 		start_queue(0);
 		start_queue(1);
-		reg(STATUS, 1, 15);
+		reg(STATUS, 1, true, 15);
 		assert_non_null(fake_timer);
 		fire();
 		assert_non_null(fake_timer); /* it looks again */
@@ -174,10 +138,10 @@ static void first_frame_is_told(void **state)
 		assert_null(fake_timer);
 		assert_int_equal(port->passes, life);
 	}
-	negotiate();
+	negotiate(VIRTIO_F_VERSION_1);
 	start_queue(0);
 	start_queue(1);
-	reg(STATUS, 1, 15);
+	reg(STATUS, 1, true, 15);
 	while (fake_timer && looks < 1000000) {
 		fire();
 		looks++;
@@ -195,18 +159,18 @@ static void over_and_over_is_not_told(void **state)
 	struct port *port = net->port;
 
 	(void)state;
-	negotiate();
+	negotiate(VIRTIO_F_VERSION_1);
 	start_queue(0);
 	start_queue(1);
-	reg(STATUS, 1, 15);
+	reg(STATUS, 1, true, 15);
 	assert_true(port->up);
 	port->passes = fake_log_lines = 0;
 	for (unsigned i = 0; i < 3; i++) {
 		fake_log_full = i < 2;
-		negotiate();
+		negotiate(VIRTIO_F_VERSION_1);
 		start_queue(0);
 		start_queue(1);
-		reg(STATUS, 1, 15);
+		reg(STATUS, 1, true, 15);
 		assert_true(port->running[0] && port->running[1]);
 		assert_int_equal(fake_log_lines, i < 2 ? 0 : 2); /* down, and up */
 		assert_int_equal(fake_timer != NULL, i == 2);

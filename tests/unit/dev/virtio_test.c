@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Question: does the virtio-net device negotiate as virtio 1.2 says, start and stop its queues at
  * the right moments, and survive a driver that writes anything anywhere? */
-#include "tests/unit/dev/fakes.h"
+#include "tests/unit/dev/transport.h"
 
-#include "hv/core/guest_map.h"
 #include "hv/dev/virtio_net.h"
 #include "tests/unit/dev/fake_msi.h"
 #include "tests/unit/dev/fake_switch.h"
@@ -14,32 +13,9 @@
 #define F_MAC	    (1ull << 5)
 #define COMMON	    0x0000u
 #define ISR	    0x1000u
-#define CONFIG	    0x2000u
 #define NOTIFY_BASE (GUEST_IO_WINDOW)
 #define DEVFN	    8u
 
-/* virtio 1.2, 4.1.4.3, by its own offsets */
-enum {
-	DEV_SELECT = 0,
-	DEV_FEATURES = 4,
-	DRV_SELECT = 8,
-	DRV_FEATURES = 12,
-	CONFIG_VECTOR = 16,
-	QUEUES = 18,
-	STATUS = 20,
-	Q_SELECT = 22,
-	Q_SIZE = 24,
-	Q_VECTOR = 26,
-	Q_ENABLE = 28,
-	Q_NOTIFY = 30,
-	Q_DESC = 32,
-	Q_DRIVER = 40,
-	Q_DEVICE = 48,
-	Q_RESET = 58
-};
-
-static struct bus io, memory;
-static struct pcie pcie;
 static struct virtio_net *net;
 static struct config config = { .switch_count = 1, .switches = { { "lan" } } };
 static const struct config_net net_config = {
@@ -50,13 +26,10 @@ static int setup(void **state)
 {
 	(void)state;
 	fake_reset(2);
-	memset(&io, 0, sizeof(io));
-	memset(&memory, 0, sizeof(memory));
-	memset(&pcie, 0, sizeof(pcie));
 	fake_messages = 0;
 	fake_start_fails = fake_port_fails = false;
 	fake_more = 0;
-	if (virtio_net_switches(&config) || pcie_init(&pcie, &io, &memory, &fake_vm.log_limit))
+	if (virtio_net_switches(&config) || transport_init())
 		return 1;
 	net = virtio_net_create(&fake_vm, &pcie, &net_config);
 	return net == NULL;
@@ -93,14 +66,6 @@ static uint64_t rd(unsigned at, unsigned bytes)
 static void wr(unsigned at, unsigned bytes, uint64_t value)
 {
 	mem((cfg(0x10, 4) & ~15ull) + at, bytes, true, value);
-}
-
-static void kick(unsigned queue)
-{
-	uint64_t value = queue;
-
-	assert_true(bus_access(&io, &fake_vcpu[0], (cfg(0x18, 4) & ~3ull) + 4 * queue, 2, true,
-			       &value));
 }
 
 static void accept_features(uint64_t features)
