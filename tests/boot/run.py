@@ -51,18 +51,24 @@ from lasthoplib import boot, dts, paths, results, testbed    # noqa: E402
 from lasthoplib.console import Failure                   # noqa: E402
 from world import World, enter                           # noqa: E402
 
-# `make test` has 25 minutes: one case of each claim. These are the same claims on another NIC or with other
-# options, for the soak.
-FURTHER = re.compile(r"^(bochs-refuses-(linux-32-bit|linux-large|linux-cut|text|elf-arm64|folder-kernel)|"
-                     r"tcg-restart-(virtio|e1000)-4|tcg-uplink-(virtio|reuse-e1000|reuse-virtio|streams)|"
-                     r"tcg-linux-driver-(e1000|restart)|tcg-attack-(e1000|virtio)-6|bochs-attack-(e1000|none)|"
-                     r"tcg-iommu-(core-39-bit|48-bit)|bochs-iommu-none|(tcg|bochs)-netd-rr|tcg-pass-unsafe|"
-                     r"tcg-refuses-passthrough-second|tcg-example-(uplink|linux-(driver-domain|generic))|"
-                     r"tcg-restart-at-once|tcg-attack-old-message|tcg-linux-(cpus-2-4-8|generic|pvh|kexec-[12])|tcg-screen-ramfb|tcg-reset-told|"
-                     r"(tcg-triple-fault|bochs-reset)-told|tcg-check-nothing|bochs-check-vmx|tcg-see-why-all|bochs-see-why|bochs-apply)$")
+# `make test` has 25 minutes: one case of each claim. These are the same claims with another number of CPUs, on
+# another NIC or with other options, for the soak.
+FURTHER = re.compile("|".join(f"^{pattern}$" for pattern in (
+    r"(bochs|tcg)-(bench-1cpu|6vms-[12]cpu|3vms-2cpu|crashes-1cpu|loop-2cpu|abuse-1cpu)", "bochs-bench-8cpu",
+    r"(bochs|tcg)-(smp-1cpu|fpu-[14]cpu|apicstorm-2cpu)", "bochs-injected-bench",
+    r"bochs-refuses-(linux-32-bit|linux-large|linux-cut|text|elf-arm64|folder-kernel)",
+    r"(bochs|tcg)-netd-rr", r"tcg-uplink-(e1000|virtio|reuse-e1000|reuse-virtio|streams)",
+    r"tcg-restart-((virtio|e1000)-4|at-once)", r"tcg-linux-driver-(e1000|restart)",
+    r"tcg-attack-((e1000|virtio)-6|old-message)", r"bochs-attack-(e1000|none)",
+    r"tcg-iommu-(core-39-bit|48-bit)", "bochs-iommu-none", "tcg-pass-unsafe", "tcg-refuses-passthrough-second",
+    r"tcg-example-(uplink|linux-(driver-domain|generic))",
+    r"tcg-linux-(cpus-2-4-8|generic|pvh|kexec-[12])",
+    "tcg-screen-ramfb", r"tcg-(reset|triple-fault)-told", "bochs-reset-told", "tcg-check-nothing", "bochs-check-vmx",
+    "tcg-see-why-all", "bochs-see-why", "bochs-apply")))
 ALL = (table.CASES + CASES_SCREEN + CASES_RESET + CASES_SHELL + CASES_MGMT + CASES_APPLY + CASES_SEE +
-       CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE + CASES_NET + CASES_NETD + CASES_DRIVER + CASES_DRIVER_LINUX + CASES_UPLINKS + CASES_ATTACK + CASES_IOMMU +
-       CASES_PASSTHROUGH + CASES_LINUX + CASES_KERNELS + CASES_EXAMPLES)
+       CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE + CASES_NET + CASES_NETD + CASES_DRIVER +
+       CASES_DRIVER_LINUX + CASES_UPLINKS + CASES_ATTACK + CASES_IOMMU + CASES_PASSTHROUGH + CASES_LINUX +
+       CASES_KERNELS + CASES_EXAMPLES)
 QUICK = [c for c in ALL if not FURTHER.match(c.name)]
 SOAK_FURTHER = [c for c in ALL if FURTHER.match(c.name)]
 SOAK = (SOAK_ABUSE + SOAK_LINUX + SOAK_KERNELS + SOAK_EXAMPLES + SOAK_SHELL + SOAK_DRIVER + SOAK_ATTACK +
