@@ -200,6 +200,7 @@ bool switch_work_offer(struct switch_work *work)
 	if (cpu == NULL)
 		return false;
 	adapt_patience(work);
+	atomic_store(&work->found_tsc, rdtsc());
 	return enlist(work, cpu, true);
 }
 
@@ -288,7 +289,6 @@ bool switch_work_run(void)
 struct polling {
 	unsigned count;
 	struct switch_work *work[POLL_QUEUES];
-	uint64_t found_tsc[POLL_QUEUES]; /* when there was something last */
 };
 
 /* Takes what this CPU was handed, as far as there is room. */
@@ -299,28 +299,38 @@ static void poll_more(struct polling *p)
 
 	while (p->count < POLL_QUEUES && (work = take(cpu, true)) != NULL) {
 		port_poll_begin(work->port, work->queue);
-		p->found_tsc[p->count] = rdtsc();
 		p->work[p->count++] = work;
 	}
 	atomic_store(&lists[cpu].polls, p->count);
 	serve_poll_list(cpu); /* more than there is room for */
 }
 
-/* Its driver is asked for kicks again, or another CPU goes on. */
+/* Where a queue is polled on that this CPU must let go of. It keeps it over a timer and other matters of a moment:
+ * else all queues came together on the one CPU that has none. NULL: there is nobody. */
+static struct cpu *next_poller(void)
+{
+	struct cpu *self = this_cpu();
+	uint32_t mail = atomic_load(&self->mailbox);
+
+	if (mail & (MB_RESCHED | MB_KICK | MB_STOP) || atomic_load(&self->runq_length) > 0)
+		return find_helper();
+	return self;
+}
+
+/* Its driver is asked for kicks again, or a CPU goes on. */
 static void poll_end(struct polling *p, unsigned i, bool in_vain)
 {
 	struct switch_work *work = p->work[i];
-	struct cpu *other;
+	struct cpu *next;
 
 	p->count--;
 	p->work[i] = p->work[p->count];
-	p->found_tsc[i] = p->found_tsc[p->count];
 	atomic_store(&lists[this_cpu()->index].polls, p->count);
 	port_poll_end(work->port, work->queue);
 	if (in_vain)
 		atomic_store(&work->ended_tsc, rdtsc());
-	else if ((other = find_helper()) != NULL)
-		enlist(work, other, true);
+	else if ((next = next_poller()) != NULL)
+		enlist(work, next, true);
 	atomic_fetch_sub(&work->busy, 1);
 }
 
@@ -342,8 +352,10 @@ static bool poll_once(struct polling *p, unsigned i)
 	found = port_poll(work->port, work->queue) > 0;
 	cpu_time_turn(this_cpu(), found ? TIME_ROOT : TIME_POLL, TIME_ROOT);
 	if (found)
-		p->found_tsc[i] = rdtsc();
-	return !atomic_load(&work->cancelled) && rdtsc() - p->found_tsc[i] < patience_tsc(work);
+		atomic_store_explicit(&work->found_tsc, rdtsc(), memory_order_relaxed);
+	return !atomic_load(&work->cancelled) &&
+	       rdtsc() - atomic_load_explicit(&work->found_tsc, memory_order_relaxed) <
+		       patience_tsc(work);
 }
 
 /* This CPU has something else to do: mail, which also tells of somebody to run, or a timer. Queues

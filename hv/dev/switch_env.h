@@ -32,6 +32,8 @@ struct switch_work {
 	_Atomic bool cancelled;	    /* (a) */
 	_Atomic uint8_t patience;   /* (a) it is polled 2^patience times poll_us in vain */
 	_Atomic uint64_t ended_tsc; /* (a) when that happened last */
+	_Atomic uint64_t
+		found_tsc; /* (a) when it was handed to be polled, or polled and not empty */
 };
 
 void switch_work_init(struct switch_work *work, switch_work_fn *serve);

@@ -179,6 +179,30 @@ static void handed_on(void **state)
 	assert_int_equal(atomic_load(&work.home), 0);
 }
 
+/* It keeps what it polls over a timer, and as long as the queue has been empty counts on. */
+static void kept_over_a_timer(void **state)
+{
+	uint64_t found;
+
+	(void)state;
+	assert_true(switch_work_offer(&work));
+	found = atomic_load(&work.found_tsc);
+	for (unsigned times = 1; times <= 3; times++) {
+		become(1);
+		fake_cpu.armed_tsc = 0;
+		switch_poll();
+		assert_int_equal(port->poll_ends, times);
+		assert_int_equal(atomic_load(&work.home), 2);
+		assert_int_equal(atomic_load(&work.busy), 0);
+	}
+	assert_int_equal(atomic_load(&work.found_tsc), found);
+	become(1);
+	fake_cpu.armed_tsc = 0;
+	atomic_store(&fake_cpu.runq_length, 1); /* the timer has woken somebody */
+	switch_poll();
+	assert_int_equal(atomic_load(&work.home), 3);
+}
+
 static void hand_over_another(void)
 {
 	fake_polled = NULL;
@@ -326,6 +350,7 @@ int main(void)
 		cmocka_unit_test_setup(the_rest_elsewhere, set_up),
 		cmocka_unit_test_setup(not_where_somebody_sleeps, set_up),
 		cmocka_unit_test_setup(handed_on, set_up),
+		cmocka_unit_test_setup(kept_over_a_timer, set_up),
 		cmocka_unit_test_setup(one_more, set_up),
 		cmocka_unit_test_setup(patience_grows, set_up),
 		cmocka_unit_test_setup(no_room, set_up),
