@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "hv/core/fail.h"
+#include "hv/core/log.h"
 #include "hv/core/sched.h"
 #include "hv/core/timer.h"
 #include "hv/core/trap.h"
@@ -255,9 +256,12 @@ void reset_begin(struct host_function *f, bool lightly)
 /* This CPU has work for others meanwhile: packets, timers, interrupts. */
 static void serve(void)
 {
+	bool quiet = log_quiet(false); /* of whose device we wait for: not of theirs */
+
 	interrupts_take();
 	(void)sched_mail();
 	(void)timer_poll();
+	(void)log_quiet(quiet);
 }
 
 /* Its vCPUs go to CPUs that idle, the one whose state is still loaded here, too. */
