@@ -234,7 +234,8 @@ void reset_begin(struct host_function *f, bool lightly)
 	enum reset_kind kind;
 
 	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
-	kind = lightly && own_reset_will_do(f) ? RESET_OWN : f->reset;
+	f->lightly = lightly && own_reset_will_do(f);
+	kind = f->lightly ? RESET_OWN : f->reset;
 	if (kind == RESET_OWN)
 		reset_own(f);
 	put(f, PCI_COMMAND, 2, PCI_COMMAND_INTX_OFF);
