@@ -231,7 +231,7 @@ def boot_case(case, report):
         share = None
         if case.second_line:
             share = case.second_line() if callable(case.second_line) else str(Path(scratch) / "line")
-        with World(case.world) if case.world else contextlib.nullcontext() as world:
+        with World(case.world, taps=case.on == "tcg") if case.world else contextlib.nullcontext() as world:
             outcome = boot.boot(bed, machine, config.blob, config.images, case.limit, efi,
                                 until=frozenset(case.until),
                                 talk=case.talk and (lambda line: talk(case, report, line, world, share)),
