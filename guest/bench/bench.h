@@ -4,7 +4,7 @@
  *
  *   role=sink ip=A.B.C.D [sources=N] (that many sources come, one after the other: 1)
  *   role=busy (computes for ever)
- *   role=source ip=A.B.C.D peer=A.B.C.D tests=stream:BYTES[@N],rr:BYTES[*N],ndr:BYTES,pdr:BYTES,…
+ *   role=source ip=A.B.C.D peer=A.B.C.D tests=stream:BYTES[@N][*N],rr:BYTES[*N],ndr:BYTES,pdr:BYTES,…
  *        [runs=N] [packets=N]
  *        [transactions=N] [burst=N] [count=N] [begin=SECONDS every=MS] [outside=on]
  *   both: [net=N] (which virtio-net device, 0 is the first), [tx=single|chain|indirect] (how
@@ -15,7 +15,8 @@
  * messages are answered, and repeated until they are. Who has a result to tell (lasthop/bench.h):
  * the sink for stream, the source for rr.
  *
- * stream:BYTES@N sends N frames a second, no more. A request of rr:BYTES*N is N frames, shown to the device at once; the answer is one frame.
+ * stream:BYTES@N sends N frames a second, no more; with *N at most N frames are on the way, since the sink sends
+ * back every (N/2)th: its ring is never full, and what is lost nobody may lose. A request of rr:BYTES*N is N frames, shown to the device at once; the answer is one frame.
  *
  * ndr and pdr search for the highest rate at which no frame, or 0.5 % of them, is lost (search.h): each
  * trial is a run of a stream, and what was found is told at the end.
@@ -45,8 +46,9 @@ struct bench_case {
 	uint64_t count; /* frames or transactions a run */
 	bool search;	/* of frames: for the highest rate that loses no more than … */
 	unsigned loss_permille;
-	uint64_t rate;	/* of a stream, frames a second; 0: as fast as they go */
-	uint32_t train; /* of rr: frames a request, the last of which is answered */
+	uint64_t rate;	 /* of a stream, frames a second; 0: as fast as they go */
+	uint32_t train;	 /* of rr: frames a request, the last of which is answered */
+	uint32_t window; /* of a stream: frames on the way at most; 0: no bound */
 };
 
 struct bench_plan {

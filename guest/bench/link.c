@@ -169,7 +169,7 @@ void link_echo(const struct net_frame *frame)
 	int slot = free_slot();
 	uint8_t *to;
 
-	if (slot < 0)
+	if (slot < 0 || frame->bytes > WIRE_MAX_FRAME)
 		return; /* the client will time out and count it */
 	to = net_tx_buffer((unsigned)slot);
 	(void)wire_copy(frame, 0, to, frame->bytes);

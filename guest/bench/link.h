@@ -34,7 +34,7 @@ bool link_send(struct link *link, const struct control *message);
 bool link_call(struct link *link, const struct control *message, struct control *answer,
 	       uint64_t timeout_ms);
 
-/* Answers a checked rr frame with itself. */
+/* Answers a checked frame of up to WIRE_MAX_FRAME bytes with itself. */
 void link_echo(const struct net_frame *frame);
 
 /* The frames of one run. */

@@ -57,11 +57,13 @@ static const char *parse_case(const char *s, const char *end, struct bench_case 
 	c->frame_bytes = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
 	c->train = 1;
 	if (s && s < end && *s == '@' && c->test == BENCH_STREAM && !c->search)
-		return args_number(s + 1, end, &c->rate);
-	if (!s || s == end || *s != '*' || c->test != BENCH_RR)
+		s = args_number(s + 1, end, &c->rate);
+	if (!s || s == end || *s != '*' || c->search)
 		return s;
 	s = args_number(s + 1, end, &bytes);
-	c->train = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+	if (bytes == 0 || bytes > TRAIN_MAX)
+		bytes = UINT32_MAX; /* refused below */
+	*(c->test == BENCH_RR ? &c->train : &c->window) = (uint32_t)bytes;
 	return s;
 }
 
@@ -69,12 +71,14 @@ static const char *parse_case(const char *s, const char *end, struct bench_case 
 static const char *refused(const struct bench_case *c, unsigned mtu, bool large)
 {
 	if (c->frame_bytes > WIRE_MAX_FRAME && c->frame_bytes <= WIRE_MAX_LARGE &&
-	    c->test == BENCH_STREAM)
+	    c->test == BENCH_STREAM && !c->window)
 		return large ? NULL : "tests= names a frame that needs offload=on at both ends";
 	if (c->frame_bytes < WIRE_MIN_FRAME || c->frame_bytes > WIRE_MAX_FRAME)
 		return "tests= names a frame that is not of 60 to 9014 bytes";
-	if (!c->train || c->train > TRAIN_MAX)
+	if (c->train > TRAIN_MAX)
 		return "tests= names a request that is not of 1 to 64 frames";
+	if (c->window == 1 || c->window > TRAIN_MAX)
+		return "tests= names a window that is not of 2 to 64 frames";
 	if (c->rate > RATE_MAX)
 		return "tests= names a rate above 10000000 frames a second";
 	if (c->frame_bytes > mtu + WIRE_ETHERNET)
@@ -94,7 +98,8 @@ static const char *parse_cases(const char *s, const char *end, unsigned mtu, boo
 			return "tests= names more than 32 tests";
 		s = parse_case(s, end, c);
 		if (!s || (s < end && *s != ','))
-			return "tests= wants stream:BYTES[@RATE], rr:BYTES, ndr:BYTES or "
+			return "tests= wants stream:BYTES[@RATE][*WINDOW], rr:BYTES[*FRAMES], "
+			       "ndr:BYTES or "
 			       "pdr:BYTES, separated by commas";
 		error = refused(c, mtu, large);
 		if (error)
@@ -141,6 +146,8 @@ const char *plan_parse(const char *cmdline, unsigned mtu, bool large, struct ben
 			c->count = transactions ? transactions : DEFAULT_TRANSACTIONS;
 		else
 			c->count = packets ? packets : default_packets(c->frame_bytes);
+		if (c->window && plan->outside)
+			return "tests= names a window, but the sink outside does not answer";
 	}
 	return NULL;
 }

@@ -145,6 +145,8 @@ static void take_stream(const struct net_frame *frame)
 		first_tsc = now;
 	last_tsc = now;
 	result.bytes += frame->bytes;
+	if (session.train > 1 && (stamp.sequence + 1) % (session.train / 2) == 0)
+		link_echo(frame);
 }
 
 /* True if it was the first BYE of a source; it repeats it until our answer comes. */

@@ -25,7 +25,7 @@ static bool start(struct link *link, const struct bench_result *result, const st
 		.magic = WIRE_MAGIC,
 		.type = CONTROL_START,
 		.session = session,
-		.train = c->train,
+		.train = c->test == BENCH_RR ? c->train : c->window,
 		.start = { .test = c->test,
 			   .frame_bytes = c->frame_bytes,
 			   .run = result->run,

@@ -53,7 +53,7 @@ struct control {
 	uint16_t type;
 	uint16_t refused; /* in the answer to START: the sink cannot do it */
 	uint32_t session; /* of all */
-	uint32_t train;	  /* in START of rr: frames a request */
+	uint32_t train; /* in START of rr: frames a request; of a stream: its window, if above 1 */
 	union {
 		struct {
 			uint32_t test; /* enum bench_test */

@@ -142,6 +142,10 @@ void config_check_role(struct config_parser *p)
 	if (vm->allow_unsafe_dma && !vm->driver_domain)
 		config_fail(&p->reporter, "allow-unsafe-dma",
 			    "is for driver domains: add role = \"driver-domain\";");
+	else if (vm->allow_unsafe_dma && vm->passthrough_count == 0)
+		config_fail(&p->reporter, "allow-unsafe-dma",
+			    "allows nothing: the VM has no passthrough node, so no device of the "
+			    "machine: remove it, or add the node");
 	for (unsigned i = 0; i < vm->net_count && !vm->driver_domain; i++)
 		if (vm->nets[i].uplink)
 			config_fail(&p->reporter, "role",

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "hv/core/again.h"
 #include "hv/core/config_diff.h"
 #include "hv/core/config_policy.h"
 #include "hv/core/lifecycle.h"
@@ -45,7 +46,7 @@ void vm_facts(unsigned id, struct vm_facts *out)
 	*out = (struct vm_facts){ .config = &vm_config->vms[id], .state = "off" };
 	spin_lock(&vm_table_lock);
 	vm = vm_table[id];
-	out->state = state_of(vm);
+	out->state = !vm && again_waits(id) ? "waiting" : state_of(vm);
 	out->runs = vm != NULL;
 	if (vm) {
 		out->unsafe_dma = vm->unsafe_dma;

@@ -19,7 +19,7 @@ struct vm;
 
 struct vm_facts {
 	const struct config_vm *config;
-	const char *state; /* off, starting, running, paused, ending */
+	const char *state; /* off, starting, running, paused, ending, waiting (to be made again) */
 	bool runs;	   /* it has vCPUs and devices */
 	bool unsafe_dma;
 	struct exit_counts exits;

@@ -18,6 +18,8 @@
 #define LAST_VECTOR  0xefu
 #define VECTORS	     (LAST_VECTOR - FIRST_VECTOR + 1)
 
+#define LEAST_SHARE 2u /* a pin and a message */
+
 #define WINDOW_US  1000
 #define WINDOW_MAX 64 /* far beyond what a NIC with any moderation sends */
 #define ON_THE_WAY 1  /* interrupts that had been sent before the source was held back */
@@ -32,6 +34,7 @@ struct slot {
 };
 
 static struct slot slots[VECTORS];
+static unsigned share = VECTORS; /* (c) after host_irq_share() */
 static struct log_limit storm_limit, mask_limit;
 
 static void let_go(struct timer *timer)
@@ -55,8 +58,21 @@ void host_irq_init(void)
 		timer_init(&slots[i].timer, let_go);
 }
 
+void host_irq_share(unsigned devices)
+{
+	share = devices ? VECTORS / devices : VECTORS;
+	if (share < LEAST_SHARE)
+		share = LEAST_SHARE;
+}
+
 int host_irq_alloc(struct host_irq *irq)
 {
+	if (atomic_fetch_add(&irq->window->taken, 1) >= share) {
+		atomic_fetch_sub(&irq->window->taken, 1);
+		return fail(LH_NOMEM,
+			    "vm %s: its device has the %u interrupt vectors that it can have",
+			    irq->owner, share);
+	}
 	for (unsigned i = 0; i < VECTORS; i++) {
 		struct slot *s = &slots[i];
 		bool mine;
@@ -72,6 +88,7 @@ int host_irq_alloc(struct host_irq *irq)
 		if (mine)
 			return 0;
 	}
+	atomic_fetch_sub(&irq->window->taken, 1);
 	return fail(LH_NOMEM, "vm %s: all %u interrupt vectors for devices are taken", irq->owner,
 		    VECTORS);
 }
@@ -89,6 +106,7 @@ void host_irq_free(struct host_irq *irq)
 	s->held = false;
 	spin_unlock(&s->lock);
 	irq->vector = 0;
+	atomic_fetch_sub(&irq->window->taken, 1);
 }
 
 unsigned host_irq_count(void)

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -30,11 +31,12 @@ struct host_irq_ops {
 	void (*cut_off)(struct host_irq *irq, bool on);
 };
 
-/* What a device has sent, by all of its vectors; all zero at first. */
+/* What a device has sent, by all of its vectors, and how many it has; all zero at first. */
 struct host_irq_window {
 	struct spinlock lock;
-	uint64_t begin_tsc; /* [w] under the lock */
-	unsigned count;	    /* [w] since */
+	uint64_t begin_tsc;	/* [w] under the lock */
+	unsigned count;		/* [w] since */
+	_Atomic unsigned taken; /* (a) vectors */
 };
 
 /* Embedded in the device that has the vector; constant while it has it. */
@@ -48,7 +50,12 @@ struct host_irq {
 /* Once, on the boot CPU. */
 void host_irq_init(void);
 
-/* Gives irq a vector; the source may send from now on. An error, told, if there are no more. */
+/* So many devices there are: each has an equal share of the vectors, so that none takes them from the others.
+ * Before the first vector; without it one may have all. */
+void host_irq_share(unsigned devices);
+
+/* Gives irq a vector; the source may send from now on. An error, told, if there are no more
+ * for its device. */
 int host_irq_alloc(struct host_irq *irq) __must_check;
 
 /* Takes it back; harmless without one. When it returns, no CPU is in a handler of it. */

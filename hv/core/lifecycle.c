@@ -9,13 +9,15 @@
 
 #include <string.h>
 
+#include "hv/core/again.h"
 #include "hv/core/config_diff.h"
 #include "hv/core/console.h"
 #include "hv/core/host_irq.h"
+#include "hv/core/lifecycle_impl.h"
 #include "hv/core/platform.h"
 #include "hv/core/pmm.h"
+#include "hv/core/quiesce.h"
 #include "hv/core/sched.h"
-#include "hv/core/smp.h"
 #include "hv/core/vm_past.h"
 #include "hv/core/watchdog.h"
 
@@ -35,20 +37,14 @@ struct spinlock vm_table_lock;
 struct vm *vm_table[CONFIG_MAX_VMS];
 const struct config *vm_config;
 
-static int64_t free_before;		 /* bytes, before the first VM was made */
-static bool making[CONFIG_MAX_VMS];	 /* under vm_table_lock: being made, not in the table yet */
-static _Atomic unsigned vms_live;	 /* started, and not reaped or to start again */
+static int64_t free_before; /* bytes, before the first VM was made */
+bool vm_making[CONFIG_MAX_VMS];
+_Atomic unsigned vms_live;
 static _Atomic unsigned vms_ended;	 /* and not reaped yet */
 static _Atomic unsigned guests_live;	 /* of them, those that are no driver domains */
 static unsigned doubled[CONFIG_MAX_VMS]; /* by vm_reap(): short lives in a row */
 static uint64_t begun[CONFIG_MAX_VMS];	 /* under vm_table_lock: TSC when it was last started */
-static enum hold {
-	HOLD_NONE,
-	HOLD_END,	    /* lifecycle_take() wants it, and does not make it again */
-	HOLD_AGAIN,	    /* ... and does */
-	HOLD_TAKEN,	    /* it has it; `making` is set, too */
-} hold[CONFIG_MAX_VMS];	    /* under vm_table_lock */
-static struct vm *flushing; /* whose nested translations MB_FLUSH drops */
+enum vm_hold vm_hold[CONFIG_MAX_VMS];
 
 /* gap_us: since its last start, at least; the VM waits until that is over. */
 static void start(struct vm *vm, uint64_t gap_us)
@@ -72,8 +68,7 @@ static void start(struct vm *vm, uint64_t gap_us)
 		vcpu_start(vm->vcpus[0]);
 }
 
-/* One more VM is to live, or (-1) no longer. */
-static void count_live(bool driver_domain, unsigned by)
+void vm_count_live(bool driver_domain, unsigned by)
 {
 	atomic_fetch_add(&vms_live, by);
 	if (!driver_domain)
@@ -92,7 +87,7 @@ int lifecycle_start(const struct config *config)
 		err = vm_create(&config->vms[i], i, false, &vm_table[i]);
 		if (err < 0)
 			return err;
-		count_live(config->vms[i].driver_domain, 1);
+		vm_count_live(config->vms[i].driver_domain, 1);
 	}
 	for (unsigned i = 0; i < config->vm_count; i++)
 		if (vm_table[i])
@@ -145,34 +140,6 @@ void vm_last_out(struct vm *vm)
 	atomic_fetch_add(&vms_ended, 1);
 }
 
-void vm_flush_posted(void)
-{
-	hvm->flush_vm(flushing);
-}
-
-/*
- * Waits until every other CPU has passed its run loop and dropped its translations of the VM: none
- * holds a pointer into it then. A CPU counts the flushes that it has done, after each; one quiesce()
- * goes on at a time and leaves no MB_FLUSH behind, so the next step of the counter is the answer
- * to this one's bit. Model: tests/model/quiesce.pml.
- */
-static void quiesce(struct vm *vm)
-{
-	const unsigned count = cpu_count;
-	uint64_t seen[MAX_CPUS], begin = rdtsc();
-
-	flushing = vm;
-	for (unsigned i = 0; i < count; i++) {
-		seen[i] = atomic_load(&cpus[i]->flushes);
-		if (cpus[i] != this_cpu())
-			cpu_post(cpus[i], MB_FLUSH);
-	}
-	hvm->flush_vm(vm);
-	for (unsigned i = 0; i < count; i++)
-		while (cpus[i] != this_cpu() && atomic_load(&cpus[i]->flushes) == seen[i])
-			cpu_await(begin, i, "it was to forget a VM that has ended");
-}
-
 /* Takes one ended VM out of the table, its devices and ports destroyed. Its place stays taken. Nobody who
  * looks at the table waits for a device of the machine. */
 static struct vm *take_ended(void)
@@ -185,7 +152,7 @@ static struct vm *take_ended(void)
 			vm = vm_table[i];
 	if (vm) {
 		vm_table[vm->id] = NULL;
-		making[vm->id] = true;
+		vm_making[vm->id] = true;
 		atomic_fetch_sub(&vms_ended, 1);
 	}
 	spin_unlock(&vm_table_lock);
@@ -199,8 +166,7 @@ static struct vm *take_ended(void)
 	return vm;
 }
 
-/* The machine's work is done when the last guest has ended; of driver domains alone, the last of those. */
-static void tell_if_all_ended(bool guest)
+void vm_tell_if_all_ended(bool guest)
 {
 	static _Atomic bool told; /* programs; people are told each time */
 	bool all = atomic_load(&vms_live) == 0;
@@ -221,16 +187,19 @@ static void tell_if_all_ended(bool guest)
 	}
 }
 
-/* Makes and starts the VM whose place is marked as being made; after an error it still is. */
-static int make_and_start(unsigned id, uint64_t gap_us)
+int vm_make(unsigned id, uint64_t gap_us, bool silently)
 {
 	struct vm *vm = NULL;
-	int err = vm_create(&vm_config->vms[id], id, false, &vm);
+	int err;
 
+	log_quiet(silently);
+	err = vm_create(&vm_config->vms[id], id, false, &vm);
+	log_quiet(false);
 	spin_lock(&vm_table_lock);
 	if (vm) {
 		vm_table[id] = vm;
-		making[id] = false;
+		vm_making[id] = false;
+		(void)again_cancel(id);
 		start(vm, gap_us);
 	}
 	spin_unlock(&vm_table_lock);
@@ -269,28 +238,81 @@ static uint64_t restart_gap_us(const struct config_vm *config, unsigned id)
 	return (uint64_t)RESET_GAP_US << doubled[id];
 }
 
-static enum hold hold_of(unsigned id)
+static enum vm_hold hold_of(unsigned id)
 {
-	enum hold h;
+	enum vm_hold h;
 
 	spin_lock(&vm_table_lock);
-	h = hold[id];
+	h = vm_hold[id];
 	spin_unlock(&vm_table_lock);
 	return h;
 }
 
-/* It ends for good, or its place is lifecycle_take()'s now. */
-static void leave_place(unsigned id)
+void vm_leave_place(unsigned id)
 {
 	spin_lock(&vm_table_lock);
-	if (hold[id] == HOLD_NONE)
-		making[id] = false;
+	if (vm_hold[id] == HOLD_NONE)
+		vm_making[id] = false;
 	else
-		hold[id] = HOLD_TAKEN;
+		vm_hold[id] = HOLD_TAKEN;
 	spin_unlock(&vm_table_lock);
 }
 
-static bool starts_again(const struct vm *vm, enum hold held)
+void vm_make_later(unsigned id)
+{
+	bool later, first = false;
+
+	spin_lock(&vm_table_lock);
+	later = vm_hold[id] == HOLD_NONE;
+	if (later) {
+		vm_making[id] = false;
+		first = again_wait(id);
+	}
+	if (first) {
+		log_printf("vm %s: cannot be made again, see above: tried until it can",
+			   vm_config->vms[id].name);
+		report_vm_waits(vm_config->vms[id].name, "it cannot be made again",
+				tsc_to_ns(rdtsc()));
+	}
+	spin_unlock(&vm_table_lock);
+	if (later)
+		return;
+	vm_count_live(true, -1u); /* lifecycle_take() waits for its place */
+	vm_leave_place(id);
+}
+
+/* Under `reaping`. */
+static void make_waiting(void)
+{
+	int id;
+
+	again_looked();
+	for (;;) {
+		spin_lock(&vm_table_lock);
+		id = again_take();
+		if (id >= 0)
+			vm_making[id] = true;
+		spin_unlock(&vm_table_lock);
+		if (id < 0)
+			return;
+		if (vm_make((unsigned)id, 0, true) < 0)
+			vm_make_later((unsigned)id);
+	}
+}
+
+void vm_forget_waiting(unsigned id, bool again, const char *why)
+{
+	const char *name = vm_config->vms[id].name;
+
+	if (!again) {
+		log_printf("vm %s: ended: %s: %s", name, END_STOPPED, why);
+		report_vm_end(name, vm_config->vms[id].cpus, END_STOPPED, why,
+			      &(struct report_life){ .end_ns = tsc_to_ns(rdtsc()) });
+	}
+	vm_count_live(true, -1u);
+}
+
+static bool starts_again(const struct vm *vm, enum vm_hold held)
 {
 	if (held != HOLD_NONE)
 		return held == HOLD_AGAIN;
@@ -302,7 +324,7 @@ static void reap(struct vm *vm)
 {
 	const struct config_vm *config = vm->config;
 	bool by_user = !strcmp(vm->end, END_RESTARTED);
-	enum hold held = hold_of(vm->id);
+	enum vm_hold held = hold_of(vm->id);
 	bool again = starts_again(vm, held), driver_domain = config->driver_domain;
 	unsigned id = vm->id;
 
@@ -323,14 +345,18 @@ static void reap(struct vm *vm)
 	}
 	vm_destroy(vm);
 	if (again && held == HOLD_NONE) {
-		if (make_and_start(id, by_user ? 0 : restart_gap_us(config, id)) == 0)
+		if (vm_make(id, by_user ? 0 : restart_gap_us(config, id), false) == 0)
 			return;
+		if (driver_domain) {
+			vm_make_later(id);
+			return;
+		}
 		report_vm_end(config->name, config->cpus, END_FAILED, "it could not be made again",
 			      &(struct report_life){ .end_ns = tsc_to_ns(rdtsc()) });
 	}
-	count_live(driver_domain, -1u);
-	leave_place(id); /* *config may be another VM's from here on */
-	tell_if_all_ended(!driver_domain);
+	vm_count_live(driver_domain, -1u);
+	vm_leave_place(id); /* *config may be another VM's from here on */
+	vm_tell_if_all_ended(!driver_domain);
 }
 
 void vm_reap(void)
@@ -339,92 +365,16 @@ void vm_reap(void)
 		reaping; /* one CPU at a time, since quiesce() waits for the others */
 	struct vm *vm;
 
-	/* A VM that ends while another CPU reaps is seen by that CPU: it looks again after unlock. */
-	while (atomic_load(&vms_ended) && spin_trylock(&reaping)) {
+	/* A VM that ends while another CPU reaps, or that is to be made again, is seen by that CPU: it looks again
+	 * after unlock. */
+	while ((atomic_load(&vms_ended) || again_due()) && spin_trylock(&reaping)) {
 		vm = take_ended();
 		if (vm)
 			reap(vm);
+		else
+			make_waiting();
 		spin_unlock(&reaping);
 	}
-}
-
-static void pause(struct vm *vm, bool paused)
-{
-	atomic_store(&vm->paused, paused);
-	platform->vm_paused(vm, paused);
-	if (!paused)
-		watchdog_resume(vm);
-	for (unsigned i = 0; i < vm->vcpu_count; i++)
-		vcpu_kick(vm->vcpus[i]);
-	log_printf("vm %s: %s", vm->config->name, paused ? "paused" : "goes on");
-	report_vm_paused(vm->config->name, paused, tsc_to_ns(rdtsc()));
-}
-
-/* A command to a VM that runs. Under vm_table_lock. */
-static void command_running(struct vm *vm, enum vm_command command)
-{
-	switch (command) {
-	case VM_STOP:
-		vm_end(vm, END_STOPPED, "by the user");
-		break;
-	case VM_RESTART:
-		vm_end(vm, END_RESTARTED, "by the user");
-		break;
-	case VM_PAUSE:
-	case VM_RESUME:
-		if (atomic_load(&vm->state) == VM_RUNNING) /* else its devices stay silent */
-			pause(vm, command == VM_PAUSE);
-		break;
-	case VM_START: /* refused before */
-		break;
-	}
-}
-
-int vm_command(const char *name, enum vm_command command, const char **why)
-{
-	bool may_start = command == VM_START || command == VM_RESTART, driver_domain;
-	struct vm *vm;
-	unsigned id = 0;
-
-	*why = "there is no VM of that name: \"vm list\" shows them";
-	spin_lock(&vm_table_lock);
-	while (id < vm_config->vm_count && (!config_vm_there(&vm_config->vms[id]) ||
-					    strcmp(vm_config->vms[id].name, name) != 0))
-		id++;
-	if (id == vm_config->vm_count) {
-		spin_unlock(&vm_table_lock);
-		return LH_NOENT;
-	}
-	vm = vm_table[id];
-	if (vm && command == VM_START)
-		*why = "it runs already";
-	else if (hold[id] != HOLD_NONE)
-		*why = "a new config is being applied to it: try again";
-	else if (making[id])
-		*why = "it is about to start or end: try again";
-	else if (!vm && !may_start)
-		*why = "it does not run";
-	else
-		*why = NULL;
-	if (!*why && vm)
-		command_running(vm, command);
-	else if (!*why)
-		making[id] = true;
-	spin_unlock(&vm_table_lock);
-	if (*why)
-		return LH_BUSY;
-	if (vm)
-		return 0;
-	driver_domain = vm_config->vms[id].driver_domain;
-	count_live(driver_domain, 1);
-	log_set_orderly(false);
-	if (make_and_start(id, 0) == 0)
-		return 0;
-	count_live(driver_domain, -1u);
-	log_set_orderly(atomic_load(&vms_live) == 0);
-	leave_place(id);
-	*why = "it cannot be made: the log says why";
-	return LH_NOMEM;
 }
 
 void lifecycle_hold(bool on)
@@ -438,9 +388,9 @@ void lifecycle_hold(bool on)
 	}
 	atomic_fetch_sub(&vms_live, 1);
 	if (atomic_fetch_sub(&guests_live, 1) == 1 && guests_before)
-		tell_if_all_ended(true);
+		vm_tell_if_all_ended(true);
 	else if (atomic_load(&vms_live) == 0 && vms_before)
-		tell_if_all_ended(false);
+		vm_tell_if_all_ended(false);
 }
 
 bool lifecycle_take(unsigned id, bool again)
@@ -448,17 +398,19 @@ bool lifecycle_take(unsigned id, bool again)
 	bool taken;
 
 	spin_lock(&vm_table_lock);
-	if (hold[id] != HOLD_TAKEN) {
-		hold[id] = again ? HOLD_AGAIN : HOLD_END;
+	if (vm_hold[id] != HOLD_TAKEN) {
+		vm_hold[id] = again ? HOLD_AGAIN : HOLD_END;
 		if (vm_table[id]) {
 			vm_end(vm_table[id], again ? END_RESTARTED : END_STOPPED,
 			       "by a new config");
-		} else if (!making[id]) {
-			making[id] = true;
-			hold[id] = HOLD_TAKEN;
+		} else if (!vm_making[id]) {
+			if (again_cancel(id))
+				vm_forget_waiting(id, again, "by a new config");
+			vm_making[id] = true;
+			vm_hold[id] = HOLD_TAKEN;
 		}
 	}
-	taken = hold[id] == HOLD_TAKEN;
+	taken = vm_hold[id] == HOLD_TAKEN;
 	spin_unlock(&vm_table_lock);
 	return taken;
 }
@@ -466,7 +418,8 @@ bool lifecycle_take(unsigned id, bool again)
 bool lifecycle_runs(unsigned id)
 {
 	spin_lock(&vm_table_lock);
-	bool runs = vm_table[id] != NULL || (making[id] && hold[id] != HOLD_TAKEN);
+	bool runs = vm_table[id] != NULL || again_waits(id) ||
+		    (vm_making[id] && vm_hold[id] != HOLD_TAKEN);
 	spin_unlock(&vm_table_lock);
 	return runs;
 }
@@ -474,11 +427,11 @@ bool lifecycle_runs(unsigned id)
 void lifecycle_give(unsigned id, struct vm *vm)
 {
 	if (vm)
-		count_live(vm->config->driver_domain, 1);
+		vm_count_live(vm->config->driver_domain, 1);
 	spin_lock(&vm_table_lock);
 	vm_table[id] = vm;
-	making[id] = false;
-	hold[id] = HOLD_NONE;
+	vm_making[id] = false;
+	vm_hold[id] = HOLD_NONE;
 	doubled[id] = 0;
 	if (vm)
 		start(vm, 0);

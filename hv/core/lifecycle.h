@@ -38,9 +38,6 @@ void vm_last_out(struct vm *vm);
  * Emits report_end() when none is left. */
 void vm_reap(void);
 
-/* Answers MB_FLUSH. */
-void vm_flush_posted(void);
-
 enum vm_command { VM_START, VM_STOP, VM_RESTART, VM_PAUSE, VM_RESUME };
 
 /* What the user asks for. 0, or an error with one sentence in *why. */

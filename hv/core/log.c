@@ -14,6 +14,7 @@
 #include "hv/core/handover.h"
 #include "hv/core/log_area.h"
 #include "hv/core/log_impl.h"
+#include "hv/core/percpu.h"
 #include "hv/core/text_ring.h"
 #include "hv/core/timer.h"
 #include "hv/cpu/x86.h"
@@ -31,7 +32,23 @@ static uint64_t shown;		  /* [log_lock] the serial line has it up to here */
 static uint64_t panic_mark;	  /* [log_lock] ring.total when the panic began, 0 without one */
 static _Atomic uint64_t zero_tsc; /* the first line's time */
 
-static _Atomic bool dying; /* a panic has begun */
+static _Atomic bool dying;	   /* a panic has begun */
+static struct cpu *_Atomic silent; /* see log_quiet() */
+
+bool log_quiet(bool on)
+{
+	struct cpu *self = this_cpu();
+	bool was = atomic_load(&silent) == self;
+
+	if (was != on)
+		atomic_store(&silent, on ? self : NULL);
+	return was;
+}
+
+static bool is_quiet(void)
+{
+	return atomic_load(&silent) && atomic_load(&silent) == this_cpu() && !atomic_load(&dying);
+}
 
 bool log_lock_take(struct spinlock *lock)
 {
@@ -94,6 +111,8 @@ static void log_line(const char *prefix, const char *fmt, va_list ap)
 	char line[LINE_BYTES];
 	size_t room = sizeof(line) - 1, n; /* one for the newline */
 
+	if (is_quiet())
+		return;
 	n = (size_t)put_time(line, room);
 	n += (size_t)snprintf(line + n, room - n, "%s", prefix);
 	n += (size_t)vsnprintf(line + n, room - n, fmt, ap);

@@ -27,6 +27,9 @@ void log_limited(struct log_limit *limit, const char *fmt, ...)
 /* The same for what is more than a line: whether it is to be told now. */
 bool log_may(struct log_limit *limit);
 
+/* What this CPU logs is left out from now on, or no more; whether it was. At most one CPU at a time. */
+bool log_quiet(bool on);
+
 /* Whether the machine may be switched off or reset now: then the next boot has nothing to tell of this
  * one (hv/core/log_area.h). It may not at the start. */
 void log_set_orderly(bool orderly);

@@ -4,6 +4,7 @@
  * (vcpu_look.h), each queue of its ports. What it means is for the host to say. A call asks the vCPUs for
  * another copy and tells the one that is there: a vCPU may wait for the CPU that answers.
  */
+#include "hv/core/again.h"
 #include "hv/core/elf.h"
 #include "hv/core/facts.h"
 #include "hv/core/images.h"
@@ -232,7 +233,7 @@ static void put_vm(struct json *j, unsigned id)
 	struct vm *vm = vm_table[id];
 	struct port *port;
 
-	json_string(j, "state", state_of(vm));
+	json_string(j, "state", !vm && again_waits(id) ? "waiting" : state_of(vm));
 	json_u64(j, "now_us", us_of(rdtsc()));
 	put_past(j, id);
 	json_array(j, "vcpus");

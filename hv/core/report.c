@@ -163,6 +163,17 @@ void report_vm_reset(const char *vm, const char *end, const char *reason, uint64
 	send_event(&line);
 }
 
+void report_vm_waits(const char *vm, const char *reason, uint64_t at_ns)
+{
+	struct line line;
+	struct json *j = begin(&line, "vm-waits");
+
+	json_string(j, "vm", vm);
+	json_string(j, "reason", reason);
+	json_u64(j, "at_ns", at_ns);
+	send_event(&line);
+}
+
 /* Members of struct bench_result after `test`, by name. */
 static void add_result(struct json *j, const struct bench_result *r)
 {

@@ -18,6 +18,8 @@
  *   {"lasthop":1,"event":"vm-reset","vm":"alice","end":"reboot","reason":"","at_ns":50000}   at_ns: when it ended,
  *        by the machine's clock. end: reboot (by the guest), restart (by the
  *        user), or of a driver domain however it ended: it starts again (vm-start follows)
+ *   {"lasthop":1,"event":"vm-waits","vm":"netd","reason":"it cannot be made again","at_ns":50500}   after a
+ *        vm-reset: tried until it can, or the user stops it; told once
  *   {"lasthop":1,"event":"result","vm":"bob","peer":"alice","test":"stream", then every member of
  *        struct bench_result by name, then of the window: "exits" (both VMs), "own_exits",
  *        "peer_exits", "own_exits_by", "peer_exits_by" (objects: those by cause, hv/core/exit_cause.h),
@@ -92,6 +94,7 @@ void report_vm_start(const char *vm, uint64_t at_ns, uint64_t free_kib, unsigned
 void report_vm_end(const char *vm, unsigned vcpus, const char *end, const char *reason,
 		   const struct report_life *life);
 void report_vm_reset(const char *vm, const char *end, const char *reason, uint64_t at_ns);
+void report_vm_waits(const char *vm, const char *reason, uint64_t at_ns);
 void report_result(const char *vm, const char *peer, const struct bench_result *result,
 		   const struct report_window *window);
 void report_port(const char *port, const char *switch_name, const uint64_t counters[STAT_COUNT]);

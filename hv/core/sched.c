@@ -17,6 +17,7 @@
 #include "hv/core/mgmt.h"
 #include "hv/core/platform.h"
 #include "hv/core/percpu.h"
+#include "hv/core/quiesce.h"
 #include "hv/core/trap.h"
 
 static _Atomic uint32_t vcpus; /* that may want a CPU */
@@ -138,7 +139,7 @@ uint32_t sched_mail(void)
 		cpu_halt();
 	if (bits & MB_FLUSH) {
 		vm_flush_posted();
-		atomic_fetch_add(&self->flushes, 1); /* partner: quiesce() in lifecycle.c */
+		atomic_fetch_add(&self->flushes, 1); /* partner: quiesce() */
 	}
 	if (bits & MB_SWITCH_WORK && platform->switch_work())
 		cpu_post(self, MB_SWITCH_WORK);

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "hv/core/again.h"
 #include "hv/core/apply.h"
 #include "hv/core/console.h"
 #include "hv/core/cpu_time.h"
@@ -308,7 +309,8 @@ static bool offer_interrupt(struct vcpu *v)
 /* The user wants something done by this CPU's run loop. */
 static bool asked(void)
 {
-	return console_command_waiting() || mgmt_request_waiting() || apply_waiting();
+	return console_command_waiting() || mgmt_request_waiting() || apply_waiting() ||
+	       again_asks();
 }
 
 /* True if the slice is over and somebody else is to run: the vCPU is in a queue then. */

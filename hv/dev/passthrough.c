@@ -145,16 +145,23 @@ int passthrough_create(struct passthroughs *all, struct vm *vm, struct pcie *pci
 	return err;
 }
 
-/*
- * A function that is stuck is found by its driver, which gives up: that life is a short one.
- * So the light reset follows only what the user wanted, or a life beyond all times of detection.
- * A VM that waited for its start did not live meanwhile.
- */
-static bool ended_well(const struct vm *vm)
+/* A VM that waited for its start did not live meanwhile. */
+static bool lived_long(const struct vm *vm)
 {
-	return vm->end && (!strcmp(vm->end, END_RESTARTED) ||
-			   (vm->start_tsc && vm->end_tsc > vm->start_tsc &&
-			    vm->end_tsc - vm->start_tsc >= tsc_from_us(STEADY_US)));
+	return vm->start_tsc && vm->end_tsc > vm->start_tsc &&
+	       vm->end_tsc - vm->start_tsc >= tsc_from_us(STEADY_US);
+}
+
+/*
+ * A function that is stuck is found by its driver, which gives up: that life is a short one. So a short life
+ * that the light reset has begun is followed by the thorough one; in all other cases the light one, by which
+ * the world is back sooner, is tried first. The user's stop is a way out: always the thorough one.
+ */
+static bool light_reset_first(const struct vm *vm, const struct host_function *f)
+{
+	if (!vm->end || !strcmp(vm->end, END_STOPPED))
+		return false;
+	return !strcmp(vm->end, END_RESTARTED) || !f->lightly || lived_long(vm);
 }
 
 /* Its interrupts end while it answers and sends nothing more: once a reset has begun it is not accessed. */
@@ -164,7 +171,7 @@ static void take_down(struct passthrough *p)
 	(void)pass_read(p, PCI_COMMAND, 2); /* there when this is */
 	pass_irq_finish(p);
 	pass_pin_finish(p);
-	reset_begin(p->host, ended_well(p->vm));
+	reset_begin(p->host, light_reset_first(p->vm, p->host));
 	if (p->attached)
 		iommu->detach(p->host->address);
 	page_free(p, sizeof(*p));

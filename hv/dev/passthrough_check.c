@@ -378,13 +378,14 @@ static void choose_by_id(struct check *c)
 unsigned passthrough_check(const struct config *config, config_error_fn *report, void *context)
 {
 	struct check c = { .report = report, .context = context };
-	bool any = false;
+	unsigned nodes = 0;
 
 	for_each_node(config, &c, choose_by_address);
 	for_each_node(config, &c, choose_by_id);
 	for (unsigned i = 0; i < config->vm_count; i++)
-		any |= config->vms[i].passthrough_count > 0;
-	for (unsigned i = 0; any && i < host_function_count; i++)
+		nodes += config->vms[i].passthrough_count;
+	host_irq_share(nodes);
+	for (unsigned i = 0; nodes && i < host_function_count; i++)
 		host_bars_read(&host_functions[i]);
 	for_each_node(config, &c, check_places);
 	for_each_node(config, &c, check_chosen);

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "hv/core/fail.h"
+#include "hv/core/log.h"
 #include "hv/core/sched.h"
 #include "hv/core/timer.h"
 #include "hv/core/trap.h"
@@ -233,7 +234,8 @@ void reset_begin(struct host_function *f, bool lightly)
 	enum reset_kind kind;
 
 	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
-	kind = lightly && own_reset_will_do(f) ? RESET_OWN : f->reset;
+	f->lightly = lightly && own_reset_will_do(f);
+	kind = f->lightly ? RESET_OWN : f->reset;
 	if (kind == RESET_OWN)
 		reset_own(f);
 	put(f, PCI_COMMAND, 2, PCI_COMMAND_INTX_OFF);
@@ -255,9 +257,12 @@ void reset_begin(struct host_function *f, bool lightly)
 /* This CPU has work for others meanwhile: packets, timers, interrupts. */
 static void serve(void)
 {
+	bool quiet = log_quiet(false); /* of whose device we wait for: not of theirs */
+
 	interrupts_take();
 	(void)sched_mail();
 	(void)timer_poll();
+	(void)log_quiet(quiet);
 }
 
 /* Its vCPUs go to CPUs that idle, the one whose state is still loaded here, too. */

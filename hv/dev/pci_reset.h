@@ -7,8 +7,8 @@
  * nothing more than silence: what the device still does, its driver ends when it opens it.
  *
  * That is the thorough one. A function is one VM's as long as the core runs; between two lives of that VM,
- * those NICs are reset by their own register, unless the function may be why the last life ended or its PHY
- * is not as it comes from a reset of its own, which theirs does not give.
+ * those NICs are reset by their own register first: unless that was done before a life that was short, or the
+ * PHY is not as it comes from a reset of its own, which theirs does not give.
  */
 #pragma once
 

@@ -64,6 +64,7 @@ struct host_function {
 	uint32_t saved[HEADER_WORDS];  /* (p) */
 	uint16_t saved_devctl, saved_lnkctl, saved_devctl2; /* (p) */
 	uint64_t ready_tsc;				    /* (r) until then it is not accessed */
+	bool lightly;					    /* (r) how it was reset last */
 };
 
 enum express_type { /* PCI Express Base 4.0, 7.5.3.2 "Device/Port Type" */

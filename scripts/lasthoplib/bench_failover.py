@@ -62,6 +62,16 @@ def wait_passes(session):
             return
 
 
+def begin_anew(line, session, netd):
+    """of short lives that follow each other, every second one begins with the thorough reset of the NIC; so
+    that each fault is the first one since"""
+    guestbench.told(line, f"vm stop {netd}", "done")
+    line.wait(rf"\] vm {netd}: ended: ")
+    while "done" not in line.command(f"vm start {netd}"):       # it is being destroyed
+        time.sleep(0.1)
+    wait_passes(session)
+
+
 def talker(session, times, vms):
     def talk(line):
         try:
@@ -72,6 +82,7 @@ def talker(session, times, vms):
             for how in FAULTS:
                 for n in range(times):
                     session.watcher.say(f"{how} {n + 1}/{times}")
+                    begin_anew(line, session, vms[0])
                     time.sleep(STEADY_SECONDS)
                     fault(line, how, len(vms))
                     wait_passes(session)

@@ -30,6 +30,8 @@ def describe(event):
     if kind == "vm-reset":
         reason = f" ({event['reason']})" if event.get("reason") else ""
         return f"{event.get('vm')}: {event.get('end')}{reason}: it starts again"
+    if kind == "vm-waits":
+        return f"{event.get('vm')}: {event.get('reason')}: tried until it can"
     if kind == "uplink":
         return f"uplink {event.get('port')}: {event.get('link')}"
     return {"end": "every guest is off"}.get(kind, f"{kind}: {event.get('reason', '')}")

@@ -164,6 +164,9 @@ def diagnose(answers):
     reasons = of_life(told)
     if told["state"] == "off" and not reasons:
         reasons.append("it does not run: `lasthop vm start` starts it")
+    if told["state"] == "waiting":
+        reasons.insert(0, "it cannot be made again, for lack of memory or of its device (the log says why), and is tried "
+                          f"until it can: `lasthop vm start {told['vm']}` tries at once")
     if told["state"] == "paused":
         reasons.append(f"it was paused by the user: `lasthop vm resume {told['vm']}`")
     else:

@@ -103,6 +103,11 @@ class Station:
         self._thread = threading.Thread(target=self._sink, daemon=True)
         self._thread.start()
 
+    @property
+    def seen(self):
+        """(frames, those of them that were damaged) of the stream that comes now"""
+        return self._packets, self._corrupt
+
     def close(self):
         self._over.set()
         self._thread.join()

@@ -10,7 +10,7 @@ from cases_driver import IDS
 from cases_passthrough import BOCHS_NIC, WIRE
 from configs import Vm, config, ends, pair
 from lasthoplib.nics import Nic
-from restart import nothing_left, nothing_lost, stop
+from restart import BESIDE, nothing_left, nothing_lost, stop
 
 UNHARMED = [r"\| FAIL ", r"\| (guest: )?sender: (?!sends)", r"\| (guest: )?pattern: round"]
 
@@ -62,7 +62,7 @@ def lives(least):
 
 
 def attack(on, model, count, args="", must=(), name="", **more):
-    sink, source = pair(tests="tests=rr:64 transactions=500 runs=1000")
+    sink, source = pair(tests=BESIDE)
     vms = [attacker(model, args), source, sink, PATTERN, SENDER]
     return Case(f"{on}-attack-{name}{model}-{count}", on, config(*vms), cpus=4, backend=BACKEND[on],
                 nics=[Nic(model, WIRE)], talk=rounds(count), ends=dict.fromkeys(NAMES, "stopped"),

@@ -6,7 +6,7 @@ from cases import BACKEND, Case
 from cases_linux import QUICK, linux, no_complaints
 from configs import Vm, config, pair
 from lasthoplib.faults import KERNEL
-from restart import gaps, lives, nothing_lost, restarts, stop
+from restart import BESIDE, gaps, lives, nothing_lost, restarts, stop
 from world import ADDRESS6, ADDRESSES, nic
 
 IDS = {"e1000": "<0x8086 0x100e>", "e1000e": "<0x8086 0x10d3>", "virtio": "<0x1af4 0x1041>"}
@@ -103,7 +103,7 @@ def outside(name, model, tests, args="", talk=talked, offload=False, **more):
 
 def dying(count, model="e1000e", args="offload=csum", name="", **more):
     """it dies so often under load, while other VMs measure each other"""
-    sink, source = pair(tests="tests=rr:64 transactions=1000 runs=1000")
+    sink, source = pair(tests=BESIDE)
     vms = [netd(model, args=f"watchdog=2000 {args}", kernel=KERNEL), source, sink, server()]
     names = [vm.name for vm in vms]
     return Case(f"tcg-restart-{name}{model}-{count}", "tcg", config(*vms), cpus=4, backend=BACKEND["tcg"],
@@ -112,7 +112,7 @@ def dying(count, model="e1000e", args="offload=csum", name="", **more):
 
 
 # one that dies at once does not eat the machine
-SHORT_LIVED = [netd(), *pair(tests="tests=rr:64 transactions=500 runs=1000")]
+SHORT_LIVED = [netd(), *pair(tests=BESIDE)]
 
 
 def dies_at_once(line, _check):

@@ -24,12 +24,15 @@ def example(on, name, checks=(), **more):
 def crashed(outcome):
     """the driver domain died, and came back; between VMs nothing was lost"""
     made = timeline.made_of(outcome.stream.events) or {"entries": [], "down_s": []}
-    between = [e for e in made["entries"] if e["what"] == "requests"]
+    between = [e for e in made["entries"] if e["what"] == "frames"]
     resets = [e["reason"] for e in outcome.stream.of("vm-reset")]
+    runs = [(e["begin_ns"], e["begin_ns"] + e["nanoseconds"]) for e in outcome.stream.of("result")]
+    amidst = [e for e in outcome.stream.of("vm-reset") if any(a < e["at_ns"] < b for a, b in runs)]
     return [(len(resets) >= CRASHES, f"the driver domain died {len(resets)} times: {set(resets)}"),
             (len(made["down_s"]) >= CRASHES, f"the uplink came back after {made['down_s']} s"),
+            (amidst, f"{len(amidst)} times in the midst of a stream between VMs"),
             (between and not sum(e["lost"] for e in between),
-             f"{sum(e['sent'] for e in between)} requests between VMs, none lost")]
+             f"{sum(e['sent'] for e in between)} frames between VMs, none lost")]
 
 
 def uplinked(name, domain, checks, **more):
@@ -50,7 +53,7 @@ CASES_EXAMPLES = [
              ends={"netd": "running", "alice": "ok"}),
     uplinked("linux-driver-domain", "driver", [no_complaints_but(MEANT), told("alice", ["ping"])],
              ends={"driver": "running", "alice": "ok"}),
-    uplinked("crash", "crasher", [no_complaints, crashed], results={"rr": 1},
+    uplinked("crash", "crasher", [no_complaints, crashed], results={"stream": 1},
              ends={"crasher": "running", "alice": "ok", "sink": "ok", "source": "ok"}),
 ]
 SOAK_EXAMPLES = [example("tcg", "linux", [no_complaints], limit=900)]

@@ -44,6 +44,7 @@ from cases_sched import CASES_SCHED                      # noqa: E402
 from cases_reset import CASES_RESET                      # noqa: E402
 from cases_screen import CASES_SCREEN                    # noqa: E402
 from cases_shell import CASES_SHELL, SOAK_SHELL          # noqa: E402
+from cases_reuse import CASES_REUSE, SOAK_REUSE          # noqa: E402
 from cases_see import CASES_SEE                          # noqa: E402
 from cases_smp import CASES_SMP                          # noqa: E402
 from cases_uplinks import CASES_UPLINKS                  # noqa: E402
@@ -67,12 +68,12 @@ FURTHER = re.compile("|".join(f"^{pattern}$" for pattern in (
     "tcg-see-why-all", "bochs-see-why", "bochs-apply")))
 ALL = (table.CASES + CASES_SCREEN + CASES_RESET + CASES_SHELL + CASES_MGMT + CASES_APPLY + CASES_SEE +
        CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE + CASES_NET + CASES_NETD + CASES_DRIVER +
-       CASES_DRIVER_LINUX + CASES_UPLINKS + CASES_ATTACK + CASES_IOMMU + CASES_PASSTHROUGH + CASES_LINUX +
-       CASES_KERNELS + CASES_EXAMPLES)
+       CASES_DRIVER_LINUX + CASES_UPLINKS + CASES_REUSE + CASES_ATTACK + CASES_IOMMU + CASES_PASSTHROUGH +
+       CASES_LINUX + CASES_KERNELS + CASES_EXAMPLES)
 QUICK = [c for c in ALL if not FURTHER.match(c.name)]
 SOAK_FURTHER = [c for c in ALL if FURTHER.match(c.name)]
-SOAK = (SOAK_ABUSE + SOAK_LINUX + SOAK_KERNELS + SOAK_EXAMPLES + SOAK_SHELL + SOAK_DRIVER + SOAK_ATTACK +
-        SOAK_FURTHER)
+SOAK = (SOAK_ABUSE + SOAK_LINUX + SOAK_KERNELS + SOAK_EXAMPLES + SOAK_SHELL + SOAK_DRIVER + SOAK_REUSE +
+        SOAK_ATTACK + SOAK_FURTHER)
 
 LAST_LINES = 15
 SLOWER = 0.05                   # of a throughput, that may be missing
@@ -231,7 +232,7 @@ def boot_case(case, report):
         share = None
         if case.second_line:
             share = case.second_line() if callable(case.second_line) else str(Path(scratch) / "line")
-        with World(case.world) if case.world else contextlib.nullcontext() as world:
+        with World(case.world, taps=case.on == "tcg") if case.world else contextlib.nullcontext() as world:
             outcome = boot.boot(bed, machine, config.blob, config.images, case.limit, efi,
                                 until=frozenset(case.until),
                                 talk=case.talk and (lambda line: talk(case, report, line, world, share)),

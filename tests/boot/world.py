@@ -2,7 +2,7 @@
 """What is outside of the machine in a boot test: a Linux host on the other end of the NIC's wire.
 
 A case with `world` runs in a network namespace of its own (run.py); there each wire is a TAP device with
-an address (WIRE, ADDRESSES: a network of its own) and a capture of all that passes, and there are a server of
+an address (Bochs: one end of a pair of Ethernet devices; WIRE, ADDRESSES: a network of its own) and a capture of all that passes, and there are a server of
 iperf3 and one that answers the test guest's questions (guest/linux/tests: ask).
 """
 import contextlib
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from lasthoplib.nics import Nic
 
+PLUG = "plug{}"                                 # of Bochs, at the other end of the wire
 WIRE, ADDRESSES, ADDRESS6 = "wire{}", "10.0.{}.254", "fd00::254"
 ADDRESS = ADDRESSES.format(0)
 REMOTE_PORT, IPERF_PORT = 5999, 5201            # guest/linux/init
@@ -51,16 +52,20 @@ class Answerer(socketserver.BaseRequestHandler):
 
 
 class World:
-    """wires: how many; the first has an IPv6 address as well"""
+    """wires: how many; the first has an IPv6 address as well. taps: else they end at another device (PLUG)"""
 
-    def __init__(self, wires=1, mtu=1500):
+    def __init__(self, wires=1, mtu=1500, taps=True):
         self.folder = tempfile.TemporaryDirectory()
         self._ip("link", "set", "lo", "up")
         for name, value in ("arp_ignore", 1), ("arp_announce", 2):      # each wire answers for itself
             Path("/proc/sys/net/ipv4/conf/all", name).write_text(f"{value}\n")
         self.processes = [subprocess.Popen(["iperf3", "-s"], stdout=subprocess.DEVNULL)]
         for n in range(wires):
-            self._ip("tuntap", "add", "dev", WIRE.format(n), "mode", "tap")
+            if taps:
+                self._ip("tuntap", "add", "dev", WIRE.format(n), "mode", "tap")
+            else:
+                self._ip("link", "add", WIRE.format(n), "type", "veth", "peer", "name", PLUG.format(n))
+                self._ip("link", "set", PLUG.format(n), "up")
             self._ip("link", "set", WIRE.format(n), "up", "mtu", mtu)
             call("ethtool", "-K", WIRE.format(n), "tx", "off", check=True)   # whole checksums on the wire
             self._ip("addr", "add", ADDRESSES.format(n) + "/24", "dev", WIRE.format(n))

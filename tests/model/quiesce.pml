@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Memory of a VM that has ended is freed only when no CPU holds a pointer into it, be it a nested
- * translation in its TLB or one that the switch took for a pass of the run loop (hv/core/lifecycle.c:
+ * translation in its TLB or one that the switch took for a pass of the run loop (hv/core/quiesce.c:
  * quiesce; hv/core/sched.c: sched_mail). One CPU reaps, one VM after the other; another goes round
  * its run loop: takes its mail, drops what it holds if asked to, and may then use the VM if that
  * still lives. Claim: when quiesce() comes back, nothing of the VM is held.

@@ -106,6 +106,10 @@ class Why(unittest.TestCase):
         self.first("paused by the user", vcpu(state="blocked"), state="paused")
         self.first("vm start", state="off")
 
+    def test_to_be_made_again(self):
+        crash = {"end": "crash", "reason": "triple fault", "ago_us": 90_000, "lived_us": 20_000}
+        self.first("it cannot be made again", state="waiting", past=[crash])
+
     def test_lives(self):
         triple = {"end": "crash", "reason": "triple fault", "ago_us": 90_000, "lived_us": 20_000}
         self.first("it ended 0.1 s ago (crash: triple fault)", state="off", past=[triple])

@@ -100,6 +100,7 @@ static int setup(void **state)
 	lines = 0;
 	fake_now = 1000000;
 	host_irq_init();
+	host_irq_share(0);
 	return 0;
 }
 
@@ -123,6 +124,25 @@ static void vectors_are_one_device_s(void **state)
 				 v >= FIRST_VECTOR && v <= LAST_VECTOR);
 	for (unsigned i = 0; i < VECTORS; i++)
 		assert_int_equal(devices[i].handled, 1);
+}
+
+/* One device that wants all gets its share, and the others theirs. */
+static void none_takes_all(void **state)
+{
+	const unsigned least = VECTORS / 8;
+
+	(void)state;
+	host_irq_share(8);
+	for (unsigned i = 0; i < 4 * (least + 1); i++)
+		devices[i].irq.window = &devices[i / (least + 1)].window;
+	for (unsigned i = 0; i < 4 * (least + 1); i++)
+		assert_int_equal(host_irq_alloc(&devices[i].irq),
+				 i % (least + 1) < least ? 0 : LH_NOMEM);
+	assert_int_equal(host_irq_count(), 4 * least);
+	host_irq_free(&devices[0].irq);
+	host_irq_free(&devices[0].irq);
+	assert_int_equal(host_irq_alloc(&devices[least].irq), 0);
+	assert_int_equal(host_irq_alloc(&devices[0].irq), LH_NOMEM);
 }
 
 static void a_vector_that_was_freed_is_nobody_s(void **state)
@@ -243,6 +263,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(vectors_are_one_device_s, setup),
+		cmocka_unit_test_setup(none_takes_all, setup),
 		cmocka_unit_test_setup(a_vector_that_was_freed_is_nobody_s, setup),
 		cmocka_unit_test_setup(a_storm_is_held_back, setup),
 		cmocka_unit_test_setup(a_mask_that_is_ignored, setup),

@@ -61,6 +61,10 @@ static void events_as_promised(void **state)
 				  "\"end\":\"hang\",\"reason\":\"no sign of life for 1000 ms\","
 				  "\"at_ns\":7000}\n");
 	filled = 0;
+	report_vm_waits("netd", "it cannot be made again", 7500);
+	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"vm-waits\",\"vm\":\"netd\","
+				  "\"reason\":\"it cannot be made again\",\"at_ns\":7500}\n");
+	filled = 0;
 	report_uplink("netd/up0", "passes", 8000);
 	assert_string_equal(line, "{\"lasthop\":1,\"event\":\"uplink\",\"port\":\"netd/up0\","
 				  "\"link\":\"passes\",\"at_ns\":8000}\n");

@@ -85,6 +85,9 @@ static void earlier_lives(void **state)
 	has(told, "reason 2");
 	has_not(told, "reason 1");
 	has(told, "\"vcpus\":[],\"ports\":[]");
+	waits = true;
+	has(ask(see_why, "vm", "bob", NULL, NULL), "\"state\":\"waiting\"");
+	waits = false;
 }
 
 static const char *hex(const uint8_t *bytes, unsigned count)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hv/core/again.h"
 #include "hv/core/console.h"
 #include "hv/core/lifecycle.h"
 #include "hv/core/log.h"
@@ -93,6 +94,14 @@ int vm_command(const char *name, enum vm_command command, const char **why)
 	said = command;
 	*why = refusal;
 	return refusal ? LH_BUSY : 0;
+}
+
+static bool waits; /* the VM that is off: to be made again */
+
+bool again_waits(unsigned id)
+{
+	(void)id;
+	return waits;
 }
 
 void vcpu_signal(struct vcpu *v, enum vcpu_signal signal, uint8_t vector)

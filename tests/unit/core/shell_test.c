@@ -225,6 +225,9 @@ static void states_are_told(void **state)
 	assert_non_null(strstr(run("vm list"), LONG_NAME " starting "));
 	vm_table[0] = NULL;
 	assert_non_null(strstr(run("vm list"), LONG_NAME " off "));
+	waits = true;
+	assert_non_null(strstr(run("vm list"), LONG_NAME " waiting "));
+	waits = false;
 }
 
 static void garbage_by_seed(void **state)

@@ -225,24 +225,54 @@ static bool reset_by_status(void)
 	return by_status;
 }
 
-/* A device's own reset after a life that was not short, or that the user ended. */
-static void its_own_reset_between_long_lives(void **state)
+/* A device's own reset first; after a short life that it has begun the thorough one, and always if the user has
+ * stopped the VM, or it never ran. */
+static void its_own_reset_first(void **state)
 {
 	static const struct {
 		const char *end;
 		unsigned seconds;
-		bool own;
+		bool lightly, own; /* how the life began; how the next one does */
 	} cases[] = {
-		{ END_CRASH, 30, true }, { END_CRASH, 29, false },   { END_REBOOT, 6, false },
-		{ END_HANG, 31, true },	 { END_RESTARTED, 1, true }, { NULL, 60, false },
+		{ END_CRASH, 1, false, true },	   { END_CRASH, 30, true, true },
+		{ END_CRASH, 29, true, false },	   { END_REBOOT, 6, true, false },
+		{ END_HANG, 31, true, true },	   { END_HANG, 5, false, true },
+		{ END_RESTARTED, 1, true, true },  { END_RESTARTED, 1, false, true },
+		{ END_STOPPED, 60, false, false }, { NULL, 60, false, false },
 	};
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		add_virtio(3, 0x3000);
 		assert_int_equal(build(), 0);
+		host_functions[0].lightly = cases[i].lightly;
 		lived(cases[i].end, cases[i].seconds);
 		assert_int_equal(reset_by_status(), cases[i].own);
+	}
+}
+
+/* The VM's next life, with the same function. */
+static int build_again(void)
+{
+	memset(&io, 0, sizeof(io));
+	memset(&memory, 0, sizeof(memory));
+	memset(&pcie, 0, sizeof(pcie));
+	memset(&ioapic, 0, sizeof(ioapic));
+	if (pcie_init(&pcie, &io, &memory, &fake_vm.log_limit) ||
+	    ioapic_init(&ioapic, &fake_vm, &memory))
+		return 1;
+	return passthrough_create(&all, &fake_vm, &pcie, &ioapic);
+}
+
+/* Of lives that are all short every second one begins with the thorough reset. */
+static void short_lives_take_turns(void **state)
+{
+	(void)state;
+	add_virtio(3, 0x3000);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(i ? build_again() : build(), 0);
+		lived(END_CRASH, 2);
+		assert_int_equal(reset_by_status(), i % 2 == 0);
 	}
 }
 
@@ -252,6 +282,7 @@ static void waiting_is_not_living(void **state)
 	(void)state;
 	add_virtio(3, 0x3000);
 	assert_int_equal(build(), 0);
+	host_functions[0].lightly = true;
 	fake_vm.end = END_CRASH;
 	fake_vm.end_tsc = 1000;
 	fake_vm.start_tsc = 2000; /* not yet */
@@ -454,7 +485,8 @@ int main(void)
 		CASE(while_it_comes_back_the_cpu_serves),
 		CASE(a_function_that_does_not_come_back_is_told),
 		cmocka_unit_test(the_best_reset_is_taken),
-		cmocka_unit_test(its_own_reset_between_long_lives),
+		cmocka_unit_test(its_own_reset_first),
+		cmocka_unit_test(short_lives_take_turns),
 		cmocka_unit_test(waiting_is_not_living),
 		cmocka_unit_test(virtio_is_reset_by_its_status),
 		cmocka_unit_test(past_the_iommu_is_unsafe),

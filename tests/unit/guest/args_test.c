@@ -99,7 +99,12 @@ static void wrong_plans(void **state)
 		"tests=rr:64*0",
 		"tests=rr:64*65",
 		"tests=rr:64*",
-		"tests=stream:64*2",
+		"tests=stream:64*0",
+		"tests=stream:64*1",
+		"tests=stream:64*65",
+		"tests=stream:64*2@5",
+		"tests=stream:64*8 outside=on",
+		"tests=ndr:64*2",
 		"tests=ndr:",
 		"tests=ndr",
 		"tests=stream:64@",
@@ -127,6 +132,12 @@ static void rates_and_sinks_outside(void **state)
 	assert_false(plan.outside);
 	assert_null(plan_parse("tests=stream:64 outside=on", 1500, false, &plan));
 	assert_true(plan.outside);
+	assert_null(plan_parse("tests=stream:1514*64,stream:1514@5000*2", 1500, false, &plan));
+	assert_int_equal(plan.list[0].window, 64);
+	assert_int_equal(plan.list[0].rate, 0);
+	assert_int_equal(plan.list[1].window, 2);
+	assert_int_equal(plan.list[1].rate, 5000);
+	assert_int_equal(plan.list[1].train, 1);
 }
 
 /* A frame is as large as its device takes at most. */
@@ -165,6 +176,7 @@ static void large_frames(void **state)
 	assert_null(plan_parse("tests=stream:65536,stream:65549", 1500, true, &plan));
 	assert_int_equal(plan.list[0].count, 500);
 	assert_non_null(strstr(plan_parse("tests=stream:65536", 9000, false, &plan), "offload=on"));
+	assert_non_null(plan_parse("tests=stream:65536*64", 9000, true, &plan));
 	assert_non_null(plan_parse("tests=stream:65550", 9000, true, &plan));
 	assert_non_null(plan_parse("tests=stream:9014", 1500, true, &plan));
 	assert_non_null(plan_parse("tests=rr:65536", 9000, true, &plan));
