@@ -372,6 +372,37 @@ static void garbage_by_seed(void **state)
 	}
 }
 
+/* Turns until nothing has moved for as long as a line is lively; the last one's timer, in us: 0: none. */
+static uint64_t quiet_timer(void)
+{
+	const uint64_t ticks = ticks_per_us;
+	uint64_t now, us;
+
+	ticks_per_us = 100;
+	for (uint64_t end = rdtsc() + 300000000; rdtsc() < end;)
+		;
+	mail = timers_set = 0;
+	listening = false;
+	now = rdtsc();
+	mgmt_work();
+	assert_true(listening && !(mail & MB_MGMT));
+	us = timers_set ? (deadline - now) / ticks_per_us : 0;
+	ticks_per_us = ticks;
+	return us;
+}
+
+/* The line's interrupt calls; what streams have is asked for, seldom while none has anything. */
+static void a_quiet_line_is_not_polled(void **state)
+{
+	(void)state;
+	assert_int_equal(quiet_timer(), 0);
+	open_by("open");
+	assert_true(quiet_timer() >= 20000);
+	send(FRAME_RESET, 1, 0, 0, NULL, 0);
+	turns(3);
+	assert_int_equal(quiet_timer(), 0);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup(f, set_up)
@@ -385,7 +416,9 @@ int main(void)
 		CASE(wrong_uploads),
 		CASE(slow_receivers_take_some),
 		CASE(garbage_by_seed),
+		CASE(a_quiet_line_is_not_polled),
 	};
 
+	second_rings = true;
 	return cmocka_run_group_tests(tests, set_up_all, NULL);
 }

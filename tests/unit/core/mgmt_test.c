@@ -293,6 +293,24 @@ static void what_is_not_ours_to_take(void **state)
 	assert_int_equal(got_count, 1);
 }
 
+/* Without an interrupt it is polled, 50 times a second while all is quiet. */
+static void a_line_that_does_not_ring_is_polled(void **state)
+{
+	uint64_t now;
+
+	(void)state;
+	turns(3);
+	ticks_per_us = 100;
+	for (uint64_t end = rdtsc() + 300000000; rdtsc() < end;)
+		;
+	timers_set = 0;
+	now = rdtsc();
+	mgmt_work();
+	ticks_per_us = 1000000;
+	assert_int_equal(timers_set, 1);
+	assert_true(deadline - now >= 2000000);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup(f, set_up)
@@ -307,6 +325,7 @@ int main(void)
 		CASE(long_answers_come_in_pieces),
 		CASE(repeated_requests),
 		CASE(what_is_not_ours_to_take),
+		CASE(a_line_that_does_not_ring_is_polled),
 	};
 
 	return cmocka_run_group_tests(tests, set_up_all, NULL);
