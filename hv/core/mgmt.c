@@ -64,6 +64,12 @@ static void fire(struct timer *timer)
 
 /* ---- frames ---- */
 
+static void forget(struct mgmt_peer peer)
+{
+	rpc_reset(peer);
+	stream_reset(peer);
+}
+
 static void take_frame(struct mgmt_line *line, const struct frame *frame)
 {
 	struct mgmt_peer peer = { line, frame->client };
@@ -71,8 +77,7 @@ static void take_frame(struct mgmt_line *line, const struct frame *frame)
 	line->frames_in++;
 	switch (frame->kind) {
 	case FRAME_RESET:
-		rpc_reset(peer);
-		stream_reset(peer);
+		forget(peer);
 		line->reset_due[peer.client / 8] |= (uint8_t)(1u << peer.client % 8);
 		line->any_reset_due = true;
 		break;
@@ -167,6 +172,17 @@ static bool read_second(uint64_t end)
 
 /* ---- the first line ---- */
 
+/* No frame leaves from now on: whoever waits for one would wait for ever. */
+static void close_first(void)
+{
+	for (unsigned client = 0; client < 256; client++)
+		forget((struct mgmt_peer){ &first, (uint8_t)client });
+	memset(first.reset_due, 0, sizeof(first.reset_due));
+	first.any_reset_due = false;
+	first.in.fill = 0;
+	first.works = framing = false;
+}
+
 /* A byte while frames are understood: true if it belongs to one. What was no whole frame may have
  * lost its end: its last delimiter is taken for the next one's first. */
 static bool take_framed(uint8_t byte)
@@ -178,8 +194,7 @@ static bool take_framed(uint8_t byte)
 		return false;
 	if (byte == FRAME_DELIMITER && first.in.fill == sizeof(CLOSING) - 1 &&
 	    !memcmp(first.in.body, CLOSING, sizeof(CLOSING) - 1)) {
-		first.in.fill = 0;
-		first.works = framing = false;
+		close_first();
 		return true;
 	}
 	found = frame_decode(&first.in, byte, &frame);
