@@ -70,7 +70,8 @@ def verbs(line, check):
     expect(line, check, "vm", "exits", "sink1", found=lambda t: sum(t["exits"].values()) > 100)
     expect(line, check, "vm", "dump", "echo", found=lambda t: "rip" in t["lines"][0])
     expect(line, check, "console", "echo", keys="hello\r", says="echo: hello")
-    expect(line, check, "console", "echo", keys="", says="echo: hello")       # replayed
+    expect(line, check, "console", "echo", keys="", says="echo: hello",       # replayed
+           found=lambda t: t["vm"] == "echo" and "echo: hello" in t["text"] and not t["lost"])
     expect(line, check, "call", "hello", found=lambda t: t["protocol"] == 1)
     for words, says in ((("vm", "stop", "nobody"), 'there is no VM "nobody": vm list shows them'),
                         (("vm", "start", "echo"), "echo: it runs already"),

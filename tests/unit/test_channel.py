@@ -202,6 +202,12 @@ class Channels(unittest.TestCase):
             self.assertEqual((theirs.uploaded, theirs.ended), (data, b""))
             self.assertEqual(told[-1], len(data))
 
+    def test_what_is_missing_is_sent_again_at_once(self):
+        made, theirs = self.connect(drop=1)
+        with mock.patch.object(channel, "AGAIN_SECONDS", 60):
+            made.upload("put", bytes(9000))
+        self.assertEqual(len(theirs.uploaded), 9000)
+
     def test_an_upload_that_is_broken_off(self):
         made, theirs = self.connect()
         with self.assertRaises(ZeroDivisionError):
@@ -250,6 +256,31 @@ class Shares(unittest.TestCase):
             thread.join(30)
         self.assertEqual(wrong, [False] * 5)
         self.assertEqual(len(self.machine.calls), 200)
+
+    def test_an_answer_that_lost_a_piece_is_asked_for_again_before_others_are(self):
+        lose, whole, seen = ["once"], self.machine.send, []
+
+        def send(*sent):
+            if len(sent) == 2 and sent[1].kind == frames.ANSWER_END and lose:
+                seen.append(lose.pop())
+                whole(sent[1])                      # its first half is lost
+            else:
+                whole(*sent)
+
+        def times(_machine, _frame, n):
+            seen.append(n)
+            return {"n": n}
+
+        self.machine.send, self.machine.methods = send, {"x": times}
+        with mock.patch.object(channel, "REPEAT_SECONDS", 0.5):
+            one, two = self.client(), self.client()
+            asking = threading.Thread(target=one.call, args=("x",), kwargs={"n": 1})
+            asking.start()
+            while len(seen) < 2:
+                pass
+            two.call("x", n=2)
+            asking.join(10)
+        self.assertEqual(seen, [1, "once", 1, 2])   # not the other between the two
 
     def test_a_client_that_goes_is_told_of(self):
         client = self.client()
@@ -363,6 +394,22 @@ class Verbs(unittest.TestCase):
         status, _, err = self.run_verb("vm", "stop")
         self.assertEqual(status, 2)
         self.assertIn("which VM? vm list shows them", err)
+
+    def test_events_end_with_the_machine(self):
+        told = [{"event": "vm-start", "vm": "a"}, {"event": "link"}, {"event": "end"}]
+        text = "".join(json.dumps(event) + "\n" for event in told)
+        self.machine(events_open={"stream": 17, "after": [(frames.DATA, 17, 0, text)]})
+        status, out, err = self.run_verb("events", "--count", "2")
+        self.assertEqual((status, err, list(map(json.loads, out.splitlines()))), (0, "", told[:2]))
+        made = share.Share(lines.path_for("other"))
+        Machine(socket.create_connection(("127.0.0.1", made.port)), methods={
+            "events.open": lambda m, f, replay: {"stream": 17, "after": [(frames.DATA, 17, 0, text)]}})
+        threading.Timer(0.5, made.close).start()
+        status, out, err = self.run_verb("events", "--line", str(made.path), "--only", "link,end")
+        self.assertEqual((status, err, list(map(json.loads, out.splitlines()))), (0, "", told[1:]))
+        with self.assertRaises(SystemExit), contextlib.redirect_stderr(io.StringIO()) as err:
+            cli.parser().parse_args(["events", "--only", "vm-strat"])
+        self.assertIn("vm-strat is no kind of event: did you mean vm-start?", err.getvalue())
 
     def test_events_that_lost_their_beginning_are_left_out(self):
         self.assertEqual(machine.parsed(b'{"event":"end"}'), {"event": "end"})
