@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Cases of live change: `lasthop apply` against a machine with two VMs that ask and answer all the time, of
 which it must not cost a packet."""
+import subprocess
+import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import hooks
 from cases import Case
 from cases_mgmt import expect, verb
 from cases_shell import ECHO, ended
 from configs import Vm, config, pair
-from lasthoplib import channel
+from lasthoplib import channel, paths
 
 ASKING = pair(tests="tests=rr:64 transactions=1000000")
 OTHER = replace(ECHO, name="other")
@@ -51,8 +55,9 @@ def ports(machine):
 COUNTERS_KIB = 4 * 4 * 2
 
 
-def change(line, check):
-    """a third VM, a switch and a policy; then one VM with other arguments, one gone; then all as before"""
+def change(line, check, on):
+    """a third VM, a switch and a policy; then one VM with other arguments, one gone; then files that the
+    machine does not have; then all as before"""
     for _ in range(2):
         line.wait(r"^(echo|other)\| echo: ready$")
     first = source(line, "1", config(*ASKING, ECHO, OTHER))
@@ -73,8 +78,10 @@ def change(line, check):
         check(names(machine) == ["sink1", "source1", "echo"] and len(ports(machine)) == 2,
               f"VMs are {names(machine)}, ports {ports(machine)}")
         line.wait(r"^echo\| echo: ready$")
-        apply(line, check, first, "--yes", changes={("a", "/vms/other", ""), ("c", "/vms/echo", "bootargs"),
-                                                    ("c", "/policy", "copy")})
+        files(line, check, on)
+        gone(line, machine, check)
+        apply(line, check, first, "--yes", changes={("r", "/vms/fresh", ""), ("a", "/vms/other", ""),
+                                                    ("c", "/vms/echo", "bootargs"), ("c", "/policy", "copy")})
         line.wait(r"^other\| echo: ready$")
         now = machine.call("vm.list")["free_kib"]
         check(0 <= free - now <= COUNTERS_KIB, f"{free - now} KiB of memory are used besides")
@@ -83,6 +90,46 @@ def change(line, check):
         for vm in (*ASKING, ECHO, OTHER):
             machine.call("vm.stop", vm=vm.name)
             ended(line, vm.name)
+
+
+def kernel(on, file):
+    """of the guest that echoes; on Bochs, where a byte takes as long as on a real line, a small one"""
+    whole = paths.guests() / "echo.elf"
+    if on != "bochs":
+        return whole.read_bytes()
+    subprocess.run(["strip", "-o", file, whole], check=True)
+    return file.read_bytes()
+
+
+def files(line, check, on):
+    """a new VM from a file that is new, then the same one from another file of that name and size"""
+    vms = [*ASKING, replace(ECHO, args="again")]
+    file = source(line, "files", config(*vms, Vm("fresh", "own.elf"), policy={"copy": "rep"}))
+    own = Path(file).with_name("own.elf")
+    content = kernel(on, own)
+    for word, changes in ((b"ready", {("a", "/vms/fresh", "")}), (b"other", {("c", "/vms/fresh", "kernel")})):
+        own.write_bytes(content.replace(b"echo: ready", b"echo: " + word))
+        begun = time.monotonic()
+        apply(line, check, file, "--yes", changes=changes)
+        check(hooks.SHOWN, f"{len(content) >> 10} KiB sent and applied in {time.monotonic() - begun:.1f} s")
+        line.wait(rf"^fresh\| echo: {word.decode()}$")
+
+
+def gone(line, machine, check):
+    """a client that vanishes in the midst of it leaves nothing"""
+    before = machine.call("vm.list")["free_kib"]
+    other = channel.connect(line.second)
+    session = other.open("apply.begin").result["session"]
+    stream = other.open("apply.upload", session=session, name="large", bytes=8 << 20)
+    stream.send(bytes(1000))
+    taken = before - machine.call("vm.list")["free_kib"]
+    other.line.close()
+    for _ in range(200):
+        left = before - machine.call("vm.list")["free_kib"]
+        if left == 0:
+            break
+        time.sleep(0.1)
+    check(taken >= 8 << 10 and left == 0, f"a client that vanished had {taken} KiB, and leaves {left}")
 
 
 def names(machine):
@@ -108,7 +155,7 @@ def bad(line, machine, check):
 def apply_case(on, **more):
     vms = [*ASKING, ECHO, OTHER]
     return Case(f"{on}-apply", on, config(*vms), cpus=2, backend={"tcg": "svm", "bochs": "vmx"}[on],
-                talk=change, second_line=True, ends={vm.name: "stopped" for vm in (*vms, THIRD)}, **more)
+                talk=partial(change, on=on), second_line=True, ends={vm.name: "stopped" for vm in (*vms, THIRD, Vm("fresh", ""))}, **more)
 
 
 CASES_APPLY = [apply_case("tcg"), apply_case("bochs")]
