@@ -24,7 +24,7 @@ def verb(line, *words, keys=None):
     file = Path(line.second).with_suffix(f".{words[0]}")
     file.unlink(missing_ok=True)
     done = subprocess.run([sys.executable, str(LASTHOP), *words, "--line", line.second, "--json", str(file)],
-                          input=keys, capture_output=True, text=True, timeout=LIMIT if words[0] == "events" else SECONDS)
+                          input=keys, capture_output=True, text=True, timeout=LIMIT if words[0] in ("events", "apply") else SECONDS)
     told = [json.loads(text) for text in ([file.read_text()] if words[0] != "events" else
                                           file.read_text().splitlines())] if file.exists() else [{}]
     return done.returncode, done.stdout + done.stderr, told if words[0] == "events" else told[0]

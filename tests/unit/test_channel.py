@@ -13,6 +13,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -63,6 +64,7 @@ class Machine(threading.Thread):
         super().__init__(daemon=True)
         self.sock, self.drop, self.methods, self.calls = sock, drop, methods or {}, []
         self.uploaded, self.ended, self.begun = b"", None, []
+        self.slow, self.taken = 0, 0                # seconds for a piece; bytes in all, those again too
         self.start()
 
     def send(self, *sent):
@@ -89,11 +91,15 @@ class Machine(threading.Thread):
         elif frame.kind == frames.CALL:
             self._call(frame)
         elif frame.kind == frames.DATA:
+            self.taken += len(frame.payload)
             if self.drop:
                 self.drop -= 1
-            elif frame.offset == len(self.uploaded):
-                self.uploaded += frame.payload
-            self.send(Frame(frames.ACK, frame.client, frame.stream, len(self.uploaded)))
+            else:
+                time.sleep(self.slow)
+                further = frame.offset > len(self.uploaded)
+                if frame.offset == len(self.uploaded):
+                    self.uploaded += frame.payload
+                self.send(Frame(frames.ACK, frame.client, frame.stream, len(self.uploaded), b"\1" * further))
         elif frame.kind == frames.END:
             self.ended = frame.payload
             self.send(Frame(frames.END, frame.client, frame.stream, 0, b'{"why":"","lost":0}'))
@@ -204,9 +210,20 @@ class Channels(unittest.TestCase):
 
     def test_what_is_missing_is_sent_again_at_once(self):
         made, theirs = self.connect(drop=1)
-        with mock.patch.object(channel, "AGAIN_SECONDS", 60):
-            made.upload("put", bytes(9000))
+        with mock.patch.object(channel, "AGAIN_SECONDS", 3600):
+            sends = threading.Thread(target=made.upload, args=("put", bytes(9000)), daemon=True)
+            sends.start()
+            sends.join(60)
+        self.assertFalse(sends.is_alive())
         self.assertEqual(len(theirs.uploaded), 9000)
+
+    def test_a_slow_line_is_not_filled_with_the_same_again(self):
+        made, theirs = self.connect()
+        theirs.slow = 0.1
+        with mock.patch.object(channel, "AGAIN_SECONDS", 0.02):
+            made.upload("put", bytes(8192))
+        self.assertEqual(len(theirs.uploaded), 8192)
+        self.assertLessEqual(theirs.taken, 2 * 8192)
 
     def test_an_upload_that_is_broken_off(self):
         made, theirs = self.connect()
@@ -402,9 +419,12 @@ class Verbs(unittest.TestCase):
         status, out, err = self.run_verb("events", "--count", "2")
         self.assertEqual((status, err, list(map(json.loads, out.splitlines()))), (0, "", told[:2]))
         made = share.Share(lines.path_for("other"))
-        Machine(socket.create_connection(("127.0.0.1", made.port)), methods={
-            "events.open": lambda m, f, replay: {"stream": 17, "after": [(frames.DATA, 17, 0, text)]}})
-        threading.Timer(0.5, made.close).start()
+
+        def last_ones(_machine, _frame, replay):
+            threading.Timer(0.3, made.close).start()
+            return {"stream": 17, "after": [(frames.DATA, 17, 0, text)], "replay": replay}
+
+        Machine(socket.create_connection(("127.0.0.1", made.port)), methods={"events.open": last_ones})
         status, out, err = self.run_verb("events", "--line", str(made.path), "--only", "link,end")
         self.assertEqual((status, err, list(map(json.loads, out.splitlines()))), (0, "", told[1:]))
         with self.assertRaises(SystemExit), contextlib.redirect_stderr(io.StringIO()) as err:

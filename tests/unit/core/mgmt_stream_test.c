@@ -272,6 +272,11 @@ static void uploads_arrive_whole(void **state)
 	assert_int_equal(got_count, 1);
 	assert_int_equal(got[0].kind, FRAME_ACK);
 	assert_int_equal(got[0].offset, 1000);
+	assert_true(got[0].bytes == 1 && got[0].payload[0] == 1); /* something is missing */
+	send(FRAME_DATA, 1, (uint8_t)n, 0, data, 1000);
+	turns(2);
+	assert_int_equal(got[0].offset, 1000);
+	assert_int_equal(got[0].bytes, 0); /* nothing new, and nothing missing */
 	send(FRAME_DATA, 1, (uint8_t)n, 0, data, 1000);	   /* again, and not taken again */
 	send(FRAME_DATA, 2, (uint8_t)n, 1000, data, 1000); /* of another client */
 	send(FRAME_DATA, 1, (uint8_t)n, 1000, data + 1000, 2000);
