@@ -4,7 +4,6 @@ which it must not cost a packet."""
 import subprocess
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import hooks
@@ -55,7 +54,7 @@ def ports(machine):
 COUNTERS_KIB = 4 * 4 * 2
 
 
-def change(line, check, on):
+def change(line, check):
     """a third VM, a switch and a policy; then one VM with other arguments, one gone; then files that the
     machine does not have; then all as before"""
     for _ in range(2):
@@ -78,7 +77,7 @@ def change(line, check, on):
         check(names(machine) == ["sink1", "source1", "echo"] and len(ports(machine)) == 2,
               f"VMs are {names(machine)}, ports {ports(machine)}")
         line.wait(r"^echo\| echo: ready$")
-        files(line, check, on)
+        files(line, check)
         gone(line, machine, check)
         apply(line, check, first, "--yes", changes={("r", "/vms/fresh", ""), ("a", "/vms/other", ""),
                                                     ("c", "/vms/echo", "bootargs"), ("c", "/policy", "copy")})
@@ -92,21 +91,13 @@ def change(line, check, on):
             ended(line, vm.name)
 
 
-def kernel(on, file):
-    """of the guest that echoes; on Bochs, where a byte takes as long as on a real line, a small one"""
-    whole = paths.guests() / "echo.elf"
-    if on != "bochs":
-        return whole.read_bytes()
-    subprocess.run(["strip", "-o", file, whole], check=True)
-    return file.read_bytes()
-
-
-def files(line, check, on):
+def files(line, check):
     """a new VM from a file that is new, then the same one from another file of that name and size"""
     vms = [*ASKING, replace(ECHO, args="again")]
     file = source(line, "files", config(*vms, Vm("fresh", "own.elf"), policy={"copy": "rep"}))
     own = Path(file).with_name("own.elf")
-    content = kernel(on, own)
+    subprocess.run(["strip", "-o", own, paths.guests() / "echo.elf"], check=True)    # each byte takes its time
+    content = own.read_bytes()
     for word, changes in ((b"ready", {("a", "/vms/fresh", "")}), (b"other", {("c", "/vms/fresh", "kernel")})):
         own.write_bytes(content.replace(b"echo: ready", b"echo: " + word))
         begun = time.monotonic()
@@ -155,7 +146,7 @@ def bad(line, machine, check):
 def apply_case(on, **more):
     vms = [*ASKING, ECHO, OTHER]
     return Case(f"{on}-apply", on, config(*vms), cpus=2, backend={"tcg": "svm", "bochs": "vmx"}[on],
-                talk=partial(change, on=on), second_line=True, ends={vm.name: "stopped" for vm in (*vms, THIRD, Vm("fresh", ""))}, **more)
+                talk=change, second_line=True, ends={vm.name: "stopped" for vm in (*vms, THIRD, Vm("fresh", ""))}, **more)
 
 
 CASES_APPLY = [apply_case("tcg"), apply_case("bochs")]
