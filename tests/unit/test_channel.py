@@ -244,6 +244,38 @@ class Channels(unittest.TestCase):
             self.assertEqual(made.call("double", n=turn)["n"], 2 * turn)
 
 
+class Wire:
+    """the machine's end of a serial port: a terminal's other side"""
+
+    def __init__(self, fd):
+        self.fd = fd
+
+    def sendall(self, data):
+        while data:
+            data = data[os.write(self.fd, data):]
+
+    def recv(self, room):
+        return os.read(self.fd, room)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.close(self.fd)
+
+
+class SerialPorts(unittest.TestCase):
+    def test_a_serial_port_is_a_line(self):
+        theirs, mine = os.openpty()
+        self.addCleanup(os.close, mine)
+        machine_there = Machine(Wire(theirs), methods=METHODS)
+        with channel.connect(os.ttyname(mine)) as made:
+            self.assertEqual(made.call("double", n=21), {"n": 42, "client": 0})
+            data = bytes(range(256)) * 20           # no byte means anything to the terminal
+            made.upload("put", data)
+            self.assertEqual(machine_there.uploaded, data)
+
+
 class Shares(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
