@@ -5,11 +5,13 @@ import contextlib
 import difflib
 import json
 import os
+import queue
 import re
 import select
 import sys
 import termios
 import textwrap
+import threading
 import time
 import tty
 
@@ -20,6 +22,8 @@ from .table import columns
 
 WIDTH = 80
 DETACH = 0x1D                   # Ctrl-]
+DEAF_SECONDS = 30.0             # of a guest that takes no keys
+LAST_SECONDS = 1.0              # for what was typed before that key
 LOG_SECONDS = 3.0               # until the registers of a VM are in the log
 CHANGES = ("start", "stop", "restart", "pause", "resume")
 KINDS = ("boot", "vm-start", "vm-end", "vm-reset", "vm-paused", "vm-resumed", "link", "uplink", "queue-stopped",
@@ -232,13 +236,22 @@ def parsed(line):
         return None
 
 
-def copy_keys(stream, keys):
-    """what is typed goes to the guest; True: it was the key that detaches"""
-    at = keys.find(bytes([DETACH]))
-    typed = keys if at < 0 else keys[:at]
-    if typed:
-        stream.send(typed)
-    return at >= 0
+class Typist(threading.Thread):
+    """sends what is typed, aside: a guest that hangs takes no more at some time, and who types still detaches"""
+
+    def __init__(self, stream):
+        super().__init__(daemon=True)
+        self._stream, self._keys = stream, queue.SimpleQueue()
+        self.start()
+
+    def run(self):
+        with contextlib.suppress(Failure):          # the stream has ended: its reader is told why
+            while keys := self._keys.get():
+                self._stream.send(keys)
+
+    def type(self, keys):
+        """nothing: that was all"""
+        self._keys.put(keys)
 
 
 def console(args, machine):
@@ -269,7 +282,7 @@ def console(args, machine):
 def converse(stream, terminal, out, seen):
     """both directions, to the descriptor `out`; without a terminal, until both have nothing for a while. seen: a
     list that gets what comes, or None"""
-    typing, quiet = True, time.monotonic()
+    typist, typing, quiet = Typist(stream), True, time.monotonic()
     while True:
         piece = stream.read(timeout=0.02)
         if piece:
@@ -280,14 +293,17 @@ def converse(stream, terminal, out, seen):
         elif piece == b"":
             return
         if not typing:
-            if time.monotonic() - quiet > 1.0:
+            if time.monotonic() - quiet > (DEAF_SECONDS if typist.is_alive() else 1.0):
                 return
         elif select.select([0], [], [], 0)[0]:
-            keys = os.read(0, 256)
-            if keys and copy_keys(stream, keys):
-                return
-            typing = bool(keys)
-            if not typing and terminal:
+            keys, detach, _ = os.read(0, 256).partition(bytes([DETACH]))
+            if keys:
+                typist.type(keys)
+            if detach or not keys:
+                typist.type(b"")
+                typing = False
+            if detach or terminal and not keys:
+                typist.join(LAST_SECONDS)
                 return
 
 

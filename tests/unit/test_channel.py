@@ -444,6 +444,25 @@ class Verbs(unittest.TestCase):
         self.assertEqual(status, 2)
         self.assertIn("which VM? vm list shows them", err)
 
+    def test_who_types_to_a_guest_that_hangs_still_detaches(self):
+        takes_none = mock.Mock(read=lambda timeout: time.sleep(timeout), send=lambda keys: threading.Event().wait())
+        for keys in (b"x" * 20 + b"\x1d", b"x", b""):
+            theirs, mine = os.pipe()
+            stdin = os.dup(0)
+            os.dup2(theirs, 0)
+            try:
+                os.write(mine, keys)
+                os.close(mine)
+                with mock.patch.object(machine, "DEAF_SECONDS", 0.2):
+                    talks = threading.Thread(target=machine.converse, args=(takes_none, False, 1, None), daemon=True)
+                    talks.start()
+                    talks.join(30)
+                self.assertFalse(talks.is_alive())
+            finally:
+                os.dup2(stdin, 0)
+                os.close(stdin)
+                os.close(theirs)
+
     def test_events_end_with_the_machine(self):
         told = [{"event": "vm-start", "vm": "a"}, {"event": "link"}, {"event": "end"}]
         text = "".join(json.dumps(event) + "\n" for event in told)
