@@ -158,7 +158,7 @@ $(B)/fuzz/dmar_fuzz: $(call fuzzed,hv/dev/dmar.c)
 $(B)/fuzz/mgmt_fuzz: $(call fuzzed,$(MGMT))
 $(addprefix $(B)/fuzz/,net_ctrl_fuzz virtio_console_fuzz dmar_fuzz mgmt_fuzz): $(B)/fuzz/%: tests/fuzz/%.c
 	$(mkdir)
-	$(FUZZ_CC) $(UNIT_DEPS) $^ -o $@
+	$(FUZZ_CC) $(UNIT_DEPS) $(filter %.c %.o,$^) -o $@
 
 # cores that fault on purpose, for tests/boot: everything but main.c
 FAULT_CORE := $(filter-out $(B)/core/hv/core/main.c.o,$(CORE_OBJ))
