@@ -276,7 +276,7 @@ static void uploads_arrive_whole(void **state)
 	send(FRAME_DATA, 1, (uint8_t)n, 0, data, 1000);
 	turns(2);
 	assert_int_equal(got[0].offset, 1000);
-	assert_int_equal(got[0].bytes, 0); /* nothing new, and nothing missing */
+	assert_int_equal(got[0].bytes, 0);		   /* nothing new, and nothing missing */
 	send(FRAME_DATA, 1, (uint8_t)n, 0, data, 1000);	   /* again, and not taken again */
 	send(FRAME_DATA, 2, (uint8_t)n, 1000, data, 1000); /* of another client */
 	send(FRAME_DATA, 1, (uint8_t)n, 1000, data + 1000, 2000);
