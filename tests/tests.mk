@@ -47,6 +47,8 @@ UNIT_core_console      := $(addprefix hv/core/,console.c console_guest.c console
 UNIT_core_mgmt         := $(UNIT_core_console)
 UNIT_core_mgmt_first   := $(UNIT_core_console)
 UNIT_core_mgmt_stream  := $(UNIT_core_console)
+UNIT_core_mgmt_gone    := $(UNIT_core_console) hv/core/mgmt_apply.c hv/core/mgmt_console.c
+UNIT_core_serial_irq   :=
 UNIT_core_shell        := $(addprefix hv/core/,shell.c shell_switch.c facts.c policy_put.c config_policy.c exit_cause.c) vswitch/policy.c
 UNIT_core_terminal     := hv/core/terminal.c $(B)/font.c
 UNIT_core_screen       := $(addprefix hv/core/,screen.c framebuffer.c terminal.c) $(B)/font.c
@@ -78,8 +80,10 @@ UNIT_dev_dmar          := hv/dev/dmar.c
 UNIT_dev_vtd_table     := hv/dev/vtd_table.c
 UNIT_dev_vtd           := $(filter-out hv/dev/vtd_regs.c,$(wildcard hv/dev/vtd*.c)) hv/dev/dmar.c tests/unit/dev/vtd_sim.c
 UNIT_dev_vtd_irq       := $(UNIT_dev_vtd)
-UNIT_TESTS := core/acpi core/host_irq core/console core/terminal core/screen core/keymap core/log_area core/mgmt core/mgmt_first core/mgmt_methods core/mgmt_stream core/shell core/clock core/pmm core/print core/report core/string core/config \
-	core/config_image core/config_diff core/apply core/lifecycle core/emulate core/emulate_native core/gva core/nearest core/cpu_time core/exit_cause core/sched core/smp cpu/entropy cpu/features cpu/vmx_detect cpu/vmx_check cpu/vmx_msr cpu/vmx_ept \
+UNIT_TESTS := core/acpi core/host_irq core/console core/terminal core/screen core/keymap core/log_area core/mgmt core/mgmt_first \
+	core/mgmt_gone core/serial_irq core/mgmt_methods core/mgmt_stream core/shell core/clock core/pmm core/print core/report core/string \
+	core/config core/config_image core/config_diff core/apply core/lifecycle core/emulate core/emulate_native core/gva core/nearest \
+	core/cpu_time core/exit_cause core/sched core/smp cpu/entropy cpu/features cpu/vmx_detect cpu/vmx_check cpu/vmx_msr cpu/vmx_ept \
 	cpu/svm_check cpu/svm_exit cpu/svm_moves cpu/svm_npt dev/dmar dev/vtd dev/vtd_irq dev/vtd_table
 UNIT_TESTS += core/elf_symbols core/see
 
@@ -157,7 +161,7 @@ $(B)/fuzz/dmar_fuzz: $(call fuzzed,hv/dev/dmar.c)
 $(B)/fuzz/mgmt_fuzz: $(call fuzzed,$(MGMT))
 $(addprefix $(B)/fuzz/,net_ctrl_fuzz virtio_console_fuzz dmar_fuzz mgmt_fuzz): $(B)/fuzz/%: tests/fuzz/%.c
 	$(mkdir)
-	$(FUZZ_CC) $(UNIT_DEPS) $^ -o $@
+	$(FUZZ_CC) $(UNIT_DEPS) $(filter %.c %.o,$^) -o $@
 
 # cores that fault on purpose, for tests/boot: everything but main.c
 FAULT_CORE := $(filter-out $(B)/core/hv/core/main.c.o,$(CORE_OBJ))

@@ -16,6 +16,7 @@
 /* Bits 1:0 of an override's flags: polarity; 11b: active low, 01b: active high (5.2.12.5). */
 #define ACPI_POLARITY	   0x3u
 #define ACPI_POLARITY_HIGH 0x1u
+#define ACPI_POLARITY_LOW  0x3u
 
 struct acpi_info {
 	unsigned cpu_count; /* enabled (or online-capable ones are not counted) */

@@ -23,6 +23,9 @@ int console_guest_add(unsigned vm, const char *name) __attribute__((warn_unused_
 
 bool console_guest_there(unsigned vm); /* whether a place has one */
 
+/* A number that is another as soon as the place is another VM's, or nobody's. Any CPU. */
+unsigned console_guest_life(unsigned vm);
+
 /* Another VM has the place: the ring is empty again. */
 void console_guest_rename(unsigned vm, const char *name);
 

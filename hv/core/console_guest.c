@@ -71,6 +71,7 @@ static char *set_ring(unsigned vm, char *text, const char *name)
 	console_leave_guest(vm);
 	spin_lock(&g->lock);
 	old = g->ring.text;
+	g->lives++;
 	g->ring = (struct text_ring){ .text = text, .bytes = text ? CONSOLE_RING_BYTES : 0 };
 	spin_unlock(&g->lock);
 	snprintf(g->name, sizeof(g->name), "%s", name);
@@ -90,6 +91,17 @@ int console_guest_add(unsigned vm, const char *name)
 		return fail(LH_NOMEM, "vm %s: no memory for its console", name);
 	set_ring(vm, text, name);
 	return 0;
+}
+
+unsigned console_guest_life(unsigned vm)
+{
+	struct guest_text *g = &console_guests[vm];
+	unsigned life;
+
+	spin_lock(&g->lock);
+	life = g->lives;
+	spin_unlock(&g->lock);
+	return life;
 }
 
 bool console_guest_there(unsigned vm)

@@ -21,6 +21,7 @@ extern struct guest_text {
 	struct spinlock lock;
 	char name[CONFIG_MAX_NAME + 1]; /* [l] */
 	struct text_ring ring;		/* [g] no text: nobody is there */
+	unsigned lives;			/* [g] how many have had the place */
 	uint64_t shown;			/* [l] in the log's view: up to here */
 	uint64_t seen;			/* [l] ring.total when it had no whole line to show */
 } console_guests[CONFIG_MAX_VMS];

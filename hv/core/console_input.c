@@ -3,11 +3,10 @@
  * What is typed on the serial line, or on the keyboard: Ctrl-] goes to the next view; in a guest's the
  * rest goes to the guest, in the log's it is edited to a command.
  *
- * Both are asked by a timer of one CPU, not by their interrupts: it is the same on every machine,
- * and a console needs no more. While nothing is typed or waits to be sent, that is 50 times a
+ * Both are asked by a timer of one CPU. While nothing is typed or waits to be sent, that is 50 times a
  * second, so that neither an idle machine nor a benchmark notices; else 1000 times, which with a
- * FIFO of 16 bytes is the rate of the line. What is pasted onto an idle line of a real machine may
- * lose what does not fit into the FIFO meanwhile.
+ * FIFO of 16 bytes is the rate of the line. Where the line has an interrupt, that calls as well, so that
+ * nothing of what is pasted onto an idle line is lost.
  *
  * A command runs in the run loop of that CPU, when no vCPU is in it: it may make a VM.
  */
@@ -24,6 +23,7 @@
 #include "hv/core/platform.h"
 #include "hv/core/screen.h"
 #include "hv/core/serial.h"
+#include "hv/core/serial_irq.h"
 #include "hv/core/shell.h"
 #include "hv/core/timer.h"
 #include "hv/cpu/x86.h"
@@ -56,7 +56,7 @@ static bool command_ready;
 static void fire(struct timer *timer)
 {
 	(void)timer;
-	cpu_post(this_cpu(), MB_CONSOLE | MB_MGMT); /* one tick for both while all is quiet */
+	cpu_post(this_cpu(), MB_CONSOLE);
 }
 
 void console_start(void)
@@ -66,6 +66,8 @@ void console_start(void)
 	if (!serial_present() && !screen_present() && !keys)
 		return;
 	home = this_cpu();
+	if (serial_present())
+		(void)serial_irq_start(SERIAL_FIRST, MB_CONSOLE);
 	timer_init(&tick, fire);
 	timer_set(&tick, rdtsc());
 }
@@ -155,8 +157,10 @@ static void read_typed(void)
 		/* the line's silence counts for it as well */
 		if (key >= 0 || (!(console_frames && console_frames->input(c, typed)) && c >= 0))
 			typed((char)c);
-		if (c < 0)
+		if (c < 0) {
+			serial_irq_listen(SERIAL_FIRST);
 			return;
+		}
 	}
 }
 

@@ -126,19 +126,23 @@ void host_ioapic_give_back(unsigned gsi)
 	spin_unlock(&ioapic_lock);
 }
 
-/* PCI interrupts are active low; an override speaks of its pin whatever comes in by it. */
-static uint64_t polarity(unsigned gsi)
+/* PCI's interrupts are levels, active low, ISA's are edges, active high; an override speaks of its pin
+ * whatever comes in by it. */
+static uint64_t polarity(unsigned gsi, bool level)
 {
+	uint16_t told = 0;
+
 	for (unsigned i = 0; i < acpi.override_count; i++)
-		if (acpi.overrides[i].gsi == gsi &&
-		    (acpi.overrides[i].flags & ACPI_POLARITY) == ACPI_POLARITY_HIGH)
-			return 0;
-	return RTE_ACTIVE_LOW;
+		if (acpi.overrides[i].gsi == gsi)
+			told = acpi.overrides[i].flags & ACPI_POLARITY;
+	if (told == ACPI_POLARITY_HIGH)
+		return 0;
+	return level || told == ACPI_POLARITY_LOW ? RTE_ACTIVE_LOW : 0;
 }
 
-uint64_t host_ioapic_plain(uint8_t vector, uint32_t apic_id)
+uint64_t host_ioapic_plain(uint8_t vector, uint32_t apic_id, bool level)
 {
-	return (uint64_t)apic_id << RTE_DEST_SHIFT | RTE_LEVEL | vector;
+	return (uint64_t)apic_id << RTE_DEST_SHIFT | (level ? RTE_LEVEL : 0) | vector;
 }
 
 /* Upper half first: the lower one has the mask. */
@@ -147,7 +151,7 @@ void host_ioapic_write(unsigned gsi, uint64_t redirection)
 	const struct host_ioapic *a = ioapic_of(gsi);
 	unsigned reg = REG_REDIRECTION + 2 * (gsi - a->first);
 
-	redirection |= RTE_MASKED | polarity(gsi);
+	redirection |= RTE_MASKED | polarity(gsi, (redirection & RTE_LEVEL) != 0);
 	spin_lock(&ioapic_lock);
 	reg_write(a, reg, (uint32_t)RTE_MASKED);
 	reg_write(a, reg + 1, (uint32_t)(redirection >> 32));

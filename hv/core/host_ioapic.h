@@ -27,8 +27,9 @@ bool host_ioapic_free(unsigned gsi);
 /* Writes the redirection entry of a pin that was taken, masked, with the polarity that the MADT tells. */
 void host_ioapic_write(unsigned gsi, uint64_t redirection);
 
-/* One for a machine without interrupt remapping: level-triggered. */
-uint64_t host_ioapic_plain(uint8_t vector, uint32_t apic_id);
+/* One for a machine without interrupt remapping, whose APIC IDs have 8 bits: a level's (PCI) or an edge's
+ * (ISA). */
+uint64_t host_ioapic_plain(uint8_t vector, uint32_t apic_id, bool level);
 
 /* Masks the pin, or lets it send; any CPU. */
 void host_ioapic_mask(unsigned gsi, bool masked);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The lines of the management channel: frames in and out. As the console's (console_input.c), they are
- * asked by a timer of one CPU: 50 times a second (by theirs) while all is quiet, 1000 times else, and again at once
- * while bytes move and no vCPU waits for this CPU. A turn is bounded in time, since a byte costs an
+ * The lines of the management channel: frames in and out. The second line's interrupt calls for a turn;
+ * a line that has none is asked by a timer, 50 times a second while all is quiet, 1000 times else. That
+ * timer also asks streams what they have, and goes on with what the line did not take. While bytes move
+ * and no vCPU waits for this CPU, it looks again at once. A turn is bounded in time, since a byte costs an
  * emulator's exit on the test beds; what a frame asks for is done in the run loop (mgmt_answer()).
  *
  * The second line is ours alone. On the first, frames are understood once the host has sent OPENING,
@@ -20,12 +21,13 @@
 #include "hv/core/mgmt_impl.h"
 #include "hv/core/percpu.h"
 #include "hv/core/serial.h"
+#include "hv/core/serial_irq.h"
 #include "hv/core/timer.h"
 #include "hv/cpu/x86.h"
 
 #define IDLE_US	    20000
 #define LIVELY_US   1000
-#define STAY_US	    2000000 /* lively after a frame for this long */
+#define STAY_US	    2000000 /* lively after a byte for this long */
 #define TURN_US	    100	    /* of work, while a vCPU waits for this CPU */
 #define LONG_US	    500	    /* ... else */
 #define SPIN_US	    300	    /* more may come at once after a byte for this long */
@@ -48,7 +50,8 @@ struct mgmt_line {
 static struct mgmt_line first = { .name = "first" }, second = { .name = "second" };
 static struct cpu *home;
 static struct timer tick;
-static uint64_t lively_until, last_byte;
+static bool rings; /* the second line has an interrupt */
+static uint64_t last_byte;
 static unsigned matched;  /* bytes of OPENING that have come in a row */
 static uint64_t begun_at; /* TSC: the first of them, or of a frame on the first line */
 static bool framing;	  /* the first line is inside a frame */
@@ -61,6 +64,12 @@ static void fire(struct timer *timer)
 
 /* ---- frames ---- */
 
+static void forget(struct mgmt_peer peer)
+{
+	rpc_reset(peer);
+	stream_reset(peer);
+}
+
 static void take_frame(struct mgmt_line *line, const struct frame *frame)
 {
 	struct mgmt_peer peer = { line, frame->client };
@@ -68,8 +77,7 @@ static void take_frame(struct mgmt_line *line, const struct frame *frame)
 	line->frames_in++;
 	switch (frame->kind) {
 	case FRAME_RESET:
-		rpc_reset(peer);
-		stream_reset(peer);
+		forget(peer);
 		line->reset_due[peer.client / 8] |= (uint8_t)(1u << peer.client % 8);
 		line->any_reset_due = true;
 		break;
@@ -155,7 +163,6 @@ static bool read_second(uint64_t end)
 			if (c < 0)
 				return false;
 			last_byte = rdtsc();
-			lively_until = last_byte + tsc_from_us(STAY_US);
 			if (frame_decode(&second.in, (uint8_t)c, &frame))
 				take_frame(&second, &frame);
 		}
@@ -164,6 +171,17 @@ static bool read_second(uint64_t end)
 }
 
 /* ---- the first line ---- */
+
+/* No frame leaves from now on: whoever waits for one would wait for ever. */
+static void close_first(void)
+{
+	for (unsigned client = 0; client < 256; client++)
+		forget((struct mgmt_peer){ &first, (uint8_t)client });
+	memset(first.reset_due, 0, sizeof(first.reset_due));
+	first.any_reset_due = false;
+	first.in.fill = 0;
+	first.works = framing = false;
+}
 
 /* A byte while frames are understood: true if it belongs to one. What was no whole frame may have
  * lost its end: its last delimiter is taken for the next one's first. */
@@ -176,13 +194,14 @@ static bool take_framed(uint8_t byte)
 		return false;
 	if (byte == FRAME_DELIMITER && first.in.fill == sizeof(CLOSING) - 1 &&
 	    !memcmp(first.in.body, CLOSING, sizeof(CLOSING) - 1)) {
-		first.in.fill = 0;
-		first.works = framing = false;
+		close_first();
 		return true;
 	}
 	found = frame_decode(&first.in, byte, &frame);
-	if (found)
+	if (found) {
 		take_frame(&first, &frame);
+		cpu_post(home, MB_MGMT);
+	}
 	framing = !found;
 	if (byte == FRAME_DELIMITER)
 		begun_at = rdtsc();
@@ -257,6 +276,7 @@ static void send_first(void)
 	first.out_fill = bytes;
 	if (locked)
 		spin_unlock(&log_lock);
+	last_byte = rdtsc();
 	cpu_post(home, MB_CONSOLE);
 }
 
@@ -264,28 +284,47 @@ static const struct console_frames first_frames = { first_input, first_output, f
 
 /* ---- turns ---- */
 
+/* Something is to leave by it. */
+static bool owes(const struct mgmt_line *line)
+{
+	return line->works && (line->out_at != line->out_fill || line->any_reset_due);
+}
+
+/* unread: there may be more on the second line; more: that, or more to be sent than there was time for. */
+static void next_turn(bool alone, bool unread, bool more)
+{
+	const bool asked = stream_any() || (second.works && !rings);
+	const uint64_t now = rdtsc(), quiet = now - last_byte;
+
+	if (alone && (more || quiet < tsc_from_us(SPIN_US))) {
+		cpu_post(home, MB_MGMT);
+		return;
+	}
+	if (!unread)
+		serial_irq_listen(SERIAL_SECOND);
+	if (more || rpc_busy() || owes(&first) || owes(&second) ||
+	    (asked && quiet < tsc_from_us(STAY_US)))
+		timer_set(&tick, now + tsc_from_us(LIVELY_US));
+	else if (asked)
+		timer_set(&tick, now + tsc_from_us(IDLE_US));
+}
+
 void mgmt_work(void)
 {
-	bool alone, more = false;
-	uint64_t now, end;
+	bool alone, unread = false, more = false;
+	uint64_t end;
 
 	if (this_cpu() != home)
 		return;
 	alone = !home->current;
 	end = rdtsc() + tsc_from_us(alone ? LONG_US : TURN_US);
 	if (second.works) {
-		more = read_second(end);
-		more |= send_second(end);
+		unread = read_second(end);
+		more = send_second(end) || unread;
 	}
 	if (first.works)
 		send_first();
-	now = rdtsc();
-	if (alone && (more || now - last_byte < tsc_from_us(SPIN_US)))
-		cpu_post(home, MB_MGMT);
-	else if (more || stream_any() || rpc_busy() || now < lively_until)
-		timer_set(&tick, now + tsc_from_us(LIVELY_US));
-	else if (!serial_present()) /* else the console's tick is ours, too */
-		timer_set(&tick, now + tsc_from_us(IDLE_US));
+	next_turn(alone, unread, more);
 }
 
 void mgmt_start(void)
@@ -297,9 +336,11 @@ void mgmt_start(void)
 		return;
 	}
 	second.works = serial2_present();
-	if (second.works)
-		log_printf("lasthop: management channel on the second serial line");
 	home = this_cpu();
+	rings = second.works && serial_irq_start(SERIAL_SECOND, MB_MGMT);
+	if (second.works)
+		log_printf("lasthop: management channel on the second serial line%s",
+			   rings ? "" : ", which has no interrupt and is polled");
 	console_use_frames(&first_frames);
 	timer_init(&tick, fire);
 	timer_set(&tick, rdtsc());

@@ -148,7 +148,7 @@ bool mgmt_upload(struct mgmt_call *call, struct mgmt_upload *upload);
 
 /* ---- for sched.c, vcpu.c and main.c ---- */
 
-/* Looks for a second line, and polls both from now on, on this CPU. After console_init(). */
+/* Looks for a second line, and serves both from now on, on this CPU. After console_start(). */
 void mgmt_start(void);
 
 /* Answers MB_MGMT: frames in and out, a bounded number of bytes. */

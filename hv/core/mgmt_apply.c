@@ -2,7 +2,8 @@
 /*
  * Another config, by the management channel (docs/apply.md). A client begins, and has a number from then on;
  * uploads the blob; says which of its files the machine does not have as they are; has all of it checked,
- * which changes nothing; uploads those files; and has it run. What goes on is told to who asks.
+ * which changes nothing; uploads those files; and has it run. What goes on is told to who asks. It holds what
+ * has come by a stream, on which nothing goes: with that it goes, and so does it with a client that is gone.
  */
 #include <string.h>
 
@@ -14,7 +15,8 @@
 #define CRC_MOST  (256u << 10) /* bytes in one call: it holds up a CPU */
 #define ITEM_MOST 500u	       /* differences and errors told */
 
-static uint64_t session; /* of the client that began last */
+static uint64_t session;	  /* of the client that began last */
+static struct mgmt_stream *holds; /* what it gathers; NULL: it does no more */
 
 static struct {
 	void *data; /* NULL: it has not come yet */
@@ -25,6 +27,7 @@ static struct {
 static struct {
 	struct mgmt_upload upload;
 	bool busy;
+	uint64_t session;
 	char name[CONFIG_MAX_FILE + 1]; /* "": the blob */
 } coming;
 
@@ -57,8 +60,23 @@ static bool no_upload(struct mgmt_call *call)
 	return !coming.busy;
 }
 
+/* The client has ended it, or is gone. What runs goes on; how it has ended is still to be asked. */
+static void let_go(struct mgmt_stream *s, bool complete)
+{
+	(void)complete;
+	if (s != holds)
+		return; /* another has begun since */
+	holds = NULL;
+	drop_blob();
+	if (apply_status().state == APPLY_GATHERS)
+		apply_drop();
+}
+
+static const struct mgmt_stream_ops holding = { .closed = let_go };
+
 static void begin(struct mgmt_call *call)
 {
+	struct mgmt_stream *before = holds;
 	const char *why;
 
 	if (!no_upload(call))
@@ -68,20 +86,19 @@ static void begin(struct mgmt_call *call)
 		return;
 	}
 	drop_blob();
-	json_u64(mgmt_result(call), "session", ++session);
-}
-
-static void drop(struct mgmt_call *call)
-{
-	if (!ours(call) || !no_upload(call))
-		return;
-	drop_blob();
-	apply_drop();
+	holds = mgmt_stream_open(call, &holding, NULL);
+	if (before)
+		mgmt_stream_end(before, "another config has been begun");
+	if (holds)
+		json_u64(mgmt_result(call), "session", ++session);
+	else
+		apply_drop();
 }
 
 static void uploaded(struct mgmt_upload *u, bool complete)
 {
 	coming.busy = false;
+	complete = complete && holds && coming.session == session;
 	if (complete && !coming.name[0]) {
 		drop_blob();
 		blob.data = u->buffer;
@@ -99,6 +116,7 @@ static void upload(struct mgmt_call *call, size_t bytes)
 		mgmt_fail(call, MGMT_NOMEM, "there are no %zu KiB of memory for it", bytes / 1024);
 		return;
 	}
+	coming.session = session;
 	coming.upload = (struct mgmt_upload){ .buffer = buffer, .bytes = bytes, .done = uploaded };
 	coming.busy = mgmt_upload(call, &coming.upload);
 	if (!coming.busy)
@@ -124,9 +142,10 @@ static bool declared(struct mgmt_call *call, char name[CONFIG_MAX_FILE + 1])
 		return false;
 	if (!name[0])
 		mgmt_fail(call, MGMT_PARAMS, "name: is empty");
+	else if (apply_status().state != APPLY_GATHERS) /* what is checked stays as it is */
+		mgmt_fail(call, MGMT_REFUSED, "no config is being gathered: begin again");
 	else if (!apply_declare(name))
-		mgmt_fail(call, MGMT_REFUSED,
-			  "there are too many files, or apply.begin was not called");
+		mgmt_fail(call, MGMT_REFUSED, "there are too many files");
 	else
 		return true;
 	return false;
@@ -293,7 +312,10 @@ static void image_crc(struct mgmt_call *call)
 const struct mgmt_method mgmt_apply_methods[] = {
 	{ "image.list", "", "the files that VMs are made from", image_list },
 	{ "image.crc", "name at bytes", "the CRC-32 of a part of one, at most 256 KiB", image_crc },
-	{ "apply.begin", "", "a new config is to come; drops one that was not run", begin },
+	{ "apply.begin", "",
+	  "a new config is to come; drops one that was not run; with the stream that it opens, "
+	  "what has come goes",
+	  begin },
 	{ "apply.config", "session bytes", "uploads it, as a blob", config },
 	{ "apply.differs", "session name", "this file is not on the machine as it is to be",
 	  differs },
@@ -303,6 +325,5 @@ const struct mgmt_method mgmt_apply_methods[] = {
 	  run },
 	{ "apply.state", "", "how far it is: idle, gathers, stops, makes, back, done, failed",
 	  state },
-	{ "apply.drop", "session", "forgets what has come", drop },
 	{ NULL, NULL, NULL, NULL },
 };

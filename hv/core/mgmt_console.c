@@ -15,7 +15,7 @@
 
 struct listener {
 	bool taken;
-	unsigned vm;
+	unsigned vm, life; /* console_guest_life() */
 	uint64_t at;
 	char keys[KEYS]; /* keys[first % KEYS] on */
 	unsigned first, last;
@@ -49,12 +49,25 @@ static void give_keys(struct listener *l)
 		l->first++;
 }
 
+/* The place that it listens to is still that VM's; else it is at its end. */
+static bool is_there(struct mgmt_stream *s)
+{
+	const struct listener *l = mgmt_stream_owner(s);
+	bool same = console_guest_life(l->vm) == l->life;
+
+	if (!same)
+		mgmt_stream_end(s, "the VM is gone: another config was applied");
+	return same;
+}
+
 static size_t console_pull(struct mgmt_stream *s, uint8_t *out, size_t room)
 {
 	struct listener *l = mgmt_stream_owner(s);
 	uint64_t lost;
 	size_t n;
 
+	if (!is_there(s))
+		return 0;
 	give_keys(l);
 	n = console_guest_read(l->vm, &l->at, (char *)out, room, &lost);
 	if (lost)
@@ -67,6 +80,8 @@ static size_t console_push(struct mgmt_stream *s, const uint8_t *bytes, size_t c
 	struct listener *l = mgmt_stream_owner(s);
 	size_t n = 0;
 
+	if (!is_there(s))
+		return 0;
 	for (; n < count && l->last - l->first < KEYS; n++)
 		l->keys[l->last++ % KEYS] = (char)bytes[n];
 	give_keys(l);
@@ -92,6 +107,7 @@ static void console_open(struct mgmt_call *call)
 	}
 	l = new_listener();
 	l->vm = (unsigned)id;
+	l->life = console_guest_life(l->vm);
 	l->at = replay ? 0 : ~0ull;
 	if (!mgmt_stream_open(call, &console_ops, l)) {
 		l->taken = false;

@@ -27,7 +27,8 @@ struct mgmt_call {
 	struct mgmt_peer peer;
 	char text[MGMT_REQUEST_MOST];
 	size_t bytes;
-	bool waiting;
+	bool waiting; /* until it is answered */
+	bool running; /* its method: the device that it waits for may let mail in (pci_reset.c) */
 	jsmntok_t token[TOKENS];
 	int count;
 	int params; /* token of the object, 0: none */
@@ -87,8 +88,9 @@ bool rpc_busy(void)
 void rpc_reset(struct mgmt_peer peer)
 {
 	if (mgmt_same_peer(call.peer, peer)) {
-		call.waiting = false;
+		call.waiting &= call.running;
 		call.bytes = 0;
+		call.peer.line = NULL;
 	}
 	if (mgmt_same_peer(answer_to, peer))
 		answer_to.line = NULL;
@@ -477,8 +479,11 @@ void rpc_run(void)
 {
 	if (!rpc_waiting())
 		return;
+	call.running = true;
 	run(&call);
-	call.waiting = false;
+	call.waiting = call.running = false;
+	if (!call.peer.line && call.opened && !call.error)
+		stream_undo(call.opened); /* the peer went meanwhile */
 	answer_to = call.peer;
 	answer_bytes = call.out.fill;
 	answer_at = 0;

@@ -27,6 +27,7 @@ struct mgmt_stream {
 	uint64_t moved;	      /* TSC of the last ACK that moved, or of a probe */
 	uint32_t taken;	      /* offset from the host */
 	bool ack_due;
+	bool gap;    /* something came that is further on: told with the acknowledgement */
 	bool ending; /* mgmt_stream_end() was called */
 	bool over;   /* closed() was called: the host is still to be told */
 	const char *why;
@@ -128,6 +129,7 @@ static void take_data(struct mgmt_stream *s, const struct frame *frame)
 	size_t n;
 
 	s->ack_due = true;
+	s->gap |= (int32_t)(frame->offset - s->taken) > 0;
 	if (frame->offset != s->taken || s->over || !s->ops->push) {
 		if (!s->ops->push)
 			mgmt_stream_end(s, "it takes no bytes");
@@ -180,6 +182,7 @@ static bool next_stranger(const struct mgmt_line *line, struct frame *out)
 
 static bool next_control(struct mgmt_stream *s, struct frame *out)
 {
+	static const uint8_t gap_told = 1;
 	struct json j;
 
 	if (s->over) {
@@ -195,8 +198,9 @@ static bool next_control(struct mgmt_stream *s, struct frame *out)
 	}
 	if (!s->ack_due)
 		return false;
-	s->ack_due = false;
-	*out = (struct frame){ FRAME_ACK, s->peer.client, s->number, s->taken, NULL, 0 };
+	*out = (struct frame){ FRAME_ACK, s->peer.client, s->number,
+			       s->taken,  &gap_told,	  s->gap ? 1 : 0 };
+	s->ack_due = s->gap = false;
 	return true;
 }
 

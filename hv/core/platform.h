@@ -108,6 +108,10 @@ struct platform_ops {
 	 * Once, before the first VM. */
 	unsigned (*host_devices_check)(const struct config *config, config_error_fn *report,
 				       void *context);
+	/* An edge of that I/O APIC's pin is to come as this vector to the CPU with that APIC ID: the
+	 * redirection entry, masked. An error: it cannot. */
+	int (*pin_route)(uint8_t ioapic_id, uint8_t vector, uint32_t apic_id,
+			 uint64_t *redirection);
 	/* One line about the i-th; false: there are no more. */
 	bool (*host_device)(unsigned i, char *line, unsigned room);
 	/* A character typed on the VM's console; false: the guest has no room for it now. Any CPU,

@@ -28,9 +28,12 @@ enum uart_register { /* PC16550D, "Registers"; the first two change under DLAB *
 #define LSR_THR_EMPTY	 0x20
 #define LCR_8N1		 0x03
 #define LCR_DLAB	 0x80
-#define FCR_ENABLE_CLEAR 0x07
+#define FCR_ENABLE_CLEAR 0x87 /* interrupts at 8 bytes, or after a pause */
+#define IER_RECEIVED	 0x01
+#define IER_THR_EMPTY	 0x02
 #define IIR_FIFO	 0xc0
 #define MCR_DTR_RTS	 0x03
+#define MCR_OUT2	 0x08 /* a PC's interrupt goes through it */
 
 #define FIFO_BYTES 16
 #define WAIT_READS 1000000u /* about a second on a real port */
@@ -77,7 +80,7 @@ static bool uart_present(struct uart *u)
 	set(u, UART_LCR, LCR_8N1);
 	set(u, UART_FCR, FCR_ENABLE_CLEAR);
 	u->fifo_bytes = (get(u, UART_IIR) & IIR_FIFO) == IIR_FIFO ? FIFO_BYTES : 1;
-	set(u, UART_MCR, MCR_DTR_RTS);
+	set(u, UART_MCR, MCR_DTR_RTS | MCR_OUT2);
 	u->state = PRESENT;
 	return true;
 }
@@ -157,6 +160,15 @@ size_t serial2_write_some(const char *bytes, size_t count)
 int serial2_read(void)
 {
 	return read_one(&com2);
+}
+
+void serial_interrupts(enum serial_line line, enum serial_interrupt wanted)
+{
+	static const uint8_t ier[] = {
+		[SERIAL_QUIET] = 0, [SERIAL_RECEIVED] = IER_RECEIVED, [SERIAL_SENT] = IER_THR_EMPTY
+	};
+
+	set(line == SERIAL_FIRST ? &com1 : &com2, UART_IER, ier[wanted]);
 }
 
 bool debug_port_present(void)

@@ -28,5 +28,11 @@ bool serial2_present(void);
 size_t serial2_write_some(const char *bytes, size_t count);
 int serial2_read(void);
 
+/* Whether a line that is there raises its interrupt (hv/core/serial_irq.h), and when: it has received
+ * something, or has sent all that it was given. */
+enum serial_line { SERIAL_FIRST, SERIAL_SECOND, SERIAL_LINES };
+enum serial_interrupt { SERIAL_QUIET, SERIAL_RECEIVED, SERIAL_SENT };
+void serial_interrupts(enum serial_line line, enum serial_interrupt wanted);
+
 bool debug_port_present(void);
 void debug_port_write(const char *text, size_t bytes);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "hv/core/host_irq.h"
+#include "hv/core/serial_irq.h"
 #include "hv/core/log.h"
 #include "hv/core/paging.h"
 #include "hv/core/percpu.h"
@@ -201,6 +202,11 @@ void interrupt_handle(uint8_t vector)
 		return;
 	case VECTOR_IPI:
 	case VECTOR_POSTED: /* its vCPU is not in the guest (any more): it looks before it is entered */
+		lapic_eoi();
+		return;
+	case VECTOR_SERIAL + SERIAL_FIRST:
+	case VECTOR_SERIAL + SERIAL_SECOND:
+		serial_irq_came((enum serial_line)(vector - VECTOR_SERIAL));
 		lapic_eoi();
 		return;
 	default: /* the EOI comes last: a level-triggered source is masked by then */

@@ -9,6 +9,7 @@ enum host_vector {
 	VECTOR_TIMER = 0xf0,
 	VECTOR_IPI = 0xf1,    /* mailbox: nothing to do but to have left the guest or HLT */
 	VECTOR_POSTED = 0xf2, /* a guest's posted interrupts; outside of it nothing to do either */
+	VECTOR_SERIAL = 0xf3, /* of COM1; the next one is COM2's */
 	VECTOR_SPURIOUS = 0xff, /* no EOI */
 };
 

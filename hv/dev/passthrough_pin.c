@@ -71,7 +71,7 @@ static int route(struct passthrough *p, uint8_t ioapic_id)
 		if (pin->remap < 0)
 			return pin->remap;
 	} else {
-		redirection = host_ioapic_plain(vector, pass_irq_apic_id(p->vm));
+		redirection = host_ioapic_plain(vector, pass_irq_apic_id(p->vm), true);
 	}
 	host_ioapic_write(pin->gsi, redirection);
 	return 0;

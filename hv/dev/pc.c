@@ -9,9 +9,11 @@
 #include <stddef.h>
 
 #include "hv/core/guest_map.h"
+#include "hv/core/host_ioapic.h"
 #include "hv/core/log.h"
 #include "hv/core/pmm.h"
 #include "hv/dev/acpi_tables.h"
+#include "hv/dev/iommu.h"
 #include "hv/dev/pci_scan.h"
 #include "hv/dev/pc_impl.h"
 #include "hv/dev/reuse.h"
@@ -19,6 +21,8 @@
 #include "hv/dev/uplink.h"
 #include "hv/dev/virtio_net.h"
 #include "hv/dev/vlapic.h"
+
+#define XAPIC_ID_MAX 254u
 
 static void pc_io(struct vcpu *vcpu, uint16_t port, unsigned bytes, bool write, uint32_t *value)
 {
@@ -189,6 +193,20 @@ static void pc_vm_paused(struct vm *vm, bool paused)
 	passthrough_pause(&vm->platform->devices, paused);
 }
 
+static int pc_pin_route(uint8_t ioapic_id, uint8_t vector, uint32_t apic_id, uint64_t *redirection)
+{
+	int handle;
+
+	if (iommu) {
+		handle = iommu->irq_alloc_pin(ioapic_id, vector, apic_id, false, redirection);
+		return handle < 0 ? handle : 0;
+	}
+	if (apic_id > XAPIC_ID_MAX)
+		return LH_UNSUPP;
+	*redirection = host_ioapic_plain(vector, apic_id, false);
+	return 0;
+}
+
 static bool pc_host_device(unsigned i, char *line, unsigned room)
 {
 	if (i >= host_function_count)
@@ -237,6 +255,7 @@ const struct platform_ops pc_platform = {
 	.policy_changed = reuse_policy_changed,
 	.host_devices_find = pci_scan,
 	.host_devices_check = passthrough_check,
+	.pin_route = pc_pin_route,
 	.host_device = pc_host_device,
 	.console_input = pc_console_input,
 };

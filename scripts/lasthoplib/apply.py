@@ -138,7 +138,8 @@ def done(args, config, machine, session, made, others, progress):
 def apply(args, machine):
     config = args.checked(args)
     progress = Progress(sys.stderr if args.json == "-" else sys.stdout)
-    session = machine.call("apply.begin")["session"]
+    held = machine.open("apply.begin")                  # with it goes what was sent and not run
+    session = held.result["session"]
     try:
         changes, others = shown(args, config, machine, session, progress.stream)
         made = {"schema": 1, "file": config.file, "changes": changes, "files": sorted(others),
@@ -151,7 +152,7 @@ def apply(args, machine):
             args.write_json(args, made)
     finally:
         with contextlib.suppress(Failure):              # there may be one already, which counts
-            machine.call("apply.drop", session=session)
+            held.close()
     return 0
 
 

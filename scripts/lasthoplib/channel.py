@@ -19,8 +19,10 @@ from .frames import Frame
 
 ANSWER_SECONDS = 60             # a machine under emulation takes its time
 BEGIN_SECONDS = 60              # it may still be booting
-REPEAT_SECONDS = 20.0           # a request without an answer is sent again
-AGAIN_SECONDS = 1.0             # what was not acknowledged is sent again
+REPEAT_SECONDS = 5.0            # a request without an answer is sent again
+AGAIN_SECONDS = 1.0             # what got no answer is sent again, and later each time:
+PATIENCE_SECONDS = 30.0         # a machine under emulation may have a line of some hundred bytes a second
+ENDED = "the machine has ended"
 WINDOW = 4096                   # bytes of ours under way
 PIECE = 1024                    # ... in a frame
 ACK_BYTES = 8192                # theirs are acknowledged so often at least
@@ -43,7 +45,7 @@ class Stream:
         self.lost, self.why, self.ended = 0, "", False
         self._pieces, self._wanted, self._taken = deque(), 0, 0    # offsets are of the whole stream
         self._acked, self._sent, self._confirmed = 0, 0, 0
-        self._broken = False
+        self._missing = False       # it has got what is further on: something is lost
 
     # --- by the channel's reader, under its lock ---
 
@@ -61,6 +63,7 @@ class Stream:
             ahead = (frame.offset - self._confirmed) & 0xFFFFFFFF
             if ahead <= self._sent - self._confirmed:
                 self._confirmed += ahead
+                self._missing = self._missing or bool(frame.payload)
         elif frame.kind == frames.END:
             self._end(frame)
 
@@ -100,34 +103,45 @@ class Stream:
         start, data = self._sent, memoryview(bytes(data))
         base, at = self._sent, 0                    # at: of data, next to send
         self._sent += len(data)
-        last = time.monotonic()
+        last, patience, again = time.monotonic(), AGAIN_SECONDS, -1     # again: from there, once
         with self.channel._come:
+            self._missing = False
             while self._confirmed < base + len(data):
                 if self.ended:
                     raise Refused(0, self.why or "the machine has closed the stream")
                 confirmed = self._confirmed - start
-                if time.monotonic() - last > AGAIN_SECONDS:
-                    at, last = confirmed, time.monotonic()
+                if self._missing and confirmed > again:
+                    at = again = confirmed
+                elif time.monotonic() - last > patience:    # a piece: its answer tells where the machine is
+                    self._piece(base, data, confirmed)
+                    last, patience = time.monotonic(), min(2 * patience, PATIENCE_SECONDS)
+                self._missing = False
                 at = max(at, confirmed)
                 while at < len(data) and at - confirmed < WINDOW:
-                    piece = bytes(data[at:at + PIECE])
-                    self.channel._send(Frame(frames.DATA, 0, self.number, base + at, piece))
-                    at += len(piece)
+                    at += self._piece(base, data, at)
                 before = self._confirmed
-                self.channel._wait(lambda: self._confirmed > before or self.ended, AGAIN_SECONDS)
+                self.channel._wait(lambda: self._confirmed > before or self.ended or
+                                   (self._missing and self._confirmed - start > again), patience)
                 if self._confirmed > before:
+                    patience = min(max(AGAIN_SECONDS, 4 * (time.monotonic() - last)), PATIENCE_SECONDS)
                     last = time.monotonic()
                     progress(self._confirmed - start)
+
+    def _piece(self, base, data, at):
+        """sends the next one from there; its length"""
+        piece = bytes(data[at:at + PIECE])
+        self.channel._send(Frame(frames.DATA, 0, self.number, base + at, piece))
+        return len(piece)
 
     def close(self, complete=True):
         """ends it, and waits until the machine knows; what still comes is dropped"""
         with self.channel._come:
-            for _ in range(5):
+            for again in range(5):
                 if self.ended or self.channel.broken:
                     break
                 self.channel._send(Frame(frames.END, 0, self.number, self._sent,
                                          b"" if complete else b"broken off"))
-                self.channel._wait(lambda: self.ended, AGAIN_SECONDS)
+                self.channel._wait(lambda: self.ended, AGAIN_SECONDS * 2 ** again)
             self.channel._streams.pop(self.number, None)
 
     def __enter__(self):
@@ -192,10 +206,12 @@ class Channel:
         while True:
             try:
                 data = self.line.receive()
+            except ConnectionResetError:
+                data, why = b"", ENDED
             except OSError as problem:
                 data, why = b"", problem.strerror or str(problem)
             else:
-                why = "the machine has ended"
+                why = ENDED
             with self._come:
                 if not data:
                     self._break(why)

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The verbs that look at a running machine, and change it: over its management channel."""
+import argparse
+import contextlib
+import difflib
 import json
 import os
+import queue
 import re
 import select
 import sys
 import termios
 import textwrap
+import threading
 import time
 import tty
 
@@ -17,8 +22,12 @@ from .table import columns
 
 WIDTH = 80
 DETACH = 0x1D                   # Ctrl-]
+DEAF_SECONDS = 30.0             # of a guest that takes no keys
+LAST_SECONDS = 1.0              # for what was typed before that key
 LOG_SECONDS = 3.0               # until the registers of a VM are in the log
 CHANGES = ("start", "stop", "restart", "pause", "resume")
+KINDS = ("boot", "vm-start", "vm-end", "vm-reset", "vm-paused", "vm-resumed", "link", "uplink", "queue-stopped",
+         "refused", "end")      # of events (hv/core/report.h)
 UNITS = ("", "k", "M", "G", "T", "P")
 
 
@@ -183,24 +192,38 @@ def set_policy(args, machine):
 
 def events(args, machine):
     """a line of JSON each, as it comes, until the machine's end"""
-    out = sys.stdout if args.json in (None, "-") else open(args.json, "w", encoding="utf-8")
+    out = contextlib.nullcontext(sys.stdout) if args.json in (None, "-") else open(args.json, "w", encoding="utf-8")
     args.json_due = False
-    wanted = set(args.only.split(",")) if args.only else None
     rest, told = b"", 0
-    with out, machine.open("events.open", replay=args.replay) as stream:
+    with out as file, machine.open("events.open", replay=args.replay) as stream:
         while not args.count or told < args.count:
-            piece = stream.read()
+            try:
+                piece = stream.read()
+            except Failure:
+                if machine.broken != channel.ENDED:
+                    raise
+                break
             if not piece:
                 break
             *lines, rest = (rest + piece).split(b"\n")
             for line in lines:
                 event = parsed(line)
-                if event and (not wanted or event["event"] in wanted) and \
+                if event and (not args.only or event["event"] in args.only) and \
                         (not args.count or told < args.count):
                     told += 1
-                    print(json.dumps(event), file=out, flush=True)
+                    print(json.dumps(event), file=file, flush=True)
         if stream.lost:
             print(f"warning: {stream.lost} bytes of events were lost", file=sys.stderr)
+
+
+def kinds(text):
+    """of --only"""
+    for kind in text.split(","):
+        if kind not in KINDS:
+            near = difflib.get_close_matches(kind, KINDS, 1)
+            raise argparse.ArgumentTypeError(f"{plain(kind) or 'nothing'} is no kind of event"
+                                             + (f": did you mean {near[0]}?" if near else f": {', '.join(KINDS)}"))
+    return set(text.split(","))
 
 
 def parsed(line):
@@ -213,13 +236,22 @@ def parsed(line):
         return None
 
 
-def copy_keys(stream, keys):
-    """what is typed goes to the guest; True: it was the key that detaches"""
-    at = keys.find(bytes([DETACH]))
-    typed = keys if at < 0 else keys[:at]
-    if typed:
-        stream.send(typed)
-    return at >= 0
+class Typist(threading.Thread):
+    """sends what is typed, aside: a guest that hangs takes no more at some time, and who types still detaches"""
+
+    def __init__(self, stream):
+        super().__init__(daemon=True)
+        self._stream, self._keys = stream, queue.SimpleQueue()
+        self.start()
+
+    def run(self):
+        with contextlib.suppress(Failure):          # the stream has ended: its reader is told why
+            while keys := self._keys.get():
+                self._stream.send(keys)
+
+    def type(self, keys):
+        """nothing: that was all"""
+        self._keys.put(keys)
 
 
 def console(args, machine):
@@ -229,38 +261,49 @@ def console(args, machine):
         if terminal:
             print(f"[{plain(args.vm)}: Ctrl-] detaches]", file=sys.stderr)
         saved = termios.tcgetattr(0) if terminal else None
+        seen = [] if args.json else None
         try:
             if terminal:
                 tty.setraw(0)
-            converse(stream, terminal)
+            converse(stream, terminal, 2 if args.json == "-" else 1, seen)
         finally:
             if saved:
                 termios.tcsetattr(0, termios.TCSADRAIN, saved)
         if terminal:
             print("\n[detached]", file=sys.stderr)
+        if stream.why:
+            print(f"warning: {plain(args.vm)}: {plain(stream.why)}", file=sys.stderr)
+        args.write_json(args, {"schema": 1, "vm": args.vm, "text": b"".join(seen or []).decode("utf-8", "replace"),
+                               "lost": stream.lost, "why": stream.why})
         if stream.lost:
             print(f"warning: {stream.lost} bytes were lost before they were shown", file=sys.stderr)
 
 
-def converse(stream, terminal):
-    """both directions; without a terminal, until both have nothing for a while"""
-    typing, quiet = True, time.monotonic()
+def converse(stream, terminal, out, seen):
+    """both directions, to the descriptor `out`; without a terminal, until both have nothing for a while. seen: a
+    list that gets what comes, or None"""
+    typist, typing, quiet = Typist(stream), True, time.monotonic()
     while True:
         piece = stream.read(timeout=0.02)
         if piece:
             quiet = time.monotonic()
-            os.write(1, piece)
+            os.write(out, piece)
+            if seen is not None:
+                seen.append(piece)
         elif piece == b"":
             return
         if not typing:
-            if time.monotonic() - quiet > 1.0:
+            if time.monotonic() - quiet > (DEAF_SECONDS if typist.is_alive() else 1.0):
                 return
         elif select.select([0], [], [], 0)[0]:
-            keys = os.read(0, 256)
-            if keys and copy_keys(stream, keys):
-                return
-            typing = bool(keys)
-            if not typing and terminal:
+            keys, detach, _ = os.read(0, 256).partition(bytes([DETACH]))
+            if keys:
+                typist.type(keys)
+            if detach or not keys:
+                typist.type(b"")
+                typing = False
+            if detach or terminal and not keys:
+                typist.join(LAST_SECONDS)
                 return
 
 
@@ -314,7 +357,7 @@ def add_parsers(verb, write_json, checked):
     at.add_argument("--no-replay", action="store_true", help="not what it has printed before")
     at = machine_verb("events", events, "Tell what happens, a line of JSON each, until the machine's end.")
     at.add_argument("--replay", action="store_true", help="what has happened before, too")
-    at.add_argument("--only", metavar="KIND[,KIND]...", help="such events alone: vm-start, link, …")
+    at.add_argument("--only", type=kinds, metavar="KIND[,KIND]...", help="such events alone: vm-start, link, …")
     at.add_argument("--count", type=options.positive, metavar="N", help="end after so many")
     apply.add_options(machine_verb("apply", apply.apply, "Show how a config differs from the running one, "
                                    "and change the machine to it."), checked)

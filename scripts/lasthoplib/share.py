@@ -38,6 +38,7 @@ class Share(threading.Thread):
         super().__init__(daemon=True)
         self.path = path
         self._calls, self._calling, self._since = deque(), 0, 0.0
+        self._answered = 0                          # bytes of its answer so far
         self._clients, self._machine, self._last = {}, None, 0
         self._selector = selectors.DefaultSelector()
         self._wake, waker = socket.socketpair()
@@ -190,22 +191,38 @@ class Share(threading.Thread):
         client = self._clients.get(frame.client)
         if client:
             client.out += frame.encode()
-        if frame.kind in (frames.ANSWER_END, frames.RESET) and frame.client == self._calling:
+        if frame.client == self._calling and self._is_done(frame):
             self._calling = 0
+
+    def _is_done(self, frame):
+        """the client has its whole answer: one that lost a piece is asked for again, and is the machine's last
+        until then"""
+        if frame.kind in (frames.ANSWER, frames.ANSWER_END):
+            whole = frame.offset in (0, self._answered)
+            self._answered = frame.offset + len(frame.payload) if whole else -1
+        return frame.kind == frames.RESET or (frame.kind == frames.ANSWER_END and self._answered >= 0)
 
     def _from_client(self, end, frame):
         if frame.kind == frames.CALL:
             if end.number == self._calling:         # the same again
                 self._to_machine(frame)
-            elif all(call.client != end.number for call in self._calls):
-                self._calls.append(frame)
+            else:
+                self._queue(frame)
             return
         if frame.kind == frames.RESET:
             self._calls = deque(call for call in self._calls if call.client != end.number)
         self._to_machine(frame)
 
+    def _queue(self, frame):
+        """the same again, or it has given the other up"""
+        for at, call in enumerate(self._calls):
+            if call.client == frame.client:
+                self._calls[at] = frame
+                return
+        self._calls.append(frame)
+
     def _next_call(self):
         while self._calls and not self._calling:
             call = self._calls.popleft()
-            self._calling, self._since = call.client, time.monotonic()
+            self._calling, self._since, self._answered = call.client, time.monotonic(), 0
             self._to_machine(call)

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Cases of live change: `lasthop apply` against a machine with two VMs that ask and answer all the time, of
 which it must not cost a packet."""
+import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import hooks
 from cases import Case
 from cases_mgmt import expect, verb
 from cases_shell import ECHO, ended
 from configs import Vm, config, pair
-from lasthoplib import channel
+from lasthoplib import channel, paths
 
 ASKING = pair(tests="tests=rr:64 transactions=1000000")
 OTHER = replace(ECHO, name="other")
@@ -22,16 +25,19 @@ def source(line, name, text):
     return str(file)
 
 
-def sent(machine, check):
-    """packets that the pair's source has sent; nothing of the pair was dropped"""
-    told = {}
-    for vm in ASKING:
-        counters = machine.call("stat.list", port=f"{vm.name}/net0")["counters"]
-        told[vm.name] = {c["name"]: c["value"] for c in counters}
-    drops = {name: value for counters in told.values() for name, value in counters.items()
-             if "_drop_" in name and value}
+def counted(machine):
+    """{(VM, counter): value} of the pair"""
+    return {(vm.name, c["name"]): c["value"] for vm in ASKING
+            for c in machine.call("stat.list", port=f"{vm.name}/net0")["counters"]}
+
+
+def exchanged(machine, before, check):
+    """since then the pair has gone on, and nothing of it was dropped; until its drivers ran, something may be"""
+    since = {key: value - before[key] for key, value in counted(machine).items()}
+    drops = {key: value for key, value in since.items() if "_drop_" in key[1] and value}
     check(not drops, f"the pair lost packets: {drops}" if drops else "the pair lost no packet")
-    return told["source1"]["tx_packets"]
+    packets = since["source1", "tx_packets"]
+    check(packets > 100, f"meanwhile the pair has exchanged {packets} packets")
 
 
 def apply(line, check, file, *words, changes):
@@ -52,14 +58,17 @@ COUNTERS_KIB = 4 * 4 * 2
 
 
 def change(line, check):
-    """a third VM, a switch and a policy; then one VM with other arguments, one gone; then all as before"""
+    """a third VM, a switch and a policy; then one VM with other arguments, one gone; then files that the
+    machine does not have; then all as before"""
     for _ in range(2):
         line.wait(r"^(echo|other)\| echo: ready$")
     first = source(line, "1", config(*ASKING, ECHO, OTHER))
     second = source(line, "2", config(*ASKING, ECHO, OTHER, THIRD, policy={"copy": "rep"}))
     third = source(line, "3", config(*ASKING, replace(ECHO, args="again"), policy={"copy": "rep"}))
     with channel.connect(line.second) as machine:
-        free, before = machine.call("vm.list")["free_kib"], sent(machine, check)
+        while counted(machine)["source1", "tx_packets"] < 100:
+            time.sleep(0.1)
+        free, before = machine.call("vm.list")["free_kib"], counted(machine)
         more = {("a", "/vms/third", ""), ("a", "/new", ""), ("c", "/policy", "copy")}
         apply(line, check, second, "--dry-run", changes=more)
         now = machine.call("vm.list")["free_kib"]
@@ -73,16 +82,49 @@ def change(line, check):
         check(names(machine) == ["sink1", "source1", "echo"] and len(ports(machine)) == 2,
               f"VMs are {names(machine)}, ports {ports(machine)}")
         line.wait(r"^echo\| echo: ready$")
-        apply(line, check, first, "--yes", changes={("a", "/vms/other", ""), ("c", "/vms/echo", "bootargs"),
-                                                    ("c", "/policy", "copy")})
+        files(line, check)
+        gone(line, machine, check)
+        apply(line, check, first, "--yes", changes={("r", "/vms/fresh", ""), ("a", "/vms/other", ""),
+                                                    ("c", "/vms/echo", "bootargs"), ("c", "/policy", "copy")})
         line.wait(r"^other\| echo: ready$")
         now = machine.call("vm.list")["free_kib"]
         check(0 <= free - now <= COUNTERS_KIB, f"{free - now} KiB of memory are used besides")
-        after = sent(machine, check)
-        check(after > before + 100, f"meanwhile the pair has exchanged {after - before} packets")
+        exchanged(machine, before, check)
         for vm in (*ASKING, ECHO, OTHER):
             machine.call("vm.stop", vm=vm.name)
             ended(line, vm.name)
+
+
+def files(line, check):
+    """a new VM from a file that is new, then the same one from another file of that name and size"""
+    vms = [*ASKING, replace(ECHO, args="again")]
+    file = source(line, "files", config(*vms, Vm("fresh", "own.elf"), policy={"copy": "rep"}))
+    own = Path(file).with_name("own.elf")
+    subprocess.run(["strip", "-o", own, paths.guests() / "echo.elf"], check=True)    # each byte takes its time
+    content = own.read_bytes()
+    for word, changes in ((b"ready", {("a", "/vms/fresh", "")}), (b"other", {("c", "/vms/fresh", "kernel")})):
+        own.write_bytes(content.replace(b"echo: ready", b"echo: " + word))
+        begun = time.monotonic()
+        apply(line, check, file, "--yes", changes=changes)
+        check(hooks.SHOWN, f"{len(content) >> 10} KiB sent and applied in {time.monotonic() - begun:.1f} s")
+        line.wait(rf"^fresh\| echo: {word.decode()}$")
+
+
+def gone(line, machine, check):
+    """a client that vanishes in the midst of it leaves nothing"""
+    before = machine.call("vm.list")["free_kib"]
+    other = channel.connect(line.second)
+    session = other.open("apply.begin").result["session"]
+    stream = other.open("apply.upload", session=session, name="large", bytes=8 << 20)
+    stream.send(bytes(1000))
+    taken = before - machine.call("vm.list")["free_kib"]
+    other.line.close()
+    for _ in range(200):
+        left = before - machine.call("vm.list")["free_kib"]
+        if 0 <= left <= COUNTERS_KIB:
+            break
+        time.sleep(0.1)
+    check(taken >= 8 << 10 and 0 <= left <= COUNTERS_KIB, f"a client that vanished had {taken} KiB, and leaves {left}")
 
 
 def names(machine):
@@ -108,7 +150,7 @@ def bad(line, machine, check):
 def apply_case(on, **more):
     vms = [*ASKING, ECHO, OTHER]
     return Case(f"{on}-apply", on, config(*vms), cpus=2, backend={"tcg": "svm", "bochs": "vmx"}[on],
-                talk=change, second_line=True, ends={vm.name: "stopped" for vm in (*vms, THIRD)}, **more)
+                talk=change, second_line=True, ends={vm.name: "stopped" for vm in (*vms, THIRD, Vm("fresh", ""))}, **more)
 
 
 CASES_APPLY = [apply_case("tcg"), apply_case("bochs")]

@@ -24,7 +24,7 @@ def verb(line, *words, keys=None):
     file = Path(line.second).with_suffix(f".{words[0]}")
     file.unlink(missing_ok=True)
     done = subprocess.run([sys.executable, str(LASTHOP), *words, "--line", line.second, "--json", str(file)],
-                          input=keys, capture_output=True, text=True, timeout=LIMIT if words[0] == "events" else SECONDS)
+                          input=keys, capture_output=True, text=True, timeout=LIMIT if words[0] in ("events", "apply") else SECONDS)
     told = [json.loads(text) for text in ([file.read_text()] if words[0] != "events" else
                                           file.read_text().splitlines())] if file.exists() else [{}]
     return done.returncode, done.stdout + done.stderr, told if words[0] == "events" else told[0]
@@ -70,7 +70,8 @@ def verbs(line, check):
     expect(line, check, "vm", "exits", "sink1", found=lambda t: sum(t["exits"].values()) > 100)
     expect(line, check, "vm", "dump", "echo", found=lambda t: "rip" in t["lines"][0])
     expect(line, check, "console", "echo", keys="hello\r", says="echo: hello")
-    expect(line, check, "console", "echo", keys="", says="echo: hello")       # replayed
+    expect(line, check, "console", "echo", keys="", says="echo: hello",       # replayed
+           found=lambda t: t["vm"] == "echo" and "echo: hello" in t["text"] and not t["lost"])
     expect(line, check, "call", "hello", found=lambda t: t["protocol"] == 1)
     for words, says in ((("vm", "stop", "nobody"), 'there is no VM "nobody": vm list shows them'),
                         (("vm", "start", "echo"), "echo: it runs already"),

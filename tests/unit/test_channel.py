@@ -13,6 +13,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -63,6 +64,7 @@ class Machine(threading.Thread):
         super().__init__(daemon=True)
         self.sock, self.drop, self.methods, self.calls = sock, drop, methods or {}, []
         self.uploaded, self.ended, self.begun = b"", None, []
+        self.slow, self.taken = 0, 0                # seconds for a piece; bytes in all, those again too
         self.start()
 
     def send(self, *sent):
@@ -89,11 +91,15 @@ class Machine(threading.Thread):
         elif frame.kind == frames.CALL:
             self._call(frame)
         elif frame.kind == frames.DATA:
+            self.taken += len(frame.payload)
             if self.drop:
                 self.drop -= 1
-            elif frame.offset == len(self.uploaded):
-                self.uploaded += frame.payload
-            self.send(Frame(frames.ACK, frame.client, frame.stream, len(self.uploaded)))
+            else:
+                time.sleep(self.slow)
+                further = frame.offset > len(self.uploaded)
+                if frame.offset == len(self.uploaded):
+                    self.uploaded += frame.payload
+                self.send(Frame(frames.ACK, frame.client, frame.stream, len(self.uploaded), b"\1" * further))
         elif frame.kind == frames.END:
             self.ended = frame.payload
             self.send(Frame(frames.END, frame.client, frame.stream, 0, b'{"why":"","lost":0}'))
@@ -202,6 +208,23 @@ class Channels(unittest.TestCase):
             self.assertEqual((theirs.uploaded, theirs.ended), (data, b""))
             self.assertEqual(told[-1], len(data))
 
+    def test_what_is_missing_is_sent_again_at_once(self):
+        made, theirs = self.connect(drop=1)
+        with mock.patch.object(channel, "AGAIN_SECONDS", 3600):
+            sends = threading.Thread(target=made.upload, args=("put", bytes(9000)), daemon=True)
+            sends.start()
+            sends.join(60)
+        self.assertFalse(sends.is_alive())
+        self.assertEqual(len(theirs.uploaded), 9000)
+
+    def test_a_slow_line_is_not_filled_with_the_same_again(self):
+        made, theirs = self.connect()
+        theirs.slow = 0.1
+        with mock.patch.object(channel, "AGAIN_SECONDS", 0.02):
+            made.upload("put", bytes(8192))
+        self.assertEqual(len(theirs.uploaded), 8192)
+        self.assertLessEqual(theirs.taken, 2 * 8192)
+
     def test_an_upload_that_is_broken_off(self):
         made, theirs = self.connect()
         with self.assertRaises(ZeroDivisionError):
@@ -219,6 +242,38 @@ class Channels(unittest.TestCase):
                           for _ in range(5)))
             theirs.uploaded = b""
             self.assertEqual(made.call("double", n=turn)["n"], 2 * turn)
+
+
+class Wire:
+    """the machine's end of a serial port: a terminal's other side"""
+
+    def __init__(self, fd):
+        self.fd = fd
+
+    def sendall(self, data):
+        while data:
+            data = data[os.write(self.fd, data):]
+
+    def recv(self, room):
+        return os.read(self.fd, room)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.close(self.fd)
+
+
+class SerialPorts(unittest.TestCase):
+    def test_a_serial_port_is_a_line(self):
+        theirs, mine = os.openpty()
+        self.addCleanup(os.close, mine)
+        machine_there = Machine(Wire(theirs), methods=METHODS)
+        with channel.connect(os.ttyname(mine)) as made:
+            self.assertEqual(made.call("double", n=21), {"n": 42, "client": 0})
+            data = bytes(range(256)) * 20           # no byte means anything to the terminal
+            made.upload("put", data)
+            self.assertEqual(machine_there.uploaded, data)
 
 
 class Shares(unittest.TestCase):
@@ -250,6 +305,31 @@ class Shares(unittest.TestCase):
             thread.join(30)
         self.assertEqual(wrong, [False] * 5)
         self.assertEqual(len(self.machine.calls), 200)
+
+    def test_an_answer_that_lost_a_piece_is_asked_for_again_before_others_are(self):
+        lose, whole, seen = ["once"], self.machine.send, []
+
+        def send(*sent):
+            if len(sent) == 2 and sent[1].kind == frames.ANSWER_END and lose:
+                seen.append(lose.pop())
+                whole(sent[1])                      # its first half is lost
+            else:
+                whole(*sent)
+
+        def times(_machine, _frame, n):
+            seen.append(n)
+            return {"n": n}
+
+        self.machine.send, self.machine.methods = send, {"x": times}
+        with mock.patch.object(channel, "REPEAT_SECONDS", 0.5):
+            one, two = self.client(), self.client()
+            asking = threading.Thread(target=one.call, args=("x",), kwargs={"n": 1})
+            asking.start()
+            while len(seen) < 2:
+                pass
+            two.call("x", n=2)
+            asking.join(10)
+        self.assertEqual(seen, [1, "once", 1, 2])   # not the other between the two
 
     def test_a_client_that_goes_is_told_of(self):
         client = self.client()
@@ -363,6 +443,44 @@ class Verbs(unittest.TestCase):
         status, _, err = self.run_verb("vm", "stop")
         self.assertEqual(status, 2)
         self.assertIn("which VM? vm list shows them", err)
+
+    def test_who_types_to_a_guest_that_hangs_still_detaches(self):
+        takes_none = mock.Mock(read=lambda timeout: time.sleep(timeout), send=lambda keys: threading.Event().wait())
+        for keys in (b"x" * 20 + b"\x1d", b"x", b""):
+            theirs, mine = os.pipe()
+            stdin = os.dup(0)
+            os.dup2(theirs, 0)
+            try:
+                os.write(mine, keys)
+                os.close(mine)
+                with mock.patch.object(machine, "DEAF_SECONDS", 0.2):
+                    talks = threading.Thread(target=machine.converse, args=(takes_none, False, 1, None), daemon=True)
+                    talks.start()
+                    talks.join(30)
+                self.assertFalse(talks.is_alive())
+            finally:
+                os.dup2(stdin, 0)
+                os.close(stdin)
+                os.close(theirs)
+
+    def test_events_end_with_the_machine(self):
+        told = [{"event": "vm-start", "vm": "a"}, {"event": "link"}, {"event": "end"}]
+        text = "".join(json.dumps(event) + "\n" for event in told)
+        self.machine(events_open={"stream": 17, "after": [(frames.DATA, 17, 0, text)]})
+        status, out, err = self.run_verb("events", "--count", "2")
+        self.assertEqual((status, err, list(map(json.loads, out.splitlines()))), (0, "", told[:2]))
+        made = share.Share(lines.path_for("other"))
+
+        def last_ones(_machine, _frame, replay):
+            threading.Timer(0.3, made.close).start()
+            return {"stream": 17, "after": [(frames.DATA, 17, 0, text)], "replay": replay}
+
+        Machine(socket.create_connection(("127.0.0.1", made.port)), methods={"events.open": last_ones})
+        status, out, err = self.run_verb("events", "--line", str(made.path), "--only", "link,end")
+        self.assertEqual((status, err, list(map(json.loads, out.splitlines()))), (0, "", told[1:]))
+        with self.assertRaises(SystemExit), contextlib.redirect_stderr(io.StringIO()) as err:
+            cli.parser().parse_args(["events", "--only", "vm-strat"])
+        self.assertIn("vm-strat is no kind of event: did you mean vm-start?", err.getvalue())
 
     def test_events_that_lost_their_beginning_are_left_out(self):
         self.assertEqual(machine.parsed(b'{"event":"end"}'), {"event": "end"})

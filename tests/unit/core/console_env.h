@@ -28,6 +28,7 @@
 #include "hv/core/pmm.h"
 #include "hv/core/screen.h"
 #include "hv/core/serial.h"
+#include "hv/core/serial_irq.h"
 #include "hv/core/shell.h"
 #include "hv/core/timer.h"
 
@@ -177,6 +178,20 @@ int serial2_read(void)
 	return second_at < second_bytes ? second_in[second_at++] : -1;
 }
 
+/* The second line's interrupt, if it has one. */
+static bool second_rings, listening;
+
+bool serial_irq_start(enum serial_line line, uint32_t mail)
+{
+	assert_int_equal(mail, line == SERIAL_SECOND ? MB_MGMT : MB_CONSOLE);
+	return line == SERIAL_SECOND && second_rings;
+}
+
+void serial_irq_listen(enum serial_line line)
+{
+	listening |= line == SERIAL_SECOND;
+}
+
 void *page_alloc(size_t bytes)
 {
 	return calloc(1, bytes);
@@ -216,16 +231,22 @@ void timer_init(struct timer *timer, void (*fire)(struct timer *))
 	timer->fire = fire;
 }
 
+static unsigned timers_set;
+static uint64_t deadline; /* of the last one */
+
 void timer_set(struct timer *timer, uint64_t deadline_tsc)
 {
 	(void)timer;
-	(void)deadline_tsc;
+	timers_set++;
+	deadline = deadline_tsc;
 }
+
+static uint32_t mail;
 
 void cpu_post(struct cpu *to, uint32_t bits)
 {
 	(void)to;
-	(void)bits;
+	mail |= bits;
 }
 
 void shell_run(char *line)

@@ -5,10 +5,33 @@
  */
 #include "tests/unit/core/console_talk.h"
 
+static unsigned closes;
+
+static void closed(struct mgmt_stream *s, bool complete)
+{
+	(void)s;
+	closes += !complete;
+}
+
+static void open_one(struct mgmt_call *c)
+{
+	static const struct mgmt_stream_ops ops = { .closed = closed };
+
+	mgmt_stream_open(c, &ops, NULL);
+}
+
+static void large(struct mgmt_call *c)
+{
+	for (unsigned i = 0; i < 1000; i++)
+		json_u64(mgmt_result(c), "n", i);
+}
+
 const struct mgmt_method *test_method_at(unsigned i)
 {
-	(void)i;
-	return NULL;
+	static const struct mgmt_method methods[] = { { "open", "", "", open_one },
+						      { "large", "", "", large } };
+
+	return i < 2 ? &methods[i] : NULL;
 }
 
 /* Frames of the management channel on this line: only once they are asked for, and whole between texts. */
@@ -105,6 +128,30 @@ static void frames_share_the_line(void **state)
 	assert_string_equal(shown, "\xc0");
 }
 
+/* Who ends the frames without a farewell leaves no stream, and no answer that all others would wait for. */
+static void the_end_of_frames_ends_all(void **state)
+{
+	char call[500];
+
+	(void)state;
+	type_bytes("\xc0lasthop\xc0", 9);
+	type_bytes(call, frame_on_the_line(call, FRAME_CALL,
+					   "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"open\"}"));
+	assert_true(stream_any() && closes == 0);
+	type_bytes(call, frame_on_the_line(call, FRAME_CALL,
+					   "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"large\"}"));
+	assert_true(rpc_busy());
+	type_bytes("\xc0"
+		   "bye\xc0",
+		   5);
+	assert_false(console_frames->open());
+	assert_false(rpc_busy());
+	assert_false(stream_any());
+	assert_int_equal(closes, 1);
+	ticks(40);
+	clear();
+}
+
 /* What only begins like the escape is typed. */
 static void half_an_escape_is_typed(void **state)
 {
@@ -128,6 +175,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(half_an_escape_is_typed, set_up),
+		cmocka_unit_test_setup(the_end_of_frames_ends_all, set_up),
 		cmocka_unit_test_setup(frames_share_the_line, set_up),
 	};
 

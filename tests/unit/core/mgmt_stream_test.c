@@ -272,6 +272,11 @@ static void uploads_arrive_whole(void **state)
 	assert_int_equal(got_count, 1);
 	assert_int_equal(got[0].kind, FRAME_ACK);
 	assert_int_equal(got[0].offset, 1000);
+	assert_true(got[0].bytes == 1 && got[0].payload[0] == 1); /* something is missing */
+	send(FRAME_DATA, 1, (uint8_t)n, 0, data, 1000);
+	turns(2);
+	assert_int_equal(got[0].offset, 1000);
+	assert_int_equal(got[0].bytes, 0);		   /* nothing new, and nothing missing */
 	send(FRAME_DATA, 1, (uint8_t)n, 0, data, 1000);	   /* again, and not taken again */
 	send(FRAME_DATA, 2, (uint8_t)n, 1000, data, 1000); /* of another client */
 	send(FRAME_DATA, 1, (uint8_t)n, 1000, data + 1000, 2000);
@@ -372,6 +377,37 @@ static void garbage_by_seed(void **state)
 	}
 }
 
+/* Turns until nothing has moved for as long as a line is lively; the last one's timer, in us: 0: none. */
+static uint64_t quiet_timer(void)
+{
+	const uint64_t ticks = ticks_per_us;
+	uint64_t now, us;
+
+	ticks_per_us = 100;
+	for (uint64_t end = rdtsc() + 300000000; rdtsc() < end;)
+		;
+	mail = timers_set = 0;
+	listening = false;
+	now = rdtsc();
+	mgmt_work();
+	assert_true(listening && !(mail & MB_MGMT));
+	us = timers_set ? (deadline - now) / ticks_per_us : 0;
+	ticks_per_us = ticks;
+	return us;
+}
+
+/* The line's interrupt calls; what streams have is asked for, seldom while none has anything. */
+static void a_quiet_line_is_not_polled(void **state)
+{
+	(void)state;
+	assert_int_equal(quiet_timer(), 0);
+	open_by("open");
+	assert_true(quiet_timer() >= 20000);
+	send(FRAME_RESET, 1, 0, 0, NULL, 0);
+	turns(3);
+	assert_int_equal(quiet_timer(), 0);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup(f, set_up)
@@ -385,7 +421,9 @@ int main(void)
 		CASE(wrong_uploads),
 		CASE(slow_receivers_take_some),
 		CASE(garbage_by_seed),
+		CASE(a_quiet_line_is_not_polled),
 	};
 
+	second_rings = true;
 	return cmocka_run_group_tests(tests, set_up_all, NULL);
 }

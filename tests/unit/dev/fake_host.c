@@ -117,8 +117,9 @@ void host_ioapic_write(unsigned gsi, uint64_t redirection)
 	fake_pin_masked[gsi] = true;
 }
 
-uint64_t host_ioapic_plain(uint8_t vector, uint32_t apic_id)
+uint64_t host_ioapic_plain(uint8_t vector, uint32_t apic_id, bool level)
 {
+	assert(level);
 	return (uint64_t)apic_id << 56 | vector;
 }
 
