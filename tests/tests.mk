@@ -63,7 +63,7 @@ UNIT_core_cpu_time     := hv/core/cpu_time.c
 UNIT_core_exit_cause   := hv/core/exit_cause.c
 UNIT_core_sched        := hv/core/runq.c
 UNIT_core_elf_symbols  := hv/core/elf_symbols.c $(CONFIG_SRC)
-UNIT_core_see          := $(addprefix hv/core/,mgmt_see.c mgmt_why.c mgmt_trace.c mgmt_capture.c vcpu_look.c elf_symbols.c \
+UNIT_core_see          := hv/cpu/entropy.c $(addprefix hv/core/,mgmt_see.c mgmt_why.c mgmt_trace.c mgmt_capture.c vcpu_look.c elf_symbols.c \
 	vm_past.c json.c exit_cause.c config_policy.c) $(wildcard vswitch/*.c) tests/unit/vswitch/env.c tests/unit/vswitch/driver.c \
 	$(filter-out hv/core/config_policy.c,$(CONFIG_SRC))
 UNIT_cpu_entropy       := hv/cpu/entropy.c

@@ -12,17 +12,17 @@
 #define FILLER 1u /* in a record's first word: nothing in it, bytes otherwise */
 
 struct capture {
-	uint32_t size, snap; /* constant */
+	uint32_t size, snap, mark; /* constant */
 	struct spin lock;
 	uint64_t head;		    /* under lock: bytes ever reserved */
 	_Atomic uint64_t seen;	    /* head, for the reader */
 	_Atomic uint64_t tail;	    /* records read up to here; the reader's, */
 	uint32_t begun;		    /* ... and so many bytes of the next one */
-	_Atomic uint64_t lost;	    /* changed under lock */
+	_Atomic uint64_t count;	    /* of records; changed under lock */
 	_Alignas(8) uint8_t ring[]; /* size */
 };
 
-struct capture *capture_create(uint32_t ring_bytes, uint32_t snap)
+struct capture *capture_create(uint32_t ring_bytes, uint32_t snap, uint32_t mark)
 {
 	struct capture *c;
 
@@ -34,6 +34,7 @@ struct capture *capture_create(uint32_t ring_bytes, uint32_t snap)
 		return NULL;
 	c->size = ring_bytes;
 	c->snap = snap < VS_MAX_FRAME ? snap : VS_MAX_FRAME;
+	c->mark = mark;
 	return c;
 }
 
@@ -56,9 +57,9 @@ bool port_captured(const struct port *port, const struct capture *c)
 	return c != NULL && atomic_load_explicit(&port->capture, memory_order_relaxed) == c;
 }
 
-uint64_t capture_lost(const struct capture *c)
+uint64_t capture_count(const struct capture *c)
 {
-	return atomic_load_explicit(&c->lost, memory_order_relaxed);
+	return atomic_load_explicit(&c->count, memory_order_relaxed);
 }
 
 /* The word that says whether the record at this place is there. */
@@ -90,15 +91,13 @@ static void put(struct capture *c, struct capture_record *r, struct cursor frame
 {
 	uint8_t *room;
 
-	r->magic = CAPTURE_MAGIC;
+	r->mark = c->mark;
 	r->kept = r->whole < c->snap ? r->whole : c->snap;
 	r->bytes = capture_bytes(r->kept);
 	spin_lock(&c->lock);
-	r->lost = (uint32_t)atomic_load_explicit(&c->lost, memory_order_relaxed);
+	r->number = (uint32_t)atomic_fetch_add_explicit(&c->count, 1, memory_order_relaxed);
 	room = take_room(c, r->bytes);
 	r->place = (uint32_t)c->head;
-	if (room == NULL)
-		atomic_fetch_add_explicit(&c->lost, 1, memory_order_relaxed);
 	spin_unlock(&c->lock);
 	if (room == NULL)
 		return;

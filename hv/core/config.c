@@ -125,6 +125,8 @@ static void vm_child(struct config_parser *p, int node, const char *vm_path)
 
 	config_format(p->reporter.node, sizeof(p->reporter.node), "%s/%.40s", vm_path,
 		      fdt_get_name(p->dtb, node, NULL));
+	if (config_misplaced(p, node, NODE_VM))
+		return;
 	if (p->vm->net_count + p->vm->passthrough_count >= CONFIG_MAX_NETS)
 		config_fail(&p->reporter, "", "is one device too many: a VM can have %u",
 			    CONFIG_MAX_NETS);
@@ -161,6 +163,7 @@ static void vm_node(struct config_parser *p, int node)
 
 static void vms_node(struct config_parser *p, int node)
 {
+	bool misplaced = false;
 	int child;
 
 	config_format(p->reporter.node, sizeof(p->reporter.node), "/vms");
@@ -172,9 +175,15 @@ static void vms_node(struct config_parser *p, int node)
 				    CONFIG_MAX_VMS);
 			return;
 		}
-		vm_node(p, child);
+		config_format(p->reporter.node, sizeof(p->reporter.node), "/vms/%.40s",
+			      fdt_get_name(p->dtb, child, NULL));
+		if (config_misplaced(p, child, NODE_VMS))
+			misplaced = true;
+		else
+			vm_node(p, child);
 	}
-	if (!p->config->vm_count)
+	config_format(p->reporter.node, sizeof(p->reporter.node), "/vms");
+	if (!p->config->vm_count && !misplaced)
 		config_fail(&p->reporter, "",
 			    "has no VM: add a node with compatible = \"" CONFIG_VM_COMPATIBLE "\"");
 }
@@ -246,11 +255,9 @@ static void unknown_root_child(struct config_parser *p, int node, const char *na
 	const char *near = config_nearest(name, root_candidate, NULL);
 	const char *compatible = config_compatible(p->dtb, node);
 
-	if (!strcmp(compatible, CONFIG_VM_COMPATIBLE))
-		config_fail(&p->reporter, "", "a VM belongs into the node vms");
-	else if (!strcmp(compatible, CONFIG_NET_COMPATIBLE))
-		config_fail(&p->reporter, "", "a net device belongs into a VM");
-	else if (config_nearest(compatible, switch_candidate, NULL))
+	if (config_misplaced(p, node, NODE_ROOT))
+		return;
+	if (config_nearest(compatible, switch_candidate, NULL))
 		config_unknown_word(&p->reporter, "compatible", compatible,
 				    CONFIG_SWITCH_COMPATIBLE, NULL);
 	else if (near)

@@ -33,6 +33,23 @@ static const char *other_node(const char *given)
 	return NULL;
 }
 
+bool config_misplaced(struct config_parser *p, int node, enum config_node in)
+{
+	const char *given = config_compatible(p->dtb, node);
+
+	if (in != NODE_ROOT && !strcmp(given, CONFIG_SWITCH_COMPATIBLE))
+		config_fail(&p->reporter, "", "a switch belongs into the root node, beside vms");
+	else if (in != NODE_VMS && !strcmp(given, CONFIG_VM_COMPATIBLE))
+		config_fail(&p->reporter, "", "a VM belongs into the node vms");
+	else if (in != NODE_VM && !strcmp(given, CONFIG_NET_COMPATIBLE))
+		config_fail(&p->reporter, "", "a net device belongs into a VM");
+	else if (in != NODE_VM && !strcmp(given, CONFIG_PASSTHROUGH_COMPATIBLE))
+		config_fail(&p->reporter, "", "a device that is passed through belongs into a VM");
+	else
+		return false;
+	return true;
+}
+
 void config_check_compatible(struct config_parser *p, const char *given)
 {
 	const char *want = compatible_of[p->type];

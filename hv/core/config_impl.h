@@ -46,6 +46,9 @@ const char *config_nearest(const char *word, const char *(*next)(const void *con
  */
 void config_unknown_word(struct config_reporter *reporter, const char *property, const char *given,
 			 const char *word, const char *other);
+/* The same for a policy, which may know more words. */
+void config_unknown_policy_word(struct config_reporter *reporter, const struct policy *policy,
+				const char *given);
 
 static inline char config_lower(char c)
 {
@@ -126,6 +129,9 @@ const char *config_node_name(enum config_node type); /* root, vms, switch, … *
 
 /* Reports a compatible string that is not the one of parser->type. */
 void config_check_compatible(struct config_parser *parser, const char *given);
+
+/* Reports a node that, as its compatible string says, does not belong into one of the kind `in`: ROOT, VMS, VM. */
+bool config_misplaced(struct config_parser *parser, int node, enum config_node in);
 
 /* The first string of a node's compatible property, "" if there is none. */
 const char *config_compatible(const void *dtb, int node);

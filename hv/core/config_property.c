@@ -484,8 +484,7 @@ static void set_policy_word(struct config_parser *p, const struct config_value *
 	uint32_t *value = &p->config->policy[policy - policies];
 
 	if (!policy_parse(policy, (const char *)v->data, value))
-		config_unknown_word(&p->reporter, p->property, (const char *)v->data,
-				    policy_word(policy, 0), policy_word(policy, 1));
+		config_unknown_policy_word(&p->reporter, policy, (const char *)v->data);
 }
 
 static void set_policy_number(struct config_parser *p, const struct config_value *v)

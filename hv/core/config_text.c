@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "hv/core/config_impl.h"
+#include "hv/core/config_policy.h"
 
 struct sink {
 	char *out;
@@ -207,4 +208,30 @@ void config_unknown_word(struct config_reporter *reporter, const char *property,
 	else
 		config_fail(reporter, property, "\"%.40s\" is not known here: wanted is \"%s\"",
 			    given, word);
+}
+
+static const char *policy_word_at(const void *policy, unsigned index)
+{
+	return policy_word(policy, index);
+}
+
+void config_unknown_policy_word(struct config_reporter *reporter, const struct policy *policy,
+				const char *given)
+{
+	const char *near = config_nearest(given, policy_word_at, policy), *word;
+	char all[80];
+	size_t fill = 0;
+
+	for (uint32_t i = 0; (word = policy_word(policy, i)) != NULL; i++)
+		fill += config_format(all + fill, sizeof(all) - fill, "%s\"%s\"",
+				      i == 0			   ? ""
+				      : policy_word(policy, i + 1) ? ", "
+								   : " or ",
+				      word);
+	if (near)
+		config_fail(reporter, policy->name, "\"%.40s\" is not known: did you mean \"%s\"?",
+			    given, near);
+	else
+		config_fail(reporter, policy->name, "\"%.40s\" is not known: %s is wanted", given,
+			    all);
 }

@@ -185,17 +185,39 @@ static bool fill_answers(void)
 	return true;
 }
 
+/* How many bytes the character has that is there; 0: it is a control, or no whole character (Unicode Standard,
+ * table "Well-Formed UTF-8 Byte Sequences"). Terminals take U+0080 to U+009F for controls in either form. */
+static size_t printable(const char *text, size_t left)
+{
+	const uint8_t *c = (const uint8_t *)text;
+	size_t bytes = c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : 4;
+
+	if (c[0] < 0x80)
+		return (c[0] >= ' ' && c[0] != 0x7f) || c[0] == '\t';
+	if (c[0] < 0xc2 || c[0] > 0xf4 || bytes > left)
+		return 0;
+	for (size_t i = 1; i < bytes; i++)
+		if ((c[i] & 0xc0) != 0x80)
+			return 0;
+	if ((c[0] == 0xc2 && c[1] < 0xa0) || (c[0] == 0xe0 && c[1] < 0xa0) ||
+	    (c[0] == 0xed && c[1] > 0x9f) || (c[0] == 0xf0 && c[1] < 0x90) ||
+	    (c[0] == 0xf4 && c[1] > 0x8f))
+		return 0;
+	return bytes;
+}
+
 /* A guest's control characters must not reach the reader's terminal here: they show as '.'. */
 static void stage_guest_line(const char *name, const char *line, size_t length)
 {
 	stage_erase();
 	stage_string(name);
 	stage_string("| ");
-	for (size_t i = 0; i < length; i++) {
-		bool printable = (unsigned char)line[i] >= ' ' && line[i] != 0x7f;
-
-		if (line[i] != '\r')
-			stage_byte(printable || line[i] == '\t' ? line[i] : '.');
+	for (size_t i = 0, n; i < length; i += n ? n : 1) {
+		n = printable(line + i, length - i);
+		if (n)
+			stage_text(line + i, n);
+		else if (line[i] != '\r')
+			stage_byte('.');
 	}
 	stage_string("\n");
 }

@@ -185,6 +185,8 @@ static bool allowed(const struct walk *w)
 
 static bool mark_seen(struct walk *w)
 {
+	if (w->access & GVA_LOOK)
+		return true;
 	for (unsigned i = 0; i < w->depth; i++) {
 		const bool dirty = i + 1 == w->depth && w->access & PF_W;
 
@@ -238,28 +240,41 @@ int gva_to_gpa(struct vcpu *vcpu, uint64_t gva, uint32_t access, gpa_t *out, uin
 	return LH_FAULT;
 }
 
-unsigned guest_fetch(struct vcpu *vcpu, uint8_t out[15])
+static unsigned fetch(struct vcpu *vcpu, int from, uint32_t access, uint8_t *out, unsigned count)
 {
 	struct vcpu_sregs s;
 	unsigned done = 0;
-	uint64_t rip;
-	uint32_t access = PF_I, pf_error;
+	uint64_t at, mask = UINT64_MAX;
+	uint32_t pf_error;
+	gpa_t gpa;
 
 	hvm->get_sregs(vcpu, &s);
 	if ((s.seg[SEG_SS].access >> 5 & 3) == 3)
 		access |= PF_U;
-	rip = s.rip;
-	if (!(s.efer & EFER_LMA && s.seg[SEG_CS].access & BIT(9)))
-		rip = (s.seg[SEG_CS].base + rip) & 0xffffffff;
-	while (done < 15) {
-		const unsigned in_page = 4096 - ((rip + done) & 4095);
-		const unsigned piece = in_page < 15 - done ? in_page : 15 - done;
-		gpa_t at;
+	at = s.rip + (uint64_t)(int64_t)from;
+	if (!(s.efer & EFER_LMA && s.seg[SEG_CS].access & BIT(9))) {
+		at += s.seg[SEG_CS].base;
+		mask = UINT32_MAX;
+	}
+	while (done < count) {
+		const uint64_t piece_at = (at + done) & mask;
+		const unsigned in_page = 4096 - (unsigned)(piece_at & 4095);
+		const unsigned piece = in_page < count - done ? in_page : count - done;
 
-		if (gva_to_gpa(vcpu, rip + done, access, &at, &pf_error) < 0 ||
-		    !vm_read(vcpu->vm, at, out + done, piece))
+		if (gva_to_gpa(vcpu, piece_at, access, &gpa, &pf_error) < 0 ||
+		    !vm_read(vcpu->vm, gpa, out + done, piece))
 			break;
 		done += piece;
 	}
 	return done;
+}
+
+unsigned guest_fetch(struct vcpu *vcpu, uint8_t out[15])
+{
+	return fetch(vcpu, 0, PF_I, out, 15);
+}
+
+unsigned guest_look(struct vcpu *vcpu, int from, uint8_t *out, unsigned count)
+{
+	return fetch(vcpu, from, PF_I | GVA_LOOK, out, count);
 }

@@ -11,6 +11,7 @@
 #include "hv/core/mgmt_see.h"
 #include "hv/core/platform.h"
 #include "hv/core/wall.h"
+#include "hv/cpu/entropy.h"
 #include "vswitch/capture.h"
 #include "vswitch/switch.h"
 
@@ -100,6 +101,19 @@ static struct capturing *claim(struct mgmt_call *call, const char *name)
 	return found;
 }
 
+/* A number that no guest knows, nor can try out. */
+static uint32_t new_mark(void)
+{
+	static struct entropy entropy;
+	uint8_t block[ENTROPY_BLOCK];
+	uint32_t mark;
+
+	(void)entropy_stir(&entropy);
+	entropy_block(&entropy, block);
+	memcpy(&mark, block, sizeof(mark));
+	return mark;
+}
+
 static void put_port(struct json *j, const struct port *port)
 {
 	char mac[MAC_TEXT];
@@ -114,6 +128,7 @@ void see_capture(struct mgmt_call *call)
 {
 	char name[2 * CONFIG_MAX_NAME + 2];
 	uint64_t snap = VS_MAX_FRAME, kib = RING_KIB, now = rdtsc();
+	uint32_t mark = new_mark();
 	struct json *j = mgmt_result(call);
 	struct capturing *c;
 	struct port *port;
@@ -130,7 +145,7 @@ void see_capture(struct mgmt_call *call)
 		return;
 	while (kib & (kib - 1)) /* the power of two that it holds */
 		kib &= kib - 1;
-	c->capture = capture_create((uint32_t)kib << 10, (uint32_t)snap);
+	c->capture = capture_create((uint32_t)kib << 10, (uint32_t)snap, mark);
 	if (!c->capture) {
 		mgmt_fail(call, MGMT_NOMEM, "%s: no memory for %llu KiB: take a smaller ring", name,
 			  (unsigned long long)kib);
@@ -149,6 +164,7 @@ void see_capture(struct mgmt_call *call)
 	}
 	json_u64(j, "snap", snap);
 	json_u64(j, "ring_kib", kib);
+	json_u64(j, "mark", mark);
 	json_u64(j, "time_us", tsc_to_ns(now) / 1000);
 	json_u64(j, "wall_ns", wall_ns_at(now));
 	c->stream = mgmt_stream_open(call, &capture_ops, c);
@@ -168,7 +184,7 @@ void see_capture_end(struct mgmt_call *call)
 		if (!c->capture || !c->stream || strcmp(c->port, name) != 0)
 			continue;
 		detach(c);
-		json_u64(mgmt_result(call), "lost", capture_lost(c->capture));
+		json_u64(mgmt_result(call), "records", capture_count(c->capture));
 		mgmt_stream_end(c->stream, "");
 		c->stream = NULL;
 		return;

@@ -29,7 +29,8 @@ const struct mgmt_method mgmt_see_methods[] = {
 	  see_trace },
 	{ "see.capture", "port snap? ring_kib?",
 	  "a stream of what passes a port (lasthop/capture.h)", see_capture },
-	{ "see.capture_end", "port", "the stream ends with what the switch has written by now",
+	{ "see.capture_end", "port",
+	  "the stream ends with what the switch has written by now; how many records there were",
 	  see_capture_end },
 	{ NULL, NULL, NULL, NULL },
 };

@@ -2,7 +2,8 @@
 /*
  * What is to be known of a VM that hangs: how its earlier lives ended, each vCPU as its own CPU has copied it out
  * (vcpu_look.h), each queue of its ports. What it means is for the host to say. A call asks the vCPUs for
- * another copy and tells the one that is there: a vCPU may wait for the CPU that answers.
+ * another copy and tells the one that is there: a vCPU may wait for the CPU that answers. Names are looked up
+ * without the lock: a kernel may have very many.
  */
 #include "hv/core/again.h"
 #include "hv/core/elf.h"
@@ -20,6 +21,14 @@
 #include "vswitch/look.h"
 
 #define MOST_QUEUES (2 * CONFIG_MAX_QUEUE_PAIRS)
+
+/* Of each vCPU: its copy, and the name of where it was. One call at a time. */
+static struct seen {
+	struct vcpu_look look;
+	uint64_t address;
+	const char *symbol; /* NULL: none is known */
+	uint64_t offset;
+} seen[CONFIG_MAX_VCPUS];
 
 static uint64_t us_of(uint64_t tsc)
 {
@@ -52,19 +61,38 @@ static void put_bytes(struct json *j, const char *name, const uint8_t *bytes, un
 	json_string(j, name, text);
 }
 
-static void put_symbol(struct json *j, const struct vm *vm, uint64_t rip)
+/* Copies what the vCPUs have told; how many there are. Under vm_table_lock. */
+static unsigned read_looks(const struct vm *vm)
 {
-	const struct handover_image *kernel = image_find(vm->config->kernel, false);
-	const char *name = NULL;
-	uint64_t offset;
+	unsigned count = vm ? vm->vcpu_count : 0;
 
-	if (kernel)
-		name = elf64_symbol(hpa_to_ptr((hpa_t){ kernel->addr }), kernel->bytes, rip,
-				    &offset);
-	if (!name)
-		return;
-	json_string(j, "symbol", name);
-	json_u64(j, "symbol_offset", offset);
+	for (unsigned i = 0; i < count; i++) {
+		struct vcpu_look *look = &seen[i].look;
+
+		vcpu_look_read(vm->vcpus[i], look);
+		seen[i].address = look->bits64 ? look->rip : (uint32_t)(look->cs_base + look->rip);
+	}
+	return count;
+}
+
+static void find_symbols(const struct config_vm *config, unsigned count)
+{
+	const struct handover_image *kernel = count ? image_find(config->kernel, false) : NULL;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct seen *s = &seen[i], *before = s - 1;
+
+		s->symbol = NULL;
+		if (!kernel || !s->look.tsc)
+			continue;
+		if (i > 0 && s->address == before->address) { /* all sleep alike, perhaps */
+			s->symbol = before->symbol;
+			s->offset = before->offset;
+			continue;
+		}
+		s->symbol = elf64_symbol(hpa_to_ptr((hpa_t){ kernel->addr }), kernel->bytes,
+					 s->address, &s->offset);
+	}
 }
 
 static void put_exits(struct json *j, const struct last_exits *exits)
@@ -85,8 +113,10 @@ static void put_exits(struct json *j, const struct last_exits *exits)
 	json_array_end(j);
 }
 
-static void put_look(struct json *j, const struct vm *vm, const struct vcpu_look *look)
+static void put_look(struct json *j, const struct seen *s)
 {
+	const struct vcpu_look *look = &s->look;
+
 	json_u64(j, "look_us", us_of(look->tsc));
 	put_hex(j, "rip", look->rip);
 	put_hex(j, "rsp", look->rsp);
@@ -97,7 +127,10 @@ static void put_look(struct json *j, const struct vm *vm, const struct vcpu_look
 	put_hex(j, "efer", look->efer);
 	put_hex(j, "cs", look->cs);
 	put_hex(j, "cs_base", look->cs_base);
-	put_symbol(j, vm, look->bits64 ? look->rip : look->cs_base + look->rip);
+	if (s->symbol) {
+		json_string(j, "symbol", s->symbol);
+		json_u64(j, "symbol_offset", s->offset);
+	}
 	put_bytes(j, "code", look->code, look->code_bytes);
 	put_bytes(j, "before", look->before, look->before_bytes);
 	json_u64(j, "cpl", look->cpl);
@@ -115,7 +148,7 @@ static void put_look(struct json *j, const struct vm *vm, const struct vcpu_look
 	put_exits(j, &look->exits);
 }
 
-static void put_vcpu(struct json *j, const struct vm *vm, struct vcpu *v)
+static void put_vcpu(struct json *j, const struct seen *s, struct vcpu *v)
 {
 	static const char *const states[] = { [VCPU_OFF] = "off",
 					      [VCPU_RUNNABLE] = "runnable",
@@ -123,9 +156,7 @@ static void put_vcpu(struct json *j, const struct vm *vm, struct vcpu *v)
 					      [VCPU_BLOCKED] = "blocked" };
 	uint32_t state = atomic_load(&v->state);
 	struct cpu *cpu = atomic_load(&v->cpu);
-	static struct vcpu_look look; /* one call at a time */
 
-	vcpu_look_read(v, &look);
 	json_object(j, NULL);
 	json_u64(j, "index", v->index);
 	json_string(j, "state", states[state]);
@@ -133,8 +164,8 @@ static void put_vcpu(struct json *j, const struct vm *vm, struct vcpu *v)
 		json_u64(j, "cpu", cpu->index);
 	json_u64(j, "wakeups", atomic_load_explicit(&v->wakeups, memory_order_relaxed));
 	json_u64(j, "run_us", us_of(atomic_load_explicit(&v->run_tsc, memory_order_relaxed)));
-	if (look.tsc)
-		put_look(j, vm, &look);
+	if (s->look.tsc)
+		put_look(j, s);
 	json_object_end(j);
 	if (state != VCPU_OFF)
 		vcpu_signal(v, SIGNAL_LOOK, 0);
@@ -228,7 +259,8 @@ static const char *state_of(const struct vm *vm)
 	}
 }
 
-static void put_vm(struct json *j, unsigned id)
+/* count: of the vCPUs that were seen. */
+static void put_vm(struct json *j, unsigned id, unsigned count)
 {
 	struct vm *vm = vm_table[id];
 	struct port *port;
@@ -237,8 +269,8 @@ static void put_vm(struct json *j, unsigned id)
 	json_u64(j, "now_us", us_of(rdtsc()));
 	put_past(j, id);
 	json_array(j, "vcpus");
-	for (unsigned i = 0; vm && i < vm->vcpu_count; i++)
-		put_vcpu(j, vm, vm->vcpus[i]);
+	for (unsigned i = 0; vm && i < vm->vcpu_count && i < count; i++)
+		put_vcpu(j, &seen[i], vm->vcpus[i]);
 	json_array_end(j);
 	json_array(j, "ports");
 	for (unsigned i = 0; vm && (port = platform->vm_port(vm, i)) != NULL; i++)
@@ -252,6 +284,7 @@ void see_why(struct mgmt_call *call)
 {
 	char name[CONFIG_MAX_NAME + 1];
 	struct json *j = mgmt_result(call);
+	unsigned count;
 	int id;
 
 	if (!mgmt_param_string(call, "vm", name, sizeof(name)))
@@ -262,9 +295,13 @@ void see_why(struct mgmt_call *call)
 		return;
 	}
 	spin_lock(&vm_table_lock);
+	count = read_looks(vm_table[id]);
+	spin_unlock(&vm_table_lock);
+	find_symbols(&vm_config->vms[id], count);
 	json_string(j, "vm", name);
 	json_string(j, "kernel", vm_config->vms[id].kernel);
 	json_bool(j, "driver_domain", vm_config->vms[id].driver_domain);
-	put_vm(j, (unsigned)id);
+	spin_lock(&vm_table_lock);
+	put_vm(j, (unsigned)id, count);
 	spin_unlock(&vm_table_lock);
 }

@@ -56,8 +56,11 @@ static struct terminal_cell *row_at(const struct terminal *t, unsigned row)
 /* Columns [from, to) of a row. */
 static void erase(struct terminal *t, unsigned row, unsigned from, unsigned to)
 {
+	const struct terminal_cell empty = blank(t); /* once: programs clear much, and often */
+	struct terminal_cell *cells = row_at(t, row);
+
 	for (unsigned i = from; i < to; i++)
-		row_at(t, row)[i] = blank(t);
+		cells[i] = empty;
 }
 
 static void erase_rows(struct terminal *t, unsigned from, unsigned to)

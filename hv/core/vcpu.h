@@ -124,12 +124,17 @@ void vcpu_inject_ud(struct vcpu *vcpu);
 void vcpu_inject_pf(struct vcpu *vcpu, uint64_t cr2, uint32_t error_code);
 
 /* A guest-virtual address through the guest's page tables (hv/core/gva.c; SDM 3A, "Paging"): all
- * paging modes. access: PF error-code bits of the access (W=2, U=4, I=16). 0 and *out, or
- * LH_FAULT and *pf_error for the #PF to inject. Reads each entry once. */
+ * paging modes. access: PF error-code bits of the access (W=2, U=4, I=16), and GVA_LOOK if the tables'
+ * accessed and dirty bits are to stay as they are. 0 and *out, or LH_FAULT and *pf_error for the #PF to
+ * inject. Reads each entry once. */
+#define GVA_LOOK (1u << 31)
 int gva_to_gpa(struct vcpu *vcpu, uint64_t gva, uint32_t access, gpa_t *out, uint32_t *pf_error);
 
 /* Copies up to 15 instruction bytes at RIP; returns how many could be read. */
 unsigned guest_fetch(struct vcpu *vcpu, uint8_t out[15]);
+
+/* The same for `count` bytes, `from` RIP on, without a trace in the guest (GVA_LOOK). */
+unsigned guest_look(struct vcpu *vcpu, int from, uint8_t *out, unsigned count);
 
 /*
  * Decodes the instruction at RIP that accessed memory at exit->mmio and carries it out with

@@ -73,17 +73,12 @@ void vcpu_remember_exit(struct vcpu *v, const struct vmexit *exit, unsigned caus
 }
 
 /* The end of a loop that RIP is at the beginning of, perhaps. */
-static unsigned fetch_before(struct vcpu *v, uint64_t at, uint8_t out[16])
+static unsigned look_before(struct vcpu *v, uint64_t at, uint8_t out[16])
 {
 	unsigned bytes = (unsigned)(at & (PAGE_SIZE - 1));
-	uint32_t pf_error;
-	gpa_t gpa;
 
 	bytes = bytes < 16 ? bytes : 16;
-	if (bytes == 0 || gva_to_gpa(v, at - bytes, 0, &gpa, &pf_error) < 0 ||
-	    !vm_read(v->vm, gpa, out, bytes))
-		return 0;
-	return bytes;
+	return guest_look(v, -(int)bytes, out, bytes);
 }
 
 void vcpu_look_take(struct vcpu *v, bool sipi_awaited)
@@ -106,9 +101,9 @@ void vcpu_look_take(struct vcpu *v, bool sipi_awaited)
 	look.irq = platform->irq_pending(v);
 	look.can_take = hvm->irq_ready(v);
 	look.timer_tsc = platform->next_timer(v);
-	look.code_bytes = guest_fetch(v, look.code);
+	look.code_bytes = guest_look(v, 0, look.code, sizeof(look.code));
 	look.before_bytes =
-		fetch_before(v, (look.bits64 ? 0 : look.cs_base) + look.rip, look.before);
+		look_before(v, (look.bits64 ? 0 : look.cs_base) + look.rip, look.before);
 	look.exits = v->last_exits;
 	look.tsc = rdtsc();
 	spin_lock(&v->look_lock);

@@ -41,7 +41,7 @@ struct vcpu_look {
 	int irq;	    /* highest interrupt that waits; -1: none */
 	uint64_t timer_tsc; /* when its local APIC's timer is over; TIMER_NEVER */
 	unsigned code_bytes, before_bytes;
-	uint8_t code[15];   /* what stands at RIP, */
+	uint8_t code[15];   /* what stands at RIP (an instruction has no more), */
 	uint8_t before[16]; /* ... and before it, in the same page */
 	struct last_exits exits;
 };

@@ -3,7 +3,8 @@
  * What the switch tells of packets at a port that is captured (vswitch/capture.h): a stream of these
  * records, in memory and on the management line. Each is followed by the first `kept` bytes of its frame, by
  * zeros, and by its `place` once more, which ends it at a multiple of 8 bytes: where the line has lost some,
- * what is whole is found again. Little-endian.
+ * what is whole is found again, by a mark that no guest knows: its frames may hold what looks like a record.
+ * Little-endian.
  */
 #pragma once
 
@@ -11,11 +12,11 @@
 
 struct capture_record {
 	uint32_t bytes;	   /* of the record, with what follows it */
-	uint32_t magic;	   /* CAPTURE_MAGIC */
+	uint32_t mark;	   /* the capture's own, by chance */
 	uint32_t place;	   /* of the record among all bytes of the stream, modulo 2^32 */
 	uint32_t kept;	   /* of the frame, here: at most the capture's snap length */
 	uint32_t whole;	   /* bytes of the frame, without FCS */
-	uint32_t lost;	   /* records that had no room, in all before this one, modulo 2^32 */
+	uint32_t number;   /* from 0 on, modulo 2^32; those that had no room have one, too */
 	uint64_t time_us;  /* monotonic */
 	uint16_t pair;	   /* queue pair; CAPTURE_NO_PAIR */
 	uint8_t direction; /* enum capture_direction */
@@ -29,7 +30,6 @@ enum capture_direction {
 	CAPTURE_OUT, /* from the switch to the port's guest */
 };
 
-#define CAPTURE_MAGIC	0x504f484cu /* "LHOP" */
 #define CAPTURE_NO_PAIR 0xffffu
 
 /* Bytes of a record that keeps so many of its frame. */

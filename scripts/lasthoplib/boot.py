@@ -17,7 +17,7 @@ POLL_SECONDS = 0.05
 LAST_WORDS = re.compile(rb"\] all (VMs have ended.*|guests have ended, driver domains run on)\n")
 QUIET_SECONDS = {"end": 10}     # a serial log that did not grow for so long is complete; else 2
 OWN_MIB, HOLE_MIB = 512, 3072   # of the hypervisor and the firmware; below the PCI hole, at most
-LOOK_SECONDS = 30               # for who looks at a machine that has panicked
+LOOK_SECONDS = 60               # for who looks at a machine that has panicked, and resets it
 DRAIN_SECONDS = 60              # but we wait no longer than this for it
 
 

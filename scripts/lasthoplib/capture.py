@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """`lasthop capture`: what passes a port of the running switch, as pcapng (docs/observing.md)."""
 import os
+import signal
 import struct
 import sys
 import time
@@ -10,8 +11,7 @@ from . import pcapng
 from .console import Failure, count
 
 RECORD = struct.Struct("<IIIIIIQHBBI")            # struct capture_record, include/lasthop/capture.h
-MAGIC = 0x504F484C
-PLACE = struct.Struct("<I")
+WORD = struct.Struct("<I")
 LARGEST = 65554                                 # bytes of a frame: VS_MAX_FRAME, and more than that
 IN, OUT = 0, 1
 NO_PAIR = 0xFFFF
@@ -31,27 +31,27 @@ class Record:
 
 class Records:
     """Finds the records in a stream of bytes, of which the line may have lost some: what comes behind a gap is
-    found by its magic number, and a record with a gap in it by its end."""
+    found by the capture's mark, and a record with a gap in it by its end."""
 
-    def __init__(self, verdicts):
-        self.verdicts = verdicts                # how many there are
-        self.damaged = 0                        # times that something was not a record
-        self._rest, self._lost = b"", 0
+    def __init__(self, verdicts, mark):
+        self.verdicts, self.mark = verdicts, mark       # how many verdicts there are
+        self._rest, self._next = b"", 0                 # number of the record that is to come
 
     def _record(self):
         """(its length, the record) that the rest begins with; (0, None): it is none; None: not all has come"""
         if len(self._rest) < RECORD.size:
             return None
-        length, magic, place, kept, whole, lost, time_us, pair, direction, verdict, _ = \
+        length, mark, place, kept, whole, number, time_us, pair, direction, verdict, _ = \
             RECORD.unpack_from(self._rest)
-        if magic != MAGIC or not kept <= whole <= LARGEST or direction > OUT or \
+        if mark != self.mark or not kept <= whole <= LARGEST or direction > OUT or \
                 length != (RECORD.size + kept + 4 + 7) // 8 * 8 or verdict >= self.verdicts:
             return 0, None
         if len(self._rest) < length:
             return None
-        if PLACE.unpack_from(self._rest, length - 4)[0] != place:
+        if WORD.unpack_from(self._rest, length - 4)[0] != place:
             return 0, None
         frame = self._rest[RECORD.size:RECORD.size + kept]
+        lost, self._next = (number - self._next) & 0xFFFFFFFF, number + 1
         return length, Record(frame, whole, time_us, direction, verdict, pair, lost)
 
     def feed(self, data):
@@ -61,11 +61,9 @@ class Records:
         while found := self._record():
             length, record = found
             if record:
-                record.lost, self._lost = (record.lost - self._lost) & 0xFFFFFFFF, record.lost
                 records.append(record)
             else:
-                self.damaged += 1
-                again = self._rest.find(PLACE.pack(MAGIC), 5)
+                again = self._rest.find(WORD.pack(self.mark), 5)
                 length = again - 4 if again >= 0 else len(self._rest) - 7
             self._rest = self._rest[length:]
         return records
@@ -99,18 +97,37 @@ class Writer:
         if records:
             self.stream.flush()
 
-    def end(self, lost):
-        """lost: records in all that are not there"""
-        self.lost = max(self.lost, lost)
+    def end(self, records):
+        """records: how many there were in all, if that is known"""
+        if records is not None:
+            self.lost = max(self.lost, records - self.packets)
         self.stream.write(pcapng.statistics(self.last_ns, self.packets + self.lost, self.lost))
         self.stream.flush()
 
 
-def pump(stream, writer, records, most=None, seconds=None, clock=time.monotonic):
-    """until the stream ends, so many packets are written, or the time is over; True: it has ended, or all
-    that was wanted is there"""
+class Ending:
+    """Signals to end, counted: a packet that has come is to be written all the same, and whole"""
+
+    def __enter__(self):
+        self.asked = 0
+        self._before = [(number, signal.signal(number, self._come)) for number in (signal.SIGINT, signal.SIGTERM)]
+        return self
+
+    def _come(self, *_):
+        self.asked += 1
+        if self.asked > 2:                      # it waits for something
+            raise KeyboardInterrupt
+
+    def __exit__(self, *_):
+        for number, handler in self._before:
+            signal.signal(number, handler)
+
+
+def pump(stream, writer, records, most=None, seconds=None, stop=lambda: False, clock=time.monotonic):
+    """until the stream ends, so many packets are written, the time is over, or it is to stop; True: it has ended,
+    or all that was wanted is there"""
     end = None if seconds is None else clock() + seconds
-    while end is None or clock() < end:
+    while not stop() and (end is None or clock() < end):
         data = stream.read(LOOK_SECONDS)
         found = records.feed(data or b"")
         writer.write(found if most is None else found[:most - writer.packets])
@@ -128,31 +145,38 @@ def open_out(where):
     return os.fdopen(os.dup(sys.stdout.fileno()), "wb")
 
 
-def finish(machine, port, stream, writer, records):
-    """what the switch has written by now still comes; records that had no room"""
-    try:
-        lost = machine.call("see.capture_end", port=port)["lost"]
-        print("capture: ends; what is under way still comes, Ctrl-C breaks that off", file=sys.stderr)
-        pump(stream, writer, records)
-    except KeyboardInterrupt:
-        pass
-    return lost
+def finish(machine, port, stream, writer, records, ending):
+    """what the switch has written by now still comes; how many records there were"""
+    asked = ending.asked
+    total = machine.call("see.capture_end", port=port)["records"]
+    print("capture: ends; what is under way still comes, Ctrl-C breaks that off", file=sys.stderr)
+    pump(stream, writer, records, stop=lambda: ending.asked > asked)
+    return total
+
+
+def write(machine, port, where, given, most, seconds):
+    """captures into the file; the writer at its end"""
+    verdicts, total = machine.call("see.tables")["verdicts"], None
+    # the file is opened last: it is left alone if there is nothing to write
+    with machine.open("see.capture", port=port, **given) as stream, open_out(where) as out, Ending() as ending:
+        writer = Writer(out, stream.result, verdicts)
+        records = Records(len(verdicts), stream.result["mark"])
+        if not pump(stream, writer, records, most, seconds, lambda: ending.asked):
+            total = finish(machine, port, stream, writer, records, ending)
+        writer.end(total)
+    return writer
 
 
 def run(machine, port, where="-", snap=None, ring_kib=None, most=None, seconds=None):
     """captures; {port, packets, dropped, lost}"""
     given = {name: value for name, value in (("snap", snap), ("ring_kib", ring_kib)) if value is not None}
-    verdicts = machine.call("see.tables")["verdicts"]
-    with open_out(where) as out, machine.open("see.capture", port=port, **given) as stream:
-        writer = Writer(out, stream.result, verdicts)
-        records, lost = Records(len(verdicts)), 0
-        try:
-            done = pump(stream, writer, records, most, seconds)
-        except KeyboardInterrupt:
-            done = False
-        if not done:
-            lost = finish(machine, port, stream, writer, records)
-        writer.end(max(writer.lost, lost) + records.damaged)
+    try:
+        writer = write(machine, port, where, given, most, seconds)
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        raise Failure(f"capture: {'stdout' if where == '-' else where}: {problem.strerror}: name a file "
+                      "that can be written, where there is room", status=2) from None
     return {"port": port, "packets": writer.packets, "dropped": writer.dropped, "lost": writer.lost}
 
 

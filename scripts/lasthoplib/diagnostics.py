@@ -20,7 +20,7 @@ LARGEST = 16 << 20      # bytes of a config: far more than one needs
 CONFIGS_NAMED = 3       # of a folder's
 WORD = re.compile(r"[\w,._+@?#-]+|/")
 NO_LABEL = re.compile('non-existent node or label "(.*)"')
-VALUE = re.compile(r'\s*=\s*(?P<value>(?:"(?:[^"\\]|\\.)*"|/\*.*?\*/|[^";{}])+)')
+VALUE = re.compile(r'\s*=\s*(?:/\*.*?\*/\s*)*(?P<value>(?:"(?:[^"\\]|\\.)*"|/\*.*?\*/|[^";{}])+)')
 # of a property: its name is what is wrong, or that it is there at all
 ABOUT_NAME = re.compile("unknown property|missing[:,]|given twice|is given beside")
 

@@ -14,9 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import diagnostics, fdt, image, includes, paths
+from . import diagnostics, fdt, image, includes, paths, syntax
 from .console import Failure, count
-from .diagnostics import LARGEST, Error, read, source_line
+from .diagnostics import LARGEST, Error, read
 
 DTC_LIMITS = {resource.RLIMIT_AS: 1 << 30, resource.RLIMIT_CPU: 60}    # it may include anything
 EMPTY = "the file is empty: a config begins with /dts-v1/; and has one root node, / { ... };"
@@ -97,8 +97,9 @@ class Config:
                 place, width = diagnostics.label_after(place, told["text"]) or (place, width)
             elif told["property"]:
                 place, width = diagnostics.word_at(place)
+            place, mend = hint(told["text"], content, place)
             self.errors.append(self._error(place, width, told["node"] or "", told["property"] or "",
-                                           told["text"] + hint(told["text"], content, place)))
+                                           told["text"] + mend))
         broken = not self.errors and includes.broken(self.source)
         if broken:
             file, *place = broken
@@ -156,20 +157,21 @@ class Config:
 
 
 def hint(text, content, place):
-    """the mend, where dtc says only what is wrong"""
+    """(the place, the mend), where dtc says only what is wrong"""
     label = diagnostics.NO_LABEL.search(text)
     if label:
         near = difflib.get_close_matches(label[1], re.findall(r"(\w+):\s", content.decode("latin-1")), 1)
-        return f": did you mean &{near[0]}?" if near else ": no node has that label, as in LABEL: NAME { };"
+        return place, f": did you mean &{near[0]}?" if near else ": no node has that label, as in LABEL: NAME { };"
+    if "Properties must precede subnodes" in text:
+        return place, ": move it above the first node within"
     if "syntax error" not in text:
-        return ""
-    if (source_line(*place[:2]) or "").lstrip().startswith("#"):
-        return ": dtc has no preprocessor, /include/ \"FILE\" is its own way"
+        return place, ""
     if content.startswith(b"\xef\xbb\xbf"):
-        return ": the file begins with a byte order mark, save it without"
-    if b"/dts-v1/;" not in content:
-        return ": a config begins with /dts-v1/;"
-    return ": properties and nodes end with ; and numbers stand in < >"
+        return place, ": the file begins with a byte order mark, save it without"
+    if b"/dts-v1/" not in content:
+        return place, ": a config begins with /dts-v1/;"
+    place, mend = syntax.mend(place)
+    return place, ": " + mend
 
 
 def as_argument(file):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """`lasthop metrics`: all counters of a running machine as OpenMetrics 1.0 text. Names, units and help are the
-machine's own (see.tables)."""
+machine's own (see.tables). Readers of Prometheus's older format (node_exporter's, of files) take it as well: they know
+no other types than counter and gauge, and no escaped quotation mark in HELP."""
 
 UNITS = ("packets", "bytes", "pages")           # others, such as "events", are none
 
@@ -25,8 +26,9 @@ class Text:
         self.lines.append(f"# TYPE {name} {kind}")
         if unit:
             self.lines.append(f"# UNIT {name} {unit}")
+        about = about.replace('"', "'")
         self.lines.append(f"# HELP {name} {escaped(about)}")
-        suffix = {"counter": "_total", "info": "_info"}.get(kind, "")
+        suffix = "_total" if kind == "counter" else ""
         for labels, value in samples:
             text = ",".join(f'{k}="{escaped(str(v))}"' for k, v in labels.items())
             self.lines.append(f"{name}{suffix}{'{' + text + '}' if text else ''} {value}")
@@ -46,7 +48,7 @@ def of_machine(text, tables, sample):
     text.family("cpu", "counter", "Time of all CPUs, by what it went into.", "seconds",
                 [({"kind": kind}, seconds(us)) for kind, us in zip(tables["times"], sample["cpu_us"])])
     words = [(p["name"], value) for p, value in zip(tables["policies"], sample["policies"])]
-    text.family("policy_word", "info", "Policies of the switches that are words.", samples=[
+    text.family("policy_word", "gauge", "Policies of the switches that are words: 1 with the word.", samples=[
         ({"policy": name, "value": value}, 1) for name, value in words if isinstance(value, str)])
     text.family("policy_number", "gauge", "Policies of the switches that are numbers.", samples=[
         ({"policy": name}, value) for name, value in words if not isinstance(value, str)])

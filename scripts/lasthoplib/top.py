@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """`lasthop top`: what a running machine does, each second, in 80 columns; keys switch its policies."""
 import curses
+import os
 import sys
 import time
 
-from .console import Failure, plain
+from .console import Failure, count, plain
 
 WIDTH = 80
 BATCHES = (("1", "batches_1"), ("2-7", "batches_2_7"), ("8-31", "batches_8_31"), ("32-64", "batches_32_64"))
@@ -16,13 +17,26 @@ def rate(number):
     """in at most 6 characters"""
     if number < 0:
         number = 0
-    for unit in ("", "k", "M", "G"):
-        if number < 9999.5:
+    for unit in ("", "k", "M", "G", "T", "P", "E"):
+        if number < 9999.5 or unit == "E":
             break
         number /= 1000
     if unit == "" or number >= 99.95:
         return f"{number:.0f}{unit}"
     return f"{number:.1f}{unit}"
+
+
+def span(seconds):
+    """in at most 6 characters"""
+    for unit, size in (("s", 1), ("min", 60), ("h", 3600)):
+        if seconds < (10000 if unit == "s" else 100) * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds // 86400} d"
+
+
+def fitted(name, room):
+    """names that are too long are often told apart by their ends"""
+    return name if len(name) <= room else name[:room // 2 - 1] + ".." + name[-(room - room // 2 - 1):]
 
 
 def percent(part, whole):
@@ -68,7 +82,7 @@ def head(change):
     all_us = sum(change.cpu.values())
     shares = "  ".join(f"{kind} {percent(change.cpu[kind], all_us)}"
                        for kind in ("idle", "poll", "guest", "driver", "root") if kind in change.cpu)
-    return [f"lasthop  up {change.after['time_us'] // 1000000} s  {change.after['cpus']} CPUs: {shares}"]
+    return [f"up {span(change.after['time_us'] // 1000000)}  {count(change.after['cpus'], 'CPU')}: {shares}"]
 
 
 def of_ports(change, most):
@@ -76,7 +90,7 @@ def of_ports(change, most):
              f"{'KICK/s':>6} {'SAVED':>6}"]
     for port, r in change.ports[:most]:
         kicks = r["kicks"] + r["kicks_saved"]
-        name = port["name"][:27] if port["link"] else f"{port['name'][:20]} (down)"
+        name = fitted(port["name"], 27) if port["link"] else f"{fitted(port['name'], 20)} (down)"
         lines.append(f"{name:<27} {rate(r['tx_packets']):>7} {r['tx_bytes'] * 8e-9:>6.2f} "
                      f"{rate(r['rx_packets']):>7} {r['rx_bytes'] * 8e-9:>6.2f} "
                      f"{rate(change.drops(r)):>6} {rate(r['kicks']):>6} "
@@ -95,7 +109,7 @@ def of_vms(change, most):
         room = WIDTH - 44
         if len(text) > room:
             text = text[:room + 1].rsplit("  ", 1)[0]
-        lines.append(f"{vm['name'][:20]:<20} {state:<8} {100 * told['cpu']:>4.0f} % "
+        lines.append(f"{fitted(vm['name'], 20):<20} {state:<8} {100 * told['cpu']:>4.0f} % "
                      f"{rate(sum(told['exits'].values())):>6}  {text}".rstrip())
     if len(change.vms) > most:
         lines.append(f"... {len(change.vms) - most} more VMs")
@@ -184,9 +198,17 @@ def draw(window, lines, note):
     window.refresh()
 
 
+def prepare():
+    """what not every terminal can, and none needs"""
+    for wanted in (curses.use_default_colors, lambda: curses.curs_set(0)):
+        try:
+            wanted()
+        except curses.error:
+            pass
+
+
 def interact(window, machine, interval):
-    curses.use_default_colors()
-    curses.curs_set(0)
+    prepare()
     note, picture, due = "q leaves; a key in [ ] changes its policy", None, time.monotonic()
     while True:
         if time.monotonic() >= due:
@@ -205,24 +227,27 @@ def interact(window, machine, interval):
             note = plain(str(failure))
 
 
-def batch(machine, interval, count, stream, press=""):
+def batch(machine, interval, pictures, stream, press=""):
     """pictures one below the other; press: keys, one before each"""
-    for i in range(count):
+    for i in range(pictures):
         if i < len(press):
             said = machine.press(press[i])
             print(said or f"{press[i]}: no such key", file=stream)
         time.sleep(interval)
         print("\n".join(machine.next()()), file=stream, flush=True)
-        if i + 1 < count:
+        if i + 1 < pictures:
             print(file=stream)
 
 
-def run(channel, interval=1.0, count=None, press=""):
+def run(channel, interval=1.0, pictures=None, press=""):
     machine = Machine(channel)
-    if count or press or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        batch(machine, interval, max(count or 1, len(press)), sys.stdout, press)
+    if pictures or press or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        batch(machine, interval, max(pictures or 1, len(press)), sys.stdout, press)
         return
     try:
         curses.wrapper(interact, machine, interval)
     except KeyboardInterrupt:
         pass
+    except curses.error as problem:
+        raise Failure(f"top: TERM={os.environ.get('TERM', '')}: {problem}: set TERM to the terminal's kind, or let "
+                      "--count N show pictures as text") from None

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """`lasthop why`: what a VM does, vCPU by vCPU and queue by queue, and the likely reason if it hangs. The machine
 tells what is (see.why); what that means is found out here, from a few looks one after the other."""
+import textwrap
 import time
 
 LOOKS = 3
@@ -11,6 +12,8 @@ WINDOW = 128                    # bytes in which a loop that waits stays
 SHORT_LIFE_US = 5_000_000       # of a VM that starts again and again
 HOST_EXITS = {"interrupt", "deadline", "window", "pause", "none"}   # not of the guest's own doing, or waiting
 PAUSE, JUMP_HERE = "f390", "ebfe"
+WIDTH = 80
+SYMBOL = 32                     # characters of a name that are shown
 
 
 def look(machine, vm):
@@ -36,14 +39,14 @@ def seconds(us):
 def address(vcpu, looked="rip"):
     text = "0x" + vcpu[looked]
     if vcpu.get("symbol"):
-        text += f" ({vcpu['symbol']}+{vcpu['symbol_offset']:#x})"
+        text += f" ({vcpu['symbol'][:SYMBOL]}+{vcpu['symbol_offset']:#x})"
     return text
 
 
 def same_vcpu(answers, index):
-    """its copies, one a look, the oldest first"""
-    found = []
-    for told in answers[1:] or answers:
+    """its copies, one a look, the oldest first; what it was in an earlier life does not count"""
+    found, life = [], answers[-1]["ends"]
+    for told in [told for told in answers[1:] or answers if told["ends"] == life]:
         for v in told["vcpus"]:
             if v["index"] == index and "rip" in v and (not found or v["look_us"] != found[-1]["look_us"]):
                 found.append(v)
@@ -194,37 +197,34 @@ def exits_text(exits):
     return ", ".join(text + (f" x{n}" if n > 1 else "") for text, n in runs)
 
 
-def wrapped(begin, words, width=80):
-    """as many of the words in a line as fit"""
-    lines, line = [], begin
-    for word in words.split(", ") if words else []:
-        if len(line) + len(word) + 3 > width and line.strip():
-            lines.append(line + ",")
-            line = " " * len(begin)
-        line += ("" if line in (begin, " " * len(begin)) else ", ") + word
-    return [*lines, line]
+def wrapped(begin, words):
+    """as many of the words, which commas part, in a line as fit"""
+    kept = begin + words.replace(", ", ",\0").replace(" ", "\xa0").replace("\0", " ")
+    indent = " " * (len(begin) if len(begin) < WIDTH // 3 else 4)
+    lines = textwrap.wrap(kept, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return [line.replace("\xa0", " ") for line in lines or [begin]]
 
 
 def render(answers, found):
     told = answers[-1]
-    lines = [f"{told['vm']}: {told['state']}" + (f" for {seconds(told['up_us'])}" if "up_us" in told else "")
-             + f", kernel {told['kernel']}, ended {told['ends']} times"]
+    lines = wrapped(f"{told['vm']}: ", told["state"] + (f" for {seconds(told['up_us'])}" if "up_us" in told else "")
+                    + f", kernel {told['kernel']}, ended {told['ends']} times")
     for p in told["past"]:
-        lines.append(f"  {seconds(p['ago_us'])} ago, after {seconds(p['lived_us'])}: {p['end']}"
-                     + (f": {p['reason']}" if p["reason"] else ""))
+        lines += textwrap.wrap(f"  {seconds(p['ago_us'])} ago, after {seconds(p['lived_us'])}: {p['end']}"
+                               + (f": {p['reason']}" if p["reason"] else ""), WIDTH, subsequent_indent="    ")
     for v, judged in zip(told["vcpus"], found["vcpus"]):
         lines.append(f"vCPU {v['index']}: {judged['does']} (state {v['state']}"
                      + (f", CPU {v['cpu']}" if "cpu" in v else "") + f"), {v['wakeups']} wake-ups")
         if "rip" not in v:
             continue
-        lines.append(f"  at {address(v)}, {'64-bit' if v['bits64'] else 'not 64-bit'}, CPL {v['cpl']}, "
-                     f"interrupts {'on' if v['interrupts_on'] else 'off'}"
-                     + (f", interrupt {v['irq']} waits" if "irq" in v else ""))
+        lines += wrapped("  at ", f"{address(v)}, {'64-bit' if v['bits64'] else 'not 64-bit'}, CPL {v['cpl']}, "
+                         f"interrupts {'on' if v['interrupts_on'] else 'off'}"
+                         + (f", interrupt {v['irq']} waits" if "irq" in v else ""))
         lines.append(f"  code {v['code'] or 'cannot be read'}")
         lines += wrapped(f"  last of {v['exits_total']} exits: ", exits_text(v["exits"]))
     for port in told["ports"]:
-        lines.append(f"{port['port']}: switch {port['switch']}, link {'up' if port['link'] else 'down'}, "
-                     f"driver {'runs' if port['driver'] else 'does not run'}")
+        lines += wrapped(f"{port['port']}: ", f"switch {port['switch']}, link {'up' if port['link'] else 'down'}, "
+                         f"driver {'runs' if port['driver'] else 'does not run'}")
         for q in port["queues"]:
             if q["state"] != "running":
                 lines.append(f"  {q['queue']} {q['pair']}: {q['state']}")

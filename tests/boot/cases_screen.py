@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Cases in which somebody looks at the machine's screen, and uses its keyboard."""
 from cases import FAULTS, HELLO, Case
+from cases_reset import AND_RESET, HEADING
 from configs import Vm, config
 from screenshot import ARGUMENTS, Monitor, same_as_serial
 
@@ -47,8 +48,13 @@ def panic_shown(line, check):
     line.wait(r"\] stopped$")
     with Monitor(line.folder) as monitor:
         shown = compared(monitor, line, check, 160, "the panic")
-    check(any("panic: CPU 0: " in row for row in shown) and any("fault_here+0x" in row for row in shown),
-          "the reason and the back trace are on the screen")
+        check(any("panic: CPU 0: " in row for row in shown) and any("fault_here+0x" in row for row in shown),
+              "the reason and the back trace are on the screen")
+        monitor.ask("system_reset")
+    line.wait(HEADING)
+    lines = [row for row in line.wait(r"^\[ *[0-9.]+\] acpi: ").splitlines() if row.startswith("died| ")]
+    check(20 < len(lines) <= 40 and lines[-1].endswith("] stopped") and any("] panic: CPU 0: " in row for row in lines)
+          and any("fault_here+0x" in row for row in lines), "after a reset, the next boot shows the panic's last lines")
 
 
 CASES_SCREEN = [
@@ -57,5 +63,5 @@ CASES_SCREEN = [
     # memory that the firmware has reserved, instead of a device's; another size
     screen_case("ramfb", 160, qemu=["-vga", "none", "-device", "ramfb"]),
     Case("tcg-screen-panic", "tcg", HELLO, cpus=2, ended="panic", ends={},
-         efi=f"test/fault-{FAULTS.index('null-write')}.EFI", qemu=ARGUMENTS, talk=panic_shown),
+         efi=f"test/fault-{FAULTS.index('null-write')}.EFI", qemu=ARGUMENTS + AND_RESET, talk=panic_shown),
 ]

@@ -86,6 +86,16 @@ def asked(line, command):
     return answer
 
 
+def settled(line, name):
+    """states(), once the VM that has ended is gone for good, and its memory is back"""
+    for _ in range(100):
+        told = states(line)
+        if told[0][name] == "off":
+            break
+        time.sleep(0.1)
+    return told
+
+
 def life(line, check):
     """every change of echo's state, while the pair measures"""
     line.wait(r"^echo\| echo: ready$")
@@ -163,13 +173,13 @@ def cycles(count):
         line.wait(r"^lasthop> ")
         line.command("vm stop cycled")
         ended(line, "cycled")
-        before = states(line)
+        before = settled(line, "cycled")
         for _ in range(count):
-            line.command("vm start cycled")
+            asked(line, "vm start cycled")
             line.wait(r"^cycled\| echo: ready$")
             line.command("vm stop cycled")
             ended(line, "cycled")
-        after = states(line)
+        after = settled(line, "cycled")
         check(before == after and before[1], f"{before[1]} KiB free after a VM was stopped, "
               f"{after[1]} after {count} more times")
         done(line, check, "vm stop echo")

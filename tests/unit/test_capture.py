@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """Is what `lasthop capture` writes read alike by tshark and tcpdump, with directions, drops and losses; and are
-records found again where the line has lost some?"""
+records found again where the line has lost some, is each counted that is not told, and what does Ctrl-C do?"""
 import io
+import os
 import random
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -18,10 +20,12 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from lasthoplib import capture    # noqa: E402
 from lasthoplib.capture import IN, NO_PAIR, OUT, RECORD, Records    # noqa: E402
+from lasthoplib.console import Failure    # noqa: E402
 
+MARK = 0x504F484C
 VERDICTS = [["delivered", "copied"], ["flooded", "to all"], ["drop_no_buffer", "receiver has no free buffer"]]
 BEGUN = {"port": "alice/net0", "switch": "lan", "mac": "52:54:00:00:00:01", "snap": 100,
-         "time_us": 5_000_000, "wall_ns": 1_700_000_000_000_000_000}
+         "time_us": 5_000_000, "wall_ns": 1_700_000_000_000_000_000, "mark": MARK}
 
 
 def frame(number, size=64):
@@ -31,18 +35,22 @@ def frame(number, size=64):
     return (head + ip + udp).ljust(size, b"\0")[:size]
 
 
-def record(data, whole=None, time_us=5_000_100, direction=IN, verdict=0, pair=0, lost=0, place=77):
+def record(data, whole=None, time_us=5_000_100, direction=IN, verdict=0, pair=0, number=0, place=77, mark=MARK):
     length = (RECORD.size + len(data) + 4 + 7) // 8 * 8
-    head = RECORD.pack(length, 0x504F484C, place, len(data), len(data) if whole is None else whole, lost,
+    head = RECORD.pack(length, mark, place, len(data), len(data) if whole is None else whole, number,
                        time_us, pair, direction, verdict, 0)
     return (head + data).ljust(length - 4, b"\0") + struct.pack("<I", place)
 
 
-def written(records, lost=0):
+def records_of(data):
+    return Records(len(VERDICTS), MARK).feed(data)
+
+
+def written(records, total=None):
     out = io.BytesIO()
     writer = capture.Writer(out, BEGUN, VERDICTS)
     writer.write(records)
-    writer.end(lost)
+    writer.end(total)
     return out.getvalue()
 
 
@@ -57,11 +65,10 @@ def tool(data, *argv):
 
 class Pcapng(unittest.TestCase):
     def setUp(self):
-        records = Records(len(VERDICTS))
-        self.records = records.feed(
-            record(frame(1)) + record(frame(2), direction=OUT, pair=3, time_us=5_000_200) +
-            record(frame(3)[:40], whole=1514, verdict=2, lost=7) +
-            record(b"", whole=0, verdict=2, pair=NO_PAIR, lost=7))
+        self.records = records_of(
+            record(frame(1)) + record(frame(2), direction=OUT, pair=3, time_us=5_000_200, number=1) +
+            record(frame(3)[:40], whole=1514, verdict=2, number=9) +
+            record(b"", whole=0, verdict=2, pair=NO_PAIR, number=10))
         self.data = written(self.records)
 
     def test_tshark(self):
@@ -95,6 +102,8 @@ class Pcapng(unittest.TestCase):
         # isb_ifrecv, isb_ifdrop, as the specification has them
         self.assertIn(struct.pack("<HHQHHQ", 4, 8, 4 + 7, 5, 8, 7), self.data)
         self.assertIn(struct.pack("<HHQ", 4, 8, 7), self.data)          # epb_dropcount of the third
+        # ... and with what was lost behind the last one
+        self.assertIn(struct.pack("<HHQHHQ", 4, 8, 13, 5, 8, 13 - 4), written(self.records, 13))
 
     def test_tcpdump(self):
         if not shutil.which("tcpdump"):
@@ -107,18 +116,18 @@ class Pcapng(unittest.TestCase):
 
 class Find(unittest.TestCase):
     def stream(self, count):
-        return [record(frame(n, 60 + n % 50), time_us=n, place=120 * n + 120) for n in range(count)]
+        return [record(frame(n, 60 + n % 50), time_us=n, number=n, place=120 * n + 120) for n in range(count)]
 
     def test_in_pieces(self):
         data = b"".join(self.stream(50))
         for size in (1, 7, 32, 33, 200, 4096):
-            records = Records(len(VERDICTS))
+            records = Records(len(VERDICTS), MARK)
             found = [r for at in range(0, len(data), size) for r in records.feed(data[at:at + size])]
             self.assertEqual([r.time_us for r in found], list(range(50)), size)
-            self.assertEqual(records.damaged, 0)
+            self.assertEqual({r.lost for r in found}, {0})
 
     def test_gaps(self):
-        """what is told is right, whatever is missing, and the stream is found again"""
+        """what is told is right, whatever is missing and counted, and the stream is found again"""
         choose = random.Random(1)
         for _ in range(300):
             whole = self.stream(40)
@@ -126,60 +135,137 @@ class Find(unittest.TestCase):
             begin = choose.randrange(len(data) // 2)
             length = choose.randrange(1, 700)
             data = data[:begin] + data[begin + length:]
-            records = Records(len(VERDICTS))
-            found = records.feed(data)
+            found = records_of(data)
             times = [r.time_us for r in found]
             self.assertEqual(times, sorted(set(times)))
             for r in found:
                 self.assertEqual(r.frame, frame(r.time_us, 60 + r.time_us % 50))
             self.assertEqual(times[-1], 39)
+            self.assertEqual(len(found) + sum(r.lost for r in found), 40)
             self.assertGreaterEqual(len(times), 40 - 3 - length // 104 - 1)
 
     def test_garbage(self):
         choose = random.Random(2)
         for _ in range(50):
-            records = Records(len(VERDICTS))
+            records = Records(len(VERDICTS), MARK)
             for _ in range(20):
                 records.feed(choose.randbytes(choose.randrange(300)))
             self.assertLess(len(records._rest), 1000)
         for bad in (record(b"x" * 8)[:4] + b"LHOP" + b"\xff" * 24,              # more kept than whole
                     record(b"x", direction=2), record(b"x", verdict=3), record(b"x", whole=1 << 20)):
-            self.assertEqual(Records(len(VERDICTS)).feed(bad + record(b"y"))[-1].frame, b"y")
+            self.assertEqual(records_of(bad + record(b"y"))[-1].frame, b"y")
+
+    def test_forged(self):
+        """a guest's frame with what looks like a record, whose beginning the line has lost"""
+        forged = record(b"from nobody", direction=OUT, number=5, mark=MARK + 1)
+        data = record(b"x" * 7 + forged + b"x" * 9, number=0)[20:] + record(b"y", number=1)
+        self.assertEqual([(r.frame, r.lost) for r in records_of(data)], [(b"y", 1)])
 
     def test_losses_between(self):
-        records = Records(len(VERDICTS))
-        found = records.feed(record(b"a", lost=0) + record(b"b", lost=0xFFFFFFFF) + record(b"c", lost=4))
-        self.assertEqual([r.lost for r in found], [0, 0xFFFFFFFF, 5])
+        found = records_of(record(b"a") + record(b"b", number=0xFFFFFFFF) + record(b"c", number=4))
+        self.assertEqual([r.lost for r in found], [0, 0xFFFFFFFE, 4])
 
 
 class Stream:
-    """a machine's"""
+    """a machine's; a piece may be something to call first"""
 
     def __init__(self, pieces):
-        self.pieces = list(pieces)
+        self.pieces, self.result = list(pieces), BEGUN
 
     def read(self, _timeout):
         piece = self.pieces.pop(0) if self.pieces else b""
-        if piece is KeyboardInterrupt:
-            raise KeyboardInterrupt
+        while callable(piece):
+            piece()
+            piece = self.pieces.pop(0)
         return piece
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+class Machine:
+    """that captures these pieces; of so many records in all"""
+
+    def __init__(self, pieces, total, at_end=lambda: None):
+        self.pieces, self.total, self.at_end = pieces, total, at_end
+
+    def call(self, method, **_):
+        if method == "see.tables":
+            return {"verdicts": VERDICTS}
+        assert method == "see.capture_end"
+        self.at_end()
+        return {"records": self.total}
+
+    def open(self, method, port):
+        assert method == "see.capture"
+        if port != "alice/net0":
+            raise Failure("there is no such port")
+        return Stream(self.pieces)
+
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def end():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+TEN = [record(frame(n), number=n) for n in range(10)]
 
 
 class Pump(unittest.TestCase):
     def run_with(self, pieces, **how):
         out = io.BytesIO()
         writer = capture.Writer(out, BEGUN, VERDICTS)
-        capture.pump(Stream(pieces), writer, Records(len(VERDICTS)), **how)
+        capture.pump(Stream(pieces), writer, Records(len(VERDICTS), MARK), **how)
         return writer.packets
 
     def test_ends(self):
-        ten = [record(frame(n)) for n in range(10)]
-        self.assertEqual(self.run_with([*ten, None]), 10)
-        self.assertEqual(self.run_with([b"".join(ten), None], most=3), 3)
-        with self.assertRaises(KeyboardInterrupt):
-            self.run_with([*ten, None, KeyboardInterrupt, *ten])
+        self.assertEqual(self.run_with([*TEN, None]), 10)
+        self.assertEqual(self.run_with([b"".join(TEN), None], most=3), 3)
+        asked = []
+        self.assertEqual(self.run_with([*TEN[:4], lambda: asked.append(1), *TEN[4:]], stop=lambda: asked), 5)
         ticks = iter(range(100))
-        self.assertEqual(self.run_with([*ten, None], seconds=5, clock=lambda: next(ticks)), 4)
+        self.assertEqual(self.run_with([*TEN, None], seconds=5, clock=lambda: next(ticks)), 4)
+
+
+class Run(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.file = os.path.join(self.folder.name, "file")
+        self.addCleanup(self.folder.cleanup)
+        capture.print = lambda *_, **__: None
+        self.addCleanup(delattr, capture, "print")
+
+    def ran(self, *how, **more):
+        made = capture.run(Machine(*how, **more), "alice/net0", self.file)
+        return made["packets"], made["lost"]
+
+    def test_interrupt(self):
+        """what has come is written, and what comes still"""
+        for ask in (interrupt, end):
+            self.assertEqual(self.ran([*TEN[:3], ask, *TEN[3:]], 10), (10, 0))
+            self.assertEqual(self.ran([*TEN[:3], ask, *TEN[3:]], 17), (10, 7))
+        self.assertEqual(signal.getsignal(signal.SIGINT), signal.default_int_handler)
+
+    def test_again(self):
+        """what is under way then is counted as lost"""
+        self.assertEqual(self.ran([*TEN[:3], interrupt, *TEN[3:]], 10, interrupt), (4, 6))
+        with self.assertRaises(KeyboardInterrupt):      # it hangs
+            self.ran([interrupt, interrupt, interrupt, *TEN], 10)
+
+    def test_file(self):
+        Path(self.file).write_bytes(b"precious")
+        with self.assertRaises(Failure):
+            capture.run(Machine(TEN, 10), "alice/net1", self.file)
+        self.assertEqual(Path(self.file).read_bytes(), b"precious")
+        for file in ("/dev/full", self.file + "/none"):
+            with self.assertRaisesRegex(Failure, f"capture: {file}: .*: name a file"):
+                capture.run(Machine(TEN, 10), "alice/net0", file)
 
 
 if __name__ == "__main__":

@@ -96,6 +96,11 @@ class Spots(Hostile):
         self.refused(1, r"x.dts:6:75: error: /vms/alice: cpus: 33 is too large.*\n.*\n +\| \t\t +\^~~~\n",
                      "check", "x.dts")
 
+    def test_a_comment_is_no_value(self):
+        self.write("x.dts", vms(vm("alice", "cpus = /* = <2> */ <33>;")))
+        self.refused(1, r"x.dts:6:94: error: /vms/alice: cpus: 33 is too large.*\n.*\n +\| \t\t +\^~~~\n",
+                     "check", "x.dts")
+
     def test_columns_are_those_of_characters(self):
         self.write("x.dts", vms("/* ein Gerät für 東京 */ " + vm("alice", "cpsu;")))
         err = self.refused(1, "x.dts:6:98: error", "check", "x.dts")
@@ -125,13 +130,35 @@ class Spots(Hostile):
 class Syntax(Hostile):
     def test_dtc_s_errors_look_the_same(self):
         for source, wanted in (
-                (HEAD + "\tfoo = <1>\n\tbar;\n};\n", r"^x.dts:5:2: error: syntax error: .*\n    5 \| \tbar;\n      \| \t\^\n"),
+                (HEAD + "\tfoo = <1>\n\tbar;\n};\n",
+                 r"^x.dts:4:11: error: syntax error: ; is missing here\n    4 \| \tfoo = <1>\n      \| \t         \^\n"),
                 (HEAD + "\ta { };\n\ta { };\n};\n", r"^x.dts:5:2: error: /a: Duplicate node name\n.*\n      \| \t\^\n"),
                 (HEAD + "\ta = <1>;\n\ta = <2>;\n};\n", r"^x.dts:\d:\d: error: /: a: Duplicate property name\n.*\n.*\^"),
                 (HEAD + "\ta = <&lam>;\n" + LAN + "};\n", r"^x.dts:\d:\d+: error: .*did you mean &lan\?\n.*\n.*\^"),
                 (HEAD + "\ta = <99999999999>;\n};\n", r"^x.dts:4:\d+: error: .*range.*\n.*\n.*\^")):
             self.write("x.dts", source)
             self.refused(1, wanted, "check", "x.dts")
+
+
+    def test_the_mend_of_a_syntax_error(self):
+        for line, wanted in (
+                ("\ta = <1>; # number one", r":4:11: .*: comments stand between"),
+                ("\t# number one", r":4:2: .*: comments stand between /\* and \*/"),
+                ("#define N 1", r":4:1: .*: dtc has no preprocessor, /include/"),
+                ('\ta = "b;', r":4:6: .*: the string that begins here has no \" at its end"),
+                ('\ta = "b;\n\tc = "d";', r':5:7: .*: the string that begins in line 4 goes on up to here: its \" is mi'),
+                ("\ta = <16M>;", r":4:9: .*: a number has no unit"),
+                ("\ta = <1, 2>;", r":4:8: .*: in < > stand numbers"),
+                ("\ta = [52 5];", r":4:10: .*: in \[ \] stand bytes, of two hexadecimal digits"),
+                ("\ta = 5;", r":4:6: .*: wanted is NAME = VALUE; or .* strings in \" \""),
+                ("\ta { }\n\n\tb { };", r":4:7: error: syntax error: ; is missing here"),
+                ('\ta = "x"  /* of "x" */\n\tb;', r":4:9: error: syntax error: ; is missing here"),
+                ("\ta\n\tb = <1>;", r":4:3: error: syntax error: ; is missing here"),
+                ("\ta {\n\tb = <1>;", r":6:3: .*: the file ends, and a { in it is not closed"),
+                ("\t};\n\t};", r":5:2: .*: no { is open here: this }; is one too many"),
+                ("\ta { };\n\tb = <1>;", r":5:2: error: Properties must precede subnodes: move it above")):
+            self.write("x.dts", f"{HEAD}{line}\n}};\n")
+            self.refused(1, r"^x\.dts" + wanted, "check", "x.dts")
 
 
 class Included(Hostile):
@@ -150,8 +177,8 @@ class Included(Hostile):
 
     def test_of_a_syntax_error_as_well(self):
         self.write("parts/vms.dtsi", "alice {\n\tcpus = <1>\n};\n")
-        self.refused(1, r"^In file included from x.dts:6:\nparts/vms.dtsi:3:1: error: syntax error.*\n    3 \| };\n"
-                        r"      \| \^\n", "check", "x.dts")
+        self.refused(1, r"^In file included from x.dts:6:\nparts/vms.dtsi:2:12: error: syntax error: ; is missing here\n"
+                        r"    2 \| \tcpus = <1>\n      \| \t          \^\n", "check", "x.dts")
 
     def test_a_file_that_includes_itself_ends(self):
         self.write("parts/vms.dtsi", '/include/ "vms.dtsi"\n')

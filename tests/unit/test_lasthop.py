@@ -311,8 +311,8 @@ class Configs(WithFolder):
         path = self.write("bad.dts", "/dts-v1/;\n/ { a = <1>\n b; };\n")
         status, _, err = self.call("check", path)
         self.assertEqual(status, 1)
-        self.assertIn(f"{path}:3:2: error: syntax error: properties and nodes end with ; "
-                      "and numbers stand in < >\n    3 |  b; };\n      |  ^", err)
+        self.assertIn(f"{path}:2:12: error: syntax error: ; is missing here\n    2 | / {{ a = <1>\n"
+                      "      |            ^", err)
         path = self.write("twice.dts", "/dts-v1/;\n/ { a = <1>; a = <2>; };\n")
         status, _, err = self.call("check", path)
         self.assertEqual(status, 1)

@@ -100,7 +100,21 @@ class Top(unittest.TestCase):
                 self.assertLessEqual(max(map(len, lines)), 80, lines)
                 if rows:
                     self.assertLessEqual(len(lines), rows)
-        self.assertLessEqual(max(len(top.rate(10 ** n * 9.996)) for n in range(12)), 6)
+        self.assertLessEqual(max(len(top.rate(10 ** n * 9.996)) for n in range(20)), 6)
+        self.assertEqual(top.rate(12e15), "12.0P")
+
+    def test_nothing_is_cut_off(self):
+        """neither the shares of a machine that runs for long, nor what tells two names apart"""
+        for us in (9_999_000_000, 10 ** 16):
+            for cpu in ((20,) * 5, (10 ** 6, 0, 0, 0, 0)):
+                after = {**sample(us, cpu=cpu), "cpus": 256}
+                row = top.screen(TABLES, sample(0), after)[0]
+                self.assertEqual(row.count(" %"), 5, row)
+        long = "a-name-of-thirty-one-characters"
+        ports = [port(f"{long[:-1]}{i}/net{j}", link=j == 0) for i in range(3) for j in range(2)]
+        lines = top.screen(TABLES, sample(0), sample(1, ports, [vm(f"{long[:-1]}{i}") for i in range(3)]))
+        names = [line.split("  ")[0] for line in lines if line.startswith("a-name")]
+        self.assertEqual(len(set(names)), 9, names)
 
     def test_control_characters(self):
         lines = top.screen(TABLES, sample(1), sample(2, [port("a\x1b[2J/net0")]))
@@ -152,18 +166,38 @@ class OnATerminal(unittest.TestCase):
 import sys
 sys.path[:0] = sys.argv[1:]
 import test_seeing
-from lasthoplib import top
+from lasthoplib import console, top
 channel = test_seeing.Channel()
-top.run(channel, 0.2)
+try:
+    top.run(channel, 0.2)
+except console.Failure as failure:
+    sys.exit(str(failure))
 print("set:", channel.set)
 """
 
-    def test_keys(self):
+    def start(self, term, rows, columns):
+        """(the terminal, the process)"""
         master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         child = subprocess.Popen([sys.executable, "-c", self.CHILD, str(ROOT / "scripts"), str(Path(__file__).parent)],
-                                 stdin=slave, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm"})
+                                 stdin=slave, stdout=slave, stderr=slave, env={**os.environ, "TERM": term})
         os.close(slave)
+        return master, child
+
+    def test_terminals(self):
+        """tiny ones, those that cannot hide the cursor, and what is none"""
+        for term, rows, columns in (("xterm", 1, 1), ("vt100", 3, 9)):
+            master, child = self.start(term, rows, columns)
+            os.write(master, b"q")
+            self.assertEqual(child.wait(60), 0, os.read(master, 65536))
+            os.close(master)
+        master, child = self.start("nonsense", 24, 80)
+        self.assertEqual(child.wait(60), 1)
+        self.assertIn(b"top: TERM=nonsense: ", os.read(master, 65536))
+        os.close(master)
+
+    def test_keys(self):
+        master, child = self.start("xterm", 24, 80)
         seen = b""
 
         def until(word):
@@ -192,7 +226,8 @@ class Metrics(unittest.TestCase):
         made = sample(12_345_678, [port("a/net0", tx_packets=7), port('b"\\/net0', link=False)],
                       [vm("a", run_us=1_500_000, exits={"hlt": 5}), vm("off", runs=False)],
                       cpu=(1, 2, 3, 4, 5_000_000))
-        self.text = metrics.render(TABLES, made)
+        quoted = [[*row[:3], f'{row[3]}, "so to say"'] for row in TABLES["counters"]]
+        self.text = metrics.render({**TABLES, "counters": quoted}, made)
 
     def test_own_rules(self):
         lines = self.text.split("\n")
@@ -203,18 +238,21 @@ class Metrics(unittest.TestCase):
             if line.startswith("# TYPE "):
                 _, _, family, kind = line.split(" ")
                 self.assertNotIn(family, kinds)
+                self.assertIn(kind, ("counter", "gauge"))       # all that the older format knows
                 kinds[family] = kind
             elif line.startswith("# UNIT "):
                 self.assertTrue(family.endswith("_" + line.split(" ")[3]), line)
             elif line.startswith("# HELP "):
                 self.assertEqual(line.split(" ")[2], family)
+                self.assertNotIn('"', line)                     # ... which can escape none
             else:
-                suffix = {"counter": "_total", "info": "_info"}.get(kinds[family], "")
+                suffix = "_total" if kinds[family] == "counter" else ""
                 self.assertRegex(line, rf'^{family}{suffix}(\{{(\w+="([^"\\]|\\.)*",?)+\}})? [\d.]+$')
         self.assertIn('lasthop_port_tx_packets_total{port="a/net0",switch="lan"} 7', lines)
         self.assertIn('lasthop_vm_exits_total{vm="a",cause="hlt"} 5', lines)
         self.assertIn('lasthop_cpu_seconds_total{kind="poll"} 5.000000', lines)
         self.assertIn('lasthop_vm_up{vm="off"} 0', lines)
+        self.assertIn('lasthop_policy_word{policy="copy",value="auto"} 1', lines)
         for name in NAMES:
             self.assertRegex(self.text, rf"(?m)^lasthop_port_{name}(_bytes|_packets|_pages)?_total\{{")
 

@@ -118,6 +118,24 @@ class Why(unittest.TestCase):
         found = reasons(vcpu(**HALTED, timer_us=1), past=[{**triple, "ago_us": 10 ** 9}])
         self.assertEqual(found, [])
 
+    def test_two_lives(self):
+        """looks of the life before do not count: it had made other exits, and stood at the same place"""
+        made = answers(lambda n: vcpu(look=10 ** 6 * (n + 1) - 5, exits_total=1000 if n < 4 else 3,
+                                      exits=[exit_of("io", "3f8")] * 3))
+        for told in made[:-1]:
+            told["ends"] = 4
+        made[-1]["ends"] = 5
+        self.assertEqual(why.diagnose(made)["reasons"], [])
+
+    def test_long_names(self):
+        long = "a-name-of-thirty-one-characters"
+        end = {"end": "crash", "reason": "triple fault " * 9, "ago_us": 10 ** 9, "lived_us": 20_000}
+        made = answers(vcpu(symbol="s" * 300, symbol_offset=2 ** 40, rip="f" * 16, irq=255, exits_total=10 ** 9),
+                       past=[end], ports=[port(port=f"{long}/eth0", switch=long)])
+        made[-1]["vm"], made[-1]["kernel"] = long, "k" * 63
+        for line in why.render(made, why.diagnose(made)):
+            self.assertTrue(len(line) <= 80 or line.startswith(("likely", "also")), line)
+
     def test_queues(self):
         for receive, transmit, expected in (
                 ({"state": "broken"}, {}, "broke a rule"),

@@ -47,6 +47,33 @@ static void guests_lines_are_prefixed(void **state)
 	assert_string_equal(settled(), "alice| half\n");
 }
 
+/* Characters pass; what a terminal takes for a control, or the host for the edge of a frame, does not. */
+static void guests_lines_are_text(void **state)
+{
+	static const char *const cases[][2] = {
+		{ "gr\xc3\xb6\xc3\x9f\x65r \xe6\x9d\xb1 \xf0\x9f\x98\x80",
+		  "gr\xc3\xb6\xc3\x9f\x65r \xe6\x9d\xb1 \xf0\x9f\x98\x80" },
+		{ "a\x9b\x32Jb", "a.2Jb" },	 /* CSI in 8 bits */
+		{ "a\xc2\x9b\x32Jb", "a..2Jb" }, /* ... and in UTF-8 */
+		{ "a\xc0lasthop\xc0", "a.lasthop." },
+		{ "\xc1\xbf \xe0\x80\x80 \xed\xa0\x80 \xf4\x90\x80\x80 \xf5", ".. ... ... .... ." },
+		{ "cut \xe6\x9d", "cut .." },
+		{ "\xc2\xa0", "\xc2\xa0" },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char expected[80];
+
+		clear();
+		guest_prints(0, cases[i][0]);
+		guest_prints(0, "\n");
+		ticks(3);
+		snprintf(expected, sizeof(expected), "alice| %s\n", cases[i][1]);
+		assert_string_equal(settled(), expected);
+	}
+}
+
 static void log_lines_wait_for_nobody_and_mix_with_nothing(void **state)
 {
 	(void)state;
@@ -342,6 +369,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(guests_lines_are_prefixed, set_up),
+		cmocka_unit_test_setup(guests_lines_are_text, set_up),
 		cmocka_unit_test_setup(log_lines_wait_for_nobody_and_mix_with_nothing, set_up),
 		cmocka_unit_test_setup(log_overrun_is_told, set_up),
 		cmocka_unit_test_setup(slow_line_gets_all, set_up),

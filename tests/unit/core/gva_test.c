@@ -279,6 +279,33 @@ static void test_fetch(void **state)
 	assert_int_equal(guest_fetch(&vcpu, got), 4);
 }
 
+/* Who only looks leaves no trace, reads a program's code in spite of SMAP, and ahead of the address. */
+static void test_look(void **state)
+{
+	uint8_t got[16];
+
+	(void)state;
+	four_levels(P | W | U, 0x9000 | P | U);
+	sregs.cr4 |= CR4_SMAP | CR4_SMEP;
+	sregs.seg[SEG_CS].access = 0xafb;
+	sregs.seg[SEG_SS].access = 0xcf3;
+	sregs.rip = GVA + 16;
+	memcpy(ram + 0x9000, "abcdefghijklmnopqrstuvwxyz", 26);
+	assert_int_equal(guest_look(&vcpu, -16, got, 16), 16);
+	assert_memory_equal(got, "abcdefghijklmnop", 16);
+	assert_int_equal(guest_look(&vcpu, 0, got, 5), 5);
+	assert_memory_equal(got, "qrstu", 5);
+	assert_int_equal(get64(0x1008), 0x2000 | P | W | U);
+	assert_int_equal(get64(0x4008), 0x9000 | P | U);
+	expect(GVA, U | GVA_LOOK, 0x9000, 0);
+	expect(GVA + 0x1000, U | GVA_LOOK, 0, 4);
+	/* 16 bits: the address goes round at 4 GiB */
+	memset(&sregs, 0, sizeof(sregs));
+	sregs.seg[SEG_CS].base = 0xffff0000;
+	sregs.rip = 0x10010;
+	assert_int_equal(guest_look(&vcpu, -16, got, 16), 16);
+}
+
 /* Random tables, random registers: in bounds, and bounded? (ASan) */
 static void test_random_tables(void **state)
 {
@@ -318,6 +345,7 @@ int main(void)
 		cmocka_unit_test(test_32_bit),
 		cmocka_unit_test(test_tables_outside),
 		cmocka_unit_test(test_fetch),
+		cmocka_unit_test(test_look),
 		cmocka_unit_test(test_random_tables),
 	};
 

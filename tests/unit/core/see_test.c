@@ -128,6 +128,16 @@ static void traces(void **state)
 	assert_int_equal(call.error, MGMT_PARAMS);
 }
 
+static uint32_t mark_told(void)
+{
+	const char *at = strstr(call.text, "\"mark\":");
+
+	assert_non_null(at);
+	return (uint32_t)strtoul(at + 7, NULL, 10);
+}
+
+static uint32_t mark;
+
 static unsigned records(void)
 {
 	static uint8_t out[1u << 20];
@@ -139,7 +149,7 @@ static unsigned records(void)
 		bytes += n;
 	for (size_t at = 0; at < bytes; at += r.bytes, count++) {
 		memcpy(&r, out + at, sizeof(r));
-		assert_int_equal(r.magic, CAPTURE_MAGIC);
+		assert_int_equal(r.mark, mark);
 	}
 	return count;
 }
@@ -155,6 +165,7 @@ static void captures(void **state)
 	has(told, "\"port\":\"alice/net0\",\"switch\":\"lan\",\"mac\":\"");
 	has(told, "\"snap\":64,\"ring_kib\":1024,");
 	has(told, "\"wall_ns\":1700000000000000000");
+	mark = mark_told();
 	port_inject(a->port, frame, 60);
 	port_inject(b->port, frame, 60); /* reaches a */
 	assert_int_equal(records(), 2);
@@ -169,16 +180,17 @@ static void captures(void **state)
 	port_inject(a->port, frame, 60);
 	port_inject(a->port, frame, 60);
 	told = ask(see_capture_end, "port", "alice/net0", NULL, NULL);
-	has(told, "\"lost\":0");
+	has(told, "\"records\":4");
 	assert_true(stream.ended);
 	port_inject(a->port, frame, 60); /* no more */
 	assert_int_equal(records(), 2);
 	ask(see_capture_end, "port", "alice/net0", NULL, NULL);
 	assert_int_equal(call.error, MGMT_NOENT);
 	stream.ops->closed(&stream, true);
-	/* a host that breaks off */
+	/* a host that breaks off; the mark is another one */
 	ask(see_capture, "port", "bob/net0", NULL, NULL);
 	assert_false(call.failed);
+	assert_int_not_equal(mark_told(), mark);
 	stream.ops->closed(&stream, false);
 	port_inject(b->port, frame, 60);
 }
