@@ -55,15 +55,19 @@ from world import World, enter                           # noqa: E402
 # `make test` has 25 minutes: one case of each claim. These are the same claims with another number of CPUs, on
 # another NIC or with other options, for the soak.
 FURTHER = re.compile("|".join(f"^{pattern}$" for pattern in (
-    r"(bochs|tcg)-(bench-1cpu|6vms-[12]cpu|3vms-2cpu|crashes-1cpu|loop-2cpu|abuse-1cpu)", "bochs-bench-8cpu",
-    r"(bochs|tcg)-(smp-1cpu|fpu-[14]cpu|apicstorm-2cpu)", "bochs-injected-bench",
+    r"(bochs|tcg)-(bench-1cpu|6vms-[12]cpu|[35]vms-2cpu|crashes-1cpu|loop-2cpu|abuse-1cpu)",
+    r"bochs-(bench-8cpu|30nics)", r"(bochs|tcg)-(smp-[12]cpu|fpu-[14]cpu|apicstorm-2cpu)",
+    r"bochs-injected-bench", r"tcg-(init|abuse)-resets", r"bochs-(shell-life|mgmt-verbs|linux-injected)",
     r"bochs-refuses-(linux-32-bit|linux-large|linux-cut|text|elf-arm64|folder-kernel)",
-    r"(bochs|tcg)-netd-rr", r"tcg-uplink-(e1000|virtio|reuse-e1000|reuse-virtio|streams)",
+    r"bochs-refuses-((large|damaged)-kernel|(random|absurd|huge)-dtb)", r"tcg-refuses-(affinity|memory)",
+    r"bochs-fault-(write-rodata|image-alias|trampoline-alias|direct-map-execute|divide)",
+    r"tcg-fault-(assertion|absurd-device)",
+    r"(bochs|tcg)-netd-rr", r"tcg-uplink-(e1000|virtio|reuse-e1000e?|reuse-virtio|streams)",
     r"tcg-restart-((virtio|e1000)-4|at-once)", r"tcg-linux-driver-(e1000|restart)",
     r"tcg-attack-((e1000|virtio)-6|old-message)", r"bochs-attack-(e1000|none)",
     r"tcg-iommu-(core-39-bit|48-bit)", "bochs-iommu-none", "tcg-pass-unsafe", "tcg-refuses-passthrough-second",
-    r"tcg-example-(uplink|linux-(driver-domain|generic))",
-    r"tcg-linux-(cpus-2-4-8|generic|pvh|kexec-[12])",
+    r"tcg-example-(uplink|linux-(driver-domain|generic|smp))",
+    r"tcg-linux-(cpus-2-4-8|generic|pvh|kexec-[12]|filter|storm)",
     "tcg-screen-ramfb", r"tcg-(reset|triple-fault)-told", "bochs-reset-told", "tcg-check-nothing", "bochs-check-vmx",
     "tcg-see-why-all", "bochs-see-why", "bochs-apply")))
 ALL = (table.CASES + CASES_SCREEN + CASES_RESET + CASES_SHELL + CASES_MGMT + CASES_APPLY + CASES_SEE +
