@@ -19,6 +19,7 @@ QUIET_SECONDS = {"end": 10}     # a serial log that did not grow for so long is 
 OWN_MIB, HOLE_MIB = 512, 3072   # of the hypervisor and the firmware; below the PCI hole, at most
 LOOK_SECONDS = 60               # for who looks at a machine that has panicked, and resets it
 DRAIN_SECONDS = 60              # but we wait no longer than this for it
+ANSWER_SECONDS = 10             # the last answers, by the second line
 
 
 @dataclass
@@ -158,6 +159,8 @@ def boot(bed, machine, dtb, images, timeout, efi=None, on_event=lambda e: None,
                                on_wait, until)
         if ended != "timeout":
             _drain(process, folder / "serial.log", ended)
+        if ended == "end" and isinstance(shared, Share):
+            shared.settle(ANSWER_SECONDS)
         if talker and ended == "panic":
             talker.join(LOOK_SECONDS)
     except BaseException:

@@ -56,6 +56,13 @@ class Share(threading.Thread):
             self._selector.register(sock, selectors.EVENT_READ, what)
         self.start()
 
+    def settle(self, seconds):
+        """before the machine's death: the last answers arrive, as that of the call which ended the last VM"""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self._machine and (
+                self._calling or self._calls or any(c.out for c in list(self._clients.values()))):
+            time.sleep(0.05)
+
     def close(self):
         """after the machine's death: all clients are told"""
         self._waker.send(b"x")
