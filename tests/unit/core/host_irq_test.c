@@ -11,38 +11,13 @@
 
 #include <cmocka.h>
 
-#undef fail /* cmocka's macro, the core's function */
-#define rdtsc real_rdtsc
-#include "hv/cpu/x86.h"
-#undef rdtsc
-static uint64_t fake_now;
-static uint64_t rdtsc(void)
-{
-	return fake_now;
-}
+#include "tests/unit/core/fake_clock.h"
 #include "hv/core/host_irq.c"
+#include "tests/unit/core/fake_timer.h"
 
 #define VECTOR_MAX 256
 
-static struct timer *armed;
 static unsigned lines;
-
-void timer_init(struct timer *timer, void (*fire)(struct timer *))
-{
-	timer->fire = fire;
-}
-
-void timer_set(struct timer *timer, uint64_t deadline_tsc)
-{
-	timer->deadline_tsc = deadline_tsc;
-	armed = timer;
-}
-
-void timer_cancel(struct timer *timer)
-{
-	if (armed == timer)
-		armed = NULL;
-}
 
 uint64_t tsc_from_us(uint64_t us)
 {

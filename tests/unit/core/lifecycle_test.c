@@ -16,25 +16,17 @@
 #include <asm/prctl.h>
 #include <cmocka.h>
 
-#undef fail /* cmocka's macro, the core's function */
-#define rdtsc real_rdtsc
-#include "hv/cpu/x86.h"
-#undef rdtsc
-static uint64_t fake_now;
-static uint64_t rdtsc(void)
-{
-	return fake_now;
-}
+#include "tests/unit/core/fake_clock.h"
 #define pause pause_vm /* not unistd.h's */
 #include "hv/core/again.c"
 #include "hv/core/lifecycle.c"
 #include "hv/core/vm_command.c"
+#include "tests/unit/core/fake_timer.h"
 
 enum { NETD, GUEST };
 
 static struct cpu cpu = { .self = &cpu };
 static struct config config;
-static struct timer *armed;
 static unsigned made, tried, failing; /* VMs that are there; tries; how many of these are to fail */
 static unsigned waits_told, waits_logged, ends_told, resets_told, all_told, silent_tries;
 static bool quiet, holds_on_failure;
@@ -74,23 +66,6 @@ uint64_t tsc_from_us(uint64_t us)
 uint64_t tsc_to_ns(uint64_t ticks)
 {
 	return ticks * 1000;
-}
-
-void timer_init(struct timer *timer, void (*fire)(struct timer *))
-{
-	timer->fire = fire;
-}
-
-void timer_set(struct timer *timer, uint64_t deadline_tsc)
-{
-	timer->deadline_tsc = deadline_tsc;
-	armed = timer;
-}
-
-void timer_cancel(struct timer *timer)
-{
-	if (armed == timer)
-		armed = NULL;
 }
 
 void cpu_post(struct cpu *to, uint32_t bits)

@@ -14,15 +14,7 @@
 
 #include <cmocka.h>
 
-#undef fail /* cmocka's macro, the core's function */
-#define rdtsc real_rdtsc
-#include "hv/cpu/x86.h"
-#undef rdtsc
-static uint64_t fake_now;
-static uint64_t rdtsc(void)
-{
-	return fake_now;
-}
+#include "tests/unit/core/fake_clock.h"
 #include "hv/core/serial_irq.c"
 
 static struct cpu cpu;
