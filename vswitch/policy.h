@@ -20,7 +20,7 @@ static inline uint32_t policy_get(enum policy_id id)
 	return atomic_load_explicit(&policy_value[id], memory_order_relaxed);
 }
 
-/* How long a packet that was put without a kick may wait, or an interrupt that is owed. */
+/* How long who polls may leave an interrupt that is owed. */
 static inline uint32_t policy_patience_us(void)
 {
 	return policy_get(POLICY_poll_us) / 10;

@@ -242,13 +242,13 @@ static uint64_t since_last(const struct queue *q)
 }
 
 /* taken: by this service until now, with the last batch. The lag is doubled if twice as many packets will be there
- * within the patience. A receiver that was asleep needs each packet at once, unless they come so fast that it
+ * within lag_us. A receiver that was asleep needs each packet at once, unless they come so fast that it
  * only sleeps between two of them. */
 static void adapt_lag(struct queue *q, const struct batch *b, unsigned taken)
 {
 	bool reached = taken >= q->lag;
-	bool fast = reached && 2 * since_last(q) <= policy_patience_us();
-	bool slow = reached && since_last(q) > policy_patience_us();
+	bool fast = reached && 2 * since_last(q) <= policy_get(POLICY_lag_us);
+	bool slow = reached && since_last(q) > policy_get(POLICY_lag_us);
 
 	if (reached)
 		q->taken_us = env_now_us();
@@ -268,7 +268,7 @@ static unsigned kick_after(struct port *port, const struct queue *q)
 	after = lesser(after, policy_get(POLICY_batch_bytes) / q->packet_bytes);
 	after = lesser(after, q->vq.size / LAG_SHARE / q->packet_descs);
 	if (after <= 1 || !q->vq.event_idx || !policy_get(POLICY_batching) ||
-	    !env_will_flush(port, policy_patience_us()))
+	    !env_will_flush(port, policy_get(POLICY_lag_us)))
 		return 1;
 	return after;
 }

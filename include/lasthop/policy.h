@@ -38,7 +38,8 @@
 	X(batch_bytes, "batch-bytes", 1514, 1048576, 65536,                                        \
 	  "a batch ends when it has this many bytes")                                              \
 	X(poll_us, "poll-us", 10, 10000, 1000,                                                     \
-	  "us that a CPU polls in vain; a packet without a kick waits a tenth")
+	  "us that a CPU polls in vain; an interrupt that it owes waits a tenth")                  \
+	X(lag_us, "lag-us", 1, 10000, 100, "us that a packet put without a kick waits, at most")
 
 enum policy_id {
 #define POLICY_ENUM(id, ...) POLICY_##id,

@@ -101,6 +101,7 @@ static const struct trial {
 	{ "policy", "batch-packets", "", "batch-packets = <8>;", "64", "8" },
 	{ "policy", "batch-bytes", "", "batch-bytes = <2000>;", "65536", "2000" },
 	{ "policy", "poll-us", "poll-us = <50>;", "poll-us = <60>;", "50", "60" },
+	{ "policy", "lag-us", "lag-us = <50>;", "lag-us = <60>;", "50", "60" },
 	{ "vm", "cpus", VM, VM "cpus = <2>;", "1", "2" },
 	{ "vm", "cpu-affinity", VM "cpu-affinity = <3 1>;", VM "cpu-affinity = <1 255>;", "1 3",
 	  "1 255" },

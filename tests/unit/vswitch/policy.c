@@ -167,18 +167,19 @@ static void flushes(void **state)
 	}
 }
 
-/* Packets that come too slowly for a timer of a tenth of poll_us are kicked for, each: no timer is set for
- * more of them. Others are kicked for less often even if the receiver sleeps. */
+/* Packets that come too slowly for a timer of lag_us are kicked for, each: no timer is set for more of
+ * them. Others are kicked for less often even if the receiver sleeps. */
 static void slow_ones(void **state)
 {
 	static const struct {
 		enum peer_state peer;
-		uint32_t bytes, apart_us;
+		uint32_t bytes, apart_us, lag_us;
 		unsigned least, most; /* kicks for 16 packets */
 	} cases[] = {
-		{ PEER_RUNNING, 100, 60, 16, 16 },  { PEER_RUNNING, 100, 20, 1, 9 },
-		{ PEER_BLOCKED, 100, 20, 1, 9 },    { PEER_BLOCKED, 9000, 20, 1, 9 },
-		{ PEER_BLOCKED, 9000, 60, 16, 16 },
+		{ PEER_RUNNING, 100, 60, 100, 16, 16 },	 { PEER_RUNNING, 100, 20, 100, 1, 9 },
+		{ PEER_BLOCKED, 100, 20, 100, 1, 9 },	 { PEER_BLOCKED, 9000, 20, 100, 1, 9 },
+		{ PEER_BLOCKED, 9000, 60, 100, 16, 16 }, { PEER_BLOCKED, 9000, 60, 300, 1, 9 },
+		{ PEER_RUNNING, 9000, 20, 30, 16, 16 },
 	};
 
 	(void)state;
@@ -187,6 +188,7 @@ static void slow_ones(void **state)
 		unsigned kicks = 0;
 
 		policy_set(POLICY_batch_bytes, 1 << 20);
+		policy_set(POLICY_lag_us, cases[i].lag_us);
 		p.a->env.will_flush = true;
 		p.b->env.peer = cases[i].peer;
 		for (unsigned n = 0; n < 32; n++) {
@@ -202,7 +204,7 @@ static void slow_ones(void **state)
 		port_flush(p.a->port, false);
 		take(&p, cases[i].bytes);
 		assert_in_range(kicks, cases[i].least, cases[i].most);
-		assert_int_equal(p.a->env.flush_us == 100, cases[i].most < 16);
+		assert_int_equal(p.a->env.flush_us == cases[i].lag_us, cases[i].most < 16);
 		pair_destroy(&p);
 	}
 }
