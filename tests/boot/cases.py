@@ -44,6 +44,7 @@ class Case:
     nics: list = field(default_factory=list)       # of nics.Nic, for a VM to drive
     world: int = 0                           # wires that lead outside of the machine: world.py
     iommu: str = "intremap=on"               # QEMU: options of its intel-iommu
+    one_thread: bool = False                 # TCG: one host thread for all CPUs, in the soak too
     efi: str = ""                            # boot this file of the build output instead
     files: dict = field(default_factory=dict)      # {image name: bytes, or size of a file of zeros,
                                                    # or None: a folder}

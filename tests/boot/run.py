@@ -230,7 +230,7 @@ def boot_case(case, report):
         memory = case.memory_mib or boot.memory_for(config.vms)
         machine = testbed.Machine(case.cpus, memory, case.exit_cost,
                                   case.bochs, case.bochsrc, case.qemu, case.nics,
-                                  threads="multi" if case in SOAK else "single",
+                                  threads="multi" if case in SOAK and not case.one_thread else "single",
                                   iommu=case.iommu)
         efi = paths.build() / case.efi if case.efi else None
         share = None
