@@ -36,7 +36,10 @@ def address(told):
 def of_this_user(sock):
     """is a process of our user at the other end of a connection within this host? One that has closed it already
     is nobody's."""
-    wanted = [address(sock.getpeername()), address(sock.getsockname()), ESTABLISHED, str(os.geteuid())]
+    try:
+        wanted = [address(sock.getpeername()), address(sock.getsockname()), ESTABLISHED, str(os.geteuid())]
+    except OSError:                             # reset
+        return False
     rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
     return any([*row[1:4], row[7]] == wanted for row in rows)
 

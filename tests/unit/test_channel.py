@@ -9,6 +9,7 @@ import json
 import os
 import random
 import socket
+import struct
 import sys
 import tempfile
 import threading
@@ -384,6 +385,11 @@ class Shares(unittest.TestCase):
                 theirs.close()                      # to the kernel it is root's then
                 with mock.patch.object(os, "geteuid", return_value=0):
                     self.assertFalse(serialline.of_this_user(ours))
+            theirs = socket.create_connection(listener.getsockname())
+            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            theirs.close()                          # by a reset
+            with listener.accept()[0] as ours:
+                self.assertFalse(serialline.of_this_user(ours))
 
     def test_the_end_of_the_machine_ends_all(self):
         client = self.client()
