@@ -26,7 +26,10 @@ EXIT_STATUS = (
 ENVIRONMENT = (
     ("LASTHOP_CACHE", "Folder of the test beds and of what runs leave behind, instead of `~/.cache/lasthop` (in a "
                       "source tree: `.cache`)."),
-    ("NO_COLOR", "Set to anything: no colours on a terminal."))
+    ("NO_COLOR", "Set to anything: no colours on a terminal."),
+    ("XDG_CACHE_HOME", "The folder that has `lasthop` with what LASTHOP_CACHE is not set for, instead of `~/.cache`."),
+    ("XDG_RUNTIME_DIR", "The folder that has `lasthop` with the lines of machines that `lasthop run` runs, instead of "
+                        "`/tmp/lasthop-UID`; of this user alone."))
 
 
 def verbs_of(parser):
@@ -128,4 +131,5 @@ def main():
     return 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

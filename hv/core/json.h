@@ -19,6 +19,11 @@ struct json {
 	bool full;  /* what was to be written did not fit: nothing more is */
 };
 
+static inline size_t json_left(const struct json *j)
+{
+	return j->room - j->fill;
+}
+
 static inline void json_init(struct json *j, char *text, size_t room)
 {
 	*j = (struct json){ .text = text, .room = room };

@@ -75,6 +75,15 @@ bool mgmt_param_u64(struct mgmt_call *call, const char *name, uint64_t least, ui
 		    uint64_t *out);
 bool mgmt_param_bool(struct mgmt_call *call, const char *name, bool *out);
 
+/* Its value; -1: it is none. */
+static inline int mgmt_hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)(c | 0x20);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /* ---- streams ---- */
 
 struct mgmt_stream;
@@ -137,14 +146,17 @@ uint64_t mgmt_ring_lost(struct mgmt_ring *ring);
  * Takes an upload into a buffer of the method's: exactly `bytes` are to come. done() is called once:
  * complete if all have. Result member "stream", as above; the host sends, and then ends the stream.
  * False: the call has failed, done() is not called. `upload` is the caller's, until done().
+ * mgmt_upload_break(): done() is called before it returns, and the host is told why (constant).
  */
 struct mgmt_upload {
 	uint8_t *buffer;
 	size_t bytes, fill;
 	void (*done)(struct mgmt_upload *upload, bool complete);
 	void *owner;
+	struct mgmt_stream *stream;
 };
 bool mgmt_upload(struct mgmt_call *call, struct mgmt_upload *upload);
+void mgmt_upload_break(struct mgmt_upload *upload, const char *why);
 
 /* ---- for sched.c, vcpu.c and main.c ---- */
 

@@ -76,19 +76,20 @@ static const struct mgmt_stream_ops holding = { .closed = let_go };
 
 static void begin(struct mgmt_call *call)
 {
+	static const char another[] = "another config has been begun";
 	struct mgmt_stream *before = holds;
 	const char *why;
 
-	if (!no_upload(call))
-		return;
 	if (apply_begin(&why) < 0) {
 		mgmt_fail(call, MGMT_REFUSED, "%s", why);
 		return;
 	}
+	if (coming.busy) /* its client may be suspended */
+		mgmt_upload_break(&coming.upload, another);
 	drop_blob();
 	holds = mgmt_stream_open(call, &holding, NULL);
 	if (before)
-		mgmt_stream_end(before, "another config has been begun");
+		mgmt_stream_end(before, another);
 	if (holds)
 		json_u64(mgmt_result(call), "session", ++session);
 	else

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Captures (vswitch/capture.h) as streams of the management channel. A capture is of a port by name: a port that
- * goes with its VM is looked for again, and the capture goes on when the VM is back.
+ * goes with its VM is looked for again, and the capture goes on when the VM is back. It ends when the config has no
+ * such port any more.
  */
 #include <string.h>
 
+#include "hv/core/apply.h"
 #include "hv/core/facts.h"
 #include "hv/core/json.h"
 #include "hv/core/lifecycle.h"
@@ -40,6 +42,39 @@ static bool attach(struct capturing *c)
 	return true;
 }
 
+/* The config has a port of that name, whether its VM runs or not. Under vm_table_lock. */
+static bool is_configured(const char *port)
+{
+	for (unsigned i = 0; i < vm_config->vm_count; i++) {
+		const struct config_vm *vm = &vm_config->vms[i];
+		const size_t n = strlen(vm->name);
+
+		if (!config_vm_there(vm) || strncmp(port, vm->name, n) != 0 || port[n] != '/')
+			continue;
+		for (unsigned k = 0; k < vm->net_count; k++)
+			if (!strcmp(port + n + 1, vm->nets[k].name))
+				return true;
+	}
+	return false;
+}
+
+/* A change of the config that goes on may yet go back, to one that has the port. */
+static bool config_changes(void)
+{
+	const enum apply_state state = apply_status().state;
+
+	return state == APPLY_STOPS || state == APPLY_MAKES || state == APPLY_BACK;
+}
+
+/* Under vm_table_lock. */
+static void look_again(struct capturing *c)
+{
+	if (attach(c) || is_configured(c->port) || config_changes())
+		return;
+	mgmt_stream_end(c->stream, "the port is gone: another config was applied");
+	c->stream = NULL;
+}
+
 static size_t pull(struct mgmt_stream *s, uint8_t *out, size_t room)
 {
 	struct capturing *c = mgmt_stream_owner(s);
@@ -47,7 +82,7 @@ static size_t pull(struct mgmt_stream *s, uint8_t *out, size_t room)
 
 	if (got == 0 && c->stream && rdtsc() - c->looked_tsc > tsc_from_us(AGAIN_US) &&
 	    spin_trylock(&vm_table_lock)) {
-		attach(c);
+		look_again(c);
 		spin_unlock(&vm_table_lock);
 	}
 	return got;

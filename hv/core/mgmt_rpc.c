@@ -196,14 +196,6 @@ bool mgmt_param_given(const struct mgmt_call *c, const char *name)
 	return c->params && member(c, c->params, name);
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* One character, escapes undone, and on to the next; -1: none that a name may have. */
 static int next_char(const char **at, const char *end)
 {
@@ -223,7 +215,7 @@ static int next_char(const char **at, const char *end)
 	if (c != 'u' || end - *at < 4)
 		return -1;
 	for (unsigned i = 0; i < 4; i++) {
-		int digit = hex_digit(*(*at)++);
+		int digit = mgmt_hex_digit(*(*at)++);
 
 		if (digit < 0)
 			return -1;

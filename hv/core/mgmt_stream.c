@@ -369,5 +369,12 @@ static const struct mgmt_stream_ops upload_ops = { .push = upload_push, .closed 
 bool mgmt_upload(struct mgmt_call *call, struct mgmt_upload *upload)
 {
 	upload->fill = 0;
-	return mgmt_stream_open(call, &upload_ops, upload) != NULL;
+	upload->stream = mgmt_stream_open(call, &upload_ops, upload);
+	return upload->stream != NULL;
+}
+
+void mgmt_upload_break(struct mgmt_upload *upload, const char *why)
+{
+	mgmt_stream_end(upload->stream, why);
+	finish(upload->stream, false);
 }

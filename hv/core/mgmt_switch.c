@@ -11,6 +11,9 @@
 #define PORT_NAME (2 * CONFIG_MAX_NAME + 2)
 #define FDB_MOST  4096u /* entries of one switch told */
 
+/* Of an answer, kept free for what is begun then: an entry or a port, switches of which nothing is told, the end. */
+#define SPARE 4096u
+
 static void tell_offload(struct json *j, const struct offload *o, const struct port_facts *f)
 {
 	json_object(j, o->name);
@@ -20,11 +23,21 @@ static void tell_offload(struct json *j, const struct offload *o, const struct p
 	json_object_end(j);
 }
 
+struct port_rows {
+	struct json *j;
+	uint64_t from, at; /* told from there on, of all; the next one */
+	bool full;
+};
+
 static void tell_port(const struct port_facts *f, void *context)
 {
-	struct json *j = context;
+	struct port_rows *rows = context;
+	struct json *j = rows->j;
 	char text[80];
 
+	rows->full = rows->full || json_left(j) < SPARE;
+	if (rows->full || rows->at++ < rows->from)
+		return;
 	json_object(j, NULL);
 	json_string(j, "port", f->name);
 	json_string(j, "switch", f->switch_name);
@@ -53,16 +66,22 @@ static bool no_such_port(struct mgmt_call *call, const char *name)
 static void port_list(struct mgmt_call *call)
 {
 	bool one = mgmt_param_given(call, "port");
+	struct port_rows rows = { .j = mgmt_result(call) };
 	char name[PORT_NAME] = "";
 	unsigned found;
 
 	if (one && !mgmt_param_string(call, "port", name, sizeof(name)))
 		return;
-	json_array(mgmt_result(call), "ports");
+	if (mgmt_param_given(call, "from") &&
+	    !mgmt_param_u64(call, "from", 0, UINT32_MAX, &rows.from))
+		return;
+	json_array(rows.j, "ports");
 	spin_lock(&vm_table_lock);
-	found = ports_each(one ? name : NULL, tell_port, mgmt_result(call));
+	found = ports_each(one ? name : NULL, tell_port, &rows);
 	spin_unlock(&vm_table_lock);
-	json_array_end(mgmt_result(call));
+	json_array_end(rows.j);
+	if (rows.full)
+		json_u64(rows.j, "next", rows.at);
 	if (one && !found)
 		no_such_port(call, name);
 }
@@ -84,22 +103,22 @@ static void port_link_change(struct mgmt_call *call)
 static void tell_fdb(struct json *j, const struct vswitch *sw)
 {
 	static struct fdb_view entries[FDB_MOST];
-	unsigned n = switch_fdb(sw, entries, FDB_MOST);
+	unsigned n = switch_fdb(sw, entries, FDB_MOST), told = 0;
 	char mac[MAC_TEXT];
 
 	json_object(j, NULL);
 	json_string(j, "switch", switch_name(sw));
 	json_array(j, "entries");
-	for (unsigned i = 0; i < n; i++) {
+	for (; told < n && json_left(j) >= SPARE; told++) {
 		json_object(j, NULL);
-		mac_text(mac, entries[i].mac);
+		mac_text(mac, entries[told].mac);
 		json_string(j, "mac", mac);
-		json_string(j, "port", port_name(entries[i].port));
-		json_u64(j, "age_us", entries[i].age_us);
+		json_string(j, "port", port_name(entries[told].port));
+		json_u64(j, "age_us", entries[told].age_us);
 		json_object_end(j);
 	}
 	json_array_end(j);
-	json_bool(j, "all", n < FDB_MOST);
+	json_bool(j, "all", told == n && n < FDB_MOST);
 	json_object_end(j);
 }
 
@@ -176,7 +195,9 @@ static void set_policy(struct mgmt_call *call)
 }
 
 const struct mgmt_method mgmt_switch_methods[] = {
-	{ "port.list", "port?", "the switches' ports with their offloads, or one", port_list },
+	{ "port.list", "port? from?",
+	  "the switches' ports with their offloads, or one; next: there are more, from that one on",
+	  port_list },
 	{ "port.link", "port up", "take its link up (true) or down", port_link_change },
 	{ "fdb.list", "", "the addresses the switches have learned", fdb_list },
 	{ "stat.list", "port?", "all counters of a port, or of all together", stat_list },

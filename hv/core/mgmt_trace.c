@@ -17,22 +17,14 @@ static const char *const verdicts[VERDICT_COUNT] = {
 #undef VERDICT_ROW
 };
 
-static int digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
-
 /* Hex digits to bytes: how many; -1: it is no even number of digits. */
 static int bytes_of(const char *text, uint8_t out[FRAME_HEAD])
 {
 	int count = 0;
 
 	for (; *text; text += 2, count++) {
-		int high = digit(text[0]), low = high < 0 ? -1 : digit(text[1]);
+		int high = mgmt_hex_digit(text[0]);
+		int low = high < 0 ? -1 : mgmt_hex_digit(text[1]);
 
 		if (low < 0)
 			return -1;

@@ -134,18 +134,21 @@ def boot(bed, machine, dtb, images, timeout, efi=None, on_event=lambda e: None,
     """boots a config's blob with its images ({name: path}); until: VMs whose end ends the run;
     talk(SerialLine): in a thread of its own meanwhile, false if the run is to end as failed;
     share: the path for a Unix socket that leads to the second serial line (share.py), or who is at
-    that line's end (port, close()); None: the machine has no second line;
+    that line's end (port, emulator, close()); None: the machine has no second line;
     the caller discards the outcome"""
     bed.check(machine)
     folder = bed.folder()
     line, shared = None, None
     try:
         line = serialline.SerialLine(folder) if talk else None
-        shared = Share(share) if isinstance(share, (str, os.PathLike)) else share
+        shared = Share(share, bed.tcp_only) if isinstance(share, (str, os.PathLike)) else share
         image.build(folder / "disk.img", efi or paths.efi_file(), dtb, images)
         start = time.monotonic()
         process = bed.start(folder, replace(machine, serial_port=line.port if line else 0,
-                                            second_port=shared.port if shared else 0))
+                                            second_port=shared.port if shared else 0,
+                                            second_fd=shared.emulator.fileno() if shared and shared.emulator else -1))
+        if shared and shared.emulator:
+            shared.emulator.close()             # it is the emulator's alone: its death is seen
     except BaseException:
         for opened in filter(None, (line, shared)):
             opened.close()

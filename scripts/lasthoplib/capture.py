@@ -7,8 +7,8 @@ import sys
 import time
 from dataclasses import dataclass
 
-from . import pcapng
-from .console import Failure, count
+from . import channel, pcapng
+from .console import Failure, count, plain
 
 RECORD = struct.Struct("<IIIIIIQHBBI")            # struct capture_record, include/lasthop/capture.h
 WORD = struct.Struct("<I")
@@ -146,16 +146,21 @@ def open_out(where):
 
 
 def finish(machine, port, stream, writer, records, ending):
-    """what the switch has written by now still comes; how many records there were"""
+    """what the switch has written by now still comes; how many records there were, None: it had ended by itself"""
     asked = ending.asked
-    total = machine.call("see.capture_end", port=port)["records"]
+    try:
+        total = machine.call("see.capture_end", port=port)["records"]
+    except Failure:
+        if not stream.ended and machine.broken != channel.ENDED:
+            raise
+        total = None
     print("capture: ends; what is under way still comes, Ctrl-C breaks that off", file=sys.stderr)
     pump(stream, writer, records, stop=lambda: ending.asked > asked)
     return total
 
 
 def write(machine, port, where, given, most, seconds):
-    """captures into the file; the writer at its end"""
+    """captures into the file; the writer at its end, and why it ended if by itself"""
     verdicts, total = machine.call("see.tables")["verdicts"], None
     # the file is opened last: it is left alone if there is nothing to write
     with machine.open("see.capture", port=port, **given) as stream, open_out(where) as out, Ending() as ending:
@@ -164,22 +169,22 @@ def write(machine, port, where, given, most, seconds):
         if not pump(stream, writer, records, most, seconds, lambda: ending.asked):
             total = finish(machine, port, stream, writer, records, ending)
         writer.end(total)
-    return writer
+    return writer, stream.why or machine.broken
 
 
 def run(machine, port, where="-", snap=None, ring_kib=None, most=None, seconds=None):
-    """captures; {port, packets, dropped, lost}"""
+    """captures; {port, packets, dropped, lost, why}"""
     given = {name: value for name, value in (("snap", snap), ("ring_kib", ring_kib)) if value is not None}
     try:
-        writer = write(machine, port, where, given, most, seconds)
+        writer, why = write(machine, port, where, given, most, seconds)
     except BrokenPipeError:
         raise
     except OSError as problem:
         raise Failure(f"capture: {'stdout' if where == '-' else where}: {problem.strerror}: name a file "
                       "that can be written, where there is room", status=2) from None
-    return {"port": port, "packets": writer.packets, "dropped": writer.dropped, "lost": writer.lost}
+    return {"port": port, "packets": writer.packets, "dropped": writer.dropped, "lost": writer.lost, "why": why}
 
 
 def render(made):
     return (f"{count(made['packets'], 'packet')}, {made['dropped']} of them dropped by the switch, "
-            f"{made['lost']} lost by the capture")
+            f"{made['lost']} lost by the capture" + (f": {plain(made['why'])}" if made["why"] else ""))

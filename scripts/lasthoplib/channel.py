@@ -87,10 +87,11 @@ class Stream:
     # --- by its user ---
 
     def read(self, timeout=None):
-        """the next bytes; b"" after the end; None: nothing came within the timeout (seconds)"""
+        """the next bytes; b"" after the end, of the stream or of the machine; None: nothing came within the timeout
+        (seconds)"""
         with self.channel._come:
             self._ack(ACK_BYTES if self._pieces else 1)
-            if not self.channel._wait(lambda: self._pieces or self.ended, timeout):
+            if not self.channel._wait(lambda: self._pieces or self.ended or self.channel.broken == ENDED, timeout):
                 return None
             return self._pieces.popleft() if self._pieces else b""
 
@@ -141,7 +142,7 @@ class Stream:
                     break
                 self.channel._send(Frame(frames.END, 0, self.number, self._sent,
                                          b"" if complete else b"broken off"))
-                self.channel._wait(lambda: self.ended, AGAIN_SECONDS * 2 ** again)
+                self.channel._wait(lambda: self.ended or self.channel.broken, AGAIN_SECONDS * 2 ** again)
             self.channel._streams.pop(self.number, None)
 
     def __enter__(self):
@@ -182,6 +183,8 @@ class Channel:
     def _send(self, frame, before=b"", after=b""):
         try:
             self.line.send(before + frame.encode() + after)
+        except ConnectionError:
+            pass                                    # the reader finds the end, behind what has come
         except OSError as problem:
             self._break(problem.strerror or str(problem))
             raise Failure(f"{self.name}: the line is gone: {self.broken}") from None
@@ -251,7 +254,7 @@ class Channel:
 
     # --- by users ---
 
-    def call(self, method, **params):
+    def call(self, method, /, **params):
         """the result of a method"""
         with self._one_call, self._come:
             self._number += 1
@@ -272,7 +275,7 @@ class Channel:
             raise Refused(answered["error"].get("code", 0), answered["error"].get("message", "?"))
         return answered["result"]
 
-    def open(self, method, **params):
+    def open(self, method, /, **params):
         """the stream that a method opens; its result is .result"""
         result = self.call(method, **params)
         return self._streams[result["stream"]]

@@ -132,6 +132,15 @@ def make_image(args):
     return 0
 
 
+def shared_line(name):
+    """where other verbs find the machine; None, and a warning: nowhere"""
+    try:
+        return lines.path_for(name)
+    except Failure as failure:
+        print(plain(f"warning: {failure}; other verbs do not reach this machine"), file=sys.stderr)
+        return None
+
+
 def run(args):
     config = checked(args, args.cpus)
     if all(vm.disabled for vm in config.vms):
@@ -140,7 +149,7 @@ def run(args):
     progress = Progress(sys.stderr if args.json == "-" else sys.stdout)
     made, good = running.boot_config(config, bed, model, args.timeout or DEFAULT_TIMEOUT[bed.name],
                                      running.Watcher(progress),
-                                     share=lines.path_for(Path(config.file).stem))
+                                     share=shared_line(Path(config.file).stem))
     write_json(args, made)
     print("\n" + table.render(made) + "\n", file=progress.stream, flush=True)
     return 0 if good else 1
@@ -228,7 +237,8 @@ def perform(args):
 
 
 def main():
-    sys.stdout = sys.stdout or open(os.devnull, "w")       # the caller has closed it
+    sys.stdin = sys.stdin or open(os.devnull)              # the caller has closed it: first, so that it gets 0
+    sys.stdout = sys.stdout or open(os.devnull, "w")
     sys.stderr = sys.stderr or open(os.devnull, "w")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):      # a file may have any bytes in its name

@@ -30,6 +30,7 @@ NO_SWITCH = re.compile(r"refers to (/\S*), which is no switch")
 TOLD_AT_BOOT = re.compile(r"^(?:\[[\d. ]+\] )?lasthop\.dtb: (?P<node>/[^:\s]*): "
                           r"(?:(?P<property>[^:\s]+): )?(?P<text>.+)$", re.M)
 TOLD = ("file", "line", "column", "node", "property", "text")      # of an error, to programs
+ITSELF = "\0"           # stands for the config's own name, if that has more than one line
 CUT = 31                # the checker may cut longer names off (CONFIG_MAX_NAME)
 # What dtc writes; %s: the config's own name, which may look like anything.
 SYNTAX = (r"(?:Error: |Lexical error: |Warning: )?(?P<file>%s|.+?):(?P<line>\d+)\.(?P<column>\d+)"
@@ -85,7 +86,7 @@ class Config:
         if done.returncode == 0:
             self.blob = done.stdout
             return
-        said = os.fsdecode(done.stderr).splitlines()
+        said = self._words(done.stderr).splitlines()
         syntax = re.compile(SYNTAX % re.escape(self.source))
         for found in filter(None, map(syntax.match, said)):
             told = DTC_TEXT.match(found["text"])
@@ -115,8 +116,13 @@ class Config:
         file, line = self._own(found["file"]), int(found["line"])
         return file, line, diagnostics.character(file, line, int(found["column"]))
 
+    def _words(self, output):
+        """what dtc says line by line, though the config's name may have two"""
+        text = os.fsdecode(output)
+        return text.replace(self.source, ITSELF) if len(self.source.splitlines()) > 1 else text
+
     def _own(self, file):
-        return self.file if file == self.source else file
+        return self.file if file in (self.source, ITSELF) else file
 
     def _error(self, place, width, node, prop, text):
         """an error, with the way to its file if the config includes that"""
@@ -125,7 +131,7 @@ class Config:
     def _places(self):
         """{(node path, property or ""): its place} of a source that dtc accepts"""
         place = re.compile(PLACE % re.escape(self.source))
-        annotated = os.fsdecode(dtc(self.source, "dts", "-T", "-T").stdout)
+        annotated = self._words(dtc(self.source, "dts", "-T", "-T").stdout)
         told = ((key, place.match(note)) for key, note in notes(annotated))
         return {key: self._place(found) for key, found in reversed(list(told)) if found}
 

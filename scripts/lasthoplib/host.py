@@ -13,7 +13,7 @@ def features():
     """[{part, where, name, state}]"""
     program = paths.checker()
     if not program.is_file():
-        raise Failure(f"no {program}: call make first", status=2)
+        raise Failure(f"no {program}: {paths.remake()}", status=2)
     done = subprocess.run([program, "--host"], capture_output=True, text=True)
     if done.returncode:
         raise Failure(f"{program}: status {done.returncode}: {done.stderr.strip()}", status=2)

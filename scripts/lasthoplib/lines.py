@@ -13,6 +13,8 @@ from . import frames
 from .console import Failure, plain
 
 SUFFIX = ".line"
+NAME_BYTES = 32                 # of a line, in its path
+PATH_BYTES = 107                # of a Unix socket's (unix(7))
 FIFO_SECONDS = 0.05             # until a machine that was idle polls its line often
 IDLE_SECONDS = 1.0
 
@@ -113,7 +115,14 @@ def folder():
 
 def path_for(name):
     """a free name for a line of this process"""
-    return folder() / f"{plain(name)[:32]}-{os.getpid()}{SUFFIX}"
+    own = f"{os.getpid()}{SUFFIX}"
+    path = folder() / own
+    room = PATH_BYTES - len(os.fsencode(path))
+    if room < 0:
+        raise Failure(f"{path}: {len(os.fsencode(path))} bytes are too long for a socket's name, {PATH_BYTES} at most: "
+                      "XDG_RUNTIME_DIR names another folder")
+    name = os.fsencode(plain(name))[:min(NAME_BYTES, max(0, room - 1))].decode(errors="ignore")
+    return path.with_name(f"{name}-{own}") if name else path
 
 
 def _answers(path):

@@ -26,8 +26,8 @@ DEAF_SECONDS = 30.0             # of a guest that takes no keys
 LAST_SECONDS = 1.0              # for what was typed before that key
 LOG_SECONDS = 3.0               # until the registers of a VM are in the log
 CHANGES = ("start", "stop", "restart", "pause", "resume")
-KINDS = ("boot", "vm-start", "vm-end", "vm-reset", "vm-paused", "vm-resumed", "link", "uplink", "queue-stopped",
-         "refused", "end")      # of events (hv/core/report.h)
+KINDS = ("boot", "vm-start", "vm-end", "vm-reset", "vm-waits", "vm-paused", "vm-resumed", "link", "uplink",
+         "queue-stopped", "refused", "end")     # of events (hv/core/report.h)
 UNITS = ("", "k", "M", "G", "T", "P")
 
 
@@ -137,12 +137,23 @@ def port_offloads(port):
         ([] if port["driver"] else ["no driver of the guest runs"])
 
 
+def all_ports(machine):
+    """an answer may not hold them all: the others are asked for"""
+    told, asked = machine.call("port.list"), 0
+    ports = told["ports"]
+    while told.get("next", 0) > asked:
+        asked = told["next"]
+        told = machine.call("port.list", **{"from": asked})
+        ports = ports + told["ports"]
+    return {"ports": ports}
+
+
 def port(args, machine):
     if args.link:
         told = machine.call("port.link", port=args.port, up=args.link == "up")
         show(args, told, [f"{told['port']}: link is {told['link']}"])
         return
-    told = machine.call("port.list", **({"port": args.port} if args.port else {}))
+    told = machine.call("port.list", port=args.port) if args.port else all_ports(machine)
     lines = port_rows(told["ports"])
     show(args, told, lines + (["", *port_offloads(told["ports"][0])] if args.port else []))
 
@@ -156,7 +167,7 @@ def fdb(args, machine):
                          [(e["mac"], e["port"], f"{e['age_us'] // 1000000} s ago")
                           for e in switch["entries"]], left=(0, 1))]
         if not switch["all"]:
-            lines.append(f"only the first {len(switch['entries'])} are shown")
+            lines.append(f"only the first {len(switch['entries'])} are shown: there are more")
     show(args, told, lines)
 
 
@@ -197,12 +208,7 @@ def events(args, machine):
     rest, told = b"", 0
     with out as file, machine.open("events.open", replay=args.replay) as stream:
         while not args.count or told < args.count:
-            try:
-                piece = stream.read()
-            except Failure:
-                if machine.broken != channel.ENDED:
-                    raise
-                break
+            piece = stream.read()
             if not piece:
                 break
             *lines, rest = (rest + piece).split(b"\n")
@@ -270,7 +276,7 @@ def console(args, machine):
             if saved:
                 termios.tcsetattr(0, termios.TCSADRAIN, saved)
         if terminal:
-            print("\n[detached]", file=sys.stderr)
+            print(f"\n[{machine.broken or 'detached'}]", file=sys.stderr)
         if stream.why:
             print(f"warning: {plain(args.vm)}: {plain(stream.why)}", file=sys.stderr)
         args.write_json(args, {"schema": 1, "vm": args.vm, "text": b"".join(seen or []).decode("utf-8", "replace"),
@@ -314,8 +320,9 @@ def call(args, machine):
         name, equals, value = word.partition("=")
         if not equals:
             raise Failure(f"{word}: a parameter is NAME=VALUE", status=2)
+        quoted = re.fullmatch(r'"(.*)"', value, re.DOTALL)
         plain_value = re.fullmatch(r"true|false|0|[1-9]\d*", value, re.ASCII)
-        params[name] = json.loads(value) if plain_value else value
+        params[name] = quoted[1] if quoted else json.loads(value) if plain_value else value
     told = machine.call(args.method, **params)
     show(args, told, json.dumps(told, indent=1).split("\n"))
 
@@ -363,5 +370,6 @@ def add_parsers(verb, write_json, checked):
                                    "and change the machine to it."), checked)
     at = machine_verb("call", call, "Call any method of the management channel (docs/management.md).")
     at.add_argument("method", metavar="METHOD", help="\"methods\" lists them")
-    at.add_argument("param", nargs="*", metavar="NAME=VALUE")
+    at.add_argument("param", nargs="*", metavar="NAME=VALUE",
+                    help="a number, true or false, or else a string; '\"VALUE\"': a string in any case")
     seeing.add_parsers(machine_verb)

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Somebody at the machine's serial line: types, and waits for what must be seen."""
+import os
 import re
 import socket
+import sys
 import threading
 import time
+from pathlib import Path
 
 from .console import Failure
 
 PROMPT = "lasthop> "
+ESTABLISHED = "01"              # state of a connection in /proc/net/tcp
 NEXT_CONSOLE = "\x1d"           # Ctrl-]
 ERASED = re.compile(r"[^\n]*\r\x1b\[K")                 # a line that was begun and taken back
 OTHER = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\r")
@@ -21,6 +25,23 @@ def received(machine):
         return machine.recv(65536)
     except OSError:
         return b""
+
+
+def address(told):
+    """of a socket, as /proc/net/tcp writes it"""
+    host, port = told
+    return f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{port:04X}"
+
+
+def of_this_user(sock):
+    """is a process of our user at the other end of a connection within this host? One that has closed it already
+    is nobody's."""
+    try:
+        wanted = [address(sock.getpeername()), address(sock.getsockname()), ESTABLISHED, str(os.geteuid())]
+    except OSError:                             # reset
+        return False
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return any([*row[1:4], row[7]] == wanted for row in rows)
 
 
 class SerialLine:
@@ -46,10 +67,12 @@ class SerialLine:
                 machine = self._listener.accept()[0]
             except OSError:                     # closed
                 return
-            with self._come:
-                self._machine = machine
-                self._come.notify()
             with machine:
+                if not of_this_user(machine):
+                    continue
+                with self._come:
+                    self._machine = machine
+                    self._come.notify()
                 self._read_all(machine)
 
     def _read_all(self, machine):

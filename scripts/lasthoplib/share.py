@@ -3,6 +3,9 @@
 
 Each client gets a number, which it finds in all frames that answer it. The machine answers one call at a
 time: the next one is passed on when the answer has come.
+
+The emulator inherits its end of the line, a socket without a name. One that can only call a port (tcp) does
+that; who else of this host calls there is sent away, unless it is the same user.
 """
 import os
 import selectors
@@ -14,6 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from . import frames
 from .console import Failure
+from .serialline import of_this_user
 
 MOST_CLIENTS = 250
 ANSWER_SECONDS = 60
@@ -32,9 +36,9 @@ class End:
 
 
 class Share(threading.Thread):
-    """the emulator calls `port` of this machine, clients come to the Unix socket `path`"""
+    """the emulator has the socket `emulator`, or calls `port` of this host; clients come to the Unix socket `path`"""
 
-    def __init__(self, path):
+    def __init__(self, path, tcp=False):
         super().__init__(daemon=True)
         self.path = path
         self._calls, self._calling, self._since = deque(), 0, 0.0
@@ -43,17 +47,22 @@ class Share(threading.Thread):
         self._selector = selectors.DefaultSelector()
         self._wake, waker = socket.socketpair()
         self._waker = waker
-        self._for_machine = socket.create_server(("127.0.0.1", 0))
-        self.port = self._for_machine.getsockname()[1]
+        self._for_machine, self.port, self.emulator = None, 0, None
         self._for_clients = socket.socket(socket.AF_UNIX)
         try:
             self._for_clients.bind(os.fspath(path))
         except OSError as problem:
             raise Failure(f"{path}: {problem.strerror or problem}: no line for other verbs there") from None
         self._for_clients.listen(64)
-        for sock, what in ((self._for_machine, self._accept_machine), (self._wake, None),
-                           (self._for_clients, self._accept_client)):
+        for sock, what in ((self._wake, None), (self._for_clients, self._accept_client)):
             self._selector.register(sock, selectors.EVENT_READ, what)
+        if tcp:
+            self._for_machine = socket.create_server(("127.0.0.1", 0))
+            self.port = self._for_machine.getsockname()[1]
+            self._selector.register(self._for_machine, selectors.EVENT_READ, self._accept_machine)
+        else:
+            ours, self.emulator = socket.socketpair()
+            self._machine = self._end(ours, 0)
         self.start()
 
     def settle(self, seconds):
@@ -75,7 +84,7 @@ class Share(threading.Thread):
         finally:
             for end in [*self._clients.values(), *([self._machine] if self._machine else [])]:
                 end.socket.close()
-            for sock in (self._for_machine, self._for_clients, self._wake, self._waker):
+            for sock in filter(None, (self._for_machine, self.emulator, self._for_clients, self._wake, self._waker)):
                 sock.close()
             try:
                 os.unlink(self.path)
@@ -105,6 +114,9 @@ class Share(threading.Thread):
 
     def _accept_machine(self):
         sock = self._for_machine.accept()[0]
+        if not of_this_user(sock):
+            sock.close()
+            return
         if self._machine:                           # an emulator that was started again
             self._drop(self._machine)
         self._machine = self._end(sock, 0)

@@ -36,7 +36,8 @@ class Machine:
     threads: str = "multi"                       # TCG only: multi, a host thread a CPU; or single
     iommu: str = "intremap=on"                   # TCG only: options of QEMU's intel-iommu
     serial_port: int = 0                         # here somebody waits for the serial line's call
-    second_port: int = 0                         # here for the second one's; 0: the machine has none
+    second_port: int = 0                         # here for the second one's, of Bochs; 0: the machine has none
+    second_fd: int = -1                          # the socket that is QEMU's second line; -1: it has none
 
 
 def run_folder(parent):
@@ -56,11 +57,11 @@ def run_folder(parent):
     return fresh
 
 
-def spawn(argv, folder, stdout):
+def spawn(argv, folder, stdout, inherits=()):
     """the emulator dies with us, however we end"""
     with open(folder / "emulator.log", "ab") as log, open(stdout, "ab") as out:
         return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *map(str, argv)],
-                                stdin=subprocess.DEVNULL, stdout=out, stderr=log, cwd=folder)
+                                stdin=subprocess.DEVNULL, stdout=out, stderr=log, cwd=folder, pass_fds=inherits)
 
 
 def listens(pid):
@@ -88,6 +89,7 @@ def check_memory(machine, where, most):
 class Bochs:
     """Bochs, repaired, in the root that scripts/setup made: VT-x in virtual time."""
     name, clock = "bochs", "virtual"
+    tcp_only = True                             # of its serial lines: they call a port of the host
     CPU = {"model": "corei7_skylake_x", "ips": 100000000, "reset_on_triple_fault": 0,
            "ignore_bad_msrs": 1, "cpuid_freq": "ips", "exclude_features": '"mwait"'}
     CONFIG = """\
@@ -210,6 +212,7 @@ def chroot(root):
 class Qemu:
     """QEMU: SVM under TCG, or what the host has under KVM; wall time."""
     clock = "wall"
+    tcp_only = False
     CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
     VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
     ACCEL = {"tcg": ["-M", "q35", "-accel", "tcg,thread={threads}", "-cpu", "EPYC",
@@ -242,7 +245,8 @@ class Qemu:
         shutil.copyfile(self.VARS, folder / "vars.fd")
         serial = (f"tcp:127.0.0.1:{machine.serial_port}" if machine.serial_port
                   else "file:serial.log")
-        second = ["-serial", f"tcp:127.0.0.1:{machine.second_port}"] if machine.second_port else []
+        inherits = (machine.second_fd,) if machine.second_fd >= 0 else ()
+        second = ["-chardev", f"socket,id=second,fd={machine.second_fd}", "-serial", "chardev:second"] if inherits else []
         return spawn([
             "qemu-system-x86_64", *(word.format(threads=machine.threads, iommu=machine.iommu)
                                     for word in self.ACCEL[self.name]),
@@ -255,7 +259,7 @@ class Qemu:
             "-device", "isa-debugcon,iobase=0xe9,chardev=e9",
             "-chardev", "file,id=e9,path=e9.log", "-no-reboot",
             "-d", "cpu_reset", "-D", "reset.log", *nics.qemu_arguments(machine.nics), *machine.qemu,
-        ], folder, folder / "emulator.log")
+        ], folder, folder / "emulator.log", inherits)
 
     def watch(self, folder):
         """QEMU ends where Bochs would only write to its log; then it may have said why"""

@@ -106,7 +106,7 @@ def of_vms(change, most):
         state = "off" if not vm["runs"] else "paused" if vm["paused"] else "running"
         causes = sorted((item for item in told["exits"].items() if item[1] >= 0.5), key=lambda x: -x[1])
         text = "  ".join(f"{name} {rate(n)}" for name, n in causes)
-        room = WIDTH - 44
+        room = WIDTH - 45
         if len(text) > room:
             text = text[:room + 1].rsplit("  ", 1)[0]
         lines.append(f"{fitted(vm['name'], 20):<20} {state:<8} {100 * told['cpu']:>4.0f} % "
@@ -194,7 +194,8 @@ def draw(window, lines, note):
     height, width = window.getmaxyx()
     window.erase()
     for row, line in enumerate([*lines[:height - 1], note][:height]):
-        window.addnstr(row, 0, line, width - 1, curses.A_REVERSE if row == len(lines[:height - 1]) else 0)
+        room = width - (row == height - 1)              # the very last cell cannot be written
+        window.addnstr(row, 0, line, room, curses.A_REVERSE if row == len(lines[:height - 1]) else 0)
     window.refresh()
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Cases of the management channel: each verb of the command line against a machine with VMs that measure,
 garbage on the line meanwhile, and the frames on the first line."""
+import contextlib
 import json
 import queue
 import random
@@ -106,28 +107,19 @@ class Wire:
     """The emulator's second line without anybody between: garbage, too, can be sent. For boot.boot()."""
 
     def __init__(self):
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._machine, self._lock = None, threading.Lock()
-
-    def _connected(self):
-        with self._lock:
-            if not self._machine:
-                self._machine = self._listener.accept()[0]
-            return self._machine
+        self._ours, self.emulator = socket.socketpair()
+        self.port = 0
 
     def send(self, data):
-        self._connected().sendall(data)
+        self._ours.sendall(data)
 
     def receive(self):
-        return self._connected().recv(65536)
+        return self._ours.recv(65536)
 
     def close(self):
-        for sock in filter(None, (self._machine, self._listener)):
-            try:
+        for sock in (self._ours, self.emulator):
+            with contextlib.suppress(OSError):      # it is closed already
                 sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             sock.close()
 
 

@@ -18,7 +18,7 @@ sys.dont_write_bytecode = True
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from lasthoplib import capture    # noqa: E402
+from lasthoplib import capture, channel    # noqa: E402
 from lasthoplib.capture import IN, NO_PAIR, OUT, RECORD, Records    # noqa: E402
 from lasthoplib.console import Failure    # noqa: E402
 
@@ -170,7 +170,7 @@ class Stream:
     """a machine's; a piece may be something to call first"""
 
     def __init__(self, pieces):
-        self.pieces, self.result = list(pieces), BEGUN
+        self.pieces, self.result, self.why, self.ended = list(pieces), BEGUN, "", False
 
     def read(self, _timeout):
         piece = self.pieces.pop(0) if self.pieces else b""
@@ -190,13 +190,16 @@ class Machine:
     """that captures these pieces; of so many records in all"""
 
     def __init__(self, pieces, total, at_end=lambda: None):
-        self.pieces, self.total, self.at_end = pieces, total, at_end
+        self.pieces, self.total, self.at_end, self.broken = pieces, total, at_end, ""
 
     def call(self, method, **_):
         if method == "see.tables":
             return {"verdicts": VERDICTS}
         assert method == "see.capture_end"
         self.at_end()
+        if self.total is None:
+            self.broken = channel.ENDED
+            raise Failure("the line is gone")
         return {"records": self.total}
 
     def open(self, method, port):
@@ -257,6 +260,28 @@ class Run(unittest.TestCase):
         self.assertEqual(self.ran([*TEN[:3], interrupt, *TEN[3:]], 10, interrupt), (4, 6))
         with self.assertRaises(KeyboardInterrupt):      # it hangs
             self.ran([interrupt, interrupt, interrupt, *TEN], 10)
+
+    def test_machine_that_ends_before_the_capture_does(self):
+        self.assertEqual(self.ran([*TEN[:3], interrupt, *TEN[3:]], None), (10, 0))
+        self.assertIn(struct.pack("<HHQ", 5, 8, 0), Path(self.file).read_bytes())   # isb_ifdrop
+
+    def test_a_port_that_is_gone(self):
+        """who asks for the end just then is told, too"""
+        class Gone(Machine):
+            def call(self, method, **params):
+                if method == "see.capture_end":
+                    raise Failure("it is not being captured")
+                return super().call(method, **params)
+
+            def open(self, method, port):
+                made = super().open(method, port)
+                made.why, made.ended = "the port is gone", True
+                return made
+
+        for pieces in (TEN, [*TEN[:3], interrupt, *TEN[3:]]):
+            made = capture.run(Gone(pieces, 10), "alice/net0", self.file)
+            self.assertEqual((made["packets"], made["why"]), (10, "the port is gone"))
+            self.assertTrue(capture.render(made).endswith("lost by the capture: the port is gone"))
 
     def test_file(self):
         Path(self.file).write_bytes(b"precious")

@@ -5,11 +5,11 @@ clients apart, count what a stream lost, send an upload until all of it has arri
 why not? The machine is a socket of ours: no emulator runs here.
 """
 import contextlib
-import io
 import json
 import os
 import random
 import socket
+import struct
 import sys
 import tempfile
 import threading
@@ -21,7 +21,7 @@ from unittest import mock
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from lasthoplib import channel, cli, frames, lines, machine, share     # noqa: E402
+from lasthoplib import channel, frames, serialline, share              # noqa: E402
 from lasthoplib.console import Failure                                  # noqa: E402
 from lasthoplib.frames import Frame                                     # noqa: E402
 
@@ -193,6 +193,14 @@ class Channels(unittest.TestCase):
             self.assertEqual(b"".join(stream), b"abck")
         self.assertEqual((stream.lost, stream.why), (7 + 2 + 5, "tired"))
 
+    def test_a_stream_ends_with_the_machine(self):
+        made, theirs = self.connect()
+        after = [(frames.DATA, 17, 0, "last words")]
+        with made.open("stream", after=after) as stream:
+            threading.Timer(0.3, theirs.sock.shutdown, (socket.SHUT_RDWR,)).start()
+            self.assertEqual(b"".join(stream), b"last words")
+            self.assertEqual((stream.read(), made.broken), (b"", channel.ENDED))
+
     def test_a_stream_without_news(self):
         made, theirs = self.connect()
         with made.open("stream", after=[]) as stream:
@@ -283,7 +291,7 @@ class Shares(unittest.TestCase):
         self.path = Path(self.folder.name) / "line"
         self.share = share.Share(self.path)
         self.addCleanup(lambda: self.share.is_alive() and self.share.close())
-        self.machine = Machine(socket.create_connection(("127.0.0.1", self.share.port)), methods=METHODS)
+        self.machine = Machine(self.share.emulator, methods=METHODS)
 
     def client(self):
         made = channel.connect(str(self.path))
@@ -351,141 +359,44 @@ class Shares(unittest.TestCase):
             self.assertEqual(client.call("double", n=4)["n"], 8)
             self.assertNotEqual(client.call("double", n=4)["client"], 9)
 
+    def test_an_emulator_that_calls_a_port(self):
+        """is the same user's, or is sent away; the one that is there stays"""
+        path = Path(self.folder.name) / "other"
+        made = share.Share(path, tcp=True)
+        self.addCleanup(made.close)
+        self.assertIsNone(made.emulator)
+        Machine(socket.create_connection(("127.0.0.1", made.port)), methods=METHODS)
+        with channel.connect(str(path)) as client:
+            self.assertEqual(client.call("double", n=4)["n"], 8)
+            with mock.patch.object(os, "geteuid", return_value=os.geteuid() + 1), \
+                    socket.create_connection(("127.0.0.1", made.port), timeout=30) as other:
+                self.assertEqual(other.recv(1), b"")
+            self.assertEqual(client.call("double", n=4)["n"], 8)
+        self.assertEqual(self.share.port, 0)        # who inherits its end is called by nobody
+
+    def test_whose_a_connection_is(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            theirs = socket.create_connection(listener.getsockname())
+            ours = listener.accept()[0]
+            with ours:
+                self.assertTrue(serialline.of_this_user(ours))
+                with mock.patch.object(os, "geteuid", return_value=os.geteuid() + 1):
+                    self.assertFalse(serialline.of_this_user(ours))
+                theirs.close()                      # to the kernel it is root's then
+                with mock.patch.object(os, "geteuid", return_value=0):
+                    self.assertFalse(serialline.of_this_user(ours))
+            theirs = socket.create_connection(listener.getsockname())
+            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            theirs.close()                          # by a reset
+            with listener.accept()[0] as ours:
+                self.assertFalse(serialline.of_this_user(ours))
+
     def test_the_end_of_the_machine_ends_all(self):
         client = self.client()
         self.share.close()
         with self.assertRaisesRegex(Failure, "the line is gone"):
             client.call("double", n=1)
         self.assertFalse(self.path.exists())
-
-
-class Verbs(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.addCleanup(self.folder.cleanup)
-        patched = mock.patch.dict(os.environ, {"XDG_RUNTIME_DIR": self.folder.name})
-        patched.start()
-        self.addCleanup(patched.stop)
-
-    def run_verb(self, *words):
-        """(status, stdout, stderr)"""
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            args = cli.parser().parse_args(words)
-            args.json_due = False
-            status = cli.perform(args)
-        return status, out.getvalue(), err.getvalue()
-
-    def test_lines_are_found_and_errors_name_the_mend(self):
-        status, _, err = self.run_verb("vm", "list")
-        self.assertEqual(status, 1)
-        self.assertIn("no machine runs: start one with `lasthop run`", err)
-        one, two = share.Share(lines.path_for("one")), share.Share(lines.folder() / "two-1.line")
-        self.assertEqual(len(lines.running()), 2)
-        status, _, err = self.run_verb("vm", "list")
-        self.assertIn("2 machines run: name one", err)
-        self.assertIn(f"--line {two.path}", err)
-        two.close()
-        self.assertEqual(lines.find(), one.path)
-        (lines.folder() / "dead-1.line").touch()
-        self.assertEqual(lines.find(), one.path)
-        self.assertFalse((lines.folder() / "dead-1.line").exists())
-        one.close()
-        for path, says in (("/dev/null", "serial port"), ("/nowhere", "No such file"),
-                           (self.folder.name, "neither a Unix socket nor a serial port")):
-            status, _, err = self.run_verb("vm", "list", "--line", path)
-            self.assertEqual(status, 1)
-            self.assertIn(says, err)
-
-    def test_a_folder_of_others_is_refused(self):
-        os.mkdir(Path(self.folder.name) / "lasthop", 0o777)
-        os.chmod(Path(self.folder.name) / "lasthop", 0o777)
-        with self.assertRaisesRegex(Failure, "not a folder of yours alone"):
-            lines.folder()
-
-    def machine(self, **methods):
-        """one that runs, with these results"""
-        made = share.Share(lines.path_for("m"))
-        self.addCleanup(made.close)
-        return Machine(socket.create_connection(("127.0.0.1", made.port)),
-                       methods={name.replace("_", "."): (lambda m, f, told=told, **_: told)
-                                for name, told in methods.items()})
-
-    def test_tables_have_80_columns_with_the_longest_names_and_numbers(self):
-        name, most = "a" * 31, (1 << 64) - 1
-        port = {"port": f"{name}/{name}", "switch": name, "mac": "52:54:00:00:00:01", "link": "down",
-                "sent": most, "received": most, "dropped": most, "driver": True, "warning": "of 9 offloads the guest's driver declined 9",
-                "offloads": {"guest_tso4": {"offered": True, "accepted": False, "used": False}}}
-        vm = {"vm": name, "state": "starting", "role": "guest", "cpus": 8, "memory_mib": 1 << 20,
-              "exits": most, "wakeups": most, "unsafe_dma": True}
-        self.machine(
-            vm_list={"vms": [vm], "free_kib": 1 << 40, "total_kib": 1 << 40},
-            port_list={"ports": [port]},
-            fdb_list={"switches": [{"switch": name, "all": False, "entries": [
-                {"mac": port["mac"], "port": port["port"], "age_us": 1 << 40}]}]},
-            stat_list={"port": port["port"], "ports": 1, "counters": [
-                {"name": "tx_drop_" + "x" * 16, "value": most, "unit": "packets", "class": "resource",
-                 "help": ""}]},
-            policy_list={"policies": [{"policy": "immediate-notification", "value": "1048576",
-                                       "values": "1514 to 1048576", "help": ""}]})
-        for words in (("vm", "list"), ("port",), ("port", "x/y"), ("fdb",), ("stat",), ("set",)):
-            status, out, err = self.run_verb(*words)
-            self.assertEqual((status, err), (0, ""), words)
-            self.assertLessEqual(max(map(len, out.splitlines())), 80, out)
-
-    def test_results_go_to_json_and_refusals_to_stderr(self):
-        self.machine(vm_pause={"vm": "alice", "state": "paused"})
-        status, out, _ = self.run_verb("vm", "pause", "alice", "--json", "-")
-        self.assertEqual((status, json.loads(out)), (0, {"schema": 1, "vm": "alice", "state": "paused"}))
-        status, out, err = self.run_verb("vm", "stop", "alice")
-        self.assertEqual((status, out), (1, ""))
-        self.assertIn("error: vm: no such method", err)
-        status, _, err = self.run_verb("vm", "stop")
-        self.assertEqual(status, 2)
-        self.assertIn("which VM? vm list shows them", err)
-
-    def test_who_types_to_a_guest_that_hangs_still_detaches(self):
-        takes_none = mock.Mock(read=lambda timeout: time.sleep(timeout), send=lambda keys: threading.Event().wait())
-        for keys in (b"x" * 20 + b"\x1d", b"x", b""):
-            theirs, mine = os.pipe()
-            stdin = os.dup(0)
-            os.dup2(theirs, 0)
-            try:
-                os.write(mine, keys)
-                os.close(mine)
-                with mock.patch.object(machine, "DEAF_SECONDS", 0.2):
-                    talks = threading.Thread(target=machine.converse, args=(takes_none, False, 1, None), daemon=True)
-                    talks.start()
-                    talks.join(30)
-                self.assertFalse(talks.is_alive())
-            finally:
-                os.dup2(stdin, 0)
-                os.close(stdin)
-                os.close(theirs)
-
-    def test_events_end_with_the_machine(self):
-        told = [{"event": "vm-start", "vm": "a"}, {"event": "link"}, {"event": "end"}]
-        text = "".join(json.dumps(event) + "\n" for event in told)
-        self.machine(events_open={"stream": 17, "after": [(frames.DATA, 17, 0, text)]})
-        status, out, err = self.run_verb("events", "--count", "2")
-        self.assertEqual((status, err, list(map(json.loads, out.splitlines()))), (0, "", told[:2]))
-        made = share.Share(lines.path_for("other"))
-
-        def last_ones(_machine, _frame, replay):
-            threading.Timer(0.3, made.close).start()
-            return {"stream": 17, "after": [(frames.DATA, 17, 0, text)], "replay": replay}
-
-        Machine(socket.create_connection(("127.0.0.1", made.port)), methods={"events.open": last_ones})
-        status, out, err = self.run_verb("events", "--line", str(made.path), "--only", "link,end")
-        self.assertEqual((status, err, list(map(json.loads, out.splitlines()))), (0, "", told[1:]))
-        with self.assertRaises(SystemExit), contextlib.redirect_stderr(io.StringIO()) as err:
-            cli.parser().parse_args(["events", "--only", "vm-strat"])
-        self.assertIn("vm-strat is no kind of event: did you mean vm-start?", err.getvalue())
-
-    def test_events_that_lost_their_beginning_are_left_out(self):
-        self.assertEqual(machine.parsed(b'{"event":"end"}'), {"event": "end"})
-        for line in (b'ent":"end"}', b"", b"[]", b"1", b'{"x":1}', b"\xff"):
-            self.assertIsNone(machine.parsed(line))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Does docs/linux.md say of each case with Linux where it is run, and of no other?"""
+"""Does docs/linux.md say of each case with Linux where it is run, and of no other, and does the manual name all
+of the environment that is read?"""
 import re
 import subprocess
 import sys
 import unittest
 from pathlib import Path
 
+sys.dont_write_bytecode = True
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import gen_man      # noqa: E402
+
 LINUX = re.compile(r"(tcg|bochs)-((?:example-)?linux(?:-.*)?)")
 
 
@@ -34,6 +40,12 @@ def documented():
 
 
 class Documents(unittest.TestCase):
+    def test_the_manual_has_the_environment_that_is_read(self):
+        read = {name for file in (ROOT / "scripts/lasthoplib").glob("*.py")
+                for name in re.findall(r'environ(?:\.get\(|\[)"(\w+)"', file.read_text())}
+        told = {name for name, _ in gen_man.ENVIRONMENT}
+        self.assertEqual(told, read - {"B", "BOCHS_DEB", "TERM"})      # the Makefile's, scripts/setup's, the terminal's
+
     def test_what_was_run_where_is_what_is_run(self):
         test, soak = documented()
         self.assertEqual(test, listed())

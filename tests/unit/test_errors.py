@@ -73,6 +73,13 @@ class Spots(Hostile):
         self.assertGreater(seen, 75)
         self.assertEqual(unplaced, ["overlay.dts"])     # it has no tree that could be searched
 
+    def test_in_a_file_whose_name_has_two_lines(self):
+        for name in ("x\ny.dts", "x\ry.dts"):
+            self.write(name, vms(vm("alice", "cpus = <33>;")))
+            self.refused(1, r"x\?y.dts:6:82: error: /vms/alice: cpus: 33 is too large.*\n.*\n.*\^~~~\n", "check", name)
+            self.write(name, HEAD + "\tfoo = <1>\n\tbar;\n};\n")
+            self.refused(1, r"x\?y.dts:4:11: error: syntax error: ; is missing here\n.*\n.*\^", "check", name)
+
     def test_name_value_and_missing(self):
         self.write("x.dts", vms(vm("alice", "cpsu = <2>; cpus = <33>;"), vm("bob", memory="")))
         err = self.refused(1, "x.dts: 3 errors", "check", "x.dts")

@@ -8,12 +8,14 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 sys.dont_write_bytecode = True
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from lasthoplib import host, psf        # noqa: E402
+from lasthoplib import host, paths, psf         # noqa: E402
+from lasthoplib.console import Failure          # noqa: E402
 
 
 def feature(state, name="f", part="CPU", where=""):
@@ -42,6 +44,12 @@ class Host(unittest.TestCase):
         self.assertEqual(done.stdout.splitlines()[:-1], host.table(made["features"]))
         self.assertEqual(done.returncode, 0 if made["usable"] else 1)
         self.assertIn(feature(host.OK, "64-bit mode"), made["features"])
+
+    def test_the_mend_of_a_program_that_is_missing(self):
+        for installed, mend in ((False, "call make first"), (True, "install the package lasthop again")):
+            with mock.patch.multiple(paths, INSTALLED=installed, checker=lambda: Path("/nowhere")), \
+                    self.assertRaisesRegex(Failure, f"no /nowhere: {mend}"):
+                host.features()
 
     def test_what_to_check(self):
         for words in ([], ["--host", "examples/bench.dts"]):

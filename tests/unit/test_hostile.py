@@ -154,7 +154,7 @@ class Terminals(Hostile):
     def test_nothing_in_a_file_or_its_name_moves_the_cursor(self):
         name = "a\033[31m\n.dts"
         self.write(name, SOURCE.replace("cpus = <2>;", "/* \033[2J\a\x9b\t */ cpsu;"))
-        err = self.refused(1, r"a\?\[31m\?.dts: error: /vms/alice: cpsu: ", "check", name)
+        err = self.refused(1, r"a\?\[31m\?.dts:7:45: error: /vms/alice: cpsu: ", "check", name)
         self.assertIsNone(re.search(r"[^\t\n -~\ufffd]", err))
         self.write("a.dts", SOURCE.replace("cpus = <2>;", "/* \033[2J\a\x9b\t */ cpsu;"))
         err = self.refused(1, r"/\* \?\[2J\?\?\t \*/ cpsu;", "check", "a.dts")

@@ -121,6 +121,9 @@ class Top(unittest.TestCase):
         self.assertNotIn("\x1b", "".join(lines))
 
 
+WIDE = ("hlt", "timer", "priority")           # with its rates, a row of 80 columns
+
+
 class Channel:
     def __init__(self):
         self.policies, self.set, self.us = ["on", "auto", 64], [], 0
@@ -133,7 +136,9 @@ class Channel:
             value = params["value"]
             self.policies[names.index(params["policy"])] = int(value) if value.isdigit() else value
             return params
-        return {"see.tables": TABLES, "see.sample": sample(self.us, policies=self.policies)}[method]
+        exits = {name: 2500 * self.us // 1_000_000 for name in WIDE}
+        return {"see.tables": TABLES, "see.sample": sample(self.us, vms=[vm("a", exits=exits)], policies=self.policies)
+                }[method]
 
 
 class Keys(unittest.TestCase):
@@ -212,6 +217,7 @@ print("set:", channel.set)
             self.assertIn(word, seen)
 
         until(b"[a] batching on")
+        self.assertRegex(seen, rb"7500  hlt 2500  timer 2500  priority 2500\D")
         os.write(master, b"a")
         until(b"batching is off")
         os.write(master, b"!\x1b")             # keys without a meaning

@@ -28,7 +28,7 @@ class Ends(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "line"
             line = share.Share(path)
-            Machine(socket.create_connection(("127.0.0.1", line.port)), methods={"end": end_it})
+            Machine(line.emulator, methods={"end": end_it})
             client = channel.connect(str(path))
             asking = threading.Thread(target=lambda: answers.append(client.call("end")))
             asking.start()

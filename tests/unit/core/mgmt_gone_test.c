@@ -234,6 +234,29 @@ static void who_begins_next_takes_the_place(void **state)
 	assert_int_equal(drops, 1);
 }
 
+/* A client that was suspended within an upload, on whichever line. */
+static void who_begins_next_breaks_an_upload_off(void **state)
+{
+	const unsigned one = session_of(1);
+	unsigned stream = uploads(1, one, "apply.upload", ",\"name\":\"k\""), two;
+
+	(void)state;
+	send(FRAME_DATA, 1, (uint8_t)stream, 0, "ab", 2);
+	turns(2);
+	two = session_of(2);
+	assert_int_equal(two, one + 1);
+	assert_true(told("another config"));
+	sends(1, stream); /* it goes on: nobody takes it */
+	assert_int_equal(staged, 0);
+	sends(2, uploads(2, two, "apply.config", ""));
+	assert_true(has_config(2, two));
+	sends(2, uploads(2, two, "apply.upload", ",\"name\":\"k\""));
+	assert_int_equal(staged, 1);
+	goes(2);
+	goes(1);
+	assert_false(stream_any());
+}
+
 /* What runs goes on, and how it ended is told to whoever asks. */
 static void a_change_that_runs_outlives_its_client(void **state)
 {
@@ -298,6 +321,7 @@ int main(void)
 		CASE(what_was_sent_goes_with_its_client),
 		CASE(an_upload_that_outlives_its_session_is_dropped),
 		CASE(who_begins_next_takes_the_place),
+		CASE(who_begins_next_breaks_an_upload_off),
 		CASE(a_change_that_runs_outlives_its_client),
 		CASE(a_console_ends_with_its_vm),
 	};

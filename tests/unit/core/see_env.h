@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hv/core/apply.h"
 #include "hv/core/cpu_time.h"
 #include "hv/core/facts.h"
 #include "hv/core/images.h"
@@ -63,6 +64,7 @@ struct mgmt_stream {
 	const struct mgmt_stream_ops *ops;
 	void *owner;
 	bool ended;
+	const char *why;
 };
 
 static struct mgmt_call call;
@@ -121,7 +123,7 @@ struct mgmt_stream *mgmt_stream_open(struct mgmt_call *c, const struct mgmt_stre
 		mgmt_fail(c, MGMT_NOMEM, "none is free");
 		return NULL;
 	}
-	stream = (struct mgmt_stream){ ops, owner, false };
+	stream = (struct mgmt_stream){ .ops = ops, .owner = owner };
 	return &stream;
 }
 
@@ -132,8 +134,8 @@ void *mgmt_stream_owner(const struct mgmt_stream *s)
 
 void mgmt_stream_end(struct mgmt_stream *s, const char *why)
 {
-	(void)why;
 	s->ended = true;
+	s->why = why;
 }
 
 /* Calls a method with up to two parameters; its answer, whose brackets close. */
@@ -210,6 +212,13 @@ const struct handover_image *image_find(const char *name, bool staged)
 	(void)staged;
 	assert_string_equal(name, "a.elf");
 	return NULL;
+}
+
+static enum apply_state apply_is;
+
+struct apply_status apply_status(void)
+{
+	return (struct apply_status){ .state = apply_is };
 }
 
 static bool waits; /* bob: to be made again */
@@ -300,6 +309,10 @@ static int setup(void **state)
 	strcpy(config.vms[0].name, "alice");
 	strcpy(config.vms[0].kernel, "a.elf");
 	strcpy(config.vms[1].name, "bob");
+	for (unsigned i = 0; i < 2; i++) {
+		config.vms[i].net_count = 1;
+		strcpy(config.vms[i].nets[0].name, "net0");
+	}
 	config.vms[0].cpus = 2;
 	for (unsigned i = 0; i < 2; i++) {
 		memset(&vcpu[i], 0, sizeof(vcpu[i]));

@@ -115,6 +115,8 @@ static void traces(void **state)
 	told = ask(see_trace, "port", "alice/net0", "frame", hex(frame, 13));
 	has(told, "\"verdict\":\"drop_short\"");
 	assert_int_equal(port_counter(a->port, STAT_tx_packets), 0);
+	told = ask(see_trace, "port", "alice/net0", "frame", "FFfffffffFFF0200000000010800");
+	has(told, "\"group\":true");
 	ask(see_trace, "port", "nobody/net0", "frame", "00");
 	assert_int_equal(call.error, MGMT_NOENT);
 	ask(see_trace, "port", "alice/net0", "frame", "0");
@@ -195,6 +197,41 @@ static void captures(void **state)
 	port_inject(b->port, frame, 60);
 }
 
+/* For longer than from one look for the port to the next. */
+static void look_for_it(void)
+{
+	const uint64_t begin = rdtsc();
+
+	while (!stream.ended && rdtsc() - begin < tsc_from_us(100000))
+		assert_int_equal(records(), 0);
+}
+
+static void captures_end_with_their_port(void **state)
+{
+	struct config_vm *alice = &config.vms[0];
+
+	(void)state;
+	ask(see_capture, "port", "alice/net0", NULL, NULL);
+	assert_false(call.failed);
+	mark = mark_told();
+	guest_destroy(a);
+	look_for_it(); /* its VM is off */
+	assert_false(stream.ended);
+	apply_is = APPLY_MAKES; /* which may go back */
+	alice->net_count = 0;
+	look_for_it();
+	assert_false(stream.ended);
+	apply_is = APPLY_DONE;
+	look_for_it();
+	assert_true(stream.ended);
+	has(stream.why, "another config");
+	ask(see_capture_end, "port", "alice/net0", NULL, NULL);
+	assert_int_equal(call.error, MGMT_NOENT);
+	stream.ops->closed(&stream, false);
+	alice->net_count = 1;
+	a = guest_create(sw, &(struct guest_config){ .name = "alice/net0" });
+}
+
 static void captures_refused(void **state)
 {
 	static const struct {
@@ -245,6 +282,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(earlier_lives, setup, teardown),
 		cmocka_unit_test_setup_teardown(traces, setup, teardown),
 		cmocka_unit_test_setup_teardown(captures, setup, teardown),
+		cmocka_unit_test_setup_teardown(captures_end_with_their_port, setup, teardown),
 		cmocka_unit_test_setup_teardown(captures_refused, setup, teardown),
 		cmocka_unit_test(exits_by_name),
 	};
