@@ -2,6 +2,7 @@
 """`lasthop top`: what a running machine does, each second, in 80 columns; keys switch its policies."""
 import curses
 import os
+import select
 import sys
 import time
 
@@ -208,6 +209,13 @@ def prepare():
             pass
 
 
+def hung_up():
+    """nobody is at the terminal any more, which says at once that there is no key, and for ever"""
+    poll = select.poll()
+    poll.register(sys.stdin, 0)
+    return bool(poll.poll(0))
+
+
 def interact(window, machine, interval):
     prepare()
     note, picture, due = "q leaves; a key in [ ] changes its policy", None, time.monotonic()
@@ -217,7 +225,7 @@ def interact(window, machine, interval):
         draw(window, picture(window.getmaxyx()[0] - 1), note)
         window.timeout(max(1, round(1000 * (due - time.monotonic()))))
         key = window.getch()
-        if key == ord("q"):
+        if key == ord("q") or key < 0 and hung_up():
             return
         if key == curses.KEY_RESIZE or key < 0 or key > 127:
             continue

@@ -201,6 +201,16 @@ print("set:", channel.set)
         self.assertIn(b"top: TERM=nonsense: ", os.read(master, 65536))
         os.close(master)
 
+    def test_hung_up(self):
+        master, child = self.start("xterm", 24, 80)
+        self.assertTrue(select.select([master], [], [], 60)[0], "it draws")
+        os.read(master, 65536)
+        os.close(master)
+        try:
+            child.wait(60)
+        finally:
+            child.kill()
+
     def test_keys(self):
         master, child = self.start("xterm", 24, 80)
         seen = b""
