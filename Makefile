@@ -136,10 +136,10 @@ test: setup ## all tests, 25 minutes at most
 	@scripts/build all tests-built linux-guest linux-driver
 	@scripts/stages
 
-soak: setup ## what takes longer, resumable: ONLY=linux|dataplane|driver|fuzz|build for one part, FRESH=1, SEED=N
+soak: setup ## what takes longer, resumable: ONLY=linux|dataplane|driver|fuzz|build for one part, FRESH=1, KEEP=1, SEED=N
 	@scripts/setup --no-bochs --deb
 	@scripts/build all tests-built linux-guest linux-driver linux-tools linux-elf
-	@B=$(B) scripts/soak $(if $(FRESH),--fresh) $(if $(SEED),--seed $(SEED)) $(ONLY)
+	@B=$(B) scripts/soak $(if $(FRESH),--fresh) $(if $(KEEP),--keep) $(if $(SEED),--seed $(SEED)) $(ONLY)
 
 # those that take no hours, shortest first; their documents and plots go to $(B)/bench
 BENCHES := rfc2544 latency scaling ablation

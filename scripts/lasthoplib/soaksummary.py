@@ -28,10 +28,11 @@ def spans(numbers):
     return ", ".join(f"{a}-{b}" if a != b else f"{a}" for a, b in found)
 
 
-def row(group, steps):
+def row(group, steps, commit):
     done = [s.state for s in steps]
     again = [s.name for s in steps if s.state["tries"] > 1 and s.state["good"]]
-    remark = f"passed after failing: {', '.join(again)}" if again else ""
+    before = sorted({s["commit"][:12] for s in done if s["commit"] != commit})
+    remark = "; ".join([f"passed after failing: {', '.join(again)}"] * bool(again) + [f"at {c}" for c in before])
     failed = [s.name for s in steps if not s.state["good"]]
     if failed:
         remark = "; ".join(filter(None, [f"**failed: {', '.join(failed)}**", remark]))
@@ -57,7 +58,7 @@ def render(name, about, commit, steps):
         "do.", "",
         "| step | times | seeds | checks passed | failed | seconds | |",
         "| --- | --- | --- | --- | --- | --- | --- |",
-        *(row(group, members) for group, members in groups.items()), ""])
+        *(row(group, members, commit) for group, members in groups.items()), ""])
 
 
 def write(name, about, commit, steps):
