@@ -51,6 +51,7 @@ struct passthrough {
 
 	uint16_t command; /* [p] as the guest wants it */
 	bool paused;	  /* [p] */
+	uint8_t status;	  /* [p] of a virtio device that is paused: what it was before */
 
 	struct msix msix;	       /* the guest's side */
 	unsigned msix_table, msix_pba; /* (c) as in the capability: offset | BAR */

@@ -47,7 +47,6 @@
 #define E1000_TCTL	 0x0400u
 #define E1000_BYTES	 0x20000u
 #define E1000_CTRL_RST	 (1u << 26)
-#define VIRTIO_STATUS	 20u /* of the common configuration: device_status */
 #define E1000_MDIC	 0x0020u
 #define MDIC_CONTROL	 (0u << 16) /* register 0 */
 #define MDIC_PHY_1	 (1u << 21)
@@ -139,14 +138,6 @@ static void reset_e1000(const struct host_function *f)
 	if (!phy_is_plain(f))
 		(void)mdic(f, MDIC_WRITE | MDIC_CONTROL | PHY_RESET | PHY_PLAIN);
 	*e1000_reg(f, E1000_CTRL) |= E1000_CTRL_RST;
-}
-
-/* The status register of a modern device; NULL: it has none. */
-static volatile uint8_t *virtio_status(const struct host_function *f)
-{
-	volatile uint8_t *common = virtio_common(f);
-
-	return common ? common + VIRTIO_STATUS : NULL;
 }
 
 /* It has ended when zero is read (4.1.4.3.2). */
