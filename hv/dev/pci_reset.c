@@ -173,7 +173,7 @@ static enum reset_kind best_reset(const struct host_function *f)
 {
 	if (f->pcie && get(f, f->pcie + 4u, 4) & DEVCAP_FLR)
 		return RESET_FUNCTION;
-	if (f->resets)
+	if (f->resets && f->af)
 		return RESET_ADVANCED;
 	if (f->above && alone_on_bus(f))
 		return RESET_BUS;
@@ -308,6 +308,7 @@ static void restore(const struct host_function *f)
 		if (has_devctl2(f))
 			put(f, f->pcie + EXPRESS_DEVCTL2, 2, f->saved_devctl2);
 	}
+	host_acs_on(f);
 	put(f, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
 }
 

@@ -5,22 +5,25 @@
 
 #include "hv/core/lifecycle.h"
 
-/* FLR, else the bus if it is alone there, else by its own register. */
+#define SILENT "master-off master-off master-off"
+
+/* FLR, else the one of conventional functions, else the bus if it is alone there, else by its own register. */
 static void the_best_reset_is_taken(void **state)
 {
 	static const struct {
 		bool port, neighbour, own;
-		unsigned flr;
+		unsigned flr, af; /* af: what that capability offers, 0: there is none */
 		const char *order;
 	} cases[] = {
-		{ true, false, false, 1,
-		  "master-off master-off master-off detach domain-destroy " },
-		{ true, false, false, 0,
-		  "master-off master-off master-off bus-reset bus-reset-end detach "
-		  "domain-destroy " },
-		{ true, true, true, 0, "master-off master-off master-off detach domain-destroy " },
-		{ false, false, true, 0,
-		  "master-off master-off master-off detach domain-destroy " },
+		{ true, false, false, 1, 0, SILENT " detach domain-destroy " },
+		{ true, false, false, 1, 3, SILENT " detach domain-destroy " },
+		{ true, false, false, 0, 3, SILENT " detach domain-destroy " },
+		{ true, false, false, 0, 1,
+		  SILENT " bus-reset bus-reset-end detach domain-destroy " },
+		{ true, false, false, 0, 0,
+		  SILENT " bus-reset bus-reset-end detach domain-destroy " },
+		{ true, true, true, 0, 0, SILENT " detach domain-destroy " },
+		{ false, false, true, 0, 0, SILENT " detach domain-destroy " },
 	};
 
 	(void)state;
@@ -32,10 +35,17 @@ static void the_best_reset_is_taken(void **state)
 		add_nic(cases[i].port, cases[i].flr);
 		if (cases[i].neighbour)
 			fake_pci_add(1, 1, 0, 0x12345678);
+		if (cases[i].af)
+			fake_pci_set(nic, fake_pci_capability(nic, PCI_CAP_AF, 6) + 3, 1,
+				     cases[i].af);
 		assert_int_equal(build(), 0);
 		memset(fake_order, 0, sizeof(fake_order));
+		fake_journal_clear();
 		passthrough_destroy(&all);
 		assert_string_equal(fake_order, cases[i].order);
+		assert_int_equal(strstr(fake_journal, "60.2=8000\n") != NULL, cases[i].flr);
+		assert_int_equal(strstr(fake_journal, "bc.1=01\n") != NULL,
+				 !cases[i].flr && cases[i].af == 3);
 		assert_int_equal(*(uint32_t *)fake_device, cases[i].own ? 1u << 26 : 0);
 	}
 }
@@ -242,6 +252,23 @@ static void configuration_comes_back(void **state)
 	assert_int_equal(command(), 0x003);
 }
 
+/* What it may not reach past the IOMMU it may not after a reset, too. */
+static void access_control_comes_back(void **state)
+{
+	(void)state;
+	begin();
+	iommu = &fake_iommu_ops;
+	add_nic(0, 1);
+	fake_pci_acs(nic, 0x1f);
+	assert_int_equal(build(), 0);
+	assert_int_equal(fake_pci_get(nic, 0x146, 2), 0x1d);
+	passthrough_destroy(&all);
+	fake_pci_set(nic, 0x146, 2, 0);
+	assert_int_equal(build_again(), 0);
+	assert_int_equal(fake_pci_get(nic, 0x146, 2), 0x1d);
+	passthrough_destroy(&all);
+}
+
 static void remade(unsigned version)
 {
 	begin();
@@ -311,6 +338,7 @@ int main(void)
 		cmocka_unit_test(virtio_is_reset_by_its_status),
 		cmocka_unit_test(a_strange_phy_is_reset),
 		CASE(configuration_comes_back),
+		cmocka_unit_test(access_control_comes_back),
 		cmocka_unit_test(only_what_is_there_is_restored),
 		CASE(a_function_that_does_not_come_back_is_told),
 		CASE(while_it_comes_back_the_cpu_serves),
