@@ -126,7 +126,8 @@ struct nic_frame *intel_receive(struct nic *nic)
 	uint16_t buffer = 0;
 	uint64_t result;
 
-	while ((result = rx_pop(dev, &buffer))) {
+	/* a device that gives each buffer back at once, with nothing in it, is looked at again later */
+	for (unsigned n = 0; n < INTEL_RX_RING && (result = rx_pop(dev, &buffer)); n++) {
 		if (!dev->rx_partial) {
 			frame->header = (struct net_header){ 0 };
 			frame->bytes = frame->segments = 0;

@@ -141,13 +141,6 @@ static struct nic_link virtio_nic_link(struct nic *nic)
 	};
 }
 
-/* It has no counters of its own, but a sign that it has given up. */
-static void virtio_nic_count(struct nic *nic)
-{
-	if (virtio_status(&virtio_nic_of(nic)->device) & VIRTIO_NEEDS_RESET && !nic->trouble)
-		nic->trouble = "it needs a reset: it took exception to what the driver did";
-}
-
 static const struct nic_ops ops = {
 	.name = "virtio-net",
 	.reset = virtio_nic_reset,

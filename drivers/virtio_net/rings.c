@@ -36,6 +36,7 @@ void virtio_nic_fill(struct virtio_nic *dev)
 		dev->tx_free[dev->tx_free_count++] = (uint16_t)(i - 1);
 	dev->tx_done = VIRTIO_NIC_END;
 	dev->tx_chains = 0;
+	dev->stopped = false;
 	nic->sending = nic->foreign_out = 0;
 }
 
@@ -144,7 +145,8 @@ struct nic_frame *virtio_nic_receive(struct nic *nic)
 {
 	struct nic_frame *frame = &nic->frame;
 
-	while (assemble(virtio_nic_of(nic))) {
+	/* a device that gives each buffer back at once, with nothing in it, is looked at again later */
+	for (unsigned n = 0; n < nic->rx_buffers && assemble(virtio_nic_of(nic)); n++) {
 		bool fits = frame->header.gso_type != NET_GSO_NONE ||
 			    frame->bytes <= nic->mtu + NIC_FRAME_EXTRA;
 
@@ -282,4 +284,21 @@ void virtio_nic_disarm(struct nic *nic)
 
 	vq_disarm(&dev->rx);
 	vq_disarm(&dev->tx);
+}
+
+/*
+ * It has no counters of its own, but signs that it has given up. Seen twice: a VM that is about to be paused
+ * may still see that its device is, and one that goes on is a moment ahead of it.
+ */
+void virtio_nic_count(struct nic *nic)
+{
+	struct virtio_nic *dev = virtio_nic_of(nic);
+	uint8_t status = virtio_status(&dev->device);
+	bool stopped = !(status & VIRTIO_DRIVER_OK);
+
+	if (status & VIRTIO_NEEDS_RESET)
+		trouble(nic, "it needs a reset: it took exception to what the driver did");
+	else if (stopped && dev->stopped)
+		trouble(nic, "it has stopped by itself");
+	dev->stopped = stopped;
 }

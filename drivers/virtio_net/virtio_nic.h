@@ -28,6 +28,7 @@ struct virtio_nic {
 	uint16_t tx_free[VQ_MAX], tx_free_count;
 	uint16_t tx_done;   /* rest of a chain that came back */
 	uint16_t tx_chains; /* that are out */
+	bool stopped;	    /* it was not running when last looked at */
 	struct {
 		uint8_t class, number, data, answer;
 	} command;
@@ -47,3 +48,4 @@ void virtio_nic_flush(struct nic *nic);
 bool virtio_nic_sent(struct nic *nic, uint16_t *buffer);
 bool virtio_nic_arm(struct nic *nic);
 void virtio_nic_disarm(struct nic *nic);
+void virtio_nic_count(struct nic *nic);

@@ -10,6 +10,7 @@
 
 /* virtio 1.2, 4.1.4: struct virtio_pci_cap */
 enum { CAP_TYPE = 3, CAP_BAR = 4, CAP_OFFSET = 8, CAP_NOTIFY_MULTIPLIER = 16 };
+enum { CAP_MOST = 48 }; /* that fit behind the header: a list may lead in a circle */
 enum { CAP_COMMON = 1, CAP_NOTIFY = 2, CAP_ISR = 3, CAP_DEVICE = 4, CAP_KINDS = 5 };
 
 static const char *find_regions(struct virtio_device *dev)
@@ -21,9 +22,10 @@ static const char *find_regions(struct virtio_device *dev)
 		[CAP_DEVICE] = &dev->config,
 	};
 	unsigned seen = 0;
-	uint8_t at = 0;
+	uint8_t at = pci_capability(dev->devfn, PCI_CAP_VENDOR, 0);
 
-	while ((at = pci_capability(dev->devfn, PCI_CAP_VENDOR, at))) {
+	for (unsigned i = 0; at && i < CAP_MOST;
+	     i++, at = pci_capability(dev->devfn, PCI_CAP_VENDOR, at)) {
 		uint8_t type = pci_read8(dev->devfn, at + CAP_TYPE);
 
 		if (!type || type >= CAP_KINDS || seen & 1u << type)

@@ -159,6 +159,7 @@ _Noreturn void core_main(const struct handover *h)
 	start_cpus(h);
 	choose_apic();
 	report_boot(hvm->name, cpu_count, tsc_khz());
+	images_init(h);
 	check_config(h);
 	if (console_init(&config) < 0)
 		refuse("no memory for the consoles");
@@ -168,7 +169,6 @@ _Noreturn void core_main(const struct handover *h)
 		   (unsigned long long)(pmm_total_bytes() >> 20));
 	console_start();
 	mgmt_start();
-	images_init(h);
 	apply_init(&config, apicv_lacks);
 	if (lifecycle_start(&config) < 0)
 		refuse("a VM cannot be made, see above");

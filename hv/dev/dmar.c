@@ -58,19 +58,26 @@ static int lie(const char *what, size_t number)
 	return fail(LH_INVAL, "acpi: DMAR: %s (%zu), left out", what, number);
 }
 
-static bool is_bridge(struct pci_address a)
+/* The buses behind a bridge; false: it is none, or firmware has given it none (both numbers are 0 then). */
+static bool buses_behind(struct pci_address a, uint8_t *first, uint8_t *last)
 {
-	return (host_pci_read(a, PCI_HEADER_TYPE, 1) & 0x7f) == HEADER_BRIDGE;
+	if ((host_pci_read(a, PCI_HEADER_TYPE, 1) & 0x7f) != HEADER_BRIDGE)
+		return false;
+	*first = (uint8_t)host_pci_read(a, PCI_SECONDARY_BUS, 1);
+	*last = (uint8_t)host_pci_read(a, PCI_SUBORDINATE_BUS, 1);
+	return *first > a.bus && *last >= *first;
 }
 
 /* Follows a path of `hops` pairs through bridges to a device; false: a bridge is not there. */
 static bool walk(const uint8_t *path, size_t hops, struct pci_address *at)
 {
+	uint8_t first, last;
+
 	for (size_t i = 0; i < hops; i++) {
 		if (i > 0) {
-			if (!is_bridge(*at))
+			if (!buses_behind(*at, &first, &last))
 				return false;
-			at->bus = (uint8_t)host_pci_read(*at, PCI_SECONDARY_BUS, 1);
+			at->bus = first;
 		}
 		at->devfn = (uint8_t)(path[2 * i] << 3 | path[2 * i + 1]);
 	}
@@ -83,6 +90,7 @@ static int add_scope(struct dmar *d, const uint8_t *p, size_t bytes, struct dmar
 {
 	const uint8_t *path = p + SCOPE_PATH;
 	size_t hops = (bytes - SCOPE_PATH) / 2;
+	uint8_t first, last;
 
 	for (size_t i = 0; i < hops; i++)
 		if (path[2 * i] > 31 || path[2 * i + 1] > 7)
@@ -93,9 +101,9 @@ static int add_scope(struct dmar *d, const uint8_t *p, size_t bytes, struct dmar
 	proto.first_bus = 1;
 	if (proto.type < DMAR_ENDPOINT || proto.type > DMAR_HPET || !walk(path, hops, &proto.at))
 		return 0;
-	if (proto.type == DMAR_BRIDGE && is_bridge(proto.at)) {
-		proto.first_bus = (uint8_t)host_pci_read(proto.at, PCI_SECONDARY_BUS, 1);
-		proto.last_bus = (uint8_t)host_pci_read(proto.at, PCI_SUBORDINATE_BUS, 1);
+	if (proto.type == DMAR_BRIDGE && buses_behind(proto.at, &first, &last)) {
+		proto.first_bus = first;
+		proto.last_bus = last;
 	}
 	if (d->scope_count == DMAR_MAX_SCOPES)
 		return lie("more device scopes than we have room for", DMAR_MAX_SCOPES);

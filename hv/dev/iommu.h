@@ -63,6 +63,8 @@ struct iommu_ops {
 	 * or level, active high, masked. */
 	__must_check int (*irq_alloc_pin)(uint8_t ioapic_id, uint8_t vector, uint32_t apic_id,
 					  bool level, uint64_t *redirection);
+	/* Whether it can be had for that I/O APIC at all: firmware may not have named it. */
+	bool (*has_ioapic)(uint8_t ioapic_id);
 	void (*irq_free)(int handle);
 	/* Its interrupts go nowhere, and leave no fault, until this is called with false. */
 	void (*irq_cut_off)(int handle, bool on);

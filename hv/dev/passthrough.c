@@ -16,8 +16,10 @@
 #include "hv/dev/iommu.h"
 #include "hv/dev/passthrough_impl.h"
 #include "hv/dev/pci_reset.h"
+#include "hv/dev/pci_virtio.h"
 
-#define STEADY_US 30000000
+#define STEADY_US	 30000000
+#define VIRTIO_DRIVER_OK 4u
 
 static struct host_function *function_of(const struct config_passthrough *node)
 {
@@ -192,14 +194,37 @@ void passthrough_destroy(struct passthroughs *all)
 	*all = (struct passthroughs){ 0 };
 }
 
+/*
+ * QEMU's virtio devices lose DRIVER_OK with bus mastering and do not get it back, so that they would stand still
+ * for good. Written back, they go on where they were: nothing else is lost. Not if the driver has reset the
+ * device meanwhile (a vCPU that had not stopped yet).
+ */
+static void keep_status(struct passthrough *p, bool paused)
+{
+	volatile uint8_t *status = virtio_status(p->host);
+
+	if (status && paused)
+		p->status = *status;
+	else if (status && p->status & VIRTIO_DRIVER_OK && p->command & PCI_COMMAND_MASTER &&
+		 *status == (p->status & ~VIRTIO_DRIVER_OK))
+		*status = p->status;
+}
+
+/* One that is ending is not resumed: its last vCPU may have left. */
 void passthrough_pause(struct passthroughs *all, bool paused)
 {
 	for (unsigned i = 0; i < all->count; i++) {
 		struct passthrough *p = all->item[i];
+		bool was;
 
 		spin_lock(&p->lock);
-		p->paused = paused;
+		was = p->paused;
+		p->paused = paused || atomic_load(&p->vm->state) != VM_RUNNING;
+		if (p->paused && !was)
+			keep_status(p, true);
 		pass_command_update(p);
+		if (was && !p->paused)
+			keep_status(p, false);
 		spin_unlock(&p->lock);
 	}
 }

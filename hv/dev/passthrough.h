@@ -38,5 +38,6 @@ void passthrough_silence(struct passthroughs *all);
 /* The same, and their domain goes. */
 void passthrough_destroy(struct passthroughs *all);
 
-/* A VM that does not run does no DMA: bus mastering goes off, and on again as the guest had it. */
+/* A VM that does not run does no DMA: bus mastering goes off, and on again as the guest had it, unless the VM is
+ * ending. */
 void passthrough_pause(struct passthroughs *all, bool paused);

@@ -53,20 +53,20 @@ static bool page_holds(const struct pass_bar *b, uint64_t page, unsigned where, 
 
 static uint64_t table_bytes(const struct passthrough *p)
 {
-	return (uint64_t)p->msix_entries * ENTRY_BYTES;
+	return (uint64_t)p->host->msix_entries * ENTRY_BYTES;
 }
 
 static uint64_t pba_bytes(const struct passthrough *p)
 {
-	return (uint64_t)(p->msix_entries + 63) / 64 * 8;
+	return (uint64_t)(p->host->msix_entries + 63) / 64 * 8;
 }
 
 static bool page_exits(const struct pass_bar *b, uint64_t page)
 {
 	const struct passthrough *p = b->of;
 
-	return p->msix_entries && (page_holds(b, page, p->msix_table, table_bytes(p)) ||
-				   page_holds(b, page, p->msix_pba, pba_bytes(p)));
+	return p->host->msix_entries && (page_holds(b, page, p->host->msix_table, table_bytes(p)) ||
+					 page_holds(b, page, p->host->msix_pba, pba_bytes(p)));
 }
 
 /* Whether the access touches the structure; then its offset is in *access, or, if it is not all
@@ -97,9 +97,9 @@ static void bar_access(struct bus_region *region, struct bus_access *access)
 		port_access((uint16_t)(p->host->bar[b->index].base + access->offset), access);
 		return;
 	}
-	if (p->msix_entries &&
-	    (within(b, access, p->msix_table, table_bytes(p), msix_table_access) ||
-	     within(b, access, p->msix_pba, pba_bytes(p), msix_pba_access)))
+	if (p->host->msix_entries &&
+	    (within(b, access, p->host->msix_table, table_bytes(p), msix_table_access) ||
+	     within(b, access, p->host->msix_pba, pba_bytes(p), msix_pba_access)))
 		return;
 	if (access->write)
 		mmio_write(mmio + access->offset, access->bytes, access->value);

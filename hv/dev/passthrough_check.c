@@ -9,6 +9,7 @@
 
 #include "hv/core/guest_map.h"
 #include "hv/core/host_ioapic.h"
+#include "hv/core/images.h"
 #include "hv/core/log.h"
 #include "hv/core/paging.h"
 #include "hv/core/screen.h"
@@ -34,6 +35,18 @@ struct check {
 
 static void wrong(struct check *c, const char *property, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+static void vm_wrong(struct check *c, const char *property, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Its node is there. */
+static void tell(struct check *c, struct config_error *error, const char *property, const char *fmt,
+		 __builtin_va_list ap)
+{
+	snprintf(error->property, sizeof(error->property), "%s", property);
+	vsnprintf(error->text, sizeof(error->text), fmt, ap);
+	c->errors++;
+	c->report(c->context, error);
+}
 
 static void wrong(struct check *c, const char *property, const char *fmt, ...)
 {
@@ -41,12 +54,21 @@ static void wrong(struct check *c, const char *property, const char *fmt, ...)
 	__builtin_va_list ap;
 
 	snprintf(error.node, sizeof(error.node), "/vms/%s/%s", c->vm->name, c->node->name);
-	snprintf(error.property, sizeof(error.property), "%s", property);
 	__builtin_va_start(ap, fmt);
-	vsnprintf(error.text, sizeof(error.text), fmt, ap);
+	tell(c, &error, property, fmt, ap);
 	__builtin_va_end(ap);
-	c->errors++;
-	c->report(c->context, &error);
+}
+
+/* With the VM itself, not with one of its devices. */
+static void vm_wrong(struct check *c, const char *property, const char *fmt, ...)
+{
+	struct config_error error;
+	__builtin_va_list ap;
+
+	snprintf(error.node, sizeof(error.node), "/vms/%s", c->vm->name);
+	__builtin_va_start(ap, fmt);
+	tell(c, &error, property, fmt, ap);
+	__builtin_va_end(ap);
 }
 
 static const char *chosen_by(const struct check *c)
@@ -232,6 +254,7 @@ static void check_places(struct check *c)
 		return;
 	check_bars(c, f);
 	check_room(c, f);
+	pass_msix_read(f);
 	f->past_iommu = virtio_bypasses_iommu(f);
 }
 
@@ -241,11 +264,26 @@ static const struct host_function *rival(const struct host_function *f, int inpu
 	for (unsigned i = 0; i < host_function_count; i++) {
 		const struct host_function *other = &host_functions[i];
 
-		if (other != f && other->node && other->pin && !other->msi && !other->msix &&
+		if (other != f && other->node && other->pin && !pass_has_messages(other) &&
 		    pass_pin_input(other) == input)
 			return other;
 	}
 	return NULL;
+}
+
+/* Whether interrupts that come in by the input, which is free, reach a CPU. */
+static bool passes_iommu(const struct check *c, unsigned input)
+{
+	uint8_t id;
+	bool passes;
+
+	if (!iommu)
+		return true;
+	if (host_ioapic_take(input, c->vm->name, &id) < 0)
+		return false;
+	passes = iommu->has_ioapic(id);
+	host_ioapic_give_back(input);
+	return passes;
 }
 
 /* Nothing is taken yet. One that has messages leaves its pin to one that has none. */
@@ -254,7 +292,7 @@ static void check_pin(struct check *c, struct host_function *f)
 	const int input = f->pin ? pass_pin_input(f) : -1;
 	const struct host_function *other = input < 0 ? NULL : rival(f, input);
 
-	if (f->msi || f->msix) {
+	if (pass_has_messages(f)) {
 		if (other)
 			f->pin = 0;
 	} else if (f->pin && input < 0) {
@@ -268,6 +306,13 @@ static void check_pin(struct check *c, struct host_function *f)
 					 "that %s: give the right one",
 		      PCI_ADDRESS_ARGS(f->address), input,
 		      c->node->interrupt_gsi < 0 ? "firmware tells" : "is given here");
+	} else if (f->pin && !passes_iommu(c, (unsigned)input)) {
+		wrong(c, chosen_by(c),
+		      PCI_ADDRESS_FORMAT
+		      " has INTx only, at input %d of an I/O APIC that the table "
+		      "DMAR does not name: the IOMMU lets nothing of it through: "
+		      "name another device",
+		      PCI_ADDRESS_ARGS(f->address), input);
 	} else if (other) {
 		wrong(c, "interrupt-gsi",
 		      PCI_ADDRESS_FORMAT " and " PCI_ADDRESS_FORMAT
@@ -310,7 +355,13 @@ static void check_mixture(struct check *c, const struct host_function *f)
  * firmware keeps memory for it. */
 static void check_iommu(struct check *c, const struct host_function *f)
 {
-	if (iommu && !f->past_iommu)
+	if (iommu && host_is_conventional(f))
+		wrong(c, chosen_by(c),
+		      PCI_ADDRESS_FORMAT
+		      " is on a conventional bus, where the IOMMU cannot tell it "
+		      "from others: name another device",
+		      PCI_ADDRESS_ARGS(f->address));
+	else if (iommu && !f->past_iommu)
 		check_attach(c, f);
 	else if (iommu && c->vm->allow_unsafe_dma)
 		check_mixture(c, f);
@@ -328,6 +379,25 @@ static void check_iommu(struct check *c, const struct host_function *f)
 		      PCI_ADDRESS_ARGS(f->address));
 }
 
+/* What a VM's devices must be able to do without when no IOMMU moves their addresses: once a VM. */
+static void check_unsafe(struct check *c, const struct host_function *f)
+{
+	const struct handover_image *kernel = image_find(c->vm->kernel, false);
+
+	if (!c->vm->allow_unsafe_dma || (iommu && !f->past_iommu) || c->node != c->vm->passthroughs)
+		return;
+	if (c->vm->memory_mib > GUEST_HIGH_RAM_END >> 20)
+		vm_wrong(c, "memory-mib",
+			 "without an IOMMU for its devices the VM's memory must be one piece, of "
+			 "%llu MiB at most: lower it",
+			 GUEST_HIGH_RAM_END >> 20);
+	if (kernel && linux_image(kernel))
+		vm_wrong(c, "kernel",
+			 "%s is Linux, which cannot drive devices without an IOMMU: take the "
+			 "bundled driver domain (netd.elf), or a machine with one",
+			 c->vm->kernel);
+}
+
 /* A graphics card is the VM's alone. */
 static void release_screen(const struct host_function *f)
 {
@@ -343,6 +413,7 @@ static void check_chosen(struct check *c)
 	if (!f)
 		return;
 	check_iommu(c, f);
+	check_unsafe(c, f);
 	check_group(c, f);
 	check_pin(c, f);
 	if (c->errors)

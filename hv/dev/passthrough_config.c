@@ -81,7 +81,7 @@ static void after_write(struct pci_function *f, struct vcpu *vcpu, unsigned at, 
 	}
 	if (touches(at, bytes, PCI_STATUS + 1, 1))
 		pass_write(p, PCI_STATUS, 2, pci_get(f, PCI_STATUS + 1, 1) << 8);
-	if (p->msix_entries && touches(at, bytes, p->msix.capability + 2, 2))
+	if (p->host->msix_entries && touches(at, bytes, p->msix.capability + 2, 2))
 		msix_config_written(&p->msix, f);
 	if (p->msi_capability && touches(at, bytes, p->msi_capability, MSI_BYTES))
 		pass_msi_written(p);
@@ -178,8 +178,8 @@ void pass_config_init(struct passthrough *p)
 		add_msi(p);
 	if (h->pcie)
 		add_express(&p->pci);
-	if (p->msix_entries)
-		msix_add_capability(&p->msix, &p->pci, p->msix_table, p->msix_pba);
+	if (p->host->msix_entries)
+		msix_add_capability(&p->msix, &p->pci, p->host->msix_table, p->host->msix_pba);
 	if (pass_read(p, PCI_STATUS, 2) & PCI_STATUS_CAPABILITIES)
 		add_vendor(p);
 }

@@ -51,12 +51,11 @@ struct passthrough {
 
 	uint16_t command; /* [p] as the guest wants it */
 	bool paused;	  /* [p] */
+	uint8_t status;	  /* [p] of a virtio device that is paused: what it was before */
 
-	struct msix msix;	       /* the guest's side */
-	unsigned msix_table, msix_pba; /* (c) as in the capability: offset | BAR */
-	unsigned msix_entries;	       /* (c) the device's; 0: it has no MSI-X that we can use */
-	volatile uint32_t *table;      /* (c) the device's */
-	bool msix_on;		       /* [p] */
+	struct msix msix;	  /* the guest's side */
+	volatile uint32_t *table; /* (c) the device's */
+	bool msix_on;		  /* [p] */
 	struct pass_vector vector[MSIX_MAX];
 
 	struct msix msi;	 /* the guest's side: a table of one */
@@ -93,8 +92,15 @@ void pass_bar_moved(struct pci_function *f, unsigned bar, bool there);
  * else, or one where none can be; *out says which: "lies on an I/O APIC". */
 bool pass_bar_clash(const struct host_function *f, unsigned i, char *out, size_t room);
 
-/* passthrough_irq.c. init: after the BARs are known, before the configuration space; finish: the
+/* Whether a chosen function can do without its pin. */
+static inline bool pass_has_messages(const struct host_function *f)
+{
+	return f->msix_entries || f->msi;
+}
+
+/* passthrough_irq.c. read: of a chosen function, the BARs being known; init: after the BARs are known, before the configuration space; finish: the
  * device is silent. */
+void pass_msix_read(struct host_function *f);
 void pass_irq_init(struct passthrough *p);
 void pass_irq_finish(struct passthrough *p);
 /* The guest has written into its MSI capability. Under the pcie lock. */
@@ -105,3 +111,5 @@ int pass_pin_init(struct passthrough *p) __must_check;
 void pass_pin_finish(struct passthrough *p);
 /* Where the VM's device interrupts go: the first CPU that it may run on. */
 uint32_t pass_irq_apic_id(const struct vm *vm);
+/* Without an IOMMU, whose messages and pins have 8 bits for it: it cannot be that CPU, told. */
+bool pass_irq_refused(const struct vm *vm, uint32_t apic_id);

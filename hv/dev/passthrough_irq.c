@@ -40,6 +40,17 @@ uint32_t pass_irq_apic_id(const struct vm *vm)
 	return cpus[0]->apic_id;
 }
 
+bool pass_irq_refused(const struct vm *vm, uint32_t apic_id)
+{
+	if (apic_id <= XAPIC_ID_MAX)
+		return false;
+	(void)fail(LH_UNSUPP,
+		   "vm %s: without an IOMMU no interrupt reaches the CPU with APIC ID %u: "
+		   "cpu-affinity names another",
+		   vm->config->name, apic_id);
+	return true;
+}
+
 /* The function's own side: whether it may send this message. */
 static void entry_mask(struct passthrough *p, unsigned i, bool masked)
 {
@@ -118,11 +129,8 @@ static int message_for(struct passthrough *p, struct pass_vector *v, struct msi_
 		v->remap = iommu->irq_alloc(p->host->address, (uint8_t)v->irq.vector, apic_id, m);
 		return v->remap < 0 ? v->remap : 0;
 	}
-	if (apic_id > XAPIC_ID_MAX)
-		return fail(LH_UNSUPP,
-			    "vm %s: without an IOMMU no interrupt reaches the CPU with APIC ID %u: "
-			    "cpu-affinity names another",
-			    p->vm->config->name, apic_id);
+	if (pass_irq_refused(p->vm, apic_id))
+		return LH_UNSUPP;
 	*m = (struct msi_message){ LAPIC_ADDRESS | (uint64_t)apic_id << LAPIC_DEST_SHIFT,
 				   (uint32_t)v->irq.vector };
 	return 0;
@@ -185,7 +193,7 @@ static void msix_switch(struct passthrough *p, bool on)
 	if (!on)
 		for (unsigned i = 0; i < p->msix.count; i++)
 			vector_close(&p->vector[i]);
-	for (unsigned i = 0; on && i < p->msix_entries; i++)
+	for (unsigned i = 0; on && i < p->host->msix_entries; i++)
 		entry_mask(p, i, true);
 	pass_write(p, at, 2, on ? MSIX_ENABLE : 0);
 	pass_command_update(p);
@@ -232,33 +240,41 @@ static void msi_changed(struct msix *msi)
 }
 
 /* Whether a structure of the capability lies in a memory BAR. */
-static bool inside(const struct passthrough *p, uint32_t where, uint64_t bytes)
+static bool inside(const struct host_function *f, uint32_t where, uint64_t bytes)
 {
 	const unsigned bar = where & BAR_BITS;
 
-	return bar < PCI_BARS && p->host->bar[bar].kind == PCI_BAR_MEMORY &&
-	       (where & ~BAR_BITS) + bytes <= p->host->bar[bar].bytes;
+	return bar < PCI_BARS && f->bar[bar].kind == PCI_BAR_MEMORY &&
+	       (where & ~BAR_BITS) + bytes <= f->bar[bar].bytes;
 }
 
-static void find_table(struct passthrough *p)
+/* Once: a device that answers otherwise later is not asked. */
+void pass_msix_read(struct host_function *f)
 {
-	const unsigned at = p->host->msix;
-	const unsigned entries = (pass_read(p, at + MSIX_CONTROL, 2) & MSIX_COUNT) + 1;
-	const uint32_t table = pass_read(p, at + MSIX_TABLE, 4);
-	const uint32_t pba = pass_read(p, at + MSIX_PBA, 4);
+	const struct pci_address a = f->address;
+	unsigned entries;
 
-	if (!inside(p, table, (uint64_t)entries * MSIX_ENTRY_BYTES) ||
-	    !inside(p, pba, (uint64_t)(entries + 63) / 64 * 8)) {
+	if (!f->msix)
+		return;
+	entries = (host_pci_read(a, f->msix + MSIX_CONTROL, 2) & MSIX_COUNT) + 1;
+	f->msix_table = host_pci_read(a, f->msix + MSIX_TABLE, 4);
+	f->msix_pba = host_pci_read(a, f->msix + MSIX_PBA, 4);
+	if (inside(f, f->msix_table, (uint64_t)entries * MSIX_ENTRY_BYTES) &&
+	    inside(f, f->msix_pba, (uint64_t)(entries + 63) / 64 * 8))
+		f->msix_entries = (uint16_t)entries;
+	else
 		log_printf("pci: " PCI_ADDRESS_FORMAT ": its MSI-X table lies in none of its BARs: "
 			   "without MSI-X",
-			   PCI_ADDRESS_ARGS(p->host->address));
-		return;
-	}
-	p->table = (volatile uint32_t *)(p->host->bar[table & BAR_BITS].mmio + (table & ~BAR_BITS));
-	p->msix_table = table;
-	p->msix_pba = pba;
-	p->msix_entries = entries;
-	msix_reset(&p->msix, p->vm, entries < MSIX_MAX ? entries : MSIX_MAX);
+			   PCI_ADDRESS_ARGS(a));
+}
+
+static void table_init(struct passthrough *p)
+{
+	const struct host_function *f = p->host;
+	const uint32_t where = f->msix_table;
+
+	p->table = (volatile uint32_t *)(f->bar[where & BAR_BITS].mmio + (where & ~BAR_BITS));
+	msix_reset(&p->msix, p->vm, f->msix_entries < MSIX_MAX ? f->msix_entries : MSIX_MAX);
 	p->msix.changed = msix_changed;
 }
 
@@ -277,8 +293,8 @@ void pass_irq_init(struct passthrough *p)
 	vector_init(p, &p->msi_vector, 0);
 	msix_reset(&p->msi, p->vm, 1);
 	p->msi.changed = msi_changed;
-	if (p->host->msix)
-		find_table(p);
+	if (p->host->msix_entries)
+		table_init(p);
 }
 
 /* No guest runs any more; a message may still come in. */

@@ -63,15 +63,17 @@ static int route(struct passthrough *p, uint8_t ioapic_id)
 {
 	struct pass_pin *pin = &p->pin;
 	const uint8_t vector = (uint8_t)pin->irq.vector;
+	const uint32_t apic_id = pass_irq_apic_id(p->vm);
 	uint64_t redirection;
 
 	if (iommu) {
-		pin->remap = iommu->irq_alloc_pin(ioapic_id, vector, pass_irq_apic_id(p->vm), true,
-						  &redirection);
+		pin->remap = iommu->irq_alloc_pin(ioapic_id, vector, apic_id, true, &redirection);
 		if (pin->remap < 0)
 			return pin->remap;
+	} else if (pass_irq_refused(p->vm, apic_id)) {
+		return LH_UNSUPP;
 	} else {
-		redirection = host_ioapic_plain(vector, pass_irq_apic_id(p->vm), true);
+		redirection = host_ioapic_plain(vector, apic_id, true);
 	}
 	host_ioapic_write(pin->gsi, redirection);
 	return 0;
@@ -99,11 +101,11 @@ static int open_pin(struct passthrough *p)
 }
 
 /* The device number is known: pcie_attach() has been. A device with messages of its own does without a
- * pin that it cannot have. */
+ * pin that it cannot have; passthrough_check() has refused any other whose input nobody knows. */
 int pass_pin_init(struct passthrough *p)
 {
-	const bool has_messages = p->msix_entries || p->msi_capability;
 	const int input = pass_pin_input(p->host);
+	const bool has_messages = pass_has_messages(p->host);
 	struct pass_pin *pin = &p->pin;
 	int err;
 
@@ -114,7 +116,7 @@ int pass_pin_init(struct passthrough *p)
 	pin->remap = -1;
 	pin->gsi = (unsigned)input;
 	pin->guest_pin = GUEST_PIN_FIRST + p->pci.number % GUEST_PINS;
-	if (!p->host->pin || (has_messages && (input < 0 || !host_ioapic_free(pin->gsi))))
+	if (!p->host->pin || input < 0 || (has_messages && !host_ioapic_free(pin->gsi)))
 		return 0;
 	err = open_pin(p);
 	if (err < 0) {

@@ -47,7 +47,6 @@
 #define E1000_TCTL	 0x0400u
 #define E1000_BYTES	 0x20000u
 #define E1000_CTRL_RST	 (1u << 26)
-#define VIRTIO_STATUS	 20u /* of the common configuration: device_status */
 #define E1000_MDIC	 0x0020u
 #define MDIC_CONTROL	 (0u << 16) /* register 0 */
 #define MDIC_PHY_1	 (1u << 21)
@@ -141,14 +140,6 @@ static void reset_e1000(const struct host_function *f)
 	*e1000_reg(f, E1000_CTRL) |= E1000_CTRL_RST;
 }
 
-/* The status register of a modern device; NULL: it has none. */
-static volatile uint8_t *virtio_status(const struct host_function *f)
-{
-	volatile uint8_t *common = virtio_common(f);
-
-	return common ? common + VIRTIO_STATUS : NULL;
-}
-
 /* It has ended when zero is read (4.1.4.3.2). */
 static void reset_virtio(volatile uint8_t *status)
 {
@@ -182,7 +173,7 @@ static enum reset_kind best_reset(const struct host_function *f)
 {
 	if (f->pcie && get(f, f->pcie + 4u, 4) & DEVCAP_FLR)
 		return RESET_FUNCTION;
-	if (f->resets)
+	if (f->resets && f->af)
 		return RESET_ADVANCED;
 	if (f->above && alone_on_bus(f))
 		return RESET_BUS;
@@ -317,6 +308,7 @@ static void restore(const struct host_function *f)
 		if (has_devctl2(f))
 			put(f, f->pcie + EXPRESS_DEVCTL2, 2, f->saved_devctl2);
 	}
+	host_acs_on(f);
 	put(f, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
 }
 

@@ -94,8 +94,7 @@ static void read_capabilities(struct host_function *f)
 	}
 }
 
-/* Access control services: on, as far as there are any. */
-static void switch_acs_on(struct host_function *f)
+static void find_acs(struct host_function *f)
 {
 	unsigned at = EXTENDED_FIRST;
 
@@ -105,14 +104,17 @@ static void switch_acs_on(struct host_function *f)
 		if (header == 0 || header == ~0u)
 			return;
 		if ((header & 0xffff) == EXTENDED_ACS) {
-			uint32_t offered = get(f, at + ACS_CAPABILITY, 2);
-
-			put(f, at + ACS_CONTROL, 2, offered & ACS_WANTED);
-			f->isolates = (get(f, at + ACS_CONTROL, 2) & ACS_NEEDED) == ACS_NEEDED;
+			f->acs = (uint16_t)at;
 			return;
 		}
 		at = header >> 20 & 0xffc;
 	}
+}
+
+void host_acs_on(const struct host_function *f)
+{
+	if (f->acs)
+		put(f, f->acs + ACS_CONTROL, 2, get(f, f->acs + ACS_CAPABILITY, 2) & ACS_WANTED);
 }
 
 /* A bridge with a bus below its own is none that we could go up. */
@@ -154,7 +156,9 @@ static void read_function(struct host_function *f, struct pci_address address, b
 		f->pin = (uint8_t)get(f, INTERRUPT_PIN, 1);
 	}
 	read_capabilities(f);
-	switch_acs_on(f);
+	find_acs(f);
+	host_acs_on(f);
+	f->isolates = f->acs && (get(f, f->acs + ACS_CONTROL, 2) & ACS_NEEDED) == ACS_NEEDED;
 }
 
 /* False: nothing is there. */
@@ -207,11 +211,24 @@ struct host_function *host_function_at(struct pci_address address)
 	return NULL;
 }
 
+static bool leads_to_conventional(const struct host_function *bridge)
+{
+	return !bridge->pcie || bridge->express_type == EXPRESS_TO_PCI;
+}
+
+bool host_is_conventional(const struct host_function *f)
+{
+	for (const struct host_function *b = f->above; b; b = b->above)
+		if (leads_to_conventional(b))
+			return true;
+	return false;
+}
+
 /* Whether functions behind the bridge can reach each other past it, or all pass for one. */
 static bool joins(const struct host_function *bridge)
 {
-	if (!bridge->pcie || bridge->express_type == EXPRESS_TO_PCI)
-		return true; /* a conventional bus */
+	if (leads_to_conventional(bridge))
+		return true;
 	return (bridge->express_type == EXPRESS_UPSTREAM ||
 		bridge->express_type == EXPRESS_DOWNSTREAM) &&
 	       !bridge->isolates;

@@ -51,6 +51,7 @@ struct host_function {
 	const struct host_function *above; /* the bridge that its bus is behind; NULL: a root bus */
 	uint8_t secondary;		   /* of a bridge: the bus behind it */
 	uint8_t pm, msi, pcie, msix, af;   /* where the capability is; 0: it has none */
+	uint16_t acs;			   /* the same, of an extended one */
 	uint8_t express_type;		   /* enum express_type, if it has `pcie` */
 	bool resets;			   /* function-level reset, by `pcie` or `af` */
 	uint8_t pin, line; /* interrupt: 1 for INTA, 0 for none; as firmware left it */
@@ -60,6 +61,8 @@ struct host_function {
 
 	bool past_iommu;	       /* (p) its DMA goes past the IOMMU, if there is one */
 	struct host_bar bar[PCI_BARS]; /* (p) */
+	uint32_t msix_table, msix_pba; /* (p) as in the capability: offset | BAR */
+	uint16_t msix_entries;	       /* (p) 0: it has no MSI-X that we can use */
 	uint8_t reset;		       /* (p) enum reset_kind */
 	uint32_t saved[HEADER_WORDS];  /* (p) */
 	uint16_t saved_devctl, saved_lnkctl, saved_devctl2; /* (p) */
@@ -102,6 +105,12 @@ struct host_group {
 	bool whole_bus;
 };
 struct host_group host_group_of(const struct host_function *f);
+
+/* Whether it is on a conventional bus behind a bridge: what it sends on has the bridge's name, not its own. */
+bool host_is_conventional(const struct host_function *f);
+
+/* Access control services: on, as far as the function has any. A reset switches them off. */
+void host_acs_on(const struct host_function *f);
 
 /* Reads the BARs and their sizes, decoding off for that moment: nobody may be using the function. Of a
  * bridge, or a part of the machine itself, only where they begin: it goes on decoding. */

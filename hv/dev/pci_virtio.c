@@ -15,8 +15,9 @@
 #define OFFSET	      8u
 #define COMMON	      1u /* type: common configuration */
 #define COMMON_BYTES  56u
-#define FEATURE_WORD  0u /* device_feature_select in it */
-#define FEATURE	      4u /* device_feature */
+#define FEATURE_WORD  0u  /* device_feature_select in it */
+#define FEATURE	      4u  /* device_feature */
+#define STATUS	      20u /* device_status */
 #define PLATFORM_WORD 1u
 #define PLATFORM      0x2u /* VIRTIO_F_ACCESS_PLATFORM, 33 */
 #define MOST	      48u  /* capabilities */
@@ -40,6 +41,13 @@ volatile uint8_t *virtio_common(const struct host_function *f)
 		at = host_pci_read(f->address, at + 1, 1) & 0xfc;
 	}
 	return NULL;
+}
+
+volatile uint8_t *virtio_status(const struct host_function *f)
+{
+	volatile uint8_t *common = virtio_common(f);
+
+	return common ? common + STATUS : NULL;
 }
 
 /* A word that cannot be chosen is none: what does not answer reads as all ones. */

@@ -329,6 +329,7 @@ const struct iommu_ops vtd_ops = {
 	.detach = detach,
 	.irq_alloc = vtd_irq_alloc,
 	.irq_alloc_pin = vtd_irq_alloc_pin,
+	.has_ioapic = vtd_irq_has_ioapic,
 	.irq_free = vtd_irq_free,
 	.irq_cut_off = vtd_irq_cut_off,
 	.owns = owns,

@@ -190,6 +190,7 @@ int vtd_irq_alloc(struct pci_address device, uint8_t vector, uint32_t apic_id,
 		  struct msi_message *message) __must_check;
 int vtd_irq_alloc_pin(uint8_t ioapic_id, uint8_t vector, uint32_t apic_id, bool level,
 		      uint64_t *redirection) __must_check;
+bool vtd_irq_has_ioapic(uint8_t ioapic_id);
 void vtd_irq_free(int handle);
 void vtd_irq_cut_off(int handle, bool on);
 

@@ -109,6 +109,13 @@ int vtd_irq_alloc_pin(uint8_t ioapic_id, uint8_t vector, uint32_t apic_id, bool 
 	return handle;
 }
 
+bool vtd_irq_has_ioapic(uint8_t ioapic_id)
+{
+	struct pci_address source;
+
+	return dmar_source(&vtd.dmar, DMAR_IOAPIC, ioapic_id, &source);
+}
+
 void vtd_irq_free(int handle)
 {
 	assert(handle >= 0 && (unsigned)handle < IRTES);

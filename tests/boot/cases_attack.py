@@ -61,12 +61,26 @@ def lives(least):
     return hook
 
 
+PER_SECOND = 5                                  # lines of a source: hv/core/log.c
+TOLD = re.compile(r"\[ *([\d.]+)\] (iommu: [0-9a-f:.]+) .*: blocked: |\[ *([\d.]+)\] (vm attack): .*: refused message ")
+
+
+def told_in_bounds(outcome):
+    """what it tries is told, and a storm of it is a few lines a second (any one lies in two of the log's)"""
+    lines = {}
+    for one, device, other, vm in TOLD.findall(outcome.serial()):
+        lines.setdefault(device or vm, []).append(float(one or other))
+    return [(max(sum(0 <= at - begin < 1 for at in times) for begin in times) <= 2 * PER_SECOND,
+             f"{len(times)} lines of what {source} may not, {2 * PER_SECOND} a second at most")
+            for source, times in sorted(lines.items())]
+
+
 def attack(on, model, count, args="", must=(), name="", **more):
     sink, source = pair(tests=BESIDE)
     vms = [attacker(model, args), source, sink, PATTERN, SENDER]
     return Case(f"{on}-attack-{name}{model}-{count}", on, config(*vms), cpus=4, backend=BACKEND[on],
                 nics=[Nic(model, WIRE)], talk=rounds(count), ends=dict.fromkeys(NAMES, "stopped"),
-                hooks=[lives(count), nothing_lost(3)], must_not=UNHARMED,
+                hooks=[lives(count), nothing_lost(3), told_in_bounds], must_not=UNHARMED,
                 must=[r"^attack\| PASS attack: the NIC is silent$", *must], **more)
 
 

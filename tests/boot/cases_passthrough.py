@@ -83,6 +83,9 @@ CASES_PASSTHROUGH = [
         ("second", "tcg", [passed(E1000E, name="first"), passed(E1000E)],
          r"nic0: pci-id: there is no PCI function 8086:10d3 in this machine that no other node has",
          {"nics": [Nic("e1000e", WIRE)]}),
+        ("conventional", "tcg", [passed(E1000)],
+         r"nic0: pci-id: [0-9a-f]{2}:01\.0 is on a conventional bus, where the IOMMU cannot tell it from others: ",
+         {"qemu": ["-device", "pcie-pci-bridge,id=bridge", "-device", "e1000,bus=bridge,addr=1,romfile="]}),
         ("no-iommu", "bochs", [passed(E1000)],
          r"nic0: pci-id: this machine has no IOMMU, so that 00:[0-9a-f]{2}\.0 could read and write "
          "all memory: ", {"bochsrc": BOCHS_NIC}))),

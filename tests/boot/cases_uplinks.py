@@ -112,7 +112,36 @@ def echoed(line, check):
         station.close()
 
 
+def paused(line, check):
+    """the driver domain and its NIC stand still, and go on: what comes next is the world's, to the guest"""
+    line.wait(r"\] uplink netd/up0: up$")
+    line.type("\r")
+    line.wait(r"^lasthop> ")
+    for when in "at first", "after a pause", "after another one":
+        good = echoes(1514)
+        check(good == ECHOES, f"{when}: {good} of {ECHOES} frames came back as they were")
+        for verb in "pause", "pause", "resume":
+            told = line.command(f"vm {verb} netd")
+            check(told.endswith(": done\n"), f"{verb}: {told.strip()}")
+    station = wireend.Station()
+    try:
+        station.bye(ECHO)
+        line.wait(r"\] vm in: ended: ok$")
+    finally:
+        station.close()
+
+
+def same_life(outcome):
+    """no restart has helped"""
+    lives = [e["end"] for e in outcome.stream.of("vm-reset")]
+    return [(not lives, f"{len(lives)} lives ended: {', '.join(lives)}")]
+
+
 CASES_UPLINKS = [
+    Case("tcg-uplink-pause-virtio", "tcg", config(
+        netd("virtio"), Vm("in", "bench.elf", f"role=sink ip={ECHO}", ("lan",), mtu=1500)),
+         cpus=2, backend=BACKEND["tcg"], nics=[nic("virtio")], world=1, talk=paused,
+         ends={"netd": "running", "in": "ok"}, hooks=[same_life]),
     Case("bochs-uplink-e1000", "bochs", config(
         netd("e1000", more=("allow-unsafe-dma;",)),
         Vm("in", "bench.elf", f"role=sink ip={ECHO}", ("lan",), mtu=1500)),

@@ -42,7 +42,9 @@ $(eval $(call dev_test,pci_scan,hv/dev/pci_scan.c tests/unit/dev/fake_pci.c))
 DEV_PASS    := $(wildcard hv/dev/passthrough*.c) $(addprefix hv/dev/,bus.c pcie.c msix.c ioapic.c \
 	pci_scan.c pci_reset.c pci_virtio.c) $(addprefix tests/unit/dev/,fake_pci.c fake_host.c fake_msi.c)
 $(eval $(call dev_test,passthrough,$(DEV_PASS)))
+$(eval $(call dev_test,passthrough_reset,$(DEV_PASS)))
 $(eval $(call dev_test,passthrough_irq,$(DEV_PASS)))
 $(eval $(call dev_test,passthrough_check,$(DEV_PASS)))
+$(eval $(call dev_test,passthrough_lacks,$(DEV_PASS)))
 $(eval $(call dev_test,pc,$(filter-out $(IOMMU) hv/dev/check_only.c hv/dev/nic_features.c,$(wildcard hv/dev/*.c)) tests/unit/dev/fake_pci.c tests/unit/dev/fake_host.c hv/cpu/entropy.c hv/core/marker.c hv/core/cpu_time.c $(B)/dsdt.c tests/unit/dev/fake_switch.c \
 	vswitch/vq_split.c vswitch/vq_packed.c vswitch/policy.c hv/core/nearest.c))

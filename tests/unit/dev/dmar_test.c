@@ -29,20 +29,24 @@ int(fail)(enum lh_err err, const char *fmt, ...)
 	return err;
 }
 
-/* Bridges: 00:1c.0 to buses 2 to 4, 02:00.0 to bus 3; else there are plain devices. */
+/* Bridges: 00:1c.0 to buses 2 to 4, 02:00.0 to bus 3; 00:1d.0, whose buses a case says; else there are plain
+ * devices. */
+static uint8_t secondary, subordinate;
+
 uint32_t host_pci_read(struct pci_address address, unsigned at, unsigned bytes)
 {
 	bool outer = address.bus == 0 && address.devfn == 0x1c << 3;
 	bool inner = address.bus == 2 && address.devfn == 0;
+	bool other = address.bus == 0 && address.devfn == 0x1d << 3;
 
 	assert_int_equal(bytes, 1);
 	switch (at) {
 	case 0x0e:
-		return outer || inner ? 0x81 : 0;
+		return outer || inner || other ? 0x81 : 0;
 	case 0x19:
-		return outer ? 2 : 3;
+		return outer ? 2 : inner ? 3 : secondary;
 	case 0x1a:
-		return outer ? 4 : 3;
+		return outer ? 4 : inner ? 3 : subordinate;
 	}
 	return 0xff;
 }
@@ -187,6 +191,32 @@ static void absent_devices(void **state)
 	assert_int_equal(dmar_unit_of(&d, at(0, 4, 0)), 0);
 	assert_int_equal(dmar_unit_of(&d, at(0, 1, 0)), -1);
 	assert_int_equal(dmar_unit_of(&d, at(1, 0, 0)), -1);
+}
+
+/* Firmware has given it none: it covers itself, and nothing is behind it. */
+static void bridges_without_buses(void **state)
+{
+	static const struct {
+		uint8_t first, last;
+		bool good;
+	} cases[] = { { 0, 0, false }, { 0, 255, false }, { 5, 4, false }, { 5, 5, true } };
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		secondary = cases[i].first;
+		subordinate = cases[i].last;
+		put_header(0);
+		put_unit(0, 0, 0xfed90000, SCOPE(1));
+		put_scope(DMAR_BRIDGE, 0, 0, 1, 0x1d, 0);
+		put_unit(0, 0, 0xfed91000, SCOPE(2));
+		put_scope(DMAR_ENDPOINT, 0, 0, 2, 0x1d, 0, 3, 0);
+		put_unit(1, 0, 0xfed92000, 0);
+		assert_int_equal(parse(), 0);
+		assert_int_equal(dmar_unit_of(&d, at(0, 0x1d, 0)), 0);
+		assert_int_equal(dmar_unit_of(&d, at(0, 3, 0)), 2);
+		assert_int_equal(dmar_unit_of(&d, at(5, 0, 0)), cases[i].good ? 0 : 2);
+		assert_int_equal(d.scope_count, 1 + cases[i].good);
+	}
 }
 
 static void lie_unit_short(void)
@@ -368,6 +398,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good),
 		cmocka_unit_test(absent_devices),
+		cmocka_unit_test(bridges_without_buses),
 		cmocka_unit_test(lies),
 		cmocka_unit_test(mutations),
 	};

@@ -7,6 +7,7 @@
 
 #include "hv/core/acpi.h"
 #include "hv/core/host_ioapic.h"
+#include "hv/core/images.h"
 #include "hv/core/paging.h"
 #include "hv/core/screen.h"
 #include "hv/core/sched.h"
@@ -25,6 +26,7 @@ int fake_attach_error;
 uint64_t fake_iommu_mapped;
 unsigned fake_remaps;
 int fake_cut_off;
+bool fake_ioapic_unnamed, fake_kernel_is_linux;
 uint64_t fake_ram_at;
 unsigned fake_unloads;
 void (*fake_on_poll)(void);
@@ -50,6 +52,7 @@ void fake_host_reset(void)
 	fake_unloads = 0;
 	fake_on_poll = NULL;
 	fake_cut_off = -1;
+	fake_ioapic_unnamed = fake_kernel_is_linux = false;
 	memset(&acpi, 0, sizeof(acpi));
 	iommu = NULL;
 }
@@ -126,6 +129,20 @@ uint64_t host_ioapic_plain(uint8_t vector, uint32_t apic_id, bool level)
 void host_ioapic_mask(unsigned gsi, bool masked)
 {
 	fake_pin_masked[gsi] = masked;
+}
+
+const struct handover_image *image_find(const char *name, bool staged)
+{
+	static struct handover_image kernel;
+
+	(void)name;
+	return staged ? NULL : &kernel;
+}
+
+bool linux_image(const struct handover_image *kernel)
+{
+	(void)kernel;
+	return fake_kernel_is_linux;
 }
 
 uint64_t fake_released;
@@ -256,6 +273,11 @@ static int irq_alloc_pin(uint8_t ioapic_id, uint8_t vector, uint32_t apic_id, bo
 	return vector;
 }
 
+static bool has_ioapic(uint8_t id)
+{
+	return id == 3 && !fake_ioapic_unnamed;
+}
+
 static void irq_free(int handle)
 {
 	(void)handle;
@@ -282,6 +304,7 @@ const struct iommu_ops fake_iommu_ops = {
 	.detach = detach,
 	.irq_alloc = irq_alloc,
 	.irq_alloc_pin = irq_alloc_pin,
+	.has_ioapic = has_ioapic,
 	.irq_free = irq_free,
 	.irq_cut_off = irq_cut_off,
 	.owns = owns,

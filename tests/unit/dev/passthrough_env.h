@@ -103,6 +103,7 @@ static inline void begin(void)
 	memset(&all, 0, sizeof(all));
 	memset(&config, 0, sizeof(config));
 	fake_vm.config = vm;
+	atomic_store(&fake_vm.state, VM_RUNNING);
 	config.vm_count = 1;
 	strcpy(vm->name, "vm");
 	memset(vm->affinity, 0xff, sizeof(vm->affinity));

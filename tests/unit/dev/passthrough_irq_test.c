@@ -208,13 +208,34 @@ static void without_a_pin_it_goes_on(void **state)
 	assert_true(host_ioapic_free(GSI));
 }
 
+/* Without an IOMMU an APIC ID has 8 bits, of which the last names all CPUs. */
+static void far_cpus_are_refused(void **state)
+{
+	for (unsigned id = 254; id <= 255; id++) {
+		passthrough_destroy(&all);
+		begin();
+		add_nic(0, 1);
+		config.vms[0].allow_unsafe_dma = true;
+		cpus[0]->apic_id = id;
+		assert_int_equal(build(), 0);
+		assert_int_equal(get(PCI_INTERRUPT_PIN, 1), id == 254);
+		assert_int_equal(fake_redirection[GSI] >> 56, id == 254 ? 254 : 0);
+	}
+	(void)state;
+	cpus[0]->apic_id = 0;
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CASE(messages_go_through_the_host),    CASE(all_vectors_count_as_one_device_s),
-		CASE(forged_messages_are_refused),     CASE(msi_has_one_message),
-		CASE(without_vectors_it_says_so_once), CASE(the_pin_waits_for_the_guest),
+		CASE(messages_go_through_the_host),
+		CASE(far_cpus_are_refused),
+		CASE(all_vectors_count_as_one_device_s),
+		CASE(forged_messages_are_refused),
+		CASE(msi_has_one_message),
+		CASE(without_vectors_it_says_so_once),
+		CASE(the_pin_waits_for_the_guest),
 		CASE(without_a_pin_it_goes_on),
 	};
 

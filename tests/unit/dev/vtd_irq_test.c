@@ -86,6 +86,8 @@ static void pin_of_the_ioapic(void **state)
 	assert_int_equal(redirection, 2ull << 49 | 1ull << 48 | 1 << 16 | 0x42);
 	assert_int_equal(vtd_ops.irq_alloc_pin(9, 0x42, 1, false, &redirection), LH_NOENT);
 	assert_log("does not name the I/O APIC with ID 9");
+	assert_true(vtd_ops.has_ioapic(8));
+	assert_false(vtd_ops.has_ioapic(9));
 	vtd_ops.irq_free(handle);
 }
 
