@@ -115,7 +115,7 @@ def beside(name, args, **more):
 CASES_ATTACK = [
     attack("tcg", "e1000e", 20, must=BLOCKED + REFUSED), attack("tcg", "e1000", 6, "dma=0"),
     # its rings lead anywhere, too: by what is done to any virtio-net device
-    attack("tcg", "virtio", 6, "dma=0 only=uplink", must=[r"\] iommu: 01:00\.0 (reads|writes) 0x[0-9a-f]+: blocked: "]),
+    attack("tcg", "virtio", 12, "dma=0 only=uplink", must=[r"\] iommu: 01:00\.0 (reads|writes) 0x[0-9a-f]+: blocked: "]),
     Case("tcg-attack-old-message", "tcg", OLD, cpus=2, backend="svm", nics=[Nic("e1000e", WIRE)],
          talk=one_life, ends={"attack": "stopped", "pattern": "stopped"},
          must_not=[r"\] trap: CPU \d+: NMI of unknown origin$"],

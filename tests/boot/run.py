@@ -64,7 +64,7 @@ FURTHER = re.compile("|".join(f"^{pattern}$" for pattern in (
     r"tcg-fault-(assertion|absurd-device)",
     r"(bochs|tcg)-netd-rr", r"tcg-uplink-(e1000|virtio|reuse-e1000e?|reuse-virtio|streams)",
     r"tcg-restart-((virtio|e1000)-4|at-once)", r"tcg-linux-driver-(e1000|restart)",
-    r"tcg-attack-((e1000|virtio)-6|old-message)", r"bochs-attack-(e1000|none)",
+    r"tcg-attack-(e1000-6|virtio-12|old-message)", r"bochs-attack-(e1000|none)",
     r"tcg-iommu-(core-39-bit|48-bit)", "bochs-iommu-none", "tcg-pass-unsafe", r"tcg-refuses-passthrough-(second|conventional)",
     r"tcg-example-(uplink|linux-(driver-domain|generic|smp))",
     r"tcg-linux-(cpus-2-4-8|generic|pvh|kexec-[12]|filter|storm)",
