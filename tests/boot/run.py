@@ -56,7 +56,8 @@ from world import World, enter                           # noqa: E402
 # another NIC or with other options, for the soak.
 FURTHER = re.compile("|".join(f"^{pattern}$" for pattern in (
     r"(bochs|tcg)-(bench-1cpu|6vms-[12]cpu|[35]vms-2cpu|crashes-1cpu|loop-2cpu|abuse-1cpu)",
-    r"bochs-(bench-8cpu|30nics)", r"(bochs|tcg)-(smp-[12]cpu|fpu-[14]cpu|apicstorm-2cpu)",
+    r"tcg-(sched-(affinity|wake)|bench-8cpu|loop-1cpu|6vms-4cpu|crashes-2cpu|fault-stack-overflow)",
+    r"bochs-(sched-eight|acpi-8vcpus|refuses-missing-dtb)", r"bochs-(bench-8cpu|30nics)", r"(bochs|tcg)-(smp-[12]cpu|fpu-[14]cpu|apicstorm-2cpu)",
     r"bochs-injected-bench", r"tcg-(init|abuse)-resets", r"bochs-(mgmt-verbs|linux-injected)",
     r"bochs-refuses-(linux-32-bit|linux-large|linux-cut|text|elf-arm64|folder-kernel)",
     r"bochs-refuses-((large|damaged)-kernel|(random|absurd|huge)-dtb)", r"tcg-refuses-(affinity|memory)",
@@ -65,7 +66,8 @@ FURTHER = re.compile("|".join(f"^{pattern}$" for pattern in (
     r"(bochs|tcg)-netd-rr", r"tcg-uplink-(e1000|virtio|reuse-e1000e?|reuse-virtio|streams)",
     r"tcg-restart-((virtio|e1000)-4|at-once)", r"tcg-linux-driver-(e1000|restart)",
     r"tcg-attack-(e1000-6|virtio-12|old-message)", r"bochs-attack-(e1000|none)",
-    r"tcg-iommu-(core-39-bit|48-bit)", "bochs-iommu-none", "tcg-pass-unsafe", r"tcg-refuses-passthrough-(second|conventional)",
+    r"tcg-iommu-(core-39-bit|48-bit)", "bochs-iommu-none", "tcg-pass-unsafe",
+    r"tcg-refuses-passthrough-(second|conventional)",
     r"tcg-example-(uplink|linux-(driver-domain|generic|smp))",
     r"tcg-linux-(cpus-2-4-8|generic|pvh|kexec-[12]|filter|storm)",
     "tcg-screen-ramfb", r"tcg-(reset|triple-fault)-told", "bochs-reset-told", "tcg-check-nothing", "bochs-check-vmx",
