@@ -52,14 +52,15 @@ def restarts(line, check):
     line.wait(r"\] uplink netd/up0: up$")
     line.type("\r")
     line.wait(r"^lasthop> ")
-    free = set()
+    free = []
     for command in ["vm pause netd", "vm resume netd"] + 5 * ["vm restart netd"]:
         answer = line.command(command)
         check(answer.endswith(": done\n"), f"{command}: {answer.strip()}")
         if "restart" in command:
             line.wait(r"\] uplink netd/up0: up again after \d+ ms$")
-            free.add(re.search(r"^memory: (\d+) of", line.command("vm list"), re.M)[1])
-    check(len(free) == 1, f"free memory after each: {', '.join(free)} KiB")
+            free.append(int(re.search(r"^memory: (\d+) of", line.command("vm list"), re.M)[1]))
+    # a page of counters for each of the two CPUs that has come to deal with the uplink in this life
+    check(max(free) - min(free) <= 2 * 4, f"free memory after each: {', '.join(map(str, free))} KiB")
     line.command("vm stop loop")
 
 
