@@ -131,6 +131,8 @@ SOAK_KERNELS = [
     elf("bochs"),
     stress("tcg", 60),
     stress("bochs", 2),
+    kexec("bochs", 1),
+    kexec("bochs", 2),
 ]
 for _case in SOAK_KERNELS:
     _case.limit = 3600
