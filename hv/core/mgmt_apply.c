@@ -79,13 +79,15 @@ static void begin(struct mgmt_call *call)
 	static const char another[] = "another config has been begun";
 	struct mgmt_stream *before = holds;
 	const char *why;
+	const int err = apply_begin(&why);
 
-	if (apply_begin(&why) < 0) {
+	if (err != LH_BUSY &&
+	    coming.busy) /* its client may be suspended, and what it was for is dropped */
+		mgmt_upload_break(&coming.upload, another);
+	if (err < 0) {
 		mgmt_fail(call, MGMT_REFUSED, "%s", why);
 		return;
 	}
-	if (coming.busy) /* its client may be suspended */
-		mgmt_upload_break(&coming.upload, another);
 	drop_blob();
 	holds = mgmt_stream_open(call, &holding, NULL);
 	if (before)

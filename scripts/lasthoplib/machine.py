@@ -322,7 +322,7 @@ def call(args, machine):
             raise Failure(f"{word}: a parameter is NAME=VALUE", status=2)
         quoted = re.fullmatch(r'"(.*)"', value, re.DOTALL)
         plain_value = re.fullmatch(r"true|false|0|[1-9]\d*", value, re.ASCII)
-        params[name] = quoted[1] if quoted else json.loads(value) if plain_value else value
+        params[name] = quoted[1] if quoted else json.loads(value) if plain_value and len(value) <= 20 else value
     told = machine.call(args.method, **params)
     show(args, told, json.dumps(told, indent=1).split("\n"))
 

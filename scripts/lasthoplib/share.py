@@ -182,8 +182,8 @@ class Share(threading.Thread):
             sent = end.socket.send(end.out)
         except BlockingIOError:
             return
-        except OSError:
-            self._drop(end)
+        except OSError:                             # it has gone: what it said last is still to be read
+            end.out.clear()
             return
         del end.out[:sent]
 

@@ -28,10 +28,10 @@ def spans(numbers):
     return ", ".join(f"{a}-{b}" if a != b else f"{a}" for a, b in found)
 
 
-def row(group, steps, commit):
+def row(group, steps):
     done = [s.state for s in steps]
     again = [s.name for s in steps if s.state["tries"] > 1 and s.state["good"]]
-    before = sorted({s["commit"][:12] for s in done if s["commit"] != commit})
+    before = sorted({re.sub(r"^([0-9a-f]{12})[0-9a-f]*", r"\1", s["older"]) for s in done if "older" in s})
     remark = "; ".join([f"passed after failing: {', '.join(again)}"] * bool(again) + [f"at {c}" for c in before])
     failed = [s.name for s in steps if not s.state["good"]]
     if failed:
@@ -58,7 +58,7 @@ def render(name, about, commit, steps):
         "do.", "",
         "| step | times | seeds | checks passed | failed | seconds | |",
         "| --- | --- | --- | --- | --- | --- | --- |",
-        *(row(group, members, commit) for group, members in groups.items()), ""])
+        *(row(group, members) for group, members in groups.items()), ""])
 
 
 def write(name, about, commit, steps):

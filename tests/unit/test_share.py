@@ -8,6 +8,7 @@ import threading
 import time
 import unittest
 from pathlib import Path
+from types import SimpleNamespace
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -38,6 +39,17 @@ class Ends(unittest.TestCase):
             asking.join(30)
             client.line.close()
         self.assertEqual(answers, [{"state": "off"}])
+
+    def test_last_words(self):
+        """what a machine said before its end is still there, though it can be told nothing more"""
+        ours, theirs = socket.socketpair()
+        theirs.sendall(b"last")
+        theirs.close()
+        end = share.End(ours, 0)
+        end.out += b"more"
+        share.Share._flush(SimpleNamespace(_drop=lambda e: e.socket.close()), end)
+        self.assertEqual((ours.recv(10), bytes(end.out)), (b"last", b""))
+        ours.close()
 
     def test_a_machine_that_is_gone_is_not_waited_for(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import socket
 import struct
 import subprocess
 import sys
@@ -73,6 +74,13 @@ class Verbs(unittest.TestCase):
                     made = share.Share(lines.path_for(name))
                     self.assertEqual(lines.find(), made.path)
                     made.close()
+
+    def test_what_a_dead_run_left_is_in_nobodys_way(self):
+        with mock.patch.dict(os.environ, {"XDG_RUNTIME_DIR": self.folder.name}):
+            left = socket.socket(socket.AF_UNIX)
+            left.bind(str(lines.path_for("x")))
+            left.close()
+            share.Share(lines.path_for("x")).close()
 
     def test_a_run_goes_on_where_no_line_can_be(self):
         with mock.patch.dict(os.environ, {"XDG_RUNTIME_DIR": self.folder.name + "/" + "d" * 100}), \
