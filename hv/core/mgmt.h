@@ -56,9 +56,9 @@ enum mgmt_error {
 	MGMT_NOMEM = -32003,	/* memory, or streams */
 };
 
-#define MGMT_REQUEST_MOST 4096	       /* bytes of a request */
-#define MGMT_ANSWER_MOST  (512u << 10) /* bytes of an answer */
-#define MGMT_STREAMS	  16	       /* open at a time */
+#define MGMT_REQUEST_MOST 4096	     /* bytes of a request */
+#define MGMT_ANSWER_MOST  (2u << 20) /* bytes of an answer: all counters of all ports there may be */
+#define MGMT_STREAMS	  16	     /* open at a time */
 
 /* The call's result, an object that is open: members are written to it. */
 struct json *mgmt_result(struct mgmt_call *call);

@@ -184,6 +184,13 @@ static void put_machine(struct json *j)
 	json_array_end(j);
 }
 
+/* At most, of one: names, braces and the like, and numbers of 20 digits. */
+enum { PORT_BYTES = 512 + STAT_COUNT * 21, VM_BYTES = 512 + EXIT_CAUSE_COUNT * 21 };
+
+_Static_assert(CONFIG_MAX_SWITCHES * CONFIG_MAX_PORTS * PORT_BYTES + CONFIG_MAX_VMS * VM_BYTES <
+		       MGMT_ANSWER_MOST,
+	       "a sample fits into an answer");
+
 void see_sample(struct mgmt_call *call)
 {
 	struct json *j = mgmt_result(call);

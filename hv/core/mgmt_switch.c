@@ -11,7 +11,7 @@
 #define PORT_NAME (2 * CONFIG_MAX_NAME + 2)
 #define FDB_MOST  4096u /* entries of one switch told */
 
-/* Of an answer, kept free for what is begun then: an entry or a port, switches of which nothing is told, the end. */
+/* Of an answer, kept free for what is begun then: an entry, switches of which nothing is told, the end. */
 #define SPARE 4096u
 
 static void tell_offload(struct json *j, const struct offload *o, const struct port_facts *f)
@@ -23,21 +23,11 @@ static void tell_offload(struct json *j, const struct offload *o, const struct p
 	json_object_end(j);
 }
 
-struct port_rows {
-	struct json *j;
-	uint64_t from, at; /* told from there on, of all; the next one */
-	bool full;
-};
-
 static void tell_port(const struct port_facts *f, void *context)
 {
-	struct port_rows *rows = context;
-	struct json *j = rows->j;
+	struct json *j = context;
 	char text[80];
 
-	rows->full = rows->full || json_left(j) < SPARE;
-	if (rows->full || rows->at++ < rows->from)
-		return;
 	json_object(j, NULL);
 	json_string(j, "port", f->name);
 	json_string(j, "switch", f->switch_name);
@@ -66,22 +56,16 @@ static bool no_such_port(struct mgmt_call *call, const char *name)
 static void port_list(struct mgmt_call *call)
 {
 	bool one = mgmt_param_given(call, "port");
-	struct port_rows rows = { .j = mgmt_result(call) };
 	char name[PORT_NAME] = "";
 	unsigned found;
 
 	if (one && !mgmt_param_string(call, "port", name, sizeof(name)))
 		return;
-	if (mgmt_param_given(call, "from") &&
-	    !mgmt_param_u64(call, "from", 0, UINT32_MAX, &rows.from))
-		return;
-	json_array(rows.j, "ports");
+	json_array(mgmt_result(call), "ports");
 	spin_lock(&vm_table_lock);
-	found = ports_each(one ? name : NULL, tell_port, &rows);
+	found = ports_each(one ? name : NULL, tell_port, mgmt_result(call));
 	spin_unlock(&vm_table_lock);
-	json_array_end(rows.j);
-	if (rows.full)
-		json_u64(rows.j, "next", rows.at);
+	json_array_end(mgmt_result(call));
 	if (one && !found)
 		no_such_port(call, name);
 }
@@ -195,9 +179,7 @@ static void set_policy(struct mgmt_call *call)
 }
 
 const struct mgmt_method mgmt_switch_methods[] = {
-	{ "port.list", "port? from?",
-	  "the switches' ports with their offloads, or one; next: there are more, from that one on",
-	  port_list },
+	{ "port.list", "port?", "the switches' ports with their offloads, or one", port_list },
 	{ "port.link", "port up", "take its link up (true) or down", port_link_change },
 	{ "fdb.list", "", "the addresses the switches have learned", fdb_list },
 	{ "stat.list", "port?", "all counters of a port, or of all together", stat_list },

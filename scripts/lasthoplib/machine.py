@@ -137,23 +137,12 @@ def port_offloads(port):
         ([] if port["driver"] else ["no driver of the guest runs"])
 
 
-def all_ports(machine):
-    """an answer may not hold them all: the others are asked for"""
-    told, asked = machine.call("port.list"), 0
-    ports = told["ports"]
-    while told.get("next", 0) > asked:
-        asked = told["next"]
-        told = machine.call("port.list", **{"from": asked})
-        ports = ports + told["ports"]
-    return {"ports": ports}
-
-
 def port(args, machine):
     if args.link:
         told = machine.call("port.link", port=args.port, up=args.link == "up")
         show(args, told, [f"{told['port']}: link is {told['link']}"])
         return
-    told = machine.call("port.list", port=args.port) if args.port else all_ports(machine)
+    told = machine.call("port.list", **({"port": args.port} if args.port else {}))
     lines = port_rows(told["ports"])
     show(args, told, lines + (["", *port_offloads(told["ports"][0])] if args.port else []))
 

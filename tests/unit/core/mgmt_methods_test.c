@@ -151,28 +151,18 @@ static void ports_are_told_and_changed(void **state)
 	has(ask("port.link", "\"port\":\"bob/net0\""), "\\\"up\\\" is missing");
 }
 
-/* As many ports and addresses as there may be: nothing fails, and what is left out is told. */
+/* As many ports and addresses as there may be: nothing fails, and what is left out, of addresses, is told. */
 static void what_is_too_long_is_shortened(void **state)
 {
 	unsigned told = 0;
-	const char *next;
-	char from[40] = "\"from\":0";
 
 	(void)state;
 	config.switch_count = CONFIG_MAX_SWITCHES;
 	more_ports = CONFIG_MAX_PORTS - 2;
-	do {
-		has(ask("port.list", from), "\"result\":{\"ports\":[{");
-		for (const char *at = text; (at = strstr(at, "\"offloads\"")) != NULL; at++)
-			told++;
-		next = strstr(text, "],\"next\":");
-		if (next) {
-			assert_int_equal(strtoul(next + 9, NULL, 10), told);
-			snprintf(from, sizeof(from), "\"from\":%u", told);
-		}
-	} while (next);
+	has(ask("port.list", ""), "\"result\":{\"ports\":[{");
+	for (const char *at = text; (at = strstr(at, "\"offloads\"")) != NULL; at++)
+		told++;
 	assert_int_equal(told, CONFIG_MAX_SWITCHES * CONFIG_MAX_PORTS);
-	has(ask("port.list", "\"from\":0"), "],\"next\":"); /* it was more than one answer */
 	fdb_entries = 4000;
 	has(ask("fdb.list", ""), "],\"all\":true},");
 	has(text, "],\"all\":false},");
