@@ -11,6 +11,7 @@ from pathlib import Path
 from . import (bench, completion, dts, host, image, lines, machine, options, paths, running, seeing, table,
                trace)
 from .console import Failure, Progress, count, error, plain
+from .share import Share
 
 DEFAULT_TIMEOUT = {"bochs": 900, "tcg": 300, "kvm": 120}
 
@@ -132,10 +133,10 @@ def make_image(args):
     return 0
 
 
-def shared_line(name):
-    """where other verbs find the machine; None, and a warning: nowhere"""
+def shared_line(name, bed):
+    """by which other verbs reach the machine; None, and a warning: by nothing"""
     try:
-        return lines.path_for(name)
+        return Share(lines.path_for(name), bed.tcp_only)
     except Failure as failure:
         print(plain(f"warning: {failure}; other verbs do not reach this machine"), file=sys.stderr)
         return None
@@ -149,7 +150,7 @@ def run(args):
     progress = Progress(sys.stderr if args.json == "-" else sys.stdout)
     made, good = running.boot_config(config, bed, model, args.timeout or DEFAULT_TIMEOUT[bed.name],
                                      running.Watcher(progress),
-                                     share=shared_line(Path(config.file).stem))
+                                     share=shared_line(Path(config.file).stem, bed))
     write_json(args, made)
     print("\n" + table.render(made) + "\n", file=progress.stream, flush=True)
     return 0 if good else 1

@@ -124,12 +124,6 @@ def path_for(name):
     name = os.fsencode(plain(name))[:min(NAME_BYTES, max(0, room - 1))].decode(errors="ignore")
     path = path.with_name(f"{name}-{own}") if name else path
     path.unlink(missing_ok=True)                # of a process that had this number
-    try:
-        with socket.socket(socket.AF_UNIX) as trial:
-            trial.bind(os.fspath(path))
-        path.unlink()
-    except OSError as problem:
-        raise Failure(f"{path}: {problem.strerror}: no socket there: XDG_RUNTIME_DIR names another folder") from None
     return path
 
 

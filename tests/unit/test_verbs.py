@@ -23,7 +23,7 @@ sys.dont_write_bytecode = True
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from lasthoplib import channel, cli, frames, lines, machine, share      # noqa: E402
+from lasthoplib import channel, cli, frames, lines, machine, share, testbed      # noqa: E402
 from lasthoplib.console import Failure                                  # noqa: E402
 from test_channel import Machine                                        # noqa: E402
 
@@ -85,8 +85,13 @@ class Verbs(unittest.TestCase):
     def test_a_run_goes_on_where_no_line_can_be(self):
         with mock.patch.dict(os.environ, {"XDG_RUNTIME_DIR": self.folder.name + "/" + "d" * 100}), \
                 contextlib.redirect_stderr(io.StringIO()) as err:
-            self.assertIsNone(cli.shared_line("x"))
+            self.assertIsNone(cli.shared_line("x", testbed.Bochs))
         self.assertRegex(err.getvalue(), r"^warning: .*too long.*XDG_RUNTIME_DIR names another.*do not reach this mach.*\n$")
+        for why, taken in (("No such file", "/nowhere/x.line"), ("Address already in use", self.folder.name)):
+            with mock.patch.object(lines, "path_for", return_value=taken), \
+                    contextlib.redirect_stderr(io.StringIO()) as err:
+                self.assertIsNone(cli.shared_line("x", testbed.Bochs))
+            self.assertIn(why, err.getvalue())
 
     def test_a_folder_of_others_is_refused(self):
         os.mkdir(Path(self.folder.name) / "lasthop", 0o777)
@@ -181,17 +186,6 @@ class Verbs(unittest.TestCase):
         status, _, err = self.run_verb("call", "any", "method=1", "self=true", 'vm="123"', "name=12a", 'empty=""')
         self.assertEqual((status, err), (0, ""))
         self.assertEqual(made.calls[0]["params"], {"method": 1, "self": True, "vm": "123", "name": "12a", "empty": ""})
-
-    def test_ports_that_one_answer_does_not_hold(self):
-        def some(_machine, _frame, **params):
-            first = params.get("from", 0)
-            return {"ports": [{**port, "port": f"a/net{first}"}], **({"next": first + 1} if first < 3 else {})}
-
-        port = {"switch": "lan", "mac": "", "link": "up", "sent": 0, "received": 0, "dropped": 0, "driver": True,
-                "warning": "", "offloads": {}}
-        self.machine().methods["port.list"] = some
-        status, out, _ = self.run_verb("port", "--json", "-")
-        self.assertEqual((status, [p["port"] for p in json.loads(out)["ports"]]), (0, [f"a/net{n}" for n in range(4)]))
 
     def test_who_types_to_a_guest_that_hangs_still_detaches(self):
         takes_none = mock.Mock(read=lambda timeout: time.sleep(timeout), send=lambda keys: threading.Event().wait())
