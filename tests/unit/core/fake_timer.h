@@ -4,7 +4,7 @@
 
 #include "hv/core/timer.h"
 
-static struct timer *armed;
+struct timer *fake_timer; /* NULL: it was cancelled */
 
 void timer_init(struct timer *timer, void (*fire)(struct timer *))
 {
@@ -14,11 +14,11 @@ void timer_init(struct timer *timer, void (*fire)(struct timer *))
 void timer_set(struct timer *timer, uint64_t deadline_tsc)
 {
 	timer->deadline_tsc = deadline_tsc;
-	armed = timer;
+	fake_timer = timer;
 }
 
 void timer_cancel(struct timer *timer)
 {
-	if (armed == timer)
-		armed = NULL;
+	if (fake_timer == timer)
+		fake_timer = NULL;
 }

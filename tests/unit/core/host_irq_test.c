@@ -71,7 +71,7 @@ static int setup(void **state)
 		devices[i].irq = (struct host_irq){ .ops = &ops,
 						    .window = &devices[i].window,
 						    .owner = "vm" };
-	armed = NULL;
+	fake_timer = NULL;
 	lines = 0;
 	fake_now = 1000000;
 	host_irq_init();
@@ -148,10 +148,10 @@ static void a_storm_is_held_back(void **state)
 	assert_true(host_irq_handle(vector));
 	assert_true(devices[0].held);
 	assert_int_equal(lines, 1);
-	assert_non_null(armed);
-	assert_int_equal(armed->deadline_tsc, fake_now + WINDOW_US);
+	assert_non_null(fake_timer);
+	assert_int_equal(fake_timer->deadline_tsc, fake_now + WINDOW_US);
 	fake_now += WINDOW_US;
-	armed->fire(armed);
+	fake_timer->fire(fake_timer);
 	assert_false(devices[0].held);
 	assert_int_equal(devices[0].handled, WINDOW_MAX + 1); /* one may have been lost */
 }
@@ -174,7 +174,7 @@ static void a_mask_that_is_ignored(void **state)
 	assert_int_equal(lines, 2);
 	assert_int_equal(devices[0].handled, WINDOW_MAX);
 	fake_now += WINDOW_US;
-	armed->fire(armed);
+	fake_timer->fire(fake_timer);
 	assert_false(devices[0].off);
 	assert_false(devices[0].held);
 	assert_int_equal(devices[0].handled, WINDOW_MAX + 1);
@@ -212,7 +212,7 @@ static void a_steady_stream_is_not(void **state)
 		assert_true(host_irq_handle((uint8_t)devices[0].irq.vector));
 	}
 	assert_false(devices[0].held);
-	assert_null(armed);
+	assert_null(fake_timer);
 }
 
 static void a_timer_that_comes_late_finds_nobody(void **state)
@@ -225,9 +225,9 @@ static void a_timer_that_comes_late_finds_nobody(void **state)
 	vector = (uint8_t)devices[0].irq.vector;
 	for (unsigned i = 0; i < WINDOW_MAX; i++)
 		host_irq_handle(vector);
-	late = armed;
+	late = fake_timer;
 	host_irq_free(&devices[0].irq);
-	assert_null(armed);
+	assert_null(fake_timer);
 	assert_int_equal(host_irq_alloc(&devices[1].irq), 0);
 	late->fire(late);
 	assert_int_equal(devices[0].handled, WINDOW_MAX);

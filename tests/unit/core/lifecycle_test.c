@@ -252,7 +252,7 @@ static int setup(void **state)
 	config.vms[NETD] = (struct config_vm){ .name = "netd", .cpus = 1, .driver_domain = true };
 	config.vms[GUEST] = (struct config_vm){ .name = "guest", .cpus = 1 };
 	fake_now = 10 * STEADY_US;
-	armed = NULL;
+	fake_timer = NULL;
 	failing = tried = silent_tries = 0;
 	waits_told = waits_logged = ends_told = resets_told = all_told = 0;
 	holds_on_failure = false;
@@ -287,7 +287,7 @@ static int teardown(void **state)
 /* Until the timer fires, and the run loop comes by. How long that was; 0: it is not set. */
 static uint64_t wait_for_timer(void)
 {
-	struct timer *timer = armed;
+	struct timer *timer = fake_timer;
 	uint64_t begin = fake_now;
 
 	if (!timer)
@@ -295,7 +295,7 @@ static uint64_t wait_for_timer(void)
 	vm_reap();
 	assert_false(again_asks());
 	fake_now = timer->deadline_tsc;
-	armed = NULL;
+	fake_timer = NULL;
 	timer->fire(timer);
 	assert_true(again_asks());
 	vm_reap();

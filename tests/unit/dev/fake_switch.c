@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "hv/core/report.h"
-#include "hv/core/timer.h"
+#include "tests/unit/core/fake_timer.h"
 #include "vswitch/env.h"
 
 struct vswitch {
@@ -18,7 +18,6 @@ struct vswitch {
 struct port fake_port[FAKE_PORTS];
 bool fake_start_fails, fake_port_fails;
 unsigned fake_more;
-struct timer *fake_timer;
 void (*fake_polled)(void);
 static struct vswitch the_switch;
 
@@ -105,23 +104,6 @@ void report_uplink(const char *port, const char *link, uint64_t at_ns)
 	p->passes += passes;
 	if (!passes)
 		p->up = up;
-}
-
-void timer_init(struct timer *timer, void (*fire)(struct timer *))
-{
-	timer->fire = fire;
-}
-
-void timer_set(struct timer *timer, uint64_t deadline_tsc)
-{
-	timer->deadline_tsc = deadline_tsc;
-	fake_timer = timer;
-}
-
-void timer_cancel(struct timer *timer)
-{
-	if (fake_timer == timer)
-		fake_timer = NULL;
 }
 
 void port_destroy(struct port *port)

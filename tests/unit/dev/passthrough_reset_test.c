@@ -240,12 +240,7 @@ static void configuration_comes_back(void **state)
 	fake_pci_set(nic, 0x10, 4, 0);
 	fake_pci_set(nic, 0x1c, 4, 0);
 	fake_pci_set(nic, 0x3c, 1, 0);
-	memset(&memory, 0, sizeof(memory));
-	memset(&io, 0, sizeof(io));
-	memset(&pcie, 0, sizeof(pcie));
-	memset(&ioapic, 0, sizeof(ioapic));
-	assert_int_equal(pcie_init(&pcie, &io, &memory, &fake_vm.log_limit), 0);
-	assert_int_equal(passthrough_create(&all, &fake_vm, &pcie, &ioapic), 0);
+	assert_int_equal(build_again(), 0);
 	assert_int_equal(fake_pci_get(nic, 0x10, 4), REGISTERS);
 	assert_int_equal(fake_pci_get(nic, 0x1c, 4), TABLE_BAR);
 	assert_int_equal(fake_pci_get(nic, 0x3c, 1), GSI);
@@ -297,10 +292,7 @@ static void a_function_that_does_not_come_back_is_told(void **state)
 	(void)state;
 	passthrough_destroy(&all);
 	fake_pci_set(nic, 0, 4, 0xffffffff);
-	memset(&memory, 0, sizeof(memory));
-	memset(&pcie, 0, sizeof(pcie));
-	assert_int_equal(pcie_init(&pcie, &io, &memory, &fake_vm.log_limit), 0);
-	assert_int_equal(passthrough_create(&all, &fake_vm, &pcie, &ioapic), LH_TIMEOUT);
+	assert_int_equal(build_again(), LH_TIMEOUT);
 }
 
 static void comes_back(void)
@@ -314,15 +306,10 @@ static void while_it_comes_back_the_cpu_serves(void **state)
 	(void)state;
 	passthrough_destroy(&all);
 	fake_pci_set(nic, 0, 4, 0xffffffff);
-	memset(&memory, 0, sizeof(memory));
-	memset(&io, 0, sizeof(io));
-	memset(&pcie, 0, sizeof(pcie));
-	memset(&ioapic, 0, sizeof(ioapic));
-	assert_int_equal(pcie_init(&pcie, &io, &memory, &fake_vm.log_limit), 0);
 	host_function_at((struct pci_address){ 0, 0 })->ready_tsc = 0;
 	fake_unloads = 0;
 	fake_on_poll = comes_back;
-	assert_int_equal(passthrough_create(&all, &fake_vm, &pcie, &ioapic), 0);
+	assert_int_equal(build_again(), 0);
 	assert_int_equal(fake_unloads, 1);
 }
 
