@@ -246,9 +246,10 @@ static uint64_t since_last(const struct queue *q)
  * only sleeps between two of them. */
 static void adapt_lag(struct queue *q, const struct batch *b, unsigned taken)
 {
+	uint32_t most_us = policy_get(POLICY_lag_us);
 	bool reached = taken >= q->lag;
-	bool fast = reached && 2 * since_last(q) <= policy_get(POLICY_lag_us);
-	bool slow = reached && since_last(q) > policy_get(POLICY_lag_us);
+	bool fast = reached && 2 * since_last(q) <= most_us;
+	bool slow = reached && since_last(q) > most_us;
 
 	if (reached)
 		q->taken_us = env_now_us();

@@ -98,8 +98,8 @@ static inline bool pass_has_messages(const struct host_function *f)
 	return f->msix_entries || f->msi;
 }
 
-/* passthrough_irq.c. read: of a chosen function, the BARs being known; init: after the BARs are known, before the configuration space; finish: the
- * device is silent. */
+/* passthrough_irq.c. read: of a chosen function, its BARs being known; init: after the BARs are known, before the
+ * configuration space; finish: the device is silent. */
 void pass_msix_read(struct host_function *f);
 void pass_irq_init(struct passthrough *p);
 void pass_irq_finish(struct passthrough *p);

@@ -57,7 +57,8 @@ from world import World, enter                           # noqa: E402
 FURTHER = re.compile("|".join(f"^{pattern}$" for pattern in (
     r"(bochs|tcg)-(bench-1cpu|6vms-[12]cpu|[35]vms-2cpu|crashes-1cpu|loop-2cpu|abuse-1cpu)",
     r"tcg-(sched-(affinity|wake)|bench-8cpu|loop-1cpu|6vms-4cpu|crashes-2cpu|fault-stack-overflow)",
-    r"bochs-(sched-eight|acpi-8vcpus|refuses-missing-dtb)", r"bochs-(bench-8cpu|30nics)", r"(bochs|tcg)-(smp-[12]cpu|fpu-[14]cpu|apicstorm-2cpu)",
+    r"bochs-(sched-eight|acpi-8vcpus|refuses-missing-dtb)", r"bochs-(bench-8cpu|30nics)",
+    r"(bochs|tcg)-(smp-[12]cpu|fpu-[14]cpu|apicstorm-2cpu)",
     r"bochs-injected-bench", r"tcg-(init|abuse)-resets", r"bochs-(mgmt-verbs|linux-injected)",
     r"bochs-refuses-(linux-32-bit|linux-large|linux-cut|text|elf-arm64|folder-kernel)",
     r"bochs-refuses-((large|damaged)-kernel|(random|absurd|huge)-dtb)", r"tcg-refuses-(affinity|memory)",
