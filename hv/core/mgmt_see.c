@@ -187,7 +187,7 @@ static void put_machine(struct json *j)
 /* At most, of one: names, braces and the like, and numbers of 20 digits. */
 enum { PORT_BYTES = 512 + STAT_COUNT * 21, VM_BYTES = 512 + EXIT_CAUSE_COUNT * 21 };
 
-_Static_assert(CONFIG_MAX_SWITCHES * CONFIG_MAX_PORTS * PORT_BYTES + CONFIG_MAX_VMS * VM_BYTES <
+_Static_assert(CONFIG_MAX_SWITCHES *CONFIG_MAX_PORTS *PORT_BYTES + CONFIG_MAX_VMS * VM_BYTES <
 		       MGMT_ANSWER_MOST,
 	       "a sample fits into an answer");
 
