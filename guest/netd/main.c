@@ -5,7 +5,10 @@
 #include "guest/lib/runtime.h"
 #include "guest/lib/string.h"
 #include "guest/netd/netd.h"
+#include "lasthop/dma_offset.h"
 #include "lasthop/hypercall.h"
+
+LASTHOP_ADDS_DMA_OFFSET;
 
 enum { MTU_USUAL = 1500, MTU_MIN = 68, WATCHDOG_MS = 1000 };
 

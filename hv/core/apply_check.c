@@ -5,6 +5,7 @@
 #include "hv/core/apply_impl.h"
 #include "hv/core/images.h"
 #include "hv/core/lifecycle.h"
+#include "hv/core/platform.h"
 #include "hv/core/pmm.h"
 #include "vswitch/policy.h"
 
@@ -70,7 +71,8 @@ static unsigned check_files(const struct config_vm *vm, struct check *c)
 					     initrd ? initrd->bytes : 0, c->report, c->context);
 	if (!errors)
 		errors = config_check_fit(vm, file_data(kernel), kernel->bytes,
-					  initrd ? initrd->bytes : 0, c->report, c->context);
+					  initrd ? initrd->bytes : 0, c->report, c->context) +
+			 platform->host_devices_check_vm(vm, kernel, c->report, c->context);
 	return errors;
 }
 

@@ -9,6 +9,7 @@
 #include "hv/core/config_impl.h"
 #include "hv/core/elf.h"
 #include "hv/core/guest_map.h"
+#include "lasthop/dma_offset.h"
 
 enum { /* more than any kernel has */
        MAX_PROGRAM_HEADERS = 128,
@@ -60,10 +61,19 @@ uint64_t elf64_end(const void *data, size_t bytes)
 	return end;
 }
 
-/* The PVH note in notes[0..bytes); *left bounds the notes looked at in the whole file. */
-static bool pvh_note(const uint8_t *notes, uint64_t bytes, uint64_t align, unsigned *left,
-		     uint64_t *entry)
+/* A note, by its name (with its NUL) and type; its descriptor once it is found. */
+struct note {
+	const char *name;
+	uint32_t type;
+	const uint8_t *desc;
+	uint32_t bytes;
+};
+
+/* Whether it is in notes[0..bytes); *left bounds the notes looked at in the whole file. */
+static bool find_note(const uint8_t *notes, uint64_t bytes, uint64_t align, unsigned *left,
+		      struct note *wanted)
 {
+	const size_t name_bytes = strlen(wanted->name) + 1;
 	uint64_t at = 0;
 
 	while (inside(at, sizeof(struct elf64_note), bytes) && *left) {
@@ -78,10 +88,10 @@ static bool pvh_note(const uint8_t *notes, uint64_t bytes, uint64_t align, unsig
 
 		if (!inside(name, note.namesz, bytes) || !inside(desc, note.descsz, bytes))
 			return false;
-		if (note.type == ELF_NOTE_PVH && note.namesz == 4 &&
-		    !memcmp(notes + name, "Xen", 4) && (note.descsz == 4 || note.descsz == 8)) {
-			*entry = 0;
-			memcpy(entry, notes + desc, note.descsz);
+		if (note.type == wanted->type && note.namesz == name_bytes &&
+		    !memcmp(notes + name, wanted->name, name_bytes)) {
+			wanted->desc = notes + desc;
+			wanted->bytes = note.descsz;
 			return true;
 		}
 		at = next;
@@ -89,24 +99,41 @@ static bool pvh_note(const uint8_t *notes, uint64_t bytes, uint64_t align, unsig
 	return false;
 }
 
-bool elf64_pvh_entry(const void *data, size_t bytes, const struct elf64_ehdr *ehdr, uint32_t *entry)
+static bool has_note(const void *data, size_t bytes, const struct elf64_ehdr *ehdr,
+		     struct note *wanted)
 {
 	unsigned left = MAX_NOTES;
 	struct elf64_phdr phdr;
-	uint64_t found;
 
 	for (unsigned i = 0; i < MAX_PROGRAM_HEADERS; i++) {
 		if (!elf64_phdr_at(data, bytes, ehdr, i, &phdr))
 			return false;
-		if (phdr.type != ELF_PT_NOTE || !inside(phdr.offset, phdr.filesz, bytes))
-			continue;
-		if (pvh_note((const uint8_t *)data + phdr.offset, phdr.filesz,
-			     phdr.align == 8 ? 8 : 4, &left, &found)) {
-			*entry = (uint32_t)found;
-			return found <= UINT32_MAX;
-		}
+		if (phdr.type == ELF_PT_NOTE && inside(phdr.offset, phdr.filesz, bytes) &&
+		    find_note((const uint8_t *)data + phdr.offset, phdr.filesz,
+			      phdr.align == 8 ? 8 : 4, &left, wanted))
+			return true;
 	}
 	return false;
+}
+
+bool elf64_adds_dma_offset(const void *data, size_t bytes)
+{
+	struct note note = { .name = LASTHOP_NOTE_NAME, .type = LASTHOP_NOTE_DMA_OFFSET };
+	struct elf64_ehdr ehdr;
+
+	return elf64_header(data, bytes, &ehdr) && has_note(data, bytes, &ehdr, &note);
+}
+
+bool elf64_pvh_entry(const void *data, size_t bytes, const struct elf64_ehdr *ehdr, uint32_t *entry)
+{
+	struct note note = { .name = "Xen", .type = ELF_NOTE_PVH };
+	uint64_t found = 0;
+
+	if (!has_note(data, bytes, ehdr, &note) || (note.bytes != 4 && note.bytes != 8))
+		return false;
+	memcpy(&found, note.desc, note.bytes);
+	*entry = (uint32_t)found;
+	return found <= UINT32_MAX;
 }
 
 /* A kernel that is checked for one VM. */

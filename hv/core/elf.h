@@ -107,6 +107,9 @@ uint64_t elf64_end(const void *data, size_t bytes);
 /* Where an initrd goes behind such a kernel: as high as it may below top; 0: nowhere. */
 uint64_t elf64_initrd_at(uint64_t kernel_end, uint64_t initrd_bytes, uint64_t top);
 
+/* Whether a file that may hold anything is a guest that says so (lasthop/dma_offset.h). */
+bool elf64_adds_dma_offset(const void *data, size_t bytes);
+
 /* The PVH entry point (guest-physical, below 4 GiB) from the note; false if there is none. */
 bool elf64_pvh_entry(const void *data, size_t bytes, const struct elf64_ehdr *ehdr,
 		     uint32_t *entry);

@@ -108,6 +108,10 @@ struct platform_ops {
 	 * Once, before the first VM. */
 	unsigned (*host_devices_check)(const struct config *config, config_error_fn *report,
 				       void *context);
+	/* The same of one VM that another config has. After that. kernel may be NULL: not looked at. */
+	unsigned (*host_devices_check_vm)(const struct config_vm *vm,
+					  const struct handover_image *kernel,
+					  config_error_fn *report, void *context);
 	/* An edge of that I/O APIC's pin is to come as this vector to the CPU with that APIC ID: the
 	 * redirection entry, masked. An error: it cannot. */
 	int (*pin_route)(uint8_t ioapic_id, uint8_t vector, uint32_t apic_id,

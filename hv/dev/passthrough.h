@@ -11,6 +11,7 @@
 #include "hv/core/config.h"
 #include "hv/core/fail.h"
 
+struct handover_image;
 struct ioapic;
 struct iommu_domain;
 struct passthrough;
@@ -27,6 +28,11 @@ struct passthroughs {
 /* Checks the config's passthrough nodes against the machine: which function each one is, whether it can
  * be had, and by whom. Reports and counts as config_check_machine() does. Once, before the first VM. */
 unsigned passthrough_check(const struct config *config, config_error_fn *report, void *context);
+
+/* Of that, what another config may change of a VM that has devices: whether it can do without an IOMMU where none
+ * confines them. kernel may be NULL: not looked at. After passthrough_check(). */
+unsigned passthrough_check_vm(const struct config_vm *vm, const struct handover_image *kernel,
+			      config_error_fn *report, void *context);
 
 /* The VM's functions, on its bus; they come back from their reset first. On an error, told,
  * passthrough_destroy() takes away what was made. */

@@ -7,11 +7,13 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "hv/core/elf.h"
 #include "hv/core/guest_map.h"
 #include "hv/core/host_ioapic.h"
 #include "hv/core/images.h"
 #include "hv/core/log.h"
 #include "hv/core/paging.h"
+#include "hv/core/pmm.h"
 #include "hv/core/screen.h"
 #include "hv/dev/iommu.h"
 #include "hv/dev/passthrough_impl.h"
@@ -379,23 +381,41 @@ static void check_iommu(struct check *c, const struct host_function *f)
 		      PCI_ADDRESS_ARGS(f->address));
 }
 
-/* What a VM's devices must be able to do without when no IOMMU moves their addresses: once a VM. */
-static void check_unsafe(struct check *c, const struct host_function *f)
+/* What a VM whose devices no IOMMU confines must be. */
+static void check_unsafe(struct check *c, const struct handover_image *kernel)
 {
-	const struct handover_image *kernel = image_find(c->vm->kernel, false);
-
-	if (!c->vm->allow_unsafe_dma || (iommu && !f->past_iommu) || c->node != c->vm->passthroughs)
-		return;
 	if (c->vm->memory_mib > GUEST_HIGH_RAM_END >> 20)
 		vm_wrong(c, "memory-mib",
 			 "without an IOMMU for its devices the VM's memory must be one piece, of "
 			 "%llu MiB at most: lower it",
 			 GUEST_HIGH_RAM_END >> 20);
-	if (kernel && linux_image(kernel))
+	if (kernel && !elf64_adds_dma_offset(hpa_to_ptr((hpa_t){ kernel->addr }), kernel->bytes))
 		vm_wrong(c, "kernel",
-			 "%s is Linux, which cannot drive devices without an IOMMU: take the "
+			 "%s cannot drive devices without an IOMMU, as no Linux can: take the "
 			 "bundled driver domain (netd.elf), or a machine with one",
 			 c->vm->kernel);
+}
+
+/* By name: the VM may be another config's. */
+static bool is_unconfined(const struct config_vm *vm)
+{
+	for (unsigned i = 0; i < host_function_count; i++) {
+		const struct host_function *f = &host_functions[i];
+
+		if (f->node && !strcmp(f->vm->name, vm->name) && (!iommu || f->past_iommu))
+			return true;
+	}
+	return false;
+}
+
+unsigned passthrough_check_vm(const struct config_vm *vm, const struct handover_image *kernel,
+			      config_error_fn *report, void *context)
+{
+	struct check c = { .report = report, .context = context, .vm = vm };
+
+	if (vm->allow_unsafe_dma && is_unconfined(vm))
+		check_unsafe(&c, kernel);
+	return c.errors;
 }
 
 /* A graphics card is the VM's alone. */
@@ -413,7 +433,9 @@ static void check_chosen(struct check *c)
 	if (!f)
 		return;
 	check_iommu(c, f);
-	check_unsafe(c, f);
+	if (c->node == c->vm->passthroughs)
+		c->errors += passthrough_check_vm(c->vm, image_find(c->vm->kernel, false),
+						  c->report, c->context);
 	check_group(c, f);
 	check_pin(c, f);
 	if (c->errors)

@@ -255,6 +255,7 @@ const struct platform_ops pc_platform = {
 	.policy_changed = reuse_policy_changed,
 	.host_devices_find = pci_scan,
 	.host_devices_check = passthrough_check,
+	.host_devices_check_vm = passthrough_check_vm,
 	.pin_route = pc_pin_route,
 	.host_device = pc_host_device,
 	.console_input = pc_console_input,

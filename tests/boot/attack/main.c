@@ -14,8 +14,11 @@
 #include "guest/lib/print.h"
 #include "guest/lib/runtime.h"
 #include "guest/lib/string.h"
+#include "lasthop/dma_offset.h"
 #include "lasthop/hypercall.h"
 #include "tests/boot/attack/attack.h"
+
+LASTHOP_ADDS_DMA_OFFSET; /* not that it would: without an IOMMU it begins no DMA */
 
 enum { WATCHDOG_MS = 2000, LIFE_MS = 1100 };
 

@@ -16,7 +16,10 @@
 #include "guest/lib/runtime.h"
 #include "guest/lib/string.h"
 #include "guest/lib/trap.h"
+#include "lasthop/dma_offset.h"
 #include "tests/boot/guests/check.h"
+
+LASTHOP_ADDS_DMA_OFFSET;
 
 enum { INTEL = 0x8086, ID_82574 = 0x10d3, ID_82540 = 0x100e };
 enum {

@@ -270,7 +270,22 @@ static void policy_changed(void)
 	changed_policies++;
 }
 
+/* A machine whose devices do not go with any VM of that name. */
+static unsigned host_devices_check_vm(const struct config_vm *vm,
+				      const struct handover_image *kernel_of,
+				      config_error_fn *report, void *context)
+{
+	struct config_error error = { .node = "/vms/x", .property = "kernel", .text = "no IOMMU" };
+
+	assert_ptr_equal(kernel_of, image_find(vm->kernel, true));
+	if (strcmp(vm->name, "unconfined") != 0)
+		return 0;
+	report(context, &error);
+	return 1;
+}
+
 static const struct platform_ops ops = {
+	.host_devices_check_vm = host_devices_check_vm,
 	.switch_put = switch_put,
 	.vm_leave = vm_leave,
 	.vm_enter = vm_enter,

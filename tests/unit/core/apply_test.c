@@ -160,6 +160,8 @@ static void errors_do_nothing(void **state)
 		{ HEAD SWITCH(s0) "vms { big { compatible = \"lasthop,vm\"; memory-mib = <200>; "
 				  "kernel = \"k\"; }; }; };",
 		  "200 MiB wanted" },
+		{ HEAD SWITCH(s0) "vms {" NODE(a, s0, K) NODE(unconfined, s0, K) "}; };",
+		  "no IOMMU" },
 		{ HEAD "};", "has no node vms" },
 	};
 

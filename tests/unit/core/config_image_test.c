@@ -48,12 +48,15 @@ static const struct config_vm image_vm = { .name = "alice",
 					   .memory_mib = 64,
 					   .bootargs = "quiet" };
 
+static bool adds_dma_offset;
+
 static unsigned check_image(const char *property, const void *data, size_t bytes)
 {
 	uint8_t *edge = at_the_edge(bytes + 7) + 7; /* no image needs alignment */
 
 	memmove(edge, data, bytes);
 	listed_count = 0;
+	adds_dma_offset = elf64_adds_dma_offset(edge, bytes);
 	return config_check_image(&image_vm, property, edge, bytes, collect, NULL);
 }
 
@@ -105,6 +108,31 @@ static void kernels(void **state)
 	BROKEN(notes.offset, UINT64_MAX - 8, "no PVH entry");
 	BROKEN(entry, 0x110000, "lies in no segment");
 	BROKEN(entry, 0xfffff, "lies in no segment");
+}
+
+/* Behind the PVH note. */
+static void guest_that_adds_a_dma_offset(void **state)
+{
+	static const uint8_t note[] = { 8, 0, 0,   0,	0,   0,	  0,   0,   1,	 0,
+					0, 0, 'l', 'a', 's', 't', 'h', 'o', 'p', 0 };
+	struct image image = good_image();
+
+	(void)state;
+	memcpy(image.code, note, sizeof(note));
+	assert_int_equal(check_image("kernel", &image, sizeof(image)), 0);
+	assert_false(adds_dma_offset); /* outside of the notes */
+	image.notes.filesz += sizeof(note);
+	assert_int_equal(check_image("kernel", &image, sizeof(image)), 0);
+	assert_true(adds_dma_offset);
+	for (unsigned i = 0; i < sizeof(note); i++) {
+		image.code[i] ^= 1;
+		check_image("kernel", &image, sizeof(image));
+		assert_false(adds_dma_offset); /* any other size, name or type */
+		image.code[i] ^= 1;
+	}
+	image.ehdr.ident[0] = 0;
+	check_image("kernel", &image, sizeof(image));
+	assert_false(adds_dma_offset);
 }
 
 static void other_images(void **state)
@@ -306,10 +334,15 @@ static void damaged_kernels(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(kernels),	 cmocka_unit_test(other_images),
-		cmocka_unit_test(long_names),	 cmocka_unit_test(damaged_kernels),
-		cmocka_unit_test(linux_kernels), cmocka_unit_test(elf_initrd),
-		cmocka_unit_test(linux_initrd),	 cmocka_unit_test(damaged_linux_kernels),
+		cmocka_unit_test(kernels),
+		cmocka_unit_test(other_images),
+		cmocka_unit_test(long_names),
+		cmocka_unit_test(damaged_kernels),
+		cmocka_unit_test(linux_kernels),
+		cmocka_unit_test(elf_initrd),
+		cmocka_unit_test(linux_initrd),
+		cmocka_unit_test(damaged_linux_kernels),
+		cmocka_unit_test(guest_that_adds_a_dma_offset),
 	};
 
 	take_seed(argc, argv);

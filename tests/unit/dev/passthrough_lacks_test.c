@@ -173,8 +173,35 @@ static void linux_without_an_iommu(void **state)
 		strcpy(config.vms[0].kernel, "linux");
 		config.vms[0].allow_unsafe_dma = true;
 		expect(i == 3, "/vms/a", "kernel",
-		       "linux is Linux, which cannot drive devices without an IOMMU: take the "
+		       "linux cannot drive devices without an IOMMU, as no Linux can: take the "
 		       "bundled");
+	}
+}
+
+/* The VM of another config, whose devices are those of the VM of its name. */
+static void another_config(void **state)
+{
+	static const struct handover_image kernel;
+
+	for (unsigned i = 0; i < 8; i++) {
+		const bool confined = i & 1, other_name = i & 2, allowed = !(i & 4);
+		struct config_vm vm;
+
+		setup(state);
+		iommu = confined ? &fake_iommu_ops : NULL;
+		nic(0, 3, 0);
+		by_id(0, 0x10d3);
+		config.vms[0].allow_unsafe_dma = true;
+		expect(0, NULL, NULL, NULL);
+		vm = config.vms[0];
+		strcpy(vm.name, other_name ? "z" : "a");
+		vm.allow_unsafe_dma = allowed;
+		vm.memory_mib = 3073;
+		fake_kernel_is_linux = true;
+		assert_int_equal(passthrough_check_vm(&vm, NULL, keep, NULL),
+				 confined || other_name || !allowed ? 0 : 1);
+		assert_int_equal(passthrough_check_vm(&vm, &kernel, keep, NULL),
+				 confined || other_name || !allowed ? 0 : 2);
 	}
 }
 
@@ -190,6 +217,7 @@ int main(void)
 		CASE(on_a_conventional_bus),
 		CASE(memory_in_two_pieces),
 		CASE(linux_without_an_iommu),
+		CASE(another_config),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
