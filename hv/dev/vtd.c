@@ -222,21 +222,39 @@ static bool is_firmwares(const struct dmar_region *r, struct pci_address device)
 	return false;
 }
 
-/* Maps a region to itself for its device; before the units start, so that nothing is cached. */
-static int keep_region(struct iommu_domain *domain, const struct dmar_region *r,
-		       struct pci_address device, unsigned unit)
+/* Before the units start, so that nothing is cached. */
+static int let_into(struct iommu_domain *domain, struct pci_address device)
 {
-	struct vtd_entry *entry = context_of(&vtd.unit[unit], device, true);
+	const int unit = dmar_unit_of(&vtd.dmar, device);
+	struct vtd_entry *entry;
 
+	if (unit < 0)
+		return 0;
+	entry = context_of(&vtd.unit[unit], device, true);
 	if (!entry)
 		return fail(LH_NOMEM, "iommu: no memory for a context table");
-	if (vtd_table_map(&vtd.format, domain->root, r->base, r->base, r->last - r->base + 1,
-			  IOMMU_READ | IOMMU_WRITE) < 0)
-		return LH_NOMEM;
 	if (!(entry->lo & ENTRY_PRESENT))
-		set_context(unit, entry, domain);
-	log_printf("iommu: " PCI_ADDRESS_FORMAT " keeps 0x%lx to 0x%lx, firmware's memory (RMRR)",
-		   PCI_ADDRESS_ARGS(device), r->base, r->last);
+		set_context((unsigned)unit, entry, domain);
+	return 0;
+}
+
+/* Maps a region to itself for its device; for a bridge, for all that may be behind it, too: the buses have not been
+ * looked at yet. */
+static int keep_region(struct iommu_domain *domain, const struct dmar_region *r,
+		       const struct dmar_scope *s)
+{
+	if (vtd_table_map(&vtd.format, domain->root, r->base, r->base, r->last - r->base + 1,
+			  IOMMU_READ | IOMMU_WRITE) < 0 ||
+	    let_into(domain, s->at) < 0)
+		return LH_NOMEM;
+	for (unsigned bus = s->first_bus; bus <= s->last_bus; bus++)
+		for (unsigned devfn = 0; devfn < 256; devfn++)
+			if (let_into(domain, (struct pci_address){ (uint8_t)bus, (uint8_t)devfn }) <
+			    0)
+				return LH_NOMEM;
+	log_printf("iommu: " PCI_ADDRESS_FORMAT "%s keeps 0x%lx to 0x%lx, firmware's memory (RMRR)",
+		   PCI_ADDRESS_ARGS(s->at), s->type == DMAR_BRIDGE ? ", with all behind it," : "",
+		   r->base, r->last);
 	return 0;
 }
 
@@ -247,15 +265,14 @@ static int keep_regions(void)
 
 	for (unsigned i = 0; i < vtd.dmar.scope_count; i++) {
 		const struct dmar_scope *s = &vtd.dmar.scope[i];
-		int unit = dmar_unit_of(&vtd.dmar, s->at);
+		const struct dmar_region *r = &vtd.dmar.region[s->owner];
 
-		if (!s->reserved || s->type != DMAR_ENDPOINT || unit < 0 ||
-		    !is_firmwares(&vtd.dmar.region[s->owner], s->at))
+		if (!s->reserved || (s->type != DMAR_ENDPOINT && s->type != DMAR_BRIDGE) ||
+		    dmar_unit_of(&vtd.dmar, s->at) < 0 || !is_firmwares(r, s->at))
 			continue;
 		if (!domain)
 			domain = domain_create();
-		if (!domain ||
-		    keep_region(domain, &vtd.dmar.region[s->owner], s->at, (unsigned)unit) < 0)
+		if (!domain || keep_region(domain, r, s) < 0)
 			return LH_NOMEM;
 	}
 	return 0;

@@ -16,7 +16,7 @@ char sim_log[8192];
 unsigned sim_errors;
 int sim_pages, sim_pages_left;
 uint64_t sim_written_back;
-bool sim_x2apic, sim_foreign;
+bool sim_x2apic, sim_foreign, sim_bridge;
 jmp_buf *sim_panic;
 
 #define MOST_PAGES 4096
@@ -44,7 +44,7 @@ void sim_reset(void)
 	sim_errors = 0;
 	sim_pages_left = -1;
 	sim_written_back = 0;
-	sim_x2apic = sim_foreign = false;
+	sim_x2apic = sim_foreign = sim_bridge = false;
 	sim_panic = NULL;
 }
 
@@ -75,7 +75,7 @@ int sim_start(unsigned units)
 	p = word(word(p, 1ull << 32 | 24ull << 16, 8), SIM_BASE(units - 1), 8);
 	p = scope(p, DMAR_IOAPIC, 8, 0xff, 0);
 	p = word(word(word(p, 32ull << 16 | 1, 8), 0x7f000000, 8), 0x7f0fffff, 8);
-	p = scope(p, DMAR_ENDPOINT, 0, 0, 0x14);
+	p = scope(p, sim_bridge ? DMAR_BRIDGE : DMAR_ENDPOINT, 0, 0, 0x14);
 	return vtd_start(table, (size_t)(p - table));
 }
 
@@ -184,10 +184,10 @@ bool lapic_is_x2apic(void)
 
 uint32_t host_pci_read(struct pci_address address, unsigned at, unsigned bytes)
 {
-	(void)address;
-	(void)at;
 	(void)bytes;
-	return 0;
+	if (!sim_bridge || address.bus != 0 || address.devfn != 0x14 << 3)
+		return 0;
+	return at == 0x0e ? 1 : at == 0x19 ? 5 : 6; /* header type, secondary, subordinate bus */
 }
 
 /* --- registers --- */

@@ -54,6 +54,7 @@ extern int sim_pages_left;  /* until page_alloc() fails; negative: never */
 extern uint64_t sim_written_back;
 extern bool sim_x2apic;
 extern bool sim_foreign;   /* the region of the RMRR is firmware's memory */
+extern bool sim_bridge;	   /* 00:14.0 is a bridge, with buses 5 and 6 behind it */
 extern jmp_buf *sim_panic; /* where panic() goes */
 
 /* All as after a reset; vtd, too. */

@@ -299,6 +299,31 @@ static void keeps_firmwares_memory(void **state)
 	assert_blocked(0);
 }
 
+/* For all that may be behind a bridge, too. */
+static void keeps_firmwares_memory_behind_a_bridge(void **state)
+{
+	struct iommu_domain *domain;
+
+	(void)state;
+	sim_foreign = sim_bridge = true;
+	assert_int_equal(sim_start(1), 0);
+	assert_log("iommu: 00:14.0, with all behind it, keeps 0x7f000000 to 0x7f0fffff, ");
+	for (unsigned bus = 0; bus < 256; bus++)
+		assert_int_equal(sim_root(0, (uint8_t)bus).lo & 1,
+				 bus == 0 || bus == 5 || bus == 6);
+	for (unsigned devfn = 0; devfn < 256; devfn++) {
+		const uint8_t at = (uint8_t)devfn;
+
+		assert_int_equal(sim_context(0, (struct pci_address){ 0, at }).lo & 1,
+				 devfn == 0x14 << 3);
+		assert_int_equal(sim_context(0, (struct pci_address){ 5, at }).hi, 1u << 8 | 2);
+		assert_int_equal(sim_context(0, (struct pci_address){ 6, at }).lo & 1, 1);
+	}
+	domain = vtd_ops.domain_create();
+	assert_int_equal(vtd_ops.attach(domain, (struct pci_address){ 6, 8 }), LH_UNSUPP);
+	vtd_ops.domain_destroy(domain);
+}
+
 static void format_is_what_all_can(void **state)
 {
 	struct iommu_domain *domain;
@@ -484,6 +509,7 @@ int main(void)
 		cmocka_unit_test_setup(each_device_with_its_unit, setup),
 		cmocka_unit_test_setup(refused_devices, setup),
 		cmocka_unit_test_setup(keeps_firmwares_memory, setup),
+		cmocka_unit_test_setup(keeps_firmwares_memory_behind_a_bridge, setup),
 		cmocka_unit_test_setup(format_is_what_all_can, setup),
 		cmocka_unit_test_setup(cautious_with_what_was_not_present, setup),
 		cmocka_unit_test_setup(written_back_if_not_coherent, setup),
