@@ -50,6 +50,7 @@ class Case:
                                                    # or None: a folder}
     unchecked: bool = False                  # boot although the host's checker finds errors
     xfail: str = ""                          # why the case is known to fail
+    xfail_check: str = ""                    # and the check that does: a pattern of what it says
     skip: str = ""                           # why it is not run
 
 
