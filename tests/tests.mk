@@ -80,11 +80,12 @@ UNIT_dev_dmar          := hv/dev/dmar.c
 UNIT_dev_vtd_table     := hv/dev/vtd_table.c
 UNIT_dev_vtd           := $(filter-out hv/dev/vtd_regs.c,$(wildcard hv/dev/vtd*.c)) hv/dev/dmar.c tests/unit/dev/vtd_sim.c
 UNIT_dev_vtd_irq       := $(UNIT_dev_vtd)
+UNIT_dev_vtd_region    := $(UNIT_dev_vtd)
 UNIT_TESTS := core/acpi core/host_irq core/console core/terminal core/screen core/keymap core/log_area core/mgmt core/mgmt_first \
 	core/mgmt_gone core/serial_irq core/mgmt_methods core/mgmt_stream core/shell core/clock core/pmm core/print core/report core/string \
 	core/config core/config_image core/config_diff core/apply core/lifecycle core/emulate core/emulate_native core/gva core/nearest \
 	core/cpu_time core/exit_cause core/sched core/smp cpu/entropy cpu/features cpu/vmx_detect cpu/vmx_check cpu/vmx_msr cpu/vmx_ept \
-	cpu/svm_check cpu/svm_exit cpu/svm_moves cpu/svm_npt dev/dmar dev/vtd dev/vtd_irq dev/vtd_table
+	cpu/svm_check cpu/svm_exit cpu/svm_moves cpu/svm_npt dev/dmar dev/vtd dev/vtd_irq dev/vtd_region dev/vtd_table
 UNIT_TESTS += core/elf_symbols core/see
 
 define unit_test

@@ -271,59 +271,6 @@ static void refused_devices(void **state)
 	vtd_ops.domain_destroy(domain);
 }
 
-/* What firmware keeps for its device stays reachable from the first moment on, and nothing else. */
-static void keeps_firmwares_memory(void **state)
-{
-	struct pci_address display = { 0, 0x14 << 3 };
-	struct vtd_entry entry;
-	struct iommu_domain *domain;
-
-	(void)state;
-	sim_foreign = true;
-	sim_firmware(0, (uint32_t)(GCMD_TE | GCMD_SRTP), 0);
-	assert_int_equal(sim_start(1), 0);
-	assert_int_equal(sim[0].unblocked, 0);
-	assert_log("iommu: 00:14.0 keeps 0x7f000000 to 0x7f0fffff, firmware's memory (RMRR)\n");
-	entry = sim_context(0, display);
-	assert_int_equal(entry.hi, 1u << 8 | 2);
-	for (unsigned i = 0; i < 256; i++)
-		assert_int_equal(sim_context(0, (struct pci_address){ 0, (uint8_t)i }).lo & 1,
-				 i == display.devfn);
-	domain = vtd_ops.domain_create();
-	assert_int_equal(domain->id, 2);
-	assert_int_equal(vtd_ops.attach(domain, display), LH_UNSUPP);
-
-	sim_reset(); /* it says so of memory that is ours */
-	assert_int_equal(sim_start(1), 0);
-	assert_log("iommu: 00:14.0 loses 0x7f000000 to 0x7f0fffff (RMRR): ");
-	assert_blocked(0);
-}
-
-/* For all that may be behind a bridge, too. */
-static void keeps_firmwares_memory_behind_a_bridge(void **state)
-{
-	struct iommu_domain *domain;
-
-	(void)state;
-	sim_foreign = sim_bridge = true;
-	assert_int_equal(sim_start(1), 0);
-	assert_log("iommu: 00:14.0, with all behind it, keeps 0x7f000000 to 0x7f0fffff, ");
-	for (unsigned bus = 0; bus < 256; bus++)
-		assert_int_equal(sim_root(0, (uint8_t)bus).lo & 1,
-				 bus == 0 || bus == 5 || bus == 6);
-	for (unsigned devfn = 0; devfn < 256; devfn++) {
-		const uint8_t at = (uint8_t)devfn;
-
-		assert_int_equal(sim_context(0, (struct pci_address){ 0, at }).lo & 1,
-				 devfn == 0x14 << 3);
-		assert_int_equal(sim_context(0, (struct pci_address){ 5, at }).hi, 1u << 8 | 2);
-		assert_int_equal(sim_context(0, (struct pci_address){ 6, at }).lo & 1, 1);
-	}
-	domain = vtd_ops.domain_create();
-	assert_int_equal(vtd_ops.attach(domain, (struct pci_address){ 6, 8 }), LH_UNSUPP);
-	vtd_ops.domain_destroy(domain);
-}
-
 static void format_is_what_all_can(void **state)
 {
 	struct iommu_domain *domain;
@@ -508,8 +455,6 @@ int main(void)
 		cmocka_unit_test_setup(attach_and_detach, setup),
 		cmocka_unit_test_setup(each_device_with_its_unit, setup),
 		cmocka_unit_test_setup(refused_devices, setup),
-		cmocka_unit_test_setup(keeps_firmwares_memory, setup),
-		cmocka_unit_test_setup(keeps_firmwares_memory_behind_a_bridge, setup),
 		cmocka_unit_test_setup(format_is_what_all_can, setup),
 		cmocka_unit_test_setup(cautious_with_what_was_not_present, setup),
 		cmocka_unit_test_setup(written_back_if_not_coherent, setup),
