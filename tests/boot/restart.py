@@ -13,7 +13,7 @@ from lasthoplib.faults import FAULTS, fault
 from world import LIMIT, REMOTE_PORT
 
 # two VMs beside it: a stream of 64 frames on the way, which its sink's ring has room for: none may be lost
-BESIDE = "tests=stream:1514@5000*64 packets=2500 runs=1000"
+BESIDE = "tests=stream:1514@5000*64 packets=5000 runs=1000"
 FILE = "/lib/libcrypto.so.3"                    # of the guest: what it sends
 BLOCK = 1 << 16
 
