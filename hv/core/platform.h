@@ -20,8 +20,8 @@ struct platform_ops {
 	/* Before that, with no lock held: those of the machine leave a VM that has ended. It may take
 	 * a tenth of a second for each. */
 	void (*vm_give_back)(struct vm *vm);
-	/* The VM is paused from now on, or goes on. Any CPU, under vm_table_lock; paused, too, when its
-	 * last vCPU is out, without. */
+	/* Its devices stand still from now on, or go on; again and again. None of its vCPUs runs meanwhile. Any
+	 * CPU, under its lock; when its last vCPU is out for good, without. */
 	void (*vm_paused)(struct vm *vm, bool paused);
 	int (*vcpu_create)(struct vcpu *vcpu);
 	void (*vcpu_destroy)(struct vcpu *vcpu);

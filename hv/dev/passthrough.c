@@ -196,8 +196,8 @@ void passthrough_destroy(struct passthroughs *all)
 
 /*
  * QEMU's virtio devices lose DRIVER_OK with bus mastering and do not get it back, so that they would stand still
- * for good. Written back, they go on where they were: nothing else is lost. Not if the driver has reset the
- * device meanwhile (a vCPU that had not stopped yet).
+ * for good. Written back, they go on where they were: nothing else is lost. Not if the device has come to another
+ * state meanwhile by itself.
  */
 static void keep_status(struct passthrough *p, bool paused)
 {

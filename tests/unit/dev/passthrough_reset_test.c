@@ -121,8 +121,8 @@ static void virtio_written(struct fake_function *f, unsigned at, unsigned bytes)
 		fake_device[0x43000 + 20] &= ~4;
 }
 
-/* What it ran as it runs as again, however often it was paused; but not one that its driver has stopped, or reset,
- * or has started anew meanwhile. */
+/* What it ran as it runs as again, however often it was paused; but not one that has reset itself meanwhile, or that
+ * its driver wants stopped. */
 static void a_paused_virtio_device_goes_on(void **state)
 {
 	static const struct {
