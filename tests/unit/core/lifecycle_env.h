@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The life of VMs, for the tests of it; included once by each. Faked: time and timers, the making of VMs, which
- * fails as long as the test wants, and what else their lives are made of.
+ * fails as long as the test wants, their devices, and what else their lives are made of.
  */
 #pragma once
 #include <setjmp.h>
@@ -30,7 +30,9 @@ static struct cpu cpu = { .self = &cpu };
 static struct config config;
 static unsigned made, tried, failing; /* VMs that are there; tries; how many of these are to fail */
 static unsigned waits_told, waits_logged, ends_told, resets_told, all_told, silent_tries;
-static bool quiet, holds_on_failure;
+static bool quiet, holds_on_failure, never_back;
+static uint64_t back_tsc; /* when the devices of VMs are back from their reset */
+static unsigned looks, silent_looks;
 static const char *last_end;
 static char order[128]; /* of kicks, and of what the devices are told */
 
@@ -120,6 +122,25 @@ void vm_destroy(struct vm *vm)
 {
 	made--;
 	free(vm);
+}
+
+/* Its devices are back at back_tsc, or (never_back) are not then. */
+int vm_join(struct vm *vm, uint64_t *again_tsc)
+{
+	looks++;
+	silent_looks += quiet;
+	*again_tsc = back_tsc;
+	if (fake_now < back_tsc)
+		return LH_AGAIN;
+	if (!never_back)
+		return 0;
+	vm_destroy(vm);
+	return LH_TIMEOUT;
+}
+
+void delay_us(uint64_t us)
+{
+	fake_now += us;
 }
 
 bool vm_virtualizes_apics(const struct vm *vm)
@@ -264,7 +285,9 @@ static inline int setup(void **state)
 	fake_timer = NULL;
 	failing = tried = silent_tries = 0;
 	waits_told = waits_logged = ends_told = resets_told = all_told = 0;
-	holds_on_failure = false;
+	holds_on_failure = never_back = false;
+	back_tsc = 0;
+	looks = silent_looks = 0;
 	order[0] = 0;
 	assert_int_equal(lifecycle_start(&config), 0);
 	tried = 0;
