@@ -19,7 +19,7 @@ static bool all_out(const struct vm *vm)
 }
 
 /* One that becomes RUNNING from here on sees that it is paused before it enters the guest. The lock keeps the
- * VM from ending, with its devices, and from being resumed. */
+ * VM from ending, with its devices, and from being resumed. Model: tests/model/pause.pml. */
 void vm_paused_out(struct vm *vm)
 {
 	spin_lock(&vm->lock);
