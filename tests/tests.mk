@@ -41,6 +41,8 @@ UNIT_core_config       := $(CONFIG_SRC)
 UNIT_core_config_image := $(CONFIG_SRC)
 UNIT_core_config_diff  := $(CONFIG_SRC)
 UNIT_core_lifecycle    :=
+UNIT_core_vm_devices   :=
+UNIT_core_vm_pause     :=
 UNIT_core_apply        := hv/core/apply.c hv/core/apply_check.c hv/core/images.c hv/core/policy_put.c $(CONFIG_SRC) vswitch/policy.c
 MGMT := $(addprefix hv/core/,mgmt.c mgmt_frame.c mgmt_rpc.c mgmt_stream.c json.c)
 UNIT_core_console      := $(addprefix hv/core/,console.c console_guest.c console_input.c log.c log_area.c) $(MGMT)
@@ -83,7 +85,7 @@ UNIT_dev_vtd_irq       := $(UNIT_dev_vtd)
 UNIT_dev_vtd_region    := $(UNIT_dev_vtd)
 UNIT_TESTS := core/acpi core/host_irq core/console core/terminal core/screen core/keymap core/log_area core/mgmt core/mgmt_first \
 	core/mgmt_gone core/serial_irq core/mgmt_methods core/mgmt_stream core/shell core/clock core/pmm core/print core/report core/string \
-	core/config core/config_image core/config_diff core/apply core/lifecycle core/emulate core/emulate_native core/gva core/nearest \
+	core/config core/config_image core/config_diff core/apply core/lifecycle core/vm_devices core/vm_pause core/emulate core/emulate_native core/gva core/nearest \
 	core/cpu_time core/exit_cause core/sched core/smp cpu/entropy cpu/features cpu/vmx_detect cpu/vmx_check cpu/vmx_msr cpu/vmx_ept \
 	cpu/svm_check cpu/svm_exit cpu/svm_moves cpu/svm_npt dev/dmar dev/vtd dev/vtd_irq dev/vtd_region dev/vtd_table
 UNIT_TESTS += core/elf_symbols core/see

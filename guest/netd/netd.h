@@ -32,8 +32,8 @@ struct netd_port {
 	struct netd_path out, in; /* to the world; to the switch */
 	struct nic_link link;	  /* the NIC's, as last reported */
 	unsigned link_changes;
-	uint64_t stuck_sent; /* frames sent, of which buffers have been out since … */
-	uint64_t stuck_tsc;
+	uint64_t stuck_sent; /* frames sent, of which buffers have been out for … */
+	uint64_t stuck_ms;   /* … so long, by our ticks */
 };
 
 extern struct netd_port netd_ports[NETD_PORTS];

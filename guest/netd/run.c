@@ -64,19 +64,22 @@ static void check_trouble(struct nic *nic)
 			   nic->trouble);
 }
 
-/* A NIC that has a link but sends nothing any more is as good as dead. */
+/* A NIC that has a link but sends nothing any more is as good as dead. Once a tick: a time in which we are paused
+ * ourselves is none of the NIC's. */
 static void check_stuck(struct netd_port *port)
 {
 	struct nic *nic = port->nic;
-	uint64_t now = rdtsc(), sent = nic->stats.tx_frames - nic->sending;
+	uint64_t sent = nic->stats.tx_frames - nic->sending;
 
-	if (!nic->sending || !port->link.up || sent != port->stuck_sent || !port->stuck_tsc) {
+	if (!nic->sending || !port->link.up || sent != port->stuck_sent) {
 		port->stuck_sent = sent;
-		port->stuck_tsc = now;
-	} else if (now - port->stuck_tsc > clock_ms(STUCK_MS)) {
+		port->stuck_ms = 0;
+		return;
+	}
+	port->stuck_ms += tick_ms;
+	if (port->stuck_ms > STUCK_MS)
 		guest_fail("%s 00:%02x.%x: it has sent nothing for %d ms", nic->ops->name,
 			   nic->devfn >> 3, nic->devfn & 7, STUCK_MS);
-	}
 }
 
 static void obey(char key)

@@ -10,7 +10,7 @@
 #include "hv/cpu/x86.h"
 
 /* From the first time to the last: the gaps of a driver domain that dies at once (hv/core/lifecycle.c). A try
- * costs little: it fails for want of memory, or after a second in which the CPU serves others. */
+ * costs as much as making the VM: nobody waits for its device. */
 #define FIRST_GAP_US 200000u
 #define GAP_DOUBLED  5u
 
@@ -29,15 +29,22 @@ static void fired(struct timer *timer)
 	cpu_post(this_cpu(), MB_RESCHED);
 }
 
+void again_at(unsigned id, uint64_t tsc)
+{
+	struct again *a = &agains[id];
+
+	a->due_tsc = tsc ? tsc : 1;
+	if (!a->timer.fire)
+		timer_init(&a->timer, fired);
+	timer_set(&a->timer, a->due_tsc);
+}
+
 bool again_wait(unsigned id)
 {
 	struct again *a = &agains[id];
 	unsigned doubled = a->tries < GAP_DOUBLED ? a->tries : GAP_DOUBLED;
 
-	a->due_tsc = rdtsc() + tsc_from_us((uint64_t)FIRST_GAP_US << doubled);
-	if (!a->timer.fire)
-		timer_init(&a->timer, fired);
-	timer_set(&a->timer, a->due_tsc);
+	again_at(id, rdtsc() + tsc_from_us((uint64_t)FIRST_GAP_US << doubled));
 	return a->tries++ == 0;
 }
 

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Driver domains that could not be made again: memory is short, or a device does not come back from its
- * reset. They are tried again later, less often each time, until it works or the user stops them. All of
- * it under vm_table_lock, but for the last three.
+ * VMs that are made later. Driver domains that could not be made again, since memory is short, or a device does not
+ * come back from its reset: they are tried again, less often each time, until it works or the user stops them. And
+ * VMs whose devices are still being reset. All of it under vm_table_lock, but for the last three.
  */
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* It is to be tried again later; true: for the first time in a row. The timer is this CPU's. */
 bool again_wait(unsigned id);
+
+/* The same, at a time that is known, and no try: its devices are being reset. */
+void again_at(unsigned id, uint64_t tsc);
 
 /* It is not tried again. True: it was to be. What comes next is its first time. */
 bool again_cancel(unsigned id);

@@ -14,7 +14,7 @@
 #include "vswitch/policy.h"
 #include "vswitch/switch.h"
 
-#define TURN_US 1000 /* between two looks whether all VMs have ended */
+#define TURN_US 1000 /* between two looks whether all VMs have ended, or a VM's devices are back */
 
 struct config *apply_running;
 const char *apply_apicv_lacks;
@@ -257,22 +257,42 @@ static void go_back(unsigned id)
 	change_all(&apply_change->next, &apply_change->before);
 }
 
-/* The next VM; false: there is none left. */
-static bool make_next(void)
+/* Makes the VM, or goes on with it. */
+static int make(unsigned id)
+{
+	struct vm **vm = &apply_change->made[id];
+	uint64_t again_tsc;
+	int err = 0;
+
+	if (!*vm)
+		err = vm_create(&apply_running->vms[id], id, status.state != APPLY_BACK, vm);
+	if (!err)
+		err = vm_join(*vm, &again_tsc);
+	if (err && err != LH_AGAIN)
+		*vm = NULL;
+	return err;
+}
+
+/* The next VM. 0, or LH_AGAIN: it waits for its devices; LH_NOENT: there is none left. */
+static int make_next(void)
 {
 	unsigned id = apply_change->at;
+	int err;
 
 	while (id < CONFIG_MAX_VMS && !(apply_change->wanted[id] && apply_change->entered[id]))
 		id++;
-	apply_change->at = id + 1;
+	apply_change->at = id;
 	if (id >= CONFIG_MAX_VMS)
-		return false;
-	if (vm_create(&apply_running->vms[id], id, status.state != APPLY_BACK,
-		      &apply_change->made[id]) == 0)
+		return LH_NOENT;
+	err = make(id);
+	if (err == LH_AGAIN)
+		return err;
+	apply_change->at = id + 1;
+	if (!err)
 		status.done++;
 	else if (status.state != APPLY_BACK)
 		go_back(id);
-	return true;
+	return 0;
 }
 
 /* After going back, those that ran and do not now. */
@@ -338,14 +358,18 @@ static void finish(void)
 /* A turn; false: it has to wait for others first. */
 static bool step(void)
 {
+	int err;
+
 	if (status.state == APPLY_STOPS) {
 		if (!take_all())
 			return false;
 		change_all(&apply_change->before, &apply_change->next);
-	} else if (!make_next()) {
-		finish();
+		return true;
 	}
-	return true;
+	err = make_next();
+	if (err == LH_NOENT)
+		finish();
+	return err != LH_AGAIN;
 }
 
 bool apply_waiting(void)

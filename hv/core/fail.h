@@ -13,6 +13,7 @@ enum lh_err {
 	LH_NOENT = -5,	 /* not there */
 	LH_BUSY = -6,	 /* in use */
 	LH_FAULT = -7,	 /* guest address not in RAM */
+	LH_AGAIN = -8,	 /* not yet: to be asked again */
 };
 
 #define __must_check __attribute__((warn_unused_result))

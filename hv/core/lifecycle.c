@@ -33,6 +33,8 @@
 #define STEADY_US    1000000
 #define MOST_DOUBLED 6
 
+#define BOOT_LOOK_US 1000 /* at devices that are being reset */
+
 struct spinlock vm_table_lock;
 struct vm *vm_table[CONFIG_MAX_VMS];
 const struct config *vm_config;
@@ -45,6 +47,14 @@ static _Atomic unsigned guests_live;	 /* of them, those that are no driver domai
 static unsigned doubled[CONFIG_MAX_VMS]; /* by vm_reap(): short lives in a row */
 static uint64_t begun[CONFIG_MAX_VMS];	 /* under vm_table_lock: TSC when it was last started */
 enum vm_hold vm_hold[CONFIG_MAX_VMS];
+
+/* Made, but for the machine's devices, which are being reset: make_waiting() goes on with it. Of whose place is
+ * marked as being made, by who makes it. */
+static struct unjoined {
+	struct vm *vm; /* NULL: none */
+	uint64_t gap_us;
+	bool silently;
+} unjoined[CONFIG_MAX_VMS];
 
 /* gap_us: since its last start, at least; the VM waits until that is over. */
 static void start(struct vm *vm, uint64_t gap_us)
@@ -75,8 +85,20 @@ void vm_count_live(bool driver_domain, unsigned by)
 		atomic_fetch_add(&guests_live, by);
 }
 
+/* Nothing runs yet that could wait for us. */
+static int join_at_once(struct vm *vm)
+{
+	uint64_t again_tsc;
+	int err;
+
+	while ((err = vm_join(vm, &again_tsc)) == LH_AGAIN)
+		delay_us(BOOT_LOOK_US);
+	return err;
+}
+
 int lifecycle_start(const struct config *config)
 {
+	struct vm *vm;
 	int err;
 
 	vm_config = config;
@@ -84,9 +106,12 @@ int lifecycle_start(const struct config *config)
 	for (unsigned i = 0; i < config->vm_count; i++) {
 		if (config->vms[i].disabled)
 			continue;
-		err = vm_create(&config->vms[i], i, false, &vm_table[i]);
+		err = vm_create(&config->vms[i], i, false, &vm);
+		if (err == 0)
+			err = join_at_once(vm);
 		if (err < 0)
 			return err;
+		vm_table[i] = vm;
 		vm_count_live(config->vms[i].driver_domain, 1);
 	}
 	for (unsigned i = 0; i < config->vm_count; i++)
@@ -187,23 +212,39 @@ void vm_tell_if_all_ended(bool guest)
 	}
 }
 
-int vm_make(unsigned id, uint64_t gap_us, bool silently)
+/* The second half of vm_make(). */
+static int join(struct vm *vm, uint64_t gap_us, bool silently)
 {
-	struct vm *vm = NULL;
+	const unsigned id = vm->id;
+	uint64_t again_tsc;
 	int err;
 
 	log_quiet(silently);
-	err = vm_create(&vm_config->vms[id], id, false, &vm);
+	err = vm_join(vm, &again_tsc);
 	log_quiet(false);
 	spin_lock(&vm_table_lock);
-	if (vm) {
+	if (err == LH_AGAIN) {
+		unjoined[id] = (struct unjoined){ vm, gap_us, silently };
+		again_at(id, again_tsc);
+	} else if (!err) {
 		vm_table[id] = vm;
 		vm_making[id] = false;
 		(void)again_cancel(id);
 		start(vm, gap_us);
 	}
 	spin_unlock(&vm_table_lock);
-	return err;
+	return err == LH_AGAIN ? 0 : err;
+}
+
+int vm_make(unsigned id, uint64_t gap_us, bool silently)
+{
+	struct vm *vm;
+	int err;
+
+	log_quiet(silently);
+	err = vm_create(&vm_config->vms[id], id, false, &vm);
+	log_quiet(false);
+	return err ? err : join(vm, gap_us, silently);
 }
 
 static void report_ended(const struct vm *vm)
@@ -281,10 +322,27 @@ void vm_make_later(unsigned id)
 	vm_leave_place(id);
 }
 
+/* The VM whose place is marked as being made, and which counts as live, cannot be. */
+static void not_made(unsigned id)
+{
+	const struct config_vm *config = &vm_config->vms[id];
+
+	if (config->driver_domain) {
+		vm_make_later(id);
+		return;
+	}
+	report_vm_end(config->name, config->cpus, END_FAILED, "it could not be made again",
+		      &(struct report_life){ .end_ns = tsc_to_ns(rdtsc()) });
+	vm_count_live(false, -1u);
+	vm_leave_place(id); /* *config may be another VM's from here on */
+	vm_tell_if_all_ended(true);
+}
+
 /* Under `reaping`. */
 static void make_waiting(void)
 {
-	int id;
+	struct unjoined u;
+	int id, err;
 
 	again_looked();
 	for (;;) {
@@ -295,8 +353,11 @@ static void make_waiting(void)
 		spin_unlock(&vm_table_lock);
 		if (id < 0)
 			return;
-		if (vm_make((unsigned)id, 0, true) < 0)
-			vm_make_later((unsigned)id);
+		u = unjoined[id];
+		unjoined[id].vm = NULL;
+		err = u.vm ? join(u.vm, u.gap_us, u.silently) : vm_make((unsigned)id, 0, true);
+		if (err < 0)
+			not_made((unsigned)id);
 	}
 }
 
@@ -345,14 +406,9 @@ static void reap(struct vm *vm)
 	}
 	vm_destroy(vm);
 	if (again && held == HOLD_NONE) {
-		if (vm_make(id, by_user ? 0 : restart_gap_us(config, id), false) == 0)
-			return;
-		if (driver_domain) {
-			vm_make_later(id);
-			return;
-		}
-		report_vm_end(config->name, config->cpus, END_FAILED, "it could not be made again",
-			      &(struct report_life){ .end_ns = tsc_to_ns(rdtsc()) });
+		if (vm_make(id, by_user ? 0 : restart_gap_us(config, id), false) < 0)
+			not_made(id);
+		return;
 	}
 	vm_count_live(driver_domain, -1u);
 	vm_leave_place(id); /* *config may be another VM's from here on */

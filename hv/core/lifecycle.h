@@ -34,6 +34,10 @@ void vm_crash(struct vcpu *vcpu, const char *reason_fmt, ...) __attribute__((for
 /* The last vCPU has left the guest: vm_reap() may take the VM. */
 void vm_last_out(struct vm *vm);
 
+/* A vCPU of a VM that is paused has left the guest, or was not in it: if it was the last, the VM's devices stand
+ * still from now on. Any CPU, no lock held; the VM is there until this CPU's next pass of its loop. */
+void vm_paused_out(struct vm *vm);
+
 /* Destroys ended VMs; starts those again that are to. Called in the idle loop and between slices.
  * Emits report_end() when none is left. */
 void vm_reap(void);

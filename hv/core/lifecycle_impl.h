@@ -16,8 +16,9 @@ extern _Atomic unsigned vms_live; /* started, and not reaped; or to start again 
 /* One more VM is to live, or (-1) no longer. */
 void vm_count_live(bool driver_domain, unsigned by);
 
-/* Makes and starts the VM whose place is marked as being made; after an error it still is. gap_us: after its
- * last start at least. silently: the log has told already why it cannot be made. */
+/* Makes and starts the VM whose place is marked as being made; after an error it still is. 0, too, if that takes
+ * until its devices are back from their reset: it goes on later then, and an error is told as of one that could not be
+ * made again. gap_us: after its last start at least. silently: the log has told already why it cannot be made. */
 int vm_make(unsigned id, uint64_t gap_us, bool silently) __must_check;
 
 /* A driver domain that could not be made again, and whose place is marked as being made, is tried later; told

@@ -28,7 +28,6 @@ struct mgmt_call {
 	char text[MGMT_REQUEST_MOST];
 	size_t bytes;
 	bool waiting; /* until it is answered */
-	bool running; /* its method: the device that it waits for may let mail in (pci_reset.c) */
 	jsmntok_t token[TOKENS];
 	int count;
 	int params; /* token of the object, 0: none */
@@ -88,9 +87,8 @@ bool rpc_busy(void)
 void rpc_reset(struct mgmt_peer peer)
 {
 	if (mgmt_same_peer(call.peer, peer)) {
-		call.waiting &= call.running;
+		call.waiting = false;
 		call.bytes = 0;
-		call.peer.line = NULL;
 	}
 	if (mgmt_same_peer(answer_to, peer))
 		answer_to.line = NULL;
@@ -471,11 +469,8 @@ void rpc_run(void)
 {
 	if (!rpc_waiting())
 		return;
-	call.running = true;
 	run(&call);
-	call.waiting = call.running = false;
-	if (!call.peer.line && call.opened && !call.error)
-		stream_undo(call.opened); /* the peer went meanwhile */
+	call.waiting = false;
 	answer_to = call.peer;
 	answer_bytes = call.out.fill;
 	answer_at = 0;

@@ -16,12 +16,15 @@ struct platform_ops {
 	 * an error vm_destroy() takes away what was made: under vm_table_lock, always.
 	 * vcpu_create: its local APIC, in RESET state. */
 	int (*vm_create)(struct vm *vm);
+	/* Then, with no lock held: those of the machine. LH_AGAIN: they are being reset, to be called again at
+	 * *again_tsc; after another error vm_destroy(), too. */
+	int (*vm_join)(struct vm *vm, uint64_t *again_tsc);
 	void (*vm_destroy)(struct vm *vm);
-	/* Before that, with no lock held: those of the machine leave a VM that has ended. It may take
-	 * a tenth of a second for each. */
+	/* Before that, with no lock held: those of the machine leave a VM that has ended, and begin to be
+	 * reset. */
 	void (*vm_give_back)(struct vm *vm);
-	/* The VM is paused from now on, or goes on. Any CPU, under vm_table_lock; paused, too, when its
-	 * last vCPU is out, without. */
+	/* Its devices stand still from now on, or go on; again and again. None of its vCPUs runs meanwhile. Any
+	 * CPU, under its lock; when its last vCPU is out for good, without. */
 	void (*vm_paused)(struct vm *vm, bool paused);
 	int (*vcpu_create)(struct vcpu *vcpu);
 	void (*vcpu_destroy)(struct vcpu *vcpu);

@@ -220,6 +220,7 @@ static void flush(struct vcpu *v, bool leaving)
 /* HLT, pause, INIT: true if the vCPU is blocked now and this CPU may not touch it any more. */
 static bool block(struct vcpu *v)
 {
+	struct vm *vm = v->vm;
 	uint64_t timer = platform->next_timer(v);
 
 	flush(v, true);
@@ -235,6 +236,8 @@ static bool block(struct vcpu *v)
 		v->leaving = false;
 		return false;
 	}
+	if (atomic_load(&vm->paused)) /* of several vCPUs the last one sees the others out */
+		vm_paused_out(vm);
 	return true;
 }
 

@@ -218,6 +218,15 @@ int vm_create(const struct config_vm *config, unsigned id, bool staged, struct v
 	return 0;
 }
 
+int vm_join(struct vm *vm, uint64_t *again_tsc)
+{
+	int err = platform->vm_join(vm, again_tsc);
+
+	if (err < 0 && err != LH_AGAIN)
+		vm_discard(vm);
+	return err;
+}
+
 int vm_map_device(struct vm *vm, gpa_t gpa, hpa_t hpa, uint64_t bytes)
 {
 	return hvm->map_device(vm, gpa, hpa, bytes);

@@ -74,9 +74,14 @@ struct vm {
 };
 
 /* Makes the VM with number id: memory, nested tables, devices, vCPUs, kernel loaded. staged: from images
- * that are staged, if there are (hv/core/images.h). On error nothing is left. */
+ * that are staged, if there are (hv/core/images.h). On error nothing is left. vm_join() comes next. */
 int vm_create(const struct config_vm *config, unsigned id, bool staged,
 	      struct vm **out) __must_check;
+
+/* Gives it the machine's devices; then it may start. LH_AGAIN: they are still being reset, to be called again at
+ * *again_tsc, until they are back or late: there is an end to it. After another error nothing is left of the VM. No
+ * lock is held. */
+int vm_join(struct vm *vm, uint64_t *again_tsc) __must_check;
 
 /* Destroys a VM that was made and never started, its devices too. No lock is held. */
 void vm_discard(struct vm *vm);

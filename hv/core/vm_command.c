@@ -6,17 +6,45 @@
 #include "hv/core/config_diff.h"
 #include "hv/core/lifecycle_impl.h"
 #include "hv/core/platform.h"
+#include "hv/core/vcpu.h"
 #include "hv/core/watchdog.h"
 #include "hv/cpu/x86.h"
 
+static bool all_out(const struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->vcpu_count; i++)
+		if (atomic_load(&vm->vcpus[i]->state) == VCPU_RUNNING)
+			return false;
+	return true;
+}
+
+/* One that becomes RUNNING from here on sees that it is paused before it enters the guest. The lock keeps the
+ * VM from ending, with its devices, and from being resumed. Model: tests/model/pause.pml. */
+void vm_paused_out(struct vm *vm)
+{
+	spin_lock(&vm->lock);
+	if (atomic_load(&vm->paused) && atomic_load(&vm->state) == VM_RUNNING && all_out(vm))
+		platform->vm_paused(vm, true);
+	spin_unlock(&vm->lock);
+}
+
+/* Its devices stand still only while none of its vCPUs runs: a driver that tells a NIC of a frame which that may
+ * not read would wait for it in vain. */
 static void pause(struct vm *vm, bool paused)
 {
-	atomic_store(&vm->paused, paused);
-	platform->vm_paused(vm, paused);
-	if (!paused)
+	if (!paused) {
 		watchdog_resume(vm);
+		spin_lock(&vm->lock);
+		platform->vm_paused(vm, false);
+		atomic_store(&vm->paused, false);
+		spin_unlock(&vm->lock);
+	} else {
+		atomic_store(&vm->paused, true);
+	}
 	for (unsigned i = 0; i < vm->vcpu_count; i++)
 		vcpu_kick(vm->vcpus[i]);
+	if (paused)
+		vm_paused_out(vm); /* those that were out already */
 	log_printf("vm %s: %s", vm->config->name, paused ? "paused" : "goes on");
 	report_vm_paused(vm->config->name, paused, tsc_to_ns(rdtsc()));
 }

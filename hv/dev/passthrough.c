@@ -90,11 +90,10 @@ static void tell(const struct passthrough *p)
 
 static int make(struct passthroughs *all, struct passthrough *p, struct pcie *pcie)
 {
-	int err = reset_end(p->host);
+	int err = 0;
 
-	if (!err)
-		open_bridges(p->host);
-	if (!err && all->domain) {
+	open_bridges(p->host);
+	if (all->domain) {
 		err = iommu->attach(all->domain, p->host->address);
 		p->attached = !err;
 	}
@@ -130,20 +129,39 @@ static int add(struct passthroughs *all, struct vm *vm, struct pcie *pcie, struc
 	return make(all, p, pcie);
 }
 
-int passthrough_create(struct passthroughs *all, struct vm *vm, struct pcie *pcie,
-		       struct ioapic *ioapic)
+int passthrough_create(struct passthroughs *all, struct vm *vm)
 {
-	int err = 0;
+	return vm->config->passthrough_count ? confine(all, vm) : 0;
+}
 
-	if (vm->config->passthrough_count == 0)
-		return 0;
-	err = confine(all, vm);
-	for (unsigned i = 0; !err && i < vm->config->passthrough_count; i++) {
+/* All are asked each time: they are reset at the same time. */
+static int all_back(const struct vm *vm, uint64_t *again_tsc)
+{
+	bool waits = false;
+
+	*again_tsc = 0;
+	for (unsigned i = 0; i < vm->config->passthrough_count; i++) {
 		struct host_function *host = function_of(&vm->config->passthroughs[i]);
+		int err;
 
 		assert(host);
-		err = add(all, vm, pcie, ioapic, host);
+		err = reset_end(host);
+		if (err && err != LH_AGAIN)
+			return err;
+		waits |= err == LH_AGAIN;
+		if (err == LH_AGAIN && host->ready_tsc > *again_tsc)
+			*again_tsc = host->ready_tsc;
 	}
+	return waits ? LH_AGAIN : 0;
+}
+
+int passthrough_join(struct passthroughs *all, struct vm *vm, struct pcie *pcie,
+		     struct ioapic *ioapic, uint64_t *again_tsc)
+{
+	int err = all_back(vm, again_tsc);
+
+	for (unsigned i = 0; !err && i < vm->config->passthrough_count; i++)
+		err = add(all, vm, pcie, ioapic, function_of(&vm->config->passthroughs[i]));
 	return err;
 }
 
@@ -196,8 +214,8 @@ void passthrough_destroy(struct passthroughs *all)
 
 /*
  * QEMU's virtio devices lose DRIVER_OK with bus mastering and do not get it back, so that they would stand still
- * for good. Written back, they go on where they were: nothing else is lost. Not if the driver has reset the
- * device meanwhile (a vCPU that had not stopped yet).
+ * for good. Written back, they go on where they were: nothing else is lost. Not if the device has come to another
+ * state meanwhile by itself.
  */
 static void keep_status(struct passthrough *p, bool paused)
 {

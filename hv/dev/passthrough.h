@@ -18,7 +18,7 @@ struct passthrough;
 struct pcie;
 struct vm;
 
-/* (c) constant after vm_create */
+/* (c) constant after the VM is joined with them */
 struct passthroughs {
 	unsigned count;
 	struct passthrough *item[CONFIG_MAX_PASSTHROUGHS];
@@ -34,10 +34,14 @@ unsigned passthrough_check(const struct config *config, config_error_fn *report,
 unsigned passthrough_check_vm(const struct config_vm *vm, const struct handover_image *kernel,
 			      config_error_fn *report, void *context);
 
-/* The VM's functions, on its bus; they come back from their reset first. On an error, told,
- * passthrough_destroy() takes away what was made. */
-int passthrough_create(struct passthroughs *all, struct vm *vm, struct pcie *pcie,
-		       struct ioapic *ioapic) __must_check;
+/* What the DMA of the VM's functions reaches: its RAM, which is there already. They come later. On an error,
+ * told, of this and the next, passthrough_destroy() takes away what was made. */
+int passthrough_create(struct passthroughs *all, struct vm *vm) __must_check;
+
+/* The functions, on the VM's bus. They come back from their reset first: LH_AGAIN: not yet, to be called again at
+ * *again_tsc (hv/dev/pci_reset.h). */
+int passthrough_join(struct passthroughs *all, struct vm *vm, struct pcie *pcie,
+		     struct ioapic *ioapic, uint64_t *again_tsc) __must_check;
 
 /* Silences and resets them; their DMA is over when it returns. Before the VM's RAM is freed. */
 void passthrough_silence(struct passthroughs *all);

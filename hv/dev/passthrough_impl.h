@@ -39,7 +39,7 @@ struct pass_bar {
 	unsigned index;		  /* (c) */
 };
 
-/* (c) constant after passthrough_create() [p] under lock [l] under the pin's lock */
+/* (c) constant after passthrough_join() [p] under lock [l] under the pin's lock */
 struct passthrough {
 	struct pci_function pci; /* as the guest sees it */
 	struct spinlock lock;

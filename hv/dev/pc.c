@@ -139,12 +139,19 @@ static int pc_vm_create(struct vm *vm)
 	if (!err && vm->config->virtio_console)
 		err = virtio_console_init(&p->console, vm, &p->pcie);
 	if (!err)
-		err = passthrough_create(&p->devices, vm, &p->pcie, &p->ioapic);
+		err = passthrough_create(&p->devices, vm);
 	if (!err && p->devices.domain && vm->config->driver_domain)
 		p->reuse = reuse_create(vm, p->devices.domain);
 	if (!err)
 		err = make_tables(vm);
 	return err;
+}
+
+static int pc_vm_join(struct vm *vm, uint64_t *again_tsc)
+{
+	struct platform *p = vm->platform;
+
+	return passthrough_join(&p->devices, vm, &p->pcie, &p->ioapic, again_tsc);
 }
 
 static struct port *pc_vm_port(struct vm *vm, unsigned i)
@@ -217,6 +224,7 @@ static bool pc_host_device(unsigned i, char *line, unsigned room)
 
 const struct platform_ops pc_platform = {
 	.vm_create = pc_vm_create,
+	.vm_join = pc_vm_join,
 	.vm_destroy = pc_vm_destroy,
 	.vm_give_back = pc_vm_give_back,
 	.vm_paused = pc_vm_paused,

@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Begin and end are apart, so that a VM is taken down, and its successor made, while the device takes
- * its time. Every wait has a bound.
+ * Begin and end are apart, and the end is asked for again and again, so that a VM is taken down, its successor made,
+ * and others run, while the device takes its time. Every wait has a bound; in place there are only those of
+ * a millisecond: for the PHY's registers, and for the reset line of a bus. A device that is gone reads as all ones:
+ * it has nothing under way.
  */
 #include "hv/dev/pci_reset.h"
 
 #include <stddef.h>
 
 #include "hv/core/fail.h"
-#include "hv/core/log.h"
-#include "hv/core/sched.h"
 #include "hv/core/timer.h"
-#include "hv/core/trap.h"
-#include "hv/core/vcpu.h"
 #include "hv/cpu/x86.h"
 #include "hv/dev/pci_virtio.h"
+
+/* Of struct host_function ->reset_step. */
+enum step {
+	STEP_NONE,    /* no reset is under way */
+	STEP_ENDS,    /* what was under way before ends, then reset_proper() */
+	STEP_SETTLES, /* then it is looked for */
+	STEP_WAKES,   /* from D3 */
+};
 
 #define ROM_BAR		 0x30u
 #define ROM_ENABLE	 1u
@@ -37,10 +43,12 @@
 #define PM_CONTROL	 4u
 #define PM_STATE	 3u
 #define D0_WAIT_US	 10000	/* PCI PM 1.2, 5.4: from D3hot */
+#define PENDING_US	 100000 /* for what it has under way */
 #define BUS_RESET_US	 1000	/* at least 1 ms */
 #define SETTLE_US	 100000 /* after either reset: no access at all */
 #define OWN_US		 10000
 #define BACK_US		 1000000 /* from then on: the function may ask for patience */
+#define LOOK_US		 10000	 /* between two looks */
 #define E1000_CTRL	 0x0000u
 #define E1000_IMC	 0x00d8u
 #define E1000_RCTL	 0x0100u
@@ -113,14 +121,16 @@ static volatile uint32_t *e1000_reg(const struct host_function *f, unsigned at)
 static uint32_t mdic(const struct host_function *f, uint32_t order)
 {
 	volatile uint32_t *reg = e1000_reg(f, E1000_MDIC);
-	uint64_t begin = rdtsc();
 	uint32_t answer;
 
 	*reg = order | MDIC_PHY_1;
-	do
+	for (unsigned us = 0; us < MDIC_US; us++) {
 		answer = *reg;
-	while (!(answer & MDIC_READY) && rdtsc() - begin < tsc_from_us(MDIC_US));
-	return answer & MDIC_READY ? answer & 0xffff : ~0u;
+		if (answer & MDIC_READY)
+			return answer & 0xffff;
+		delay_us(1);
+	}
+	return ~0u;
 }
 
 /* As it comes from its own reset. Otherwise somebody has left it in loopback, without power, … */
@@ -140,16 +150,6 @@ static void reset_e1000(const struct host_function *f)
 	*e1000_reg(f, E1000_CTRL) |= E1000_CTRL_RST;
 }
 
-/* It has ended when zero is read (4.1.4.3.2). */
-static void reset_virtio(volatile uint8_t *status)
-{
-	uint64_t begin = rdtsc();
-
-	*status = 0;
-	while (*status && rdtsc() - begin < tsc_from_us(RESET_PENDING_US))
-		__builtin_ia32_pause();
-}
-
 static bool has_own_reset(const struct host_function *f)
 {
 	return is_e1000(f) || virtio_status(f);
@@ -161,12 +161,15 @@ static bool own_reset_will_do(const struct host_function *f)
 	return is_e1000(f) ? phy_is_plain(f) : virtio_status(f) != NULL;
 }
 
+/* Virtio's has ended when zero is read (virtio 1.2, 4.1.4.3.2): pending(). */
 static void reset_own(const struct host_function *f)
 {
+	volatile uint8_t *status = virtio_status(f);
+
 	if (is_e1000(f))
 		reset_e1000(f);
-	else
-		reset_virtio(virtio_status(f));
+	else if (status) /* else it is gone, and its capabilities with it */
+		*status = 0;
 }
 
 static enum reset_kind best_reset(const struct host_function *f)
@@ -200,10 +203,21 @@ void reset_save(struct host_function *f)
 		f->saved_devctl2 = (uint16_t)get(f, f->pcie + EXPRESS_DEVCTL2, 2);
 }
 
+static enum reset_kind kind_of(const struct host_function *f)
+{
+	return f->lightly ? RESET_OWN : f->reset;
+}
+
+/* What it has asked to read, or virtio's own reset, is under way. */
 static bool pending(const struct host_function *f)
 {
-	return (f->pcie && get(f, f->pcie + EXPRESS_DEVSTA, 2) & DEVSTA_PENDING) ||
-	       (f->af && get(f, f->af + AF_STATUS, 1) & AF_PENDING);
+	uint32_t express = f->pcie ? get(f, f->pcie + EXPRESS_DEVSTA, 2) : 0;
+	uint32_t af = f->af ? get(f, f->af + AF_STATUS, 1) : 0;
+	const volatile uint8_t *status = kind_of(f) == RESET_OWN ? virtio_status(f) : NULL;
+	uint8_t virtio = status ? *status : 0;
+
+	return (express != 0xffff && express & DEVSTA_PENDING) || (af != 0xff && af & AF_PENDING) ||
+	       (virtio != 0xff && virtio);
 }
 
 static void reset_bus(const struct host_function *bridge)
@@ -215,81 +229,72 @@ static void reset_bus(const struct host_function *bridge)
 	host_pci_write(bridge->address, BRIDGE_CONTROL, 2, control & ~BRIDGE_BUS_RESET);
 }
 
-/*
- * The owner's next life has the same function, and is waited for: a NIC's own reset takes ten
- * milliseconds at most instead of a hundred, and its PHY keeps the link.
- */
-void reset_begin(struct host_function *f, bool lightly)
+static void set_step(struct host_function *f, enum step step, uint64_t wait_us, uint64_t bound_us)
 {
-	uint64_t begin = rdtsc();
-	enum reset_kind kind;
+	f->reset_step = step;
+	f->ready_tsc = rdtsc() + tsc_from_us(wait_us);
+	f->late_tsc = f->ready_tsc + tsc_from_us(bound_us);
+}
 
-	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
-	f->lightly = lightly && own_reset_will_do(f);
-	kind = f->lightly ? RESET_OWN : f->reset;
-	if (kind == RESET_OWN)
-		reset_own(f);
+static int look_again(struct host_function *f)
+{
+	f->ready_tsc = rdtsc() + tsc_from_us(LOOK_US);
+	return LH_AGAIN;
+}
+
+/* It has nothing under way any more, or does not end. Its own reset has begun already. */
+static void reset_proper(struct host_function *f)
+{
+	const enum reset_kind kind = kind_of(f);
+	uint64_t settle_us = SETTLE_US;
+
 	put(f, PCI_COMMAND, 2, PCI_COMMAND_INTX_OFF);
-	while (pending(f) && rdtsc() - begin < tsc_from_us(RESET_PENDING_US))
-		__builtin_ia32_pause();
 	if (kind == RESET_FUNCTION)
 		put(f, f->pcie + EXPRESS_DEVCTL, 2, f->saved_devctl | DEVCTL_FLR);
 	else if (kind == RESET_ADVANCED)
 		put(f, f->af + AF_CONTROL, 1, AF_INITIATE_FLR);
 	else if (kind == RESET_BUS)
 		reset_bus(f->above);
-	f->ready_tsc = rdtsc();
-	if (kind == RESET_OWN)
-		f->ready_tsc += is_e1000(f) ? tsc_from_us(OWN_US) : 0;
-	else if (kind != RESET_SILENT)
-		f->ready_tsc += tsc_from_us(SETTLE_US);
+	else
+		settle_us = kind == RESET_OWN && is_e1000(f) ? OWN_US : 0;
+	set_step(f, STEP_SETTLES, settle_us, BACK_US);
 }
 
-/* This CPU has work for others meanwhile: packets, timers, interrupts. */
-static void serve(void)
+/*
+ * The owner's next life has the same function, and is waited for: a NIC's own reset takes ten
+ * milliseconds at most instead of a hundred, and its PHY keeps the link.
+ */
+void reset_begin(struct host_function *f, bool lightly)
 {
-	bool quiet = log_quiet(false); /* of whose device we wait for: not of theirs */
-
-	interrupts_take();
-	(void)sched_mail();
-	(void)timer_poll();
-	(void)log_quiet(quiet);
+	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
+	f->lightly = lightly && own_reset_will_do(f);
+	if (kind_of(f) == RESET_OWN)
+		reset_own(f);
+	set_step(f, STEP_ENDS, 0, PENDING_US);
+	if (!pending(f))
+		reset_proper(f);
 }
 
-/* Its vCPUs go to CPUs that idle, the one whose state is still loaded here, too. */
-static void wait_until(uint64_t tsc)
+/* LH_AGAIN: not yet; LH_TIMEOUT: not, or another than it was. */
+static int is_back(const struct host_function *f)
 {
-	vcpu_unload(this_cpu());
-	while (rdtsc() < tsc)
-		serve();
+	uint32_t vendor = get(f, PCI_VENDOR, 2);
+
+	if (vendor == f->vendor && get(f, PCI_DEVICE, 2) == f->device)
+		return 0;
+	return (vendor == 0xffff || vendor == NOT_READY) && rdtsc() < f->late_tsc ? LH_AGAIN
+										  : LH_TIMEOUT;
 }
 
-static bool is_back(const struct host_function *f)
+/* True: it was in another state than D0. */
+static bool power_up(const struct host_function *f)
 {
-	uint64_t begin = rdtsc();
-	uint32_t vendor;
+	uint32_t control = f->pm ? get(f, f->pm + PM_CONTROL, 2) : 0;
 
-	for (;;) {
-		vendor = get(f, PCI_VENDOR, 2);
-		if (vendor == f->vendor || (vendor != 0xffff && vendor != NOT_READY) ||
-		    rdtsc() - begin >= tsc_from_us(BACK_US))
-			break;
-		serve();
-	}
-	return vendor == f->vendor && get(f, PCI_DEVICE, 2) == f->device;
-}
-
-static void power_up(const struct host_function *f)
-{
-	uint32_t control;
-
-	if (!f->pm)
-		return;
-	control = get(f, f->pm + PM_CONTROL, 2);
 	if (!(control & PM_STATE))
-		return;
+		return false;
 	put(f, f->pm + PM_CONTROL, 2, control & ~PM_STATE);
-	wait_until(rdtsc() + tsc_from_us(D0_WAIT_US));
+	return true;
 }
 
 /* BARs before the command register, which makes them answer; no message that the last owner left. */
@@ -312,15 +317,46 @@ static void restore(const struct host_function *f)
 	put(f, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
 }
 
-int reset_end(struct host_function *f)
+static int ended(struct host_function *f)
 {
-	wait_until(f->ready_tsc);
-	if (!is_back(f))
+	if (pending(f) && rdtsc() < f->late_tsc)
+		return look_again(f);
+	reset_proper(f);
+	return LH_AGAIN;
+}
+
+static int settled(struct host_function *f)
+{
+	int err = is_back(f);
+
+	if (err == LH_AGAIN)
+		return look_again(f);
+	if (err)
 		return fail(LH_TIMEOUT,
 			    "pci: " PCI_ADDRESS_FORMAT " does not come back from its %s: "
 			    "a power cycle may help",
-			    PCI_ADDRESS_ARGS(f->address), reset_name(f->reset));
-	power_up(f);
+			    PCI_ADDRESS_ARGS(f->address), reset_name(kind_of(f)));
+	if (!power_up(f))
+		return 0;
+	set_step(f, STEP_WAKES, D0_WAIT_US, 0);
+	return LH_AGAIN;
+}
+
+int reset_end(struct host_function *f)
+{
+	int err = 0;
+
+	if (f->reset_step == STEP_NONE)
+		return 0;
+	if (rdtsc() < f->ready_tsc)
+		return LH_AGAIN;
+	if (f->reset_step == STEP_ENDS)
+		err = ended(f);
+	else if (f->reset_step == STEP_SETTLES)
+		err = settled(f);
+	if (err)
+		return err;
 	restore(f);
+	f->reset_step = STEP_NONE;
 	return 0;
 }

@@ -24,13 +24,16 @@ const char *reset_name(enum reset_kind kind);
 void reset_save(struct host_function *f);
 
 /*
- * Bus mastering, decoding and interrupts of the function go off for good; what it has under way is
- * waited for, at most RESET_PENDING_US; the reset begins. Nothing is accessed until reset_end().
- * lightly: by its own register, if it has one.
+ * Bus mastering and interrupts of the function go off for good, and its reset begins: it writes to memory no more
+ * when this returns. What it has asked to read may still come; the reset of a function or a bus waits for that, in
+ * reset_end(). Takes some milliseconds at most. lightly: by its own register, if it has one.
  */
-#define RESET_PENDING_US 100000
 void reset_begin(struct host_function *f, bool lightly);
 
-/* Waits for the end of the reset, with no lock held and nothing of this CPU's work left waiting, and
- * brings back what firmware had set up: in D0, decoding, but neither bus mastering nor interrupts. An error, told, if the function does not come back. */
+/*
+ * Goes on with the reset, without waiting. 0: it is over, and what firmware had set up is back: in D0, decoding, but
+ * neither bus mastering nor interrupts. LH_AGAIN: to be called again at f->ready_tsc, which is about every 10 ms, for
+ * 1.3 s at most. Another error, told: the function does not come back; the next call looks once more. One caller at
+ * a time.
+ */
 int reset_end(struct host_function *f) __must_check;

@@ -66,8 +66,10 @@ struct host_function {
 	uint8_t reset;		       /* (p) enum reset_kind */
 	uint32_t saved[HEADER_WORDS];  /* (p) */
 	uint16_t saved_devctl, saved_lnkctl, saved_devctl2; /* (p) */
-	uint64_t ready_tsc;				    /* (r) until then it is not accessed */
-	bool lightly;					    /* (r) how it was reset last */
+	uint8_t reset_step;				    /* (r) hv/dev/pci_reset.c */
+	uint64_t ready_tsc; /* (r) of a reset: until then it is not accessed */
+	uint64_t late_tsc;  /* (r) from then on what it does in this step is not waited for */
+	bool lightly;	    /* (r) how it was reset last */
 };
 
 enum express_type { /* PCI Express Base 4.0, 7.5.3.2 "Device/Port Type" */

@@ -6,6 +6,7 @@ import time
 
 from cases import BACKEND, Case
 from cases_driver import netd
+from cases_uplinks import same_life
 from configs import Vm, config, pair
 from lasthoplib import wireend
 from lasthoplib.console import Failure
@@ -82,9 +83,28 @@ class Life:
         self.passes(f"after a {how}")
 
 
-def lives(count):
-    """talk() of a case: so many times each of them"""
-    def talk(line, check):
+def faults(count):
+    return FAULTS if count > 3 else ("triple fault",)
+
+
+def all_of_it(life, count):
+    """so many times each"""
+    for _ in range(count):
+        life.sender_ends()
+        life.paused()
+        life.restarted(False)
+        life.restarted(True)
+        for how in faults(count):
+            life.dies(how)
+
+
+def pauses(life, count):
+    for _ in range(count):
+        life.paused()
+
+
+def talk(what, count):
+    def told(line, check):
         station = wireend.Station()
         try:
             line.wait(r"\] uplink netd/up0: up$")
@@ -92,32 +112,39 @@ def lives(count):
             line.wait(r"^lasthop> ")
             life = Life(line, check, station)
             life.passes("at first")
-            for _ in range(count):
-                life.sender_ends()
-                life.paused()
-                life.restarted(False)
-                life.restarted(True)
-                for how in FAULTS if count > 3 else ("triple fault",):
-                    life.dies(how)
+            what(life, count)
         finally:
             station.close()
         stop(line, *NAMES)
-    return talk
+    return told
+
+
+def as_done(count):
+    """netd has ended as all_of_it() has made it end, and no other time: not over a pause"""
+    def hook(outcome):
+        wanted = ["restart", "restart", *(FAULTS[how][1] for how in faults(count))] * count
+        got = [e["end"] for e in outcome.stream.of("vm-reset") if e["vm"] == "netd"]
+        return [(got == wanted, f"netd ended {len(got)} times: {', '.join(got)}")]
+    return hook
 
 
 def out_of_step(outcome):
     return nothing_left(outcome, "netd") + nothing_left(outcome, "out", but=1)
 
 
-def reuse(model, count, name=""):
+def case(name, model, talked, *hooks):
     sink, source = pair(tests=BESIDE)
-    return Case(f"tcg-uplink-reuse-lives-{name}{model}", "tcg",
+    return Case(f"tcg-uplink-reuse-{name}{model}", "tcg",
                 config(netd(model, args="watchdog=5000", kernel=KERNEL), OUT, source, sink,
                        policy={"buffer-reuse": "on"}),
-                cpus=4, backend=BACKEND["tcg"], nics=[nic(model)], world=1, talk=lives(count),
-                ends=dict.fromkeys(NAMES, "stopped"), hooks=[out_of_step, nothing_lost(5)],
+                cpus=4, backend=BACKEND["tcg"], nics=[nic(model)], world=1, talk=talked,
+                ends=dict.fromkeys(NAMES, "stopped"), hooks=[*hooks, nothing_lost(5)],
                 must=[r"\] uplink netd/up0: up$"], must_not=[r"\] iommu: .*: blocked: "])
 
 
-CASES_REUSE = [reuse("e1000e", 2)]
+def reuse(model, count, name=""):
+    return case(f"lives-{name}", model, talk(all_of_it, count), as_done(count), out_of_step)
+
+
+CASES_REUSE = [reuse("e1000e", 2), *[case("pause-", model, talk(pauses, 5), same_life) for model in ("e1000", "e1000e")]]
 SOAK_REUSE = [reuse("e1000e", 20, "soak-"), reuse("virtio", 6, "soak-"), reuse("e1000", 4, "soak-")]

@@ -137,11 +137,15 @@ def same_life(outcome):
     return [(not lives, f"{len(lives)} lives ended: {', '.join(lives)}")]
 
 
+def pauses(model):
+    return Case(f"tcg-uplink-pause-{model}", "tcg", config(
+        netd(model), Vm("in", "bench.elf", f"role=sink ip={ECHO}", ("lan",), mtu=1500)),
+                cpus=2, backend=BACKEND["tcg"], nics=[nic(model)], world=1, talk=paused,
+                ends={"netd": "running", "in": "ok"}, hooks=[same_life])
+
+
 CASES_UPLINKS = [
-    Case("tcg-uplink-pause-virtio", "tcg", config(
-        netd("virtio"), Vm("in", "bench.elf", f"role=sink ip={ECHO}", ("lan",), mtu=1500)),
-         cpus=2, backend=BACKEND["tcg"], nics=[nic("virtio")], world=1, talk=paused,
-         ends={"netd": "running", "in": "ok"}, hooks=[same_life]),
+    *[pauses(model) for model in ("virtio", "e1000", "e1000e")],
     Case("bochs-uplink-e1000", "bochs", config(
         netd("e1000", more=("allow-unsafe-dma;",)),
         Vm("in", "bench.elf", f"role=sink ip={ECHO}", ("lan",), mtu=1500)),

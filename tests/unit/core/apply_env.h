@@ -39,6 +39,9 @@ const struct config *vm_config = &running;
 static int64_t allocated; /* bytes */
 static int fails;	  /* the allocation that fails: it counts down; 0: none */
 static unsigned posted, changed_policies, takes, waits;
+static unsigned waited; /* in run(): turns that a timer began */
+static unsigned joins_later,
+	join_fails; /* devices are not back so often; the join that fails, 0: none */
 static int holds;
 static bool taken[CONFIG_MAX_VMS], told_again[CONFIG_MAX_VMS], console[CONFIG_MAX_VMS];
 static unsigned touched[CONFIG_MAX_VMS]; /* how often something was done to the VM there */
@@ -136,6 +139,19 @@ int vm_create(const struct config_vm *config, unsigned id, bool staged, struct v
 	vm->nested.v = kernel->bytes; /* what it was made from */
 	*out = vm;
 	touched[id]++;
+	return 0;
+}
+
+int vm_join(struct vm *vm, uint64_t *again_tsc)
+{
+	*again_tsc = 0;
+	assert_null(vm_table[vm->id]);
+	if (joins_later && joins_later--)
+		return LH_AGAIN;
+	if (join_fails && !--join_fails) {
+		page_free(vm, sizeof(*vm));
+		return LH_TIMEOUT;
+	}
 	return 0;
 }
 
@@ -360,6 +376,7 @@ static void begin(void)
 
 	fails = 0;
 	waits = takes = changed_policies = 0;
+	joins_later = join_fails = 0;
 	images_init(&h);
 	apply_init(&running, NULL);
 	errors = config_parse(blob, dtc_compile(FIRST, blob), &running, report, NULL);
@@ -431,12 +448,14 @@ static enum apply_state run(void)
 		assert_string_equal(why, "no memory for the switches");
 		return APPLY_FAILED;
 	}
+	waited = 0;
 	for (unsigned turns = 0; apply_status().state < APPLY_DONE; turns++) {
 		assert_true(turns < 1000);
 		if (!apply_waiting()) { /* for others, until the timer fires */
 			assert_non_null(armed);
 			armed->fire(armed);
 			armed = NULL;
+			waited++;
 		}
 		apply_work();
 	}

@@ -110,6 +110,25 @@ static void each_failure(void **state)
 	assert_true(failures >= 5); /* a switch, a console, three VMs */
 }
 
+/* A VM whose devices are being reset is made all the same, later; one whose devices do not come back, not at all. */
+static void devices_are_waited_for(void **state)
+{
+	(void)state;
+	for (unsigned nth = 0; nth <= 3; nth++) {
+		begin();
+		start();
+		assert_int_equal(check(SECOND, true), 0);
+		joins_later = 5;
+		join_fails = nth;
+		assert_int_equal(run(), nth ? APPLY_FAILED : APPLY_DONE);
+		assert_int_equal(joins_later, 0);
+		assert_int_equal(waited, 5); /* a timer each: others have the CPU */
+		if (nth)
+			as_before();
+		end();
+	}
+}
+
 /* Memory is short on the way back, too: who cannot be made is off, and that is told. */
 static void no_way_back(void **state)
 {
@@ -280,10 +299,15 @@ static void busy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(does_it),     cmocka_unit_test(each_failure),
-		cmocka_unit_test(no_way_back), cmocka_unit_test(errors_do_nothing),
-		cmocka_unit_test(other_file),  cmocka_unit_test(bad_file),
-		cmocka_unit_test(power),       cmocka_unit_test(busy),
+		cmocka_unit_test(does_it),
+		cmocka_unit_test(each_failure),
+		cmocka_unit_test(no_way_back),
+		cmocka_unit_test(errors_do_nothing),
+		cmocka_unit_test(other_file),
+		cmocka_unit_test(bad_file),
+		cmocka_unit_test(power),
+		cmocka_unit_test(busy),
+		cmocka_unit_test(devices_are_waited_for),
 	};
 
 	syscall(SYS_arch_prctl, ARCH_SET_GS, &cpu); /* this_cpu() */

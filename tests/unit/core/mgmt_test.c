@@ -36,22 +36,7 @@ static void count(struct mgmt_call *c)
 	json_u64(mgmt_result(c), "times", ++counted);
 }
 
-static bool interrupted; /* the client goes while its call runs, and another one asks */
-
-static void waits(struct mgmt_call *c)
-{
-	static const struct mgmt_stream_ops ops = { 0 };
-
-	mgmt_stream_open(c, &ops, NULL);
-	if (!interrupted)
-		return;
-	send(FRAME_RESET, 1, 0, 0, NULL, 0);
-	send(FRAME_CALL, 1, 0, 0, "{\"jsonrpc\":\"2.0\",\"id\":8,\"method\":\"echo\"}", 40);
-	mgmt_work();
-}
-
 static const struct mgmt_method methods[] = {
-	{ "wait", "", "", waits },
 	{ "count", "", "", count },
 	{ "take", "word number truth?", "", take },
 	{ "flood", "", "", flood },
@@ -308,18 +293,6 @@ static void what_is_not_ours_to_take(void **state)
 	assert_int_equal(got_count, 1);
 }
 
-/* A method may let mail in, while it waits for a device of the machine. */
-static void a_client_goes_while_its_call_runs(void **state)
-{
-	(void)state;
-	interrupted = true;
-	assert_string_equal(ask("{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"wait\"}"), "");
-	interrupted = false;
-	assert_false(stream_any());
-	assert_non_null(strstr(ask("{\"jsonrpc\":\"2.0\",\"id\":8,\"method\":\"echo\"}"),
-			       "\"id\":8,\"result\""));
-}
-
 /* Without an interrupt it is polled, 50 times a second while all is quiet. */
 static void a_line_that_does_not_ring_is_polled(void **state)
 {
@@ -352,7 +325,6 @@ int main(void)
 		CASE(long_answers_come_in_pieces),
 		CASE(repeated_requests),
 		CASE(what_is_not_ours_to_take),
-		CASE(a_client_goes_while_its_call_runs),
 		CASE(a_line_that_does_not_ring_is_polled),
 	};
 

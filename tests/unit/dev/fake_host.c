@@ -11,9 +11,6 @@
 #include "hv/core/images.h"
 #include "hv/core/paging.h"
 #include "hv/core/screen.h"
-#include "hv/core/sched.h"
-#include "hv/core/timer.h"
-#include "hv/core/trap.h"
 #include "hv/core/vm.h"
 
 struct acpi_info acpi;
@@ -29,8 +26,6 @@ unsigned fake_remaps;
 int fake_cut_off;
 bool fake_ioapic_unnamed, fake_kernel_is_linux;
 uint64_t fake_ram_at;
-unsigned fake_unloads;
-void (*fake_on_poll)(void);
 
 static bool taken[FAKE_GSIS];
 static struct {
@@ -50,8 +45,6 @@ void fake_host_reset(void)
 	fake_attach_error = 0;
 	fake_iommu_mapped = fake_remaps = 0;
 	fake_ram_at = 0;
-	fake_unloads = 0;
-	fake_on_poll = NULL;
 	fake_cut_off = -1;
 	fake_ioapic_unnamed = fake_kernel_is_linux = false;
 	memset(&acpi, 0, sizeof(acpi));
@@ -311,25 +304,3 @@ const struct iommu_ops fake_iommu_ops = {
 	.irq_cut_off = irq_cut_off,
 	.owns = owns,
 };
-
-void interrupts_take(void)
-{
-}
-
-uint32_t sched_mail(void)
-{
-	return 0;
-}
-
-uint64_t timer_poll(void)
-{
-	if (fake_on_poll)
-		fake_on_poll();
-	return TIMER_NEVER;
-}
-
-void vcpu_unload(struct cpu *cpu)
-{
-	(void)cpu;
-	fake_unloads++;
-}

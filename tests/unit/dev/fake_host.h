@@ -37,8 +37,6 @@ extern unsigned fake_remaps;	   /* handles in use */
 extern int fake_cut_off;	   /* handle; negative: none */
 extern bool fake_ioapic_unnamed;   /* firmware does not tell the IOMMU of it */
 extern bool fake_kernel_is_linux;  /* that of every VM */
-extern unsigned fake_unloads;	   /* of vCPUs */
-extern void (*fake_on_poll)(void); /* by timer_poll(); NULL: nothing */
 extern uint64_t fake_ram_at;	   /* a byte of RAM among device memory; 0: none */
 
 void fake_host_reset(void);

@@ -7,6 +7,8 @@
 #include <stdio.h>
 
 #include "hv/core/guest_map.h"
+#include "hv/core/timer.h"
+#include "hv/cpu/x86.h"
 #include "hv/dev/ioapic.h"
 #include "hv/dev/passthrough.h"
 #include "hv/dev/pci_scan.h"
@@ -16,6 +18,12 @@
 #include "tests/unit/dev/fake_pci.h"
 
 #include <cmocka.h>
+
+#ifndef WAIT_UNTIL /* a test may have a clock of its own */
+#define WAIT_UNTIL(tsc)                                                                            \
+	while (rdtsc() < (tsc))                                                                    \
+		;
+#endif
 
 #define NIC	    0x10d38086u
 #define SLOT	    8u /* devfn on the guest's bus */
@@ -115,6 +123,49 @@ static inline void begin(void)
 	fake_config_written = written;
 }
 
+static inline void lived(const char *end, unsigned seconds)
+{
+	fake_vm.end = end;
+	fake_vm.start_tsc = 1000;
+	fake_vm.end_tsc = 1000 + tsc_from_us(seconds * 1000000ull);
+}
+
+/* A virtio NIC behind a slot that can do FLR; common: where its common configuration is said to be. */
+static inline void add_virtio(unsigned bar, uint32_t common)
+{
+	unsigned at;
+
+	begin();
+	iommu = &fake_iommu_ops;
+	config.vms[0].passthroughs[0].vendor = 0x1af4;
+	config.vms[0].passthroughs[0].device = 0x1041;
+	add_nic(0, 1);
+	fake_pci_set(nic, 0, 4, 0x10411af4);
+	at = fake_pci_capability(nic, PCI_CAP_VENDOR, 16);
+	fake_pci_set(nic, at + 2, 2, 0x0110); /* the common configuration */
+	fake_pci_set(nic, at + 4, 1, bar);
+	fake_pci_set(nic, at + 8, 4, common);
+	fake_device[0x43000 + 4] = 2; /* VIRTIO_F_ACCESS_PLATFORM */
+}
+
+/* As soon as the devices are back from their reset. */
+static inline int join(void)
+{
+	uint64_t again_tsc;
+	int err;
+
+	while ((err = passthrough_join(&all, &fake_vm, &pcie, &ioapic, &again_tsc)) == LH_AGAIN)
+		WAIT_UNTIL(again_tsc);
+	return err;
+}
+
+static inline int create(void)
+{
+	int err = passthrough_create(&all, &fake_vm);
+
+	return err ? err : join();
+}
+
 static inline int build(void)
 {
 	pci_scan();
@@ -124,7 +175,7 @@ static inline int build(void)
 		return 1;
 	fake_attach_error = refuse_later ? LH_UNSUPP : 0;
 	memset(fake_order, 0, sizeof(fake_order));
-	return passthrough_create(&all, &fake_vm, &pcie, &ioapic);
+	return create();
 }
 
 static inline int setup(void **state)

@@ -50,31 +50,6 @@ static void the_best_reset_is_taken(void **state)
 	}
 }
 
-static void lived(const char *end, unsigned seconds)
-{
-	fake_vm.end = end;
-	fake_vm.start_tsc = 1000;
-	fake_vm.end_tsc = 1000 + tsc_from_us(seconds * 1000000ull);
-}
-
-/* A virtio NIC behind a slot that can do FLR; common: where its common configuration is said to be. */
-static void add_virtio(unsigned bar, uint32_t common)
-{
-	unsigned at;
-
-	begin();
-	iommu = &fake_iommu_ops;
-	config.vms[0].passthroughs[0].vendor = 0x1af4;
-	config.vms[0].passthroughs[0].device = 0x1041;
-	add_nic(0, 1);
-	fake_pci_set(nic, 0, 4, 0x10411af4);
-	at = fake_pci_capability(nic, PCI_CAP_VENDOR, 16);
-	fake_pci_set(nic, at + 2, 2, 0x0110); /* the common configuration */
-	fake_pci_set(nic, at + 4, 1, bar);
-	fake_pci_set(nic, at + 8, 4, common);
-	fake_device[0x43000 + 4] = 2; /* VIRTIO_F_ACCESS_PLATFORM */
-}
-
 /* How it is reset: by its status (true), or by FLR. */
 static bool reset_by_status(void)
 {
@@ -121,8 +96,8 @@ static void virtio_written(struct fake_function *f, unsigned at, unsigned bytes)
 		fake_device[0x43000 + 20] &= ~4;
 }
 
-/* What it ran as it runs as again, however often it was paused; but not one that its driver has stopped, or reset,
- * or has started anew meanwhile. */
+/* What it ran as it runs as again, however often it was paused; but not one that has reset itself meanwhile, or that
+ * its driver wants stopped. */
 static void a_paused_virtio_device_goes_on(void **state)
 {
 	static const struct {
@@ -165,7 +140,7 @@ static int build_again(void)
 	if (pcie_init(&pcie, &io, &memory, &fake_vm.log_limit) ||
 	    ioapic_init(&ioapic, &fake_vm, &memory))
 		return 1;
-	return passthrough_create(&all, &fake_vm, &pcie, &ioapic);
+	return create();
 }
 
 /* Of lives that are all short every second one begins with the thorough reset. */
@@ -287,32 +262,6 @@ static void only_what_is_there_is_restored(void **state)
 	assert_null(strstr(fake_journal, "80.2="));
 }
 
-static void a_function_that_does_not_come_back_is_told(void **state)
-{
-	(void)state;
-	passthrough_destroy(&all);
-	fake_pci_set(nic, 0, 4, 0xffffffff);
-	assert_int_equal(build_again(), LH_TIMEOUT);
-}
-
-static void comes_back(void)
-{
-	fake_pci_set(nic, 0, 4, NIC);
-}
-
-/* What else the CPU has to do goes on meanwhile, the vCPU that it had last elsewhere. */
-static void while_it_comes_back_the_cpu_serves(void **state)
-{
-	(void)state;
-	passthrough_destroy(&all);
-	fake_pci_set(nic, 0, 4, 0xffffffff);
-	host_function_at((struct pci_address){ 0, 0 })->ready_tsc = 0;
-	fake_unloads = 0;
-	fake_on_poll = comes_back;
-	assert_int_equal(build_again(), 0);
-	assert_int_equal(fake_unloads, 1);
-}
-
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -327,8 +276,6 @@ int main(void)
 		CASE(configuration_comes_back),
 		cmocka_unit_test(access_control_comes_back),
 		cmocka_unit_test(only_what_is_there_is_restored),
-		CASE(a_function_that_does_not_come_back_is_told),
-		CASE(while_it_comes_back_the_cpu_serves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

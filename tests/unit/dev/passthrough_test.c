@@ -57,7 +57,7 @@ static void masters_only_while_it_runs(void **state)
 	assert_int_equal(command(), 0x007); /* it decodes as long as it is ours */
 	passthrough_pause(&all, true);
 	assert_int_equal(command(), 0x003);
-	put(PCI_COMMAND, 2, 0x004); /* by a vCPU that has not stopped yet */
+	put(PCI_COMMAND, 2, 0x004); /* does not count until it goes on */
 	assert_int_equal(command(), 0x003);
 	passthrough_pause(&all, false);
 	assert_int_equal(command(), 0x007);

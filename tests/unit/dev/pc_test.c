@@ -53,6 +53,17 @@ static int setup(void **state)
 	return pc_platform.switches_create(&config);
 }
 
+/* With the machine's devices, as soon as they are back. */
+static int made(void)
+{
+	uint64_t again_tsc;
+	int err = pc_platform.vm_create(&fake_vm);
+
+	while (!err && (err = pc_platform.vm_join(&fake_vm, &again_tsc)) == LH_AGAIN)
+		err = 0;
+	return err;
+}
+
 static int setup_made(void **state)
 {
 	return setup(state) || vcpus_make() || pc_platform.vm_create(&fake_vm);
@@ -177,8 +188,7 @@ static int setup_driver(void **state)
 	fake_vm.config = vm;
 	vm_config = &machine;
 	policy_set(POLICY_buffer_reuse, REUSE_ON);
-	return passthrough_check(&machine, NULL, NULL) || vcpus_make() ||
-	       pc_platform.vm_create(&fake_vm);
+	return passthrough_check(&machine, NULL, NULL) || vcpus_make() || made();
 }
 
 static unsigned shared(uint64_t gpa)
