@@ -39,11 +39,16 @@ struct batch *batch_open(struct vs_cpu *cpu, struct port *from)
 
 bool batch_has_address(const struct port *from, uint64_t src)
 {
+	if (mac_load(from->mac) == src)
+		return false;
 	for (unsigned id = 0; id < VS_MAX_PORTS; id++) {
 		const struct port *port =
 			atomic_load_explicit(&from->sw->port[id], memory_order_seq_cst);
 
-		if (port != NULL && port != from && mac_load(port->mac) == src)
+		if (port == NULL || port == from)
+			continue;
+		if (mac_load(port->mac) == src ||
+		    atomic_load_explicit(&port->guest_mac, memory_order_seq_cst) == src)
 			return true;
 	}
 	return false;
@@ -51,13 +56,14 @@ bool batch_has_address(const struct port *from, uint64_t src)
 
 /*
  * Does a port here have this address, which comes in by an uplink? The world has sent back what that port
- * had sent: two uplinks lead to the same network, or one into a loop. The address stays where it is. What
- * else an uplink says of addresses is believed: a VM may have moved to another machine.
+ * had sent: two uplinks lead to the same network, or one into a loop; or the driver domain lies. The address
+ * stays where it is. What else an uplink says of addresses is believed: what a VM has besides (a container, a
+ * router's virtual address) may have moved to another machine.
  */
 static bool is_reflected(const struct vs_cpu *cpu, const struct batch *b, uint64_t src)
 {
 	if (fdb_lookup(b->from->sw->fdb, src, cpu->now_s) == (int)b->from->id)
-		return false; /* the rule: no port here had it when it was learned, nor was one made with it since */
+		return false; /* the rule: no port here had it when it was learned, nor has one got it since */
 	return batch_has_address(b->from, src);
 }
 

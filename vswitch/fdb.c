@@ -229,16 +229,28 @@ void fdb_set_uplink(struct fdb *fdb, unsigned port, bool uplink)
 	spin_unlock(&fdb->lock);
 }
 
-void fdb_forget(struct fdb *fdb, uint64_t mac)
+/* Under the lock: if it is behind one of the ports of the set. */
+static void forget(struct fdb *fdb, uint64_t mac, uint64_t ports)
 {
 	unsigned b = bucket_of(fdb, mac);
 	uint64_t word;
-	int way;
+	int way = find(fdb, b, mac, &word);
 
-	spin_lock(&fdb->lock);
-	way = find(fdb, b, mac, &word);
-	if (way >= 0)
+	if (way >= 0 && (ports >> word_port(word) & 1))
 		replace(fdb, b, (unsigned)way, 0);
+}
+
+void fdb_forget(struct fdb *fdb, uint64_t mac)
+{
+	spin_lock(&fdb->lock);
+	forget(fdb, mac, UINT64_MAX);
+	spin_unlock(&fdb->lock);
+}
+
+void fdb_forget_uplinks(struct fdb *fdb, uint64_t mac)
+{
+	spin_lock(&fdb->lock);
+	forget(fdb, mac, fdb->uplinks);
 	spin_unlock(&fdb->lock);
 }
 

@@ -37,6 +37,9 @@ void fdb_set_uplink(struct fdb *fdb, unsigned port, bool uplink);
 /* Forgets an address, wherever it was seen. */
 void fdb_forget(struct fdb *fdb, uint64_t mac);
 
+/* The same, but only if that was behind an uplink. */
+void fdb_forget_uplinks(struct fdb *fdb, uint64_t mac);
+
 /* Forgets all addresses of a port. Nobody may learn for it meanwhile. */
 void fdb_forget_port(struct fdb *fdb, unsigned port);
 

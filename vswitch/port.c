@@ -268,7 +268,13 @@ void port_set_filter(struct port *port, const struct filter *filter)
 	if (filter != NULL)
 		*spare = *filter;
 	atomic_store_explicit(&port->filter, filter != NULL ? spare : NULL, memory_order_seq_cst);
-	switch_quiesce(port->sw); /* nobody reads the old one any more */
+	if (!port->uplink)
+		atomic_store_explicit(&port->guest_mac, filter != NULL ? filter->mac : 0,
+				      memory_order_seq_cst);
+	/* nobody reads the old filter any more, and batches that begin now know of the address */
+	switch_quiesce(port->sw);
+	if (!port->uplink && filter != NULL)
+		fdb_forget_uplinks(port->sw->fdb, filter->mac);
 }
 
 void port_set_pairs(struct port *port, unsigned pairs)

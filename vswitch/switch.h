@@ -110,8 +110,9 @@ void port_set_guest_offloads(struct port *port, uint64_t features);
 /* The offloads in use now: VIRTIO_NET_F_* of the first pair, of a queue that runs. */
 uint64_t port_offloads(const struct port *port);
 
-/* Which frames the guest wants (vswitch/filter.h), copied; NULL, and so it begins: all. Bounded like
- * port_stop_queue(), and not to be called from where that is not. */
+/* Which frames the guest wants (vswitch/filter.h), copied; NULL, and so it begins: all. The address in it is
+ * the port's own from then on, beside the config's: no uplink can have it. Bounded like port_stop_queue(), and
+ * not to be called from where that is not. */
 void port_set_filter(struct port *port, const struct filter *filter);
 
 /* The link of a port, up to begin with: what is sent or comes while it is down is dropped, but for the

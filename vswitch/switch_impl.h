@@ -185,6 +185,7 @@ struct port {
 	bool retired;			       /* control path */
 	struct queue *queue;		       /* constant array; see struct queue */
 	_Atomic(const struct filter *) filter; /* one of filters[], or NULL: no filter */
+	_Atomic uint64_t guest_mac;	       /* that its guest has taken; 0: none, or an uplink */
 	_Atomic(struct capture *) capture;     /* NULL: nobody looks (capture.c) */
 	struct filter filters[2];	       /* the other one is port_set_filter()'s */
 	_Atomic uint32_t pairs;		       /* receive queues in use */
@@ -405,7 +406,8 @@ void batch_sort(struct vs_cpu *cpu);
 /* Delivers and counts what is in the batch; pkt[].verdict then holds the outcome. */
 void batch_forward(struct vs_cpu *cpu);
 
-/* In a batch: is it the address of another port? */
+/* In a batch: is it the address of another port, by the config or because its guest has taken it? Not if
+ * the config gives it to this one. */
 bool batch_has_address(const struct port *from, uint64_t src);
 
 /* --- tx_read.c --- */

@@ -100,6 +100,7 @@ static void net_node(struct config_parser *p, int node)
 {
 	struct config_vm *vm = p->vm;
 	struct config_net *net = &vm->nets[vm->net_count];
+	unsigned errors = p->reporter.errors;
 
 	config_format(p->reporter.node, sizeof(p->reporter.node), "/vms/%s/%.40s", vm->name,
 		      fdt_get_name(p->dtb, node, NULL));
@@ -110,6 +111,8 @@ static void net_node(struct config_parser *p, int node)
 		config_fail(&p->reporter, "", "the name is given twice in this VM");
 	p->net = net;
 	config_properties(p, node, NODE_NET);
+	if (p->reporter.errors != errors) /* maybe its switch: no more is told of it */
+		net->link_follows_uplink = false;
 	vm->net_count++;
 
 	int child = fdt_first_subnode(p->dtb, node);
@@ -377,6 +380,7 @@ unsigned config_parse(const void *dtb, size_t bytes, struct config *config, conf
 		return p.reporter.errors;
 	collect_switches(&p);
 	root_node(&p);
+	config_check_links(&p);
 	derive_macs(config);
 	return p.reporter.errors;
 }

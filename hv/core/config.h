@@ -20,7 +20,8 @@ struct config_net {
 	uint8_t mac[6];	      /* from local-mac-address, else derived from VM and node name */
 	unsigned queue_pairs; /* 1.. */
 	unsigned mtu;
-	bool uplink; /* leads to the world: of a driver domain */
+	bool uplink;		  /* leads to the world: of a driver domain */
+	bool link_follows_uplink; /* its guest's link is down while no uplink of the switch is up */
 };
 
 /* A PCI function of the machine for a VM. */

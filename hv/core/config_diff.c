@@ -196,6 +196,8 @@ static bool net_text(const struct config_at *at, const char *property, char *out
 		config_format(out, room, "%u", net->queue_pairs);
 	else if (!strcmp(property, "uplink"))
 		text_flag(net->uplink, out, room);
+	else if (!strcmp(property, "link-follows-uplink"))
+		text_flag(net->link_follows_uplink, out, room);
 	else
 		return false;
 	return true;

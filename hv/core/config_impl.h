@@ -95,6 +95,10 @@ void config_set_pci_id(struct config_parser *parser, const struct config_value *
 void config_set_pci_address(struct config_parser *parser, const struct config_value *v);
 void config_set_interrupt_gsi(struct config_parser *parser, const struct config_value *v);
 
+/* Properties of net nodes that have to do with uplinks (config_passthrough.c). */
+void config_set_uplink(struct config_parser *parser, const struct config_value *v);
+void config_set_link_follows_uplink(struct config_parser *parser, const struct config_value *v);
+
 /* Its virtio-console (config_console.c): the property, and whether the VM has a place for the device. */
 void config_set_console(struct config_parser *parser, const struct config_value *v);
 void config_check_console(struct config_parser *parser);
@@ -104,6 +108,9 @@ bool config_device_named(const struct config_vm *vm, const char *name);
 
 /* What a VM may not be as a whole: uplinks and devices against its role. At its node. */
 void config_check_role(struct config_parser *parser);
+
+/* Whether there is an uplink for each link that follows them: when all VMs are known. At the net nodes. */
+void config_check_links(struct config_parser *parser);
 
 /* A node's name as that of a VM, switch, port or device; copies what fits, reports the rest. */
 void config_take_name(struct config_parser *parser, int node, char out[CONFIG_MAX_NAME + 1]);

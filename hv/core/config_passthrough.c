@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The config of driver domains: devices of the machine for a VM, and what a role asks for.
+ * The config of driver domains: devices of the machine for a VM, what a role asks for, and uplinks as others
+ * see them.
  */
 #include <libfdt.h>
 
@@ -151,4 +152,53 @@ void config_check_role(struct config_parser *p)
 			config_fail(&p->reporter, "role",
 				    "missing, since %s is an uplink: add role = \"driver-domain\";",
 				    vm->nets[i].name);
+}
+
+void config_set_uplink(struct config_parser *p, const struct config_value *v)
+{
+	(void)v;
+	p->net->uplink = true;
+}
+
+void config_set_link_follows_uplink(struct config_parser *p, const struct config_value *v)
+{
+	(void)v;
+	p->net->link_follows_uplink = true;
+}
+
+static bool has_uplink(const struct config *config, unsigned switch_index)
+{
+	for (unsigned i = 0; i < config->vm_count; i++) {
+		const struct config_vm *vm = &config->vms[i];
+
+		for (unsigned j = 0; j < vm->net_count; j++)
+			if (vm->nets[j].uplink && vm->nets[j].switch_index == switch_index)
+				return true;
+	}
+	return false;
+}
+
+static void check_link(struct config_parser *p, const struct config_vm *vm,
+		       const struct config_net *net)
+{
+	config_format(p->reporter.node, sizeof(p->reporter.node), "/vms/%s/%s", vm->name,
+		      net->name);
+	if (net->uplink)
+		config_fail(&p->reporter, "link-follows-uplink",
+			    "is given to an uplink, which others follow: leave it out");
+	else if (!has_uplink(p->config, net->switch_index))
+		config_fail(&p->reporter, "link-follows-uplink",
+			    "finds no uplink on %s: add one, or leave it out",
+			    p->config->switches[net->switch_index].name);
+}
+
+void config_check_links(struct config_parser *p)
+{
+	for (unsigned i = 0; i < p->config->vm_count; i++) {
+		const struct config_vm *vm = &p->config->vms[i];
+
+		for (unsigned j = 0; j < vm->net_count; j++)
+			if (vm->nets[j].link_follows_uplink)
+				check_link(p, vm, &vm->nets[j]);
+	}
 }

@@ -20,7 +20,7 @@ struct property {
 static set_fn set_compatible, set_cpus, set_affinity, set_memory, set_kernel, set_initrd,
 	set_bootargs;
 static set_fn set_apicv, set_no_fast_strings, set_status, set_switch, set_mac, set_mtu,
-	set_queue_pairs, set_role, set_allow_unsafe_dma, set_uplink;
+	set_queue_pairs, set_role, set_allow_unsafe_dma;
 static set_fn set_policy_word, set_policy_number;
 
 #define ROW(type, name, kind, required, min, max, set, effect, example)                            \
@@ -72,7 +72,9 @@ static const struct property table[] = {
 	    "max-frame-size = <1500>"),
 	ROW(NET,    "queue-pairs", CELL, false, 1, CONFIG_MAX_QUEUE_PAIRS, set_queue_pairs, RESTART,
 	    "queue-pairs = <1>"),
-	ROW(NET,    "uplink", FLAG, false, 0, 0, set_uplink, RESTART, "uplink"),
+	ROW(NET,    "uplink", FLAG, false, 0, 0, config_set_uplink, RESTART, "uplink"),
+	ROW(NET,    "link-follows-uplink", FLAG, false, 0, 0, config_set_link_follows_uplink, RESTART,
+	    "link-follows-uplink"),
 	ROW(PASSTHROUGH, "compatible", STRING, true, 1, 63, set_compatible, NEVER,
 	    "compatible = \"" CONFIG_PASSTHROUGH_COMPATIBLE "\""),
 	ROW(PASSTHROUGH, "pci-id", CELLS, false, 1, 2, config_set_pci_id, BOOT,
@@ -490,10 +492,4 @@ static void set_policy_word(struct config_parser *p, const struct config_value *
 static void set_policy_number(struct config_parser *p, const struct config_value *v)
 {
 	p->config->policy[policy_by_name(p->property) - policies] = config_cell(v, 0);
-}
-
-static void set_uplink(struct config_parser *p, const struct config_value *v)
-{
-	(void)v;
-	p->net->uplink = true;
 }

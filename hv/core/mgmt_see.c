@@ -22,7 +22,9 @@ const struct mgmt_method mgmt_see_methods[] = {
 	{ "see.tables", "",
 	  "what counters, verdicts, exits and policies there are, and what they mean", see_tables },
 	{ "see.sample", "",
-	  "all counters of all ports, exits of all VMs, and the CPUs' time, of now", see_sample },
+	  "all counters of all ports, exits of all VMs, the CPUs' time, and what the IOMMU has "
+	  "blocked, of now",
+	  see_sample },
 	{ "see.why", "vm", "its vCPUs and queues, to find out why it hangs; the next call has news",
 	  see_why },
 	{ "see.trace", "port frame bytes?", "what would become of a frame (hex), and why",
@@ -184,10 +186,35 @@ static void put_machine(struct json *j)
 	json_array_end(j);
 }
 
-/* At most, of one: names, braces and the like, and numbers of 20 digits. */
-enum { PORT_BYTES = 512 + STAT_COUNT * 21, VM_BYTES = 512 + EXIT_CAUSE_COUNT * 21 };
+/* More are not told of. */
+#define MOST_DEVICES 256u
 
-_Static_assert(CONFIG_MAX_SWITCHES *CONFIG_MAX_PORTS *PORT_BYTES + CONFIG_MAX_VMS * VM_BYTES <
+static void put_faults(struct json *j)
+{
+	uint64_t faults;
+	char name[16];
+
+	json_array(j, "iommu_faults");
+	for (unsigned i = 0;
+	     i < MOST_DEVICES && platform->host_device_faults(i, name, sizeof(name), &faults);
+	     i++) {
+		json_object(j, NULL);
+		json_string(j, "device", name);
+		json_u64(j, "faults", faults);
+		json_object_end(j);
+	}
+	json_array_end(j);
+}
+
+/* At most, of one: names, braces and the like, and numbers of 20 digits. */
+enum {
+	PORT_BYTES = 512 + STAT_COUNT * 21,
+	VM_BYTES = 512 + EXIT_CAUSE_COUNT * 21,
+	DEVICE_BYTES = 64
+};
+
+_Static_assert(CONFIG_MAX_SWITCHES *CONFIG_MAX_PORTS *PORT_BYTES + CONFIG_MAX_VMS * VM_BYTES +
+			       MOST_DEVICES * DEVICE_BYTES <
 		       MGMT_ANSWER_MOST,
 	       "a sample fits into an answer");
 
@@ -197,6 +224,7 @@ void see_sample(struct mgmt_call *call)
 	struct port *port;
 
 	put_machine(j);
+	put_faults(j);
 	spin_lock(&vm_table_lock);
 	json_array(j, "vms");
 	for (unsigned i = 0; i < vm_config->vm_count; i++)

@@ -121,6 +121,9 @@ struct platform_ops {
 			 uint64_t *redirection);
 	/* One line about the i-th; false: there are no more. */
 	bool (*host_device)(unsigned i, char *line, unsigned room);
+	/* Its name ("00:03.0"), and how often the IOMMU has blocked its DMA or an interrupt of it; false:
+	 * there are no more, or there is no IOMMU. Any CPU. */
+	bool (*host_device_faults)(unsigned i, char *name, unsigned room, uint64_t *faults);
 	/* A character typed on the VM's console; false: the guest has no room for it now. Any CPU,
 	 * under vm_table_lock. */
 	bool (*console_input)(struct vm *vm, char c);

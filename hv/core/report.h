@@ -37,7 +37,8 @@
  *   {"lasthop":1,"event":"uplink","port":"netd/net0","link":"up","at_ns":51000}   its driver has
  *        started, or is gone ("down"), or the first frame has come in by it since ("passes", to a
  *        millisecond); by the machine's clock; a driver that starts over and over is not told each time
- *   {"lasthop":1,"event":"link","port":"alice/net0","link":"down","at_ns":52000}   by the user
+ *   {"lasthop":1,"event":"link","port":"alice/net0","link":"down","at_ns":52000}   by the user, or
+ *        because it follows the uplinks (link-follows-uplink)
  *   {"lasthop":1,"event":"queue-stopped","port":"alice/net0","queue":1,"reason":"…","at_ns":53000}
  *        its driver broke a rule of virtio; 5 a second and VM are told at most
  *   {"lasthop":1,"event":"vm-paused","vm":"alice","at_ns":54000}   and "vm-resumed": by the user

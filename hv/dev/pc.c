@@ -7,6 +7,7 @@
 #include "hv/dev/pc.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "hv/core/guest_map.h"
 #include "hv/core/host_ioapic.h"
@@ -214,11 +215,28 @@ static int pc_pin_route(uint8_t ioapic_id, uint8_t vector, uint32_t apic_id, uin
 	return 0;
 }
 
+static bool pc_host_device_faults(unsigned i, char *name, unsigned room, uint64_t *faults)
+{
+	if (!iommu || i >= host_function_count)
+		return false;
+	snprintf(name, room, PCI_ADDRESS_FORMAT, PCI_ADDRESS_ARGS(host_functions[i].address));
+	*faults = iommu->faults(host_functions[i].address);
+	return true;
+}
+
 static bool pc_host_device(unsigned i, char *line, unsigned room)
 {
+	uint64_t faults = 0;
+	unsigned fill;
+
 	if (i >= host_function_count)
 		return false;
 	host_function_describe(&host_functions[i], line, room);
+	if (iommu)
+		faults = iommu->faults(host_functions[i].address);
+	fill = (unsigned)strlen(line);
+	if (faults)
+		snprintf(line + fill, room - fill, ", %llu blocked", (unsigned long long)faults);
 	return true;
 }
 
@@ -266,5 +284,6 @@ const struct platform_ops pc_platform = {
 	.host_devices_check_vm = passthrough_check_vm,
 	.pin_route = pc_pin_route,
 	.host_device = pc_host_device,
+	.host_device_faults = pc_host_device_faults,
 	.console_input = pc_console_input,
 };

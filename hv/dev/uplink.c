@@ -20,11 +20,13 @@ static struct uplink {
 	unsigned switch_index;		/* (t) */
 	struct port *port;		/* (t) NULL: the place is free */
 	unsigned running;  /* (s) bit 0: the first receive queue, 1: the first transmit queue */
-	bool up;	   /* (s) */
+	bool up;	   /* (s) its driver runs */
 	uint64_t down_tsc; /* (s) 0: it has not been up yet */
 	struct log_limit limit; /* (s) its driver domain starts and stops it as it likes */
 	unsigned looks;		/* (w) for its first frame, that are left; 0: none is waited for */
 	uint64_t frames;	/* (w) that it had brought before */
+	uint64_t
+		settle_tsc; /* (w) when ports that follow are told of what they were not; 0: all is told */
 	struct spinlock watching; /* (w) around the timer: look() runs on the CPU that set it */
 	bool silent; /* (s) it went down too often to be told: neither is its coming up */
 	struct timer timer;
@@ -37,25 +39,72 @@ static struct spinlock table;
 #define LOOK_US 1000
 #define LOOKS	5000u
 
+/* An uplink that goes up and down too often to be told has been as it is for so long when ports that follow
+ * are told how that is: their guests are not interrupted at its driver's will. */
+#define SETTLE_US 1000000
+
+static bool is_up(const struct uplink *u)
+{
+	return u->up && port_link(u->port);
+}
+
+bool uplinks_up(unsigned switch_index)
+{
+	bool up = false;
+
+	spin_lock(&table);
+	for (unsigned i = 0; i < CONFIG_MAX_UPLINKS && !up; i++)
+		up = uplinks[i].port && uplinks[i].switch_index == switch_index &&
+		     is_up(&uplinks[i]);
+	spin_unlock(&table);
+	return up;
+}
+
+/* Under the switch's control lock. */
+static void tell_followers(unsigned switch_index)
+{
+	virtio_net_follow(switch_index, uplinks_up(switch_index));
+}
+
+/* Under `watching`. */
+static void set_timer(struct uplink *u, uint64_t now)
+{
+	if (u->looks)
+		timer_set(&u->timer, now + tsc_from_us(LOOK_US));
+	else if (u->settle_tsc)
+		timer_set(&u->timer, u->settle_tsc);
+}
+
 /* Apart from the data path, and as exact as anybody needs it. */
 static void look(struct timer *timer)
 {
 	struct uplink *u = container_of(timer, struct uplink, timer);
 	char name[2 * CONFIG_MAX_NAME + 2];
 	uint64_t now = rdtsc();
-	bool passes = false;
+	bool passes = false, settled;
+	unsigned switch_index;
 
 	spin_lock(&u->watching);
+	switch_index = u->switch_index;
+	settled = u->settle_tsc && timer->deadline_tsc >= u->settle_tsc;
+	if (settled)
+		u->settle_tsc = 0;
 	if (u->looks && port_counter(u->port, STAT_tx_packets) != u->frames) {
 		u->looks = 0;
 		passes = true;
 		snprintf(name, sizeof(name), "%s", port_name(u->port));
-	} else if (u->looks && --u->looks) {
-		timer_set(timer, now + tsc_from_us(LOOK_US));
+	} else if (u->looks) {
+		u->looks--;
 	}
+	set_timer(u, now);
 	spin_unlock(&u->watching);
 	if (passes)
 		report_uplink(name, "passes", tsc_to_ns(now));
+	if (!settled)
+		return;
+	virtio_net_lock(switch_index);
+	tell_followers(switch_index);
+	virtio_net_unlock(switch_index);
 }
 
 /* Under `table`: that of a node, or (NULL) a free place. */
@@ -109,6 +158,7 @@ static int create(const struct config_vm *vm, const struct config_net *net)
 	u->up = u->silent = false;
 	u->down_tsc = 0;
 	u->looks = 0;
+	u->settle_tsc = 0;
 	timer_init(&u->timer, look);
 	spin_unlock(&table);
 	return 0;
@@ -140,6 +190,7 @@ static void destroy(struct uplink *u)
 	spin_lock(&u->watching); /* look() does nothing more from here on */
 	timer_cancel(&u->timer);
 	u->looks = 0;
+	u->settle_tsc = 0;
 	spin_unlock(&u->watching);
 	spin_lock(&table);
 	u->port = NULL;
@@ -179,9 +230,9 @@ static void watch(struct uplink *u, bool up, uint64_t now)
 	spin_lock(&u->watching);
 	timer_cancel(&u->timer);
 	u->frames = port_counter(u->port, STAT_tx_packets);
-	u->looks = up ? LOOKS : 0;
-	if (up)
-		timer_set(&u->timer, now + tsc_from_us(LOOK_US));
+	u->looks = up && !u->silent ? LOOKS : 0;
+	u->settle_tsc = u->silent ? now + tsc_from_us(SETTLE_US) : 0;
+	set_timer(u, now);
 	spin_unlock(&u->watching);
 }
 
@@ -204,9 +255,11 @@ static void changed(struct uplink *u, bool up)
 	u->up = up;
 	if (!up)
 		u->silent = !log_may(&u->limit);
-	watch(u, up && !u->silent, now);
-	if (!u->silent)
+	watch(u, up, now);
+	if (!u->silent) {
 		tell(u, up, now);
+		tell_followers(u->switch_index);
+	}
 	u->down_tsc = now;
 }
 
@@ -227,6 +280,22 @@ void uplink_stopped(const struct config_vm *vm, const struct config_net *net)
 	u->running = 0;
 	if (u->up)
 		changed(u, false);
+}
+
+void uplink_link_set(const struct port *port)
+{
+	unsigned switch_index = CONFIG_MAX_SWITCHES;
+
+	spin_lock(&table);
+	for (unsigned i = 0; i < CONFIG_MAX_UPLINKS; i++)
+		if (uplinks[i].port == port)
+			switch_index = uplinks[i].switch_index;
+	spin_unlock(&table);
+	if (switch_index == CONFIG_MAX_SWITCHES)
+		return;
+	virtio_net_lock(switch_index);
+	tell_followers(switch_index);
+	virtio_net_unlock(switch_index);
 }
 
 bool uplink_beside(const struct port *port)

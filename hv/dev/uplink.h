@@ -27,6 +27,13 @@ struct port *uplink_port(const struct config_vm *vm, const struct config_net *ne
 void uplink_queue_started(const struct config_vm *vm, const struct config_net *net, unsigned queue);
 void uplink_stopped(const struct config_vm *vm, const struct config_net *net);
 
+/* Whether one of that switch is up: its driver runs, and the user has not taken its link down. Under the
+ * switch's control lock. Each change is told by virtio_net_follow(). */
+bool uplinks_up(unsigned switch_index);
+
+/* The user has taken its link down or up. Any CPU, under vm_table_lock. */
+void uplink_link_set(const struct port *port);
+
 /* Whether the port's switch has one. */
 bool uplink_beside(const struct port *port);
 

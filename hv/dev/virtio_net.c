@@ -124,11 +124,17 @@ static void notify(struct virtio_pci *v, unsigned queue)
 		port_kick(net->port, queue, VS_BATCH);
 }
 
+/* As its guest is told. */
+static bool link_is_up(const struct virtio_net *net)
+{
+	return port_link(net->port) && !atomic_load(&net->world_away);
+}
+
 static uint64_t config_read(struct virtio_pci *v, unsigned at, unsigned bytes)
 {
 	struct virtio_net *net = net_of(v);
 	struct net_config c = {
-		.status = port_link(net->port) ? VIRTIO_NET_S_LINK_UP : 0,
+		.status = link_is_up(net) ? VIRTIO_NET_S_LINK_UP : 0,
 		.max_virtqueue_pairs = (uint16_t)net->config->queue_pairs,
 		.mtu = (uint16_t)net->config->mtu,
 	};
@@ -254,11 +260,16 @@ static uint64_t reuse_features(const struct vm *vm, const struct config_net *con
 	return config->uplink && iommu && vm->config->passthrough_count > 0 ? UPLINK_F_REUSE : 0;
 }
 
+/* From then on it is told by virtio_net_follow(). */
 static void list_add(struct virtio_net *net)
 {
+	virtio_net_lock_switch(net);
+	atomic_store(&net->world_away,
+		     net->config->link_follows_uplink && !uplinks_up(net->config->switch_index));
 	spin_lock(&all_lock);
 	list_insert_before(&all_nets, &net->all);
 	spin_unlock(&all_lock);
+	virtio_net_unlock_switch(net);
 }
 
 static void list_drop(struct virtio_net *net)
@@ -413,6 +424,29 @@ void virtio_net_set_link(struct port *port, bool up)
 	report_link(port_name(port), up, tsc_to_ns(rdtsc()));
 	if (net)
 		virtio_pci_config_changed(&net->virtio);
+	if (port_is_uplink(port))
+		uplink_link_set(port);
+}
+
+/* Under the list's lock. */
+static void follow(struct virtio_net *net, bool up)
+{
+	if (atomic_exchange(&net->world_away, !up) == !up)
+		return;
+	report_link(port_name(net->port), link_is_up(net), tsc_to_ns(rdtsc()));
+	virtio_pci_config_changed(&net->virtio);
+}
+
+void virtio_net_follow(unsigned switch_index, bool up)
+{
+	spin_lock(&all_lock);
+	list_for_each(pos, &all_nets) {
+		struct virtio_net *net = container_of(pos, struct virtio_net, all);
+
+		if (net->config->link_follows_uplink && net->config->switch_index == switch_index)
+			follow(net, up);
+	}
+	spin_unlock(&all_lock);
 }
 
 bool virtio_net_features(struct port *port, uint64_t *offered, uint64_t *accepted)

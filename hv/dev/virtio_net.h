@@ -21,6 +21,8 @@ struct virtio_net {
 	struct list all;		 /* under the list's lock: every device there is */
 	const struct config_net *config; /* (c) */
 	struct port *port;		 /* (c) */
+	_Atomic bool
+		world_away; /* link-follows-uplink, and none is up; changed under the list's lock */
 	struct switch_work work[2 * CONFIG_MAX_QUEUE_PAIRS];
 	struct net_ctrl ctrl;
 };
@@ -51,6 +53,10 @@ void virtio_net_destroy(struct virtio_net *net);
 
 /* The cable of its device out or in: the guest is told. Any CPU, under vm_table_lock. */
 void virtio_net_set_link(struct port *port, bool up);
+
+/* An uplink of that switch is up now, or none is: guests of devices with link-follows-uplink are told, if that
+ * is new to them. Under the switch's control lock. */
+void virtio_net_follow(unsigned switch_index, bool up);
 
 /* The feature bits offered, and those accepted; false: no driver runs. Any CPU, under vm_table_lock. */
 bool virtio_net_features(struct port *port, uint64_t *offered, uint64_t *accepted);

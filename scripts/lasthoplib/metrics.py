@@ -47,6 +47,8 @@ def of_machine(text, tables, sample):
                 [({}, seconds(sample["time_us"]))])
     text.family("cpu", "counter", "Time of all CPUs, by what it went into.", "seconds",
                 [({"kind": kind}, seconds(us)) for kind, us in zip(tables["times"], sample["cpu_us"])])
+    text.family("iommu_faults", "counter", "DMA and interrupts of the PCI device that the IOMMU has blocked and recorded.",
+                samples=[({"device": device["device"]}, device["faults"]) for device in sample["iommu_faults"]])
     words = [(p["name"], value) for p, value in zip(tables["policies"], sample["policies"])]
     text.family("policy_word", "gauge", "Policies of the switches that are words: 1 with the word.", samples=[
         ({"policy": name, "value": value}, 1) for name, value in words if isinstance(value, str)])

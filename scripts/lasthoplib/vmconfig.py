@@ -16,6 +16,7 @@ class Vm:
     queue_pairs: int = 1
     mtu: int = 9000
     more: list = field(default_factory=list)     # further lines of its node
+    nodes: list = field(default_factory=list)    # further devices, behind its others
 
     def source(self, index):
         lines = [f"{self.name} {{", 'compatible = "lasthop,vm";', f"cpus = <{self.cpus}>;",
@@ -31,7 +32,7 @@ class Vm:
             lines.append(f'net{n} {{ compatible = "lasthop,net"; switch = <&{switch}>; '
                          f"local-mac-address = [{mac}]; max-frame-size = <{self.mtu}>; "
                          f"queue-pairs = <{self.queue_pairs}>; }};")
-        return "\n".join(lines + ["};"])
+        return "\n".join(lines + self.nodes + ["};"])
 
 
 def policy_node(policy):

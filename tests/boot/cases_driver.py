@@ -6,7 +6,7 @@ from cases import BACKEND, Case
 from cases_linux import QUICK, linux, no_complaints
 from configs import Vm, config, pair
 from lasthoplib.faults import KERNEL
-from restart import BESIDE, gaps, lives, nothing_lost, restarts, stop
+from restart import BESIDE, gaps, links, lives, nothing_lost, restarts, stop
 from world import ADDRESS6, ADDRESSES, nic
 
 IDS = {"e1000": "<0x8086 0x100e>", "e1000e": "<0x8086 0x10d3>", "virtio": "<0x1af4 0x1041>"}
@@ -25,9 +25,9 @@ def netd(*models, more=(), args="", kernel="netd.elf", queue_pairs=1):
     return Vm("netd", kernel, args, more=['role = "driver-domain";', *more, *nodes])
 
 
-def server(number=1):
+def server(number=1, **more):
     return linux("server", f"{QUICK} lasthop.role=server lasthop.ip=10.0.0.{number}/24 "
-                 f"lasthop.ip6=fd00::{number}/64", mtu=1500)
+                 f"lasthop.ip6=fd00::{number}/64", mtu=1500, **more)
 
 
 def client(tests, number=2, wire=0):
@@ -101,14 +101,19 @@ def outside(name, model, tests, args="", talk=talked, offload=False, **more):
                 hooks=[no_complaints], **more)
 
 
+FOLLOWER = 'net1 { compatible = "lasthop,net"; switch = <&lan>; link-follows-uplink; };'
+
+
 def dying(count, model="e1000e", args="offload=csum", name="", **more):
-    """it dies so often under load, while other VMs measure each other"""
+    """it dies so often under load, while other VMs measure each other; the server has an idle device besides,
+    whose link follows"""
     sink, source = pair(tests=BESIDE)
-    vms = [netd(model, args=f"watchdog=2000 {args}", kernel=KERNEL), source, sink, server()]
+    vms = [netd(model, args=f"watchdog=2000 {args}", kernel=KERNEL), source, sink,
+           server(nodes=[FOLLOWER])]
     names = [vm.name for vm in vms]
     return Case(f"tcg-restart-{name}{model}-{count}", "tcg", config(*vms), cpus=4, backend=BACKEND["tcg"],
                 nics=[nic(model)], world=1, talk=restarts(count, names), ends=dict.fromkeys(names, "stopped"),
-                hooks=[lives(count), nothing_lost(5), no_complaints], **more)
+                hooks=[lives(count), links("server/net1", "netd/up0"), nothing_lost(5), no_complaints], **more)
 
 
 # one that dies at once does not eat the machine

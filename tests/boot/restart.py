@@ -116,8 +116,16 @@ def stop(line, *vms):
         line.wait(rf"\] vm {vm}: ended: stopped")
 
 
+def saw_links(world, server, check):
+    """the server's kernel has seen the link of its second device come and go, and it is up"""
+    told = world.tell(server, "cd /sys/class/net/eth1; cat carrier_up_count carrier_down_count")
+    ups, downs = map(int, told.split())         # it begins with a going down: that the driver is made
+    check(ups == downs >= 2, f"a link that follows came {ups} times, and went {downs}")
+
+
 def restarts(count, vms, server="10.0.0.1"):
-    """talk() of a case: dies so often; vms: all names, netd first, the Linux server last"""
+    """talk() of a case: dies so often; vms: all names, netd first, last the Linux server, whose second device's
+    link follows"""
     hows = [list(FAULTS)[i % len(FAULTS)] for i in range(count)]
 
     def talk(line, check):
@@ -133,6 +141,7 @@ def restarts(count, vms, server="10.0.0.1"):
             if not moves(streams):
                 check(False, f"nothing passes any more after restart {number}, by {how}")
                 break
+        saw_links(world, server, check)
         world.tell(server, "touch /tmp/enough")
         for name, stream in zip(("from the guest", "to the guest"), streams):
             passed, error = stream.finish()
@@ -141,12 +150,12 @@ def restarts(count, vms, server="10.0.0.1"):
     return talk
 
 
-def nothing_left(outcome, vm, but=2):
+def nothing_left(outcome, vm, but=2, second_ports=0):
     """after each restart as many interrupts are taken, and as much memory is free, as before; but for a page of
     counters for each CPU that comes to deal with a port, once. The first lives may differ: what is kept is
     made then."""
     starts = [e for e in outcome.stream.of("vm-start") if e["vm"] == vm][but:]
-    ports = len({e["vm"] for e in outcome.stream.of("vm-start")})
+    ports = len({e["vm"] for e in outcome.stream.of("vm-start")}) + second_ports
     kept = 4 * ports * sum(e["cpus"] for e in outcome.stream.of("boot"))
     free = [e["free_kib"] for e in starts] or [0]
     vectors = {e["irq_vectors"] for e in starts}
@@ -166,7 +175,21 @@ def lives(count):
                   and got["hang"] >= wanted["hang"], "netd ended " + ", ".join(f"{n} times by {e}" for e, n in got.items()))]
         lines = [x for x in outcome.serial().split("\n") if "] vm netd: ended: " in x]
         facts.append((len(lines) == len(resets) + 1, f"{len(lines)} lines tell of its ends"))
-        return facts + nothing_left(outcome, "netd")
+        return facts + nothing_left(outcome, "netd", second_ports=1)
+    return hook
+
+
+def links(port, uplink):
+    """the port's link went down behind each going down of the uplink, and up behind each coming up"""
+    def hook(outcome):
+        told = [(e["port"], e["link"]) for e in outcome.stream.events
+                if e["event"] in ("link", "uplink") and e["port"] in (port, uplink) and e["link"] != "passes"]
+        alive = told[:max((n for n, (who, _) in enumerate(told) if who == port), default=-1) + 1]
+        pairs = list(zip(alive[::2], alive[1::2]))
+        bad = [p for p in pairs if [who for who, _ in p] != [uplink, port] or p[0][1] != p[1][1]]
+        turns = [p[1][1] for p in pairs]
+        return [(pairs and not bad and len(alive) % 2 == 0 and "down" in turns,
+                 f"the link of {port} followed {uplink} {len(pairs)} times: {' '.join(turns)}")]
     return hook
 
 

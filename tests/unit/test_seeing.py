@@ -57,7 +57,7 @@ def vm(name, runs=True, started=7, run_us=0, exits=None, paused=False):
 
 def sample(us, ports=(), vms=(), cpu=(0, 0, 0, 0, 0), policies=("on", "auto", 64)):
     return {"time_us": us, "cpus": 4, "cpu_us": list(cpu), "policies": list(policies), "vms": list(vms),
-            "ports": list(ports)}
+            "ports": list(ports), "iommu_faults": [{"device": "00:03.0", "faults": 0}, {"device": "00:04.0", "faults": 3}]}
 
 
 class Top(unittest.TestCase):
@@ -268,6 +268,8 @@ class Metrics(unittest.TestCase):
         self.assertIn('lasthop_vm_exits_total{vm="a",cause="hlt"} 5', lines)
         self.assertIn('lasthop_cpu_seconds_total{kind="poll"} 5.000000', lines)
         self.assertIn('lasthop_vm_up{vm="off"} 0', lines)
+        self.assertIn('lasthop_iommu_faults_total{device="00:03.0"} 0', lines)
+        self.assertIn('lasthop_iommu_faults_total{device="00:04.0"} 3', lines)
         self.assertIn('lasthop_policy_word{policy="copy",value="auto"} 1', lines)
         for name in NAMES:
             self.assertRegex(self.text, rf"(?m)^lasthop_port_{name}(_bytes|_packets|_pages)?_total\{{")

@@ -60,6 +60,8 @@ static void parse(const char *source, struct config *config)
 		fail_msg("%s", source);
 }
 
+#define VM "memory-mib = <8>; kernel = \"k\"; role = \"driver-domain\";"
+
 /* What is put into the nodes of a config that has one of each kind. */
 struct pieces {
 	const char *policy, *vm, *net, *passthrough;
@@ -76,12 +78,13 @@ static void build(const struct pieces *p, struct config *config)
 		 "policy { %s };"
 		 "vms { a { compatible = \"lasthop,vm\"; %s"
 		 "net0 { compatible = \"lasthop,net\"; %s };"
-		 "nic { compatible = \"lasthop,passthrough\"; %s }; }; }; };",
+		 "nic { compatible = \"lasthop,passthrough\"; %s }; };"
+		 "netd { compatible = \"lasthop,vm\"; " VM
+		 "up0 { compatible = \"lasthop,net\"; switch = <&lan>; uplink; }; }; }; };",
 		 p->policy, p->vm, p->net, p->passthrough);
 	parse(source, config);
 }
 
-#define VM   "memory-mib = <8>; kernel = \"k\"; role = \"driver-domain\";"
 #define NET  "switch = <&lan>;"
 #define PASS "pci-id = <0x8086 0x10d3>;"
 
@@ -126,6 +129,7 @@ static const struct trial {
 	{ "net", "max-frame-size", NET, NET "max-frame-size = <9000>;", "1500", "9000" },
 	{ "net", "queue-pairs", NET, NET "queue-pairs = <3>;", "1", "3" },
 	{ "net", "uplink", NET, NET "uplink;", "no", "yes" },
+	{ "net", "link-follows-uplink", NET, NET "link-follows-uplink;", "no", "yes" },
 	{ "passthrough", "pci-id", PASS, "pci-id = <0x8086 0x100e>;", "8086:10d3", "8086:100e" },
 	{ "passthrough", "pci-address", "pci-address = \"00:03.0\";", "pci-address = \"01:1f.7\";",
 	  "0:3.0", "1:1f.7" },

@@ -266,7 +266,15 @@ static uint64_t next_timer(struct vcpu *v)
 	return v->index == 0 ? TIMER_NEVER : 0;
 }
 
+static bool host_device_faults(unsigned i, char *name, unsigned room, uint64_t *faults)
+{
+	snprintf(name, room, "00:0%u.0", i);
+	*faults = 7 * i;
+	return i < 2;
+}
+
 static const struct platform_ops fake_platform = { .switch_at = switch_at,
+						   .host_device_faults = host_device_faults,
 						   .vm_port = vm_port,
 						   .port_features = port_features,
 						   .irq_pending = irq_pending,

@@ -14,6 +14,8 @@ static void samples(void **state)
 	atomic_store(&vcpu[0].exits[EXIT_CAUSE_io], 77);
 	told = ask(see_sample, NULL, NULL, NULL, NULL);
 	has(told, "\"cpu_us\":[1,2,3,4,5]");
+	has(told, "\"iommu_faults\":[{\"device\":\"00:00.0\",\"faults\":0},"
+		  "{\"device\":\"00:01.0\",\"faults\":7}],");
 	has(told, "{\"name\":\"alice\",\"runs\":true,\"paused\":false,");
 	for (unsigned id = 0; id < EXIT_CAUSE_io; id++)
 		strcat(exits, "0,");

@@ -21,7 +21,7 @@ uint64_t fake_redirection[FAKE_GSIS];
 bool fake_pin_masked[FAKE_GSIS];
 uint8_t fake_device[FAKE_DEVICE_BYTES];
 int fake_attach_error;
-uint64_t fake_iommu_mapped;
+uint64_t fake_iommu_mapped, fake_faults;
 unsigned fake_remaps;
 int fake_cut_off;
 bool fake_ioapic_unnamed, fake_kernel_is_linux;
@@ -289,6 +289,11 @@ static bool owns(uint64_t hpa, uint64_t bytes)
 	return FAKE_IOMMU - hpa < bytes;
 }
 
+static uint64_t faults(struct pci_address device)
+{
+	return device.devfn == 4 << 3 ? fake_faults : 0;
+}
+
 const struct iommu_ops fake_iommu_ops = {
 	.name = "fake",
 	.domain_create = domain_create,
@@ -303,4 +308,5 @@ const struct iommu_ops fake_iommu_ops = {
 	.irq_free = irq_free,
 	.irq_cut_off = irq_cut_off,
 	.owns = owns,
+	.faults = faults,
 };

@@ -32,6 +32,7 @@ uint64_t fake_nested(uint64_t gpa);
 extern const struct iommu_ops fake_iommu_ops; /* for `iommu` */
 extern int fake_attach_error;
 extern uint64_t fake_iommu_mapped; /* bytes */
+extern uint64_t fake_faults;	   /* of device 4 of any bus */
 extern uint64_t fake_released;	   /* bytes that the screen is not to be in, since */
 extern unsigned fake_remaps;	   /* handles in use */
 extern int fake_cut_off;	   /* handle; negative: none */

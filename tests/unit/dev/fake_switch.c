@@ -185,6 +185,11 @@ void *port_owner(const struct port *port)
 	return port->config.owner;
 }
 
+bool port_is_uplink(const struct port *port)
+{
+	return port->config.uplink;
+}
+
 const char *port_name(const struct port *port)
 {
 	return port->name;

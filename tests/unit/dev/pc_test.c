@@ -213,6 +213,54 @@ static void nothing_is_shared_with_a_domain_that_is_gone(void **state)
 	assert_string_equal(fake_order, "");
 }
 
+/* What the IOMMU has blocked of a device, for people and for programs. */
+static void blocked_dma_is_shown(void **state)
+{
+	uint64_t faults = 1;
+	char text[128];
+
+	(void)state;
+	fake_pci_add(0, 4, 0, 0x10d38086);
+	pci_scan();
+	for (unsigned i = 0; i < 2; i++) {
+		fake_faults = i * 12345678901;
+		assert_true(pc_platform.host_device_faults(0, text, sizeof(text), &faults));
+		assert_string_equal(text, "00:03.0");
+		assert_int_equal(faults, 0);
+		assert_true(pc_platform.host_device_faults(1, text, sizeof(text), &faults));
+		assert_string_equal(text, "00:04.0");
+		assert_int_equal(faults, fake_faults);
+		assert_true(pc_platform.host_device(0, text, sizeof(text)));
+		assert_null(strstr(text, "blocked"));
+		assert_true(pc_platform.host_device(1, text, sizeof(text)));
+		assert_int_equal(strstr(text, ", 12345678901 blocked") != NULL, i);
+	}
+	assert_false(pc_platform.host_device_faults(2, text, sizeof(text), &faults));
+	iommu = NULL;
+	assert_false(pc_platform.host_device_faults(1, text, sizeof(text), &faults));
+	assert_true(pc_platform.host_device(1, text, sizeof(text)));
+	assert_null(strstr(text, "blocked"));
+	fake_faults = 0;
+}
+
+static int teardown_shown(void **state)
+{
+	(void)state;
+	iommu = NULL;
+	return 0;
+}
+
+static int setup_shown(void **state)
+{
+	(void)state;
+	fake_reset(1);
+	fake_pci_reset();
+	fake_host_reset();
+	iommu = &fake_iommu_ops;
+	fake_pci_add(0, 3, 0, 0x10d38086);
+	return 0;
+}
+
 static int teardown_driver(void **state)
 {
 	int failed = teardown(state);
@@ -277,6 +325,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_interrupt_arrives, setup_made, teardown),
 		cmocka_unit_test_setup_teardown(nothing_is_shared_with_a_domain_that_is_gone,
 						setup_driver, teardown_driver),
+		cmocka_unit_test_setup_teardown(blocked_dma_is_shown, setup_shown, teardown_shown),
 		cmocka_unit_test_setup_teardown(what_is_typed_finds_a_device, setup_made, teardown),
 		cmocka_unit_test_setup_teardown(devices_are_in_order, setup_made, teardown),
 		cmocka_unit_test_setup_teardown(random_accesses, setup_made, teardown),

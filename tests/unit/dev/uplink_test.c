@@ -14,12 +14,12 @@
 #include <cmocka.h>
 
 static struct config config = {
-	.switch_count = 1,
-	.switches = { { "lan" } },
+	.switch_count = 2,
+	.switches = { { "lan" }, { "wan" } },
 	.vm_count = 1,
 	.vms = { { .name = "netd",
 		   .driver_domain = true,
-		   .net_count = 2,
+		   .net_count = 5,
 		   .nets = { { .name = "net0",
 			       .mac = { 0x52, 0x54, 0, 0, 0, 1 },
 			       .queue_pairs = 1,
@@ -28,7 +28,23 @@ static struct config config = {
 			     { .name = "net1",
 			       .mac = { 0x52, 0x54, 0, 0, 0, 2 },
 			       .queue_pairs = 1,
-			       .mtu = 1500 } } } },
+			       .mtu = 1500 },
+			     { .name = "net2",
+			       .mac = { 0x52, 0x54, 0, 0, 0, 3 },
+			       .queue_pairs = 1,
+			       .mtu = 1500,
+			       .link_follows_uplink = true },
+			     { .name = "net3",
+			       .mac = { 0x52, 0x54, 0, 0, 0, 4 },
+			       .queue_pairs = 1,
+			       .mtu = 1500,
+			       .uplink = true },
+			     { .name = "net4",
+			       .switch_index = 1,
+			       .mac = { 0x52, 0x54, 0, 0, 0, 5 },
+			       .queue_pairs = 1,
+			       .mtu = 1500,
+			       .link_follows_uplink = true } } } },
 };
 
 static void start_queue(unsigned queue)
@@ -173,8 +189,122 @@ static void over_and_over_is_not_told(void **state)
 		reg(STATUS, 1, true, 15);
 		assert_true(port->running[0] && port->running[1]);
 		assert_int_equal(fake_log_lines, i < 2 ? 0 : 2); /* down, and up */
-		assert_int_equal(fake_timer != NULL, i == 2);
+		fire();
+		assert_int_equal(fake_timer != NULL, i == 2); /* only then it looks again */
 	}
+	virtio_net_destroy(net);
+}
+
+static void drive(void)
+{
+	negotiate(VIRTIO_F_VERSION_1);
+	start_queue(0);
+	start_queue(1);
+	reg(STATUS, 1, true, 15);
+}
+
+static bool sees_link(struct virtio_net *net)
+{
+	return net->virtio.ops->config_read(&net->virtio, 6, 2) & 1;
+}
+
+/* The guest has been interrupted since the last call, and knows from the generation that it must read again. */
+static bool was_told(struct virtio_net *net)
+{
+	static unsigned seen;
+	bool told = net->virtio.generation != seen;
+
+	assert_int_equal(atomic_exchange(&net->virtio.isr, 0), told ? 2 : 0);
+	seen = net->virtio.generation;
+	return told;
+}
+
+/* The link of a device with link-follows-uplink is up while any uplink of its switch is, and told at each
+ * change; that of others is up all the while, and on a switch where no uplink is up it is down. */
+static void links_follow(void **state)
+{
+	struct virtio_net *plain = plug(&config.vms[0].nets[1]);
+	struct virtio_net *elsewhere = plug(&config.vms[0].nets[4]);
+	struct virtio_net *net = plug(&config.vms[0].nets[2]), *first, *second, *late;
+
+	(void)state;
+	port_set_link(uplink_port(&config.vms[0], &config.vms[0].nets[0]), true);
+	assert_false(sees_link(net));
+	drive();
+	assert_false(was_told(net));
+	for (unsigned life = 0; life < 3; life++) {
+		first = plug(&config.vms[0].nets[0]);
+		assert_false(sees_link(net));
+		drive();
+		assert_true(sees_link(net) && was_told(net));
+		virtio_net_destroy(first);
+		assert_true(!sees_link(net) && was_told(net));
+	}
+	first = plug(&config.vms[0].nets[0]);
+	drive();
+	assert_true(sees_link(net) && was_told(net));
+	assert_false(sees_link(elsewhere));
+	second = plug(&config.vms[0].nets[3]);
+	drive();
+	assert_false(was_told(net));
+	virtio_net_destroy(first);
+	assert_true(sees_link(net) && !was_told(net));
+	virtio_net_set_link(second->port, false); /* by the user */
+	assert_true(!sees_link(net) && was_told(net));
+	virtio_net_set_link(second->port, true);
+	assert_true(sees_link(net) && was_told(net));
+	late = plug(&config.vms[0].nets[2]); /* as of another VM */
+	assert_true(sees_link(late));
+	virtio_net_destroy(late);
+	late = plug(&config.vms[0].nets[4]);
+	assert_false(sees_link(late));
+	virtio_net_destroy(late);
+	virtio_net_set_link(net->port, false);
+	assert_true(!sees_link(net) && was_told(net));
+	virtio_net_destroy(second);
+	(void)was_told(net);
+	virtio_net_set_link(net->port, true);
+	assert_true(!sees_link(net) && was_told(net));
+	assert_true(sees_link(plain));
+	assert_int_equal(plain->virtio.generation + elsewhere->virtio.generation, 0);
+	virtio_net_destroy(plain);
+	virtio_net_destroy(elsewhere);
+	virtio_net_destroy(net);
+}
+
+/* A driver that starts over and over does not interrupt them each time; they are told in the end. */
+static void followers_are_not_stormed(void **state)
+{
+	struct virtio_net *net = plug(&config.vms[0].nets[2]), *uplink;
+
+	(void)state;
+	drive();
+	uplink = plug(&config.vms[0].nets[0]);
+	drive();
+	net->virtio.isr = 0;
+	net->virtio.generation = 0;
+	fake_log_full = true;
+	for (unsigned i = 0; i < 10; i++) {
+		negotiate(VIRTIO_F_VERSION_1);
+		start_queue(0);
+		start_queue(1);
+		reg(STATUS, 1, true, 15);
+	}
+	assert_true(sees_link(net));
+	assert_int_equal(net->virtio.generation, 0);
+	fire();
+	assert_int_equal(net->virtio.generation, 0); /* as they know it */
+	assert_null(fake_timer);
+	negotiate(VIRTIO_F_VERSION_1);
+	assert_true(sees_link(net));
+	assert_non_null(fake_timer);
+	fire();
+	assert_false(sees_link(net));
+	assert_int_equal(net->virtio.generation, 1);
+	assert_int_equal(net->virtio.isr, 2);
+	assert_null(fake_timer);
+	fake_log_full = false;
+	virtio_net_destroy(uplink);
 	virtio_net_destroy(net);
 }
 
@@ -193,6 +323,7 @@ static void another_config(void **state)
 	before = next = config;
 	port = uplink_port(&config.vms[0], &config.vms[0].nets[0]);
 	port->reports = 0;
+	uplink_port(&config.vms[0], &config.vms[0].nets[3])->reports = 0;
 	pc_vm_leave(&next, 0);
 	assert_true(port->used && !port->reports);
 	uplink->mtu = 9000;
@@ -241,6 +372,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keeps_its_port),      cmocka_unit_test(others_do_not),
 		cmocka_unit_test(first_frame_is_told), cmocka_unit_test(over_and_over_is_not_told),
+		cmocka_unit_test(links_follow),	       cmocka_unit_test(followers_are_not_stormed),
 		cmocka_unit_test(another_config),
 	};
 

@@ -13,6 +13,7 @@
 
 #include "tests/unit/vswitch/driver.h"
 #include "vswitch/fdb.h"
+#include "vswitch/filter.h"
 #include "vswitch/policy.h"
 
 enum { A = 1, B = 2, WORLD = 100, EVERYBODY = 0xff };
@@ -238,6 +239,83 @@ static void a_port_gets_its_address_back(void **state)
 	one_left = true;
 }
 
+static void takes(unsigned guest, unsigned number)
+{
+	const struct filter filter = { .alluni = true,
+				       .allmulti = true,
+				       .mac = 0x525400000000ull | number };
+
+	port_set_filter(g[guest]->port, &filter);
+}
+
+/* A guest has given its device another address: the world cannot have that, whether or not the guest has
+ * been heard of, and still not the config's. What it had before is nobody's. */
+static void an_address_that_a_guest_takes(void **state)
+{
+	enum { CHOICE = 60, OTHER };
+
+	(void)state;
+	takes(GUEST_A, CHOICE);
+	assert_int_equal(inject(FIRST, EVERYBODY, CHOICE), VERDICT_DROP_REFLECTED);
+	assert_int_equal(receivers(), 0);
+	assert_null(behind(CHOICE));
+	inject(GUEST_A, EVERYBODY, CHOICE);
+	receivers();
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(inject(i, B, CHOICE), VERDICT_DROP_REFLECTED);
+	assert_ptr_equal(behind(CHOICE), g[GUEST_A]->port);
+	assert_int_equal(inject(GUEST_B, CHOICE, B), VERDICT_DELIVERED);
+	assert_int_equal(receivers(), 1u << GUEST_A);
+	assert_int_equal(inject(FIRST, EVERYBODY, A), VERDICT_DROP_REFLECTED);
+
+	takes(GUEST_A, OTHER);
+	assert_int_equal(inject(FIRST, EVERYBODY, OTHER), VERDICT_DROP_REFLECTED);
+	assert_int_equal(inject(FIRST, EVERYBODY, CHOICE), VERDICT_FLOODED);
+	assert_ptr_equal(behind(CHOICE), g[FIRST]->port);
+	port_set_filter(g[GUEST_A]->port, NULL); /* its device is reset */
+	assert_int_equal(inject(FIRST, EVERYBODY, OTHER), VERDICT_FLOODED);
+	receivers();
+}
+
+/* The world has claimed it while the guest's driver was away: lest that be for ever. */
+static void a_guest_gets_its_address_back(void **state)
+{
+	enum { CHOICE = 60 };
+
+	(void)state;
+	inject(FIRST, EVERYBODY, CHOICE);
+	receivers();
+	takes(GUEST_A, CHOICE);
+	assert_null(behind(CHOICE));
+	assert_int_equal(inject(GUEST_B, CHOICE, B), VERDICT_FLOODED);
+	assert_int_equal(inject(FIRST, EVERYBODY, CHOICE), VERDICT_DROP_REFLECTED);
+	inject(GUEST_A, EVERYBODY, CHOICE);
+	receivers();
+	assert_int_equal(inject(GUEST_B, CHOICE, B), VERDICT_DELIVERED);
+	assert_int_equal(receivers(), 1u << GUEST_A);
+}
+
+/* Any of the world's, but neither another VM's, nor that of an uplink; and what a driver domain takes for
+ * one of its uplinks says nothing of the others. */
+static void what_a_guest_can_take(void **state)
+{
+	(void)state;
+	takes(GUEST_A, WORLD);
+	assert_int_equal(inject(FIRST, EVERYBODY, WORLD), VERDICT_DROP_REFLECTED);
+	inject(GUEST_B, EVERYBODY, B);
+	takes(GUEST_A, B);
+	assert_ptr_equal(behind(B), g[GUEST_B]->port);
+	receivers();
+	assert_int_equal(inject(GUEST_A, B, A), VERDICT_DELIVERED);
+	assert_int_equal(receivers(), 1u << GUEST_B);
+	takes(GUEST_A, 10);
+	assert_int_equal(inject(FIRST, EVERYBODY, 10), VERDICT_FLOODED);
+	takes(SECOND, WORLD);
+	assert_int_equal(inject(FIRST, EVERYBODY, WORLD), VERDICT_FLOODED);
+	assert_ptr_equal(behind(WORLD), g[FIRST]->port);
+	receivers();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +326,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_new_driver, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_driver_goes_with_a_packet_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_port_gets_its_address_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_address_that_a_guest_takes, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_guest_gets_its_address_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_a_guest_can_take, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("uplink", tests, NULL, NULL);
