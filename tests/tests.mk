@@ -141,13 +141,13 @@ $(B)/unit/vswitch_%_tsan_test: tests/unit/vswitch/%.c $(B)/tsan/switch.a
 
 $(B)/bench/native: tests/bench/native.c $(SWITCH_DEPS)
 	$(mkdir)
-	$(CC) $(HOST_CFLAGS) $< $(SWITCH_HOST) $(VSWITCH) -o $@
+	$(CC) $(HOST_CFLAGS) -flto=auto $< $(SWITCH_HOST) $(VSWITCH) -o $@
 
 # two cores, with surroundings of its own
 CIRCULATE := $(addprefix tests/bench/,circulate.c guest.c env.c)
 $(B)/bench/circulate: $(CIRCULATE) $(wildcard tests/bench/*.h) $(SWITCH_DEPS)
 	$(mkdir)
-	$(UNIT_CC) -O2 $(CIRCULATE) $(VSWITCH) -lpthread -o $@
+	$(UNIT_CC) -O2 -flto=auto $(CIRCULATE) $(VSWITCH) -lpthread -o $@
 
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
 $(B)/fuzz/%: tests/fuzz/%.c $(B)/fuzzed/switch.a
@@ -168,7 +168,7 @@ $(addprefix $(B)/fuzz/,net_ctrl_fuzz virtio_console_fuzz dmar_fuzz mgmt_fuzz): $
 
 # cores that fault on purpose, for tests/boot: everything but main.c
 FAULT_CORE := $(filter-out $(B)/core/hv/core/main.c.o,$(CORE_OBJ))
-FAULTS     := 0 1 2 3 4 5 6 7 8 9 10 11 12
+FAULTS     := 0 1 2 3 4 5 6 7 8 9 10 11 12 13
 
 $(B)/test/fault.a: $(FAULT_CORE)
 	$(mkdir)

@@ -24,6 +24,7 @@ enum mailbox {
 	MB_KICK = 1u << 4,	  /* leave the guest: it has an interrupt, or is to end */
 	MB_CONSOLE = 1u << 5,	  /* look at the serial line */
 	MB_MGMT = 1u << 6,	  /* and at the management channel's */
+	MB_NMI = 1u << 7,	  /* an NMI came that nobody here had sent */
 };
 
 /* What a CPU's time goes into (hv/core/cpu_time.h). */

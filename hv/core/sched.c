@@ -14,6 +14,7 @@
 #include "hv/core/console.h"
 #include "hv/core/cpu_time.h"
 #include "hv/core/lifecycle.h"
+#include "hv/core/log.h"
 #include "hv/core/mgmt.h"
 #include "hv/core/platform.h"
 #include "hv/core/percpu.h"
@@ -132,6 +133,7 @@ void sched_yield(struct vcpu *v)
 
 uint32_t sched_mail(void)
 {
+	static struct log_limit nmi_limit;
 	struct cpu *self = this_cpu();
 	uint32_t bits = mailbox_take();
 
@@ -147,6 +149,8 @@ uint32_t sched_mail(void)
 		console_work();
 	if (bits & MB_MGMT)
 		mgmt_work();
+	if (bits & MB_NMI)
+		log_limited(&nmi_limit, "trap: CPU %u: NMI of unknown origin", self->index);
 	return bits;
 }
 

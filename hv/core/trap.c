@@ -174,12 +174,11 @@ static bool fix_up(struct trap_frame *f)
 
 static void exception(struct trap_frame *f)
 {
-	static struct log_limit nmi_limit;
-
 	if (f->vector == EXC_NMI) {
 		if (smp_stopping())
 			cpu_halt();
-		log_limited(&nmi_limit, "trap: CPU %u: NMI of unknown origin", this_cpu()->index);
+		cpu_post(this_cpu(),
+			 MB_NMI); /* what it interrupted may hold any lock, the log's too */
 		return;
 	}
 	if (f->vector != EXC_DOUBLE_FAULT && f->vector != EXC_MACHINE_CHECK && fix_up(f))

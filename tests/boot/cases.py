@@ -246,9 +246,9 @@ REFUSED += [refused("no-exit", on, HELLO,
 # --- the hypervisor's own death: tests/boot/core_fault, in the order of its table ---
 FAULTS = ["null-write", "stack-overflow", "execute-data", "write-text", "write-rodata",
           "image-alias", "trampoline-alias", "direct-map-execute", "assertion", "divide",
-          "absurd-device", "triple-fault", "reset"]
-RESETS = FAULTS[-2:]                         # cases_reset.py
-FAULTS_ON_TCG = ("null-write", "stack-overflow", "assertion", "absurd-device")
+          "absurd-device", "triple-fault", "reset", "nmi-amid-log"]
+RESETS = ("triple-fault", "reset")           # cases_reset.py
+FAULTS_ON_TCG = ("null-write", "stack-overflow", "assertion", "absurd-device", "nmi-amid-log")
 
 
 def fault(on, name):

@@ -62,7 +62,7 @@ FURTHER = re.compile("|".join(f"^{pattern}$" for pattern in (
     r"bochs-injected-bench", r"tcg-(init|abuse)-resets", r"bochs-(mgmt-verbs|linux-injected)",
     r"bochs-refuses-(linux-32-bit|linux-large|linux-cut|text|elf-arm64|folder-kernel)",
     r"bochs-refuses-((large|damaged)-kernel|(random|absurd|huge)-dtb)", r"tcg-refuses-(affinity|memory)",
-    r"bochs-fault-(write-rodata|image-alias|trampoline-alias|direct-map-execute|divide)",
+    r"bochs-fault-(write-rodata|image-alias|trampoline-alias|direct-map-execute|divide|nmi-amid-log)",
     r"tcg-fault-(assertion|absurd-device)",
     r"(bochs|tcg)-netd-rr", r"tcg-uplink-(e1000|virtio|reuse-e1000e?|reuse-virtio|streams)",
     r"tcg-restart-((virtio|e1000)-4|at-once)", r"tcg-linux-driver-(e1000|restart)",

@@ -9,7 +9,7 @@
 
 #include "hv/core/acpi.h"
 #include "hv/core/last_boot.h"
-#include "hv/core/log.h"
+#include "hv/core/log_impl.h"
 #include "hv/core/machine_reset.h"
 #include "hv/core/paging.h"
 #include "hv/core/percpu.h"
@@ -24,7 +24,7 @@
 #include "hv/cpu/x86.h"
 
 #ifndef FAULT
-#error "compile with -DFAULT=0 to 12"
+#error "compile with -DFAULT=0 to 13"
 #endif
 
 /* What the console leads to is linked, and never called: no guest runs here. */
@@ -148,6 +148,18 @@ static void reset(const struct handover *h)
 	machine_reset();
 }
 
+/* An NMI interrupts whoever holds a lock, that of the log too: it is told afterwards. */
+static void nmi_amid_the_log(const struct handover *h)
+{
+	(void)h;
+	assert(log_lock_take(&log_lock));
+	lapic_send_nmi(this_cpu()->apic_id);
+	delay_us(1000);
+	spin_unlock(&log_lock);
+	assert(mailbox_take() & MB_NMI);
+	panic("the log goes on");
+}
+
 static const struct {
 	void (*run)(const struct handover *h);
 	const char *reason; /* must be in the event "panic" */
@@ -165,6 +177,7 @@ static const struct {
 	{ absurd_device, "nothing was mapped" },
 	{ triple_fault, "the second life knows of the first" },
 	{ reset, "the second life knows of the first" },
+	{ nmi_amid_the_log, "the log goes on" },
 };
 
 void fault_here(const struct handover *h)
