@@ -62,7 +62,7 @@ bool again_cancel(unsigned id)
 
 bool again_waits(unsigned id)
 {
-	return agains[id].due_tsc != 0;
+	return agains[id].due_tsc != 0 && agains[id].tries != 0;
 }
 
 int again_take(void)
@@ -70,7 +70,7 @@ int again_take(void)
 	uint64_t now = rdtsc();
 
 	for (unsigned id = 0; id < CONFIG_MAX_VMS; id++) {
-		if (!again_waits(id) || agains[id].due_tsc > now)
+		if (!agains[id].due_tsc || agains[id].due_tsc > now)
 			continue;
 		agains[id].due_tsc = 0;
 		return (int)id;

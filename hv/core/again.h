@@ -18,7 +18,7 @@ void again_at(unsigned id, uint64_t tsc);
 /* It is not tried again. True: it was to be. What comes next is its first time. */
 bool again_cancel(unsigned id);
 
-/* Whether it is to be tried again. */
+/* Whether it could not be made, and is to be tried again. */
 bool again_waits(unsigned id);
 
 /* One whose time has come, and which does not wait any more; negative: none. */

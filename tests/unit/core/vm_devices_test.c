@@ -20,6 +20,7 @@ static void it_is_made_when_its_devices_are_back(void **state)
 		ends(ids[i], END_REBOOT);
 		assert_null(vm_table[ids[i]]);
 		assert_true(lifecycle_runs(ids[i]));
+		assert_false(again_waits(ids[i])); /* nothing is wrong */
 		assert_int_equal(looks, 1);
 		assert_int_equal(vm_command(config.vms[ids[i]].name, VM_STOP, &why), LH_BUSY);
 		vm_reap();
