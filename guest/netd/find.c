@@ -120,10 +120,11 @@ void netd_open(struct netd_port *port)
 	need(nic, nic->ops->reset(nic));
 	need(uplink, uplink->ops->reset(uplink));
 	start(nic, 2 * index);
+	port->link = nic->ops->link(nic);
+	netd_tell_carrier(port); /* before the uplink is up: guests may follow it */
 	start(uplink, 2 * index + 1);
 	nic->tx_wake = uplink->rx_buffers / 2;
 	uplink->tx_wake = nic->rx_buffers / 2;
-	port->link = nic->ops->link(nic);
 	netd_report_port(port);
 }
 

@@ -50,6 +50,9 @@ void netd_find(const struct netd_args *args);
 /* Resets both devices of a port, in whatever state they are, and starts them with all buffers. */
 void netd_open(struct netd_port *port);
 
+/* Tells the hypervisor, if there is one, whether the NIC has a link. */
+void netd_tell_carrier(const struct netd_port *port);
+
 /* Moves at most a burst; false: there was nothing to do. */
 bool netd_forward(struct netd_path *path, bool link_up);
 

@@ -46,6 +46,12 @@ bool netd_forward(struct netd_path *path, bool link_up)
 	return frames || buffers;
 }
 
+/* Uplinks come in the order of the bus, and so do their ports. */
+void netd_tell_carrier(const struct netd_port *port)
+{
+	(void)hypercall(HC_CARRIER, 2 * (uint64_t)(port - netd_ports) + port->link.up, 0);
+}
+
 static void check_link(struct netd_port *port)
 {
 	struct nic_link link = port->nic->ops->link(port->nic);
@@ -54,6 +60,7 @@ static void check_link(struct netd_port *port)
 		return;
 	port->link_changes += link.up != port->link.up;
 	port->link = link;
+	netd_tell_carrier(port);
 	netd_report_link(port);
 }
 

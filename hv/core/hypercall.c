@@ -168,6 +168,13 @@ static int64_t bench_result(struct vm *vm, gpa_t at)
 	return 0;
 }
 
+static int64_t carrier(struct vm *vm, uint64_t arg)
+{
+	if (!vm->config->driver_domain)
+		return HC_EUNKNOWN;
+	return platform->uplink_carrier(vm, arg >> 1, arg & 1) ? 0 : HC_EINVAL;
+}
+
 int64_t hypercall(struct vcpu *vcpu, uint64_t number, uint64_t arg)
 {
 	switch (number) {
@@ -184,6 +191,8 @@ int64_t hypercall(struct vcpu *vcpu, uint64_t number, uint64_t arg)
 		return 0;
 	case HC_WATCHDOG:
 		return watchdog_feed(vcpu->vm, arg);
+	case HC_CARRIER:
+		return carrier(vcpu->vm, arg);
 	default:
 		return HC_EUNKNOWN;
 	}

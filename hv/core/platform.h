@@ -78,6 +78,8 @@ struct platform_ops {
 	struct port *(*port_by_mac)(const uint8_t mac[6], struct vm **vm);
 	/* Whether its switch has an uplink. Any CPU. */
 	bool (*leads_outside)(const struct port *port);
+	/* A driver domain says whether the wire behind its n-th uplink has carrier; false: there is no such. */
+	bool (*uplink_carrier)(struct vm *vm, uint64_t n, bool carrier);
 	/* Ports of a VM, for totals: NULL past the last. */
 	struct port *(*vm_port)(struct vm *vm, unsigned i);
 	/* Takes a port's link down or up. Any CPU, under vm_table_lock. */

@@ -240,6 +240,11 @@ static bool pc_host_device(unsigned i, char *line, unsigned room)
 	return true;
 }
 
+static bool pc_uplink_carrier(struct vm *vm, uint64_t n, bool carrier)
+{
+	return uplink_carrier(vm->config, n, carrier);
+}
+
 const struct platform_ops pc_platform = {
 	.vm_create = pc_vm_create,
 	.vm_join = pc_vm_join,
@@ -269,6 +274,7 @@ const struct platform_ops pc_platform = {
 	.switch_arrive = pc_switch_arrive,
 	.port_by_mac = virtio_net_port_by_mac,
 	.leads_outside = uplink_beside,
+	.uplink_carrier = pc_uplink_carrier,
 	.vm_port = pc_vm_port,
 	.port_set_link = virtio_net_set_link,
 	.port_features = virtio_net_features,

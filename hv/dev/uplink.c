@@ -21,6 +21,7 @@ static struct uplink {
 	struct port *port;		/* (t) NULL: the place is free */
 	unsigned running;  /* (s) bit 0: the first receive queue, 1: the first transmit queue */
 	bool up;	   /* (s) its driver runs */
+	bool carrier;	   /* (s) has not said that the wire has none */
 	uint64_t down_tsc; /* (s) 0: it has not been up yet */
 	struct log_limit limit; /* (s) its driver domain starts and stops it as it likes */
 	unsigned looks;		/* (w) for its first frame, that are left; 0: none is waited for */
@@ -45,7 +46,7 @@ static struct spinlock table;
 
 static bool is_up(const struct uplink *u)
 {
-	return u->up && port_link(u->port);
+	return u->up && u->carrier && port_link(u->port);
 }
 
 bool uplinks_up(unsigned switch_index)
@@ -156,6 +157,7 @@ static int create(const struct config_vm *vm, const struct config_net *net)
 	u->port = port;
 	u->running = 0;
 	u->up = u->silent = false;
+	u->carrier = true;
 	u->down_tsc = 0;
 	u->looks = 0;
 	u->settle_tsc = 0;
@@ -280,6 +282,44 @@ void uplink_stopped(const struct config_vm *vm, const struct config_net *net)
 	u->running = 0;
 	if (u->up)
 		changed(u, false);
+	u->carrier = true; /* for all that we know of the next driver */
+}
+
+/* Under the switch's control lock. Told as often as its going down. */
+static void carrier_changed(struct uplink *u)
+{
+	if (log_may(&u->limit)) {
+		log_printf("uplink %s: %scarrier", port_name(u->port), u->carrier ? "" : "no ");
+		tell_followers(u->switch_index);
+		return;
+	}
+	spin_lock(&u->watching);
+	u->settle_tsc = rdtsc() + tsc_from_us(SETTLE_US);
+	if (!u->looks)
+		set_timer(u, 0);
+	spin_unlock(&u->watching);
+}
+
+static void set_carrier(struct uplink *u, bool carrier)
+{
+	virtio_net_lock(u->switch_index);
+	if (u->carrier != carrier) {
+		u->carrier = carrier;
+		if (u->up)
+			carrier_changed(u);
+	}
+	virtio_net_unlock(u->switch_index);
+}
+
+bool uplink_carrier(const struct config_vm *vm, uint64_t n, bool carrier)
+{
+	for (unsigned i = 0; i < vm->net_count; i++) {
+		if (!vm->nets[i].uplink || n-- > 0)
+			continue;
+		set_carrier(find(vm, &vm->nets[i]), carrier);
+		return true;
+	}
+	return false;
 }
 
 void uplink_link_set(const struct port *port)

@@ -23,12 +23,16 @@ void uplinks_destroy(const struct config_vm *vm, uplink_keep_fn *keep, const voi
 /* The port of a net node that is an uplink; NULL: it could not be made. */
 struct port *uplink_port(const struct config_vm *vm, const struct config_net *net);
 
-/* Its driver has started a queue; it lets all of them go. Under the switch's control lock. */
+/* Its driver has started a queue; it lets all of them go, or is gone itself. Under the switch's control lock. */
 void uplink_queue_started(const struct config_vm *vm, const struct config_net *net, unsigned queue);
 void uplink_stopped(const struct config_vm *vm, const struct config_net *net);
 
-/* Whether one of that switch is up: its driver runs, and the user has not taken its link down. Under the
- * switch's control lock. Each change is told by virtio_net_follow(). */
+/* Its driver says whether the wire behind its n-th uplink, in the config's order, has carrier: it has until that
+ * says otherwise, in each of its lives. false: there is no such. Any CPU. */
+bool uplink_carrier(const struct config_vm *vm, uint64_t n, bool carrier);
+
+/* Whether one of that switch is up: its driver runs, the wire has carrier, and the user has not taken its link
+ * down. Under the switch's control lock. Each change is told by virtio_net_follow(). */
 bool uplinks_up(unsigned switch_index);
 
 /* The user has taken its link down or up. Any CPU, under vm_table_lock. */

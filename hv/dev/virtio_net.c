@@ -374,10 +374,12 @@ static void report_counters(const struct port *port)
 static void port_drop(struct virtio_net *net)
 {
 	virtio_net_lock_switch(net);
-	if (net->config->uplink)
+	if (net->config->uplink) {
 		port_detach(net->port);
-	else
+		uplink_stopped(net->virtio.vm->config, net->config);
+	} else {
 		port_retire(net->port);
+	}
 	virtio_net_unlock_switch(net);
 	if (net->config->uplink)
 		return;

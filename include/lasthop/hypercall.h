@@ -18,6 +18,9 @@
 #define HC_END		   0x102 /* RDI = 0: the VM's work is done; else it failed. Does not return */
 #define HC_WATCHDOG	   0x103 /* RDI = milliseconds until the next is due, 0: none is; driver domains */
 #define HC_WATCHDOG_MAX_MS 60000u
+#define HC_CARRIER                                                                                 \
+	0x104 /* RDI = 2 * N + 1: the wire behind its uplink N (0: the first) has carrier;
+				  * 2 * N: it has none. Until it is told it has; driver domains */
 
 #define HC_EUNKNOWN (-1)
 #define HC_EFAULT   (-2) /* argument not in RAM */

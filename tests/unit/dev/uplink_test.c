@@ -249,6 +249,28 @@ static void links_follow(void **state)
 	assert_false(was_told(net));
 	virtio_net_destroy(first);
 	assert_true(sees_link(net) && !was_told(net));
+	assert_false(uplink_carrier(&config.vms[0], 2, false));
+	assert_true(uplink_carrier(&config.vms[0], 1, false));
+	assert_true(!sees_link(net) && was_told(net));
+	assert_true(uplink_carrier(&config.vms[0], 1, false));
+	assert_false(was_told(net));
+	assert_true(uplink_carrier(&config.vms[0], 1, true));
+	assert_true(sees_link(net) && was_told(net));
+	/* told before the queues start, as netd does: it comes up without */
+	negotiate(VIRTIO_F_VERSION_1);
+	assert_true(!sees_link(net) && was_told(net));
+	assert_true(uplink_carrier(&config.vms[0], 1, false));
+	start_queue(0);
+	start_queue(1);
+	reg(STATUS, 1, true, 15);
+	assert_false(was_told(net));
+	/* what the last life said is not the next one's */
+	negotiate(VIRTIO_F_VERSION_1);
+	assert_true(uplink_carrier(&config.vms[0], 1, false));
+	virtio_net_destroy(second);
+	second = plug(&config.vms[0].nets[3]);
+	drive();
+	assert_true(sees_link(net) && was_told(net));
 	virtio_net_set_link(second->port, false); /* by the user */
 	assert_true(!sees_link(net) && was_told(net));
 	virtio_net_set_link(second->port, true);
@@ -303,6 +325,25 @@ static void followers_are_not_stormed(void **state)
 	assert_int_equal(net->virtio.generation, 1);
 	assert_int_equal(net->virtio.isr, 2);
 	assert_null(fake_timer);
+	/* nor does carrier that comes and goes */
+	fake_log_full = false;
+	drive();
+	drive(); /* this going down is told, and so is its coming up */
+	assert_true(sees_link(net));
+	fake_log_full = true;
+	for (unsigned i = 0; i < 11; i++)
+		uplink_carrier(&config.vms[0], 0, i % 2);
+	assert_true(sees_link(net));
+	uplink->port->counter++; /* the first frame: nothing more to look for */
+	fire();
+	assert_true(sees_link(net));
+	fire();
+	assert_false(sees_link(net));
+	assert_null(fake_timer);
+	uplink_carrier(&config.vms[0], 0, true);
+	assert_false(sees_link(net));
+	fire();
+	assert_true(sees_link(net));
 	fake_log_full = false;
 	virtio_net_destroy(uplink);
 	virtio_net_destroy(net);

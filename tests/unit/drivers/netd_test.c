@@ -65,11 +65,14 @@ bool hypercall_present(void)
 	return false;
 }
 
+static uint64_t carrier_told; /* the argument of the last HC_CARRIER */
+static bool fake_link_up;
+
 int64_t hypercall(uint64_t number, uint64_t rdi, uint64_t rsi)
 {
-	(void)number;
-	(void)rdi;
 	(void)rsi;
+	if (number == HC_CARRIER)
+		carrier_told = rdi;
 	return 0;
 }
 
@@ -97,7 +100,7 @@ static struct fake *fake_of(struct nic *nic)
 static struct nic_link fake_link(struct nic *nic)
 {
 	nic->link_changed = false;
-	return (struct nic_link){ .up = true };
+	return (struct nic_link){ .up = fake_link_up };
 }
 
 static struct nic_frame *fake_receive(struct nic *nic)
@@ -193,6 +196,8 @@ static int start(void **state)
 	ticks_per_ms = 1000000;
 	next_tick = UINT64_MAX;
 	failed = NULL;
+	fake_link_up = true;
+	carrier_told = UINT64_MAX;
 	return 0;
 }
 
@@ -299,6 +304,25 @@ static void ends_when_a_nic_is_stuck(void **state)
 	assert_non_null(failed);
 }
 
+/* The wire behind the second port comes and goes: told once each time. */
+static void tells_of_carrier(void **state)
+{
+	(void)state;
+	netd_ports[1] = netd_ports[0];
+	netd_port_count = 2;
+	check_link(&netd_ports[1]);
+	assert_true(carrier_told == UINT64_MAX);
+	fake_link_up = false;
+	check_link(&netd_ports[1]);
+	assert_int_equal(carrier_told, 2);
+	carrier_told = UINT64_MAX;
+	check_link(&netd_ports[1]);
+	assert_true(carrier_told == UINT64_MAX);
+	fake_link_up = true;
+	check_link(&netd_ports[1]);
+	assert_int_equal(carrier_told, 3);
+}
+
 static void ends_when_a_device_misbehaves(void **state)
 {
 	(void)state;
@@ -317,6 +341,7 @@ int main(void)
 		cmocka_unit_test_setup(sleeps_only_without_work, start),
 		cmocka_unit_test_setup(polls_what_cannot_interrupt, start),
 		cmocka_unit_test_setup(ends_when_a_nic_is_stuck, start),
+		cmocka_unit_test_setup(tells_of_carrier, start),
 		cmocka_unit_test_setup(ends_when_a_device_misbehaves, start),
 	};
 
