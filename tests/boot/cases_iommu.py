@@ -33,6 +33,9 @@ def attack(line, check, how):
         how(line, check, machine, qtest.Edu(machine, ecam, SLOT))
     line.type("\r")
     line.wait(r"^lasthop> ")
+    if how is blocked:
+        told = re.search(rf"^{ADDRESS} .*, (\d+) blocked$", line.command("pci"), re.M)
+        check(told and int(told[1]) >= 2, f"pci tells {told[1] if told else 'nothing'} of what was blocked")
     line.command("vm stop loop")
 
 
