@@ -39,16 +39,17 @@ struct batch *batch_open(struct vs_cpu *cpu, struct port *from)
 
 bool batch_has_address(const struct port *from, uint64_t src)
 {
-	if (mac_load(from->mac) == src)
-		return false;
+	const bool own = mac_load(from->mac) == src;
+
 	for (unsigned id = 0; id < VS_MAX_PORTS; id++) {
 		const struct port *port =
 			atomic_load_explicit(&from->sw->port[id], memory_order_seq_cst);
 
 		if (port == NULL || port == from)
 			continue;
-		if (mac_load(port->mac) == src ||
-		    atomic_load_explicit(&port->guest_mac, memory_order_seq_cst) == src)
+		if (mac_load(port->mac) == src)
+			return true;
+		if (!own && atomic_load_explicit(&port->guest_mac, memory_order_seq_cst) == src)
 			return true;
 	}
 	return false;

@@ -406,8 +406,8 @@ void batch_sort(struct vs_cpu *cpu);
 /* Delivers and counts what is in the batch; pkt[].verdict then holds the outcome. */
 void batch_forward(struct vs_cpu *cpu);
 
-/* In a batch: is it the address of another port, by the config or because its guest has taken it? Not if
- * the config gives it to this one. */
+/* In a batch: is it the address of another port, by the config, or because its guest has taken it, which
+ * cannot be one that the config gives to this port? */
 bool batch_has_address(const struct port *from, uint64_t src);
 
 /* --- tx_read.c --- */
