@@ -20,11 +20,12 @@ NAMES = ("netd", "out", "source1", "sink1")
 
 
 def grows(what, value, by=1):
-    """until the value has grown by so much"""
-    begin, end = value(), time.monotonic() + LIMIT
-    while value() < begin + by:
+    """until the value has grown by so much; what counts anew meanwhile (a guest's next life) from there"""
+    least, end = value(), time.monotonic() + LIMIT
+    while (now := value()) < least + by:
+        least = min(least, now)
         if time.monotonic() > end:
-            raise Failure(f"{what} do not get more than {begin}")
+            raise Failure(f"{what} do not get more than {now}")
         time.sleep(0.3)
 
 
