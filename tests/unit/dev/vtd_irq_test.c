@@ -16,12 +16,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static void assert_log(const char *text)
-{
-	if (!strstr(sim_log, text))
-		fail_msg("not in the log: %s\n%s", text, sim_log);
-}
-
 static void message_of_a_device(void **state)
 {
 	struct msi_message message;

@@ -11,12 +11,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static void assert_log(const char *text)
-{
-	if (!strstr(sim_log, text))
-		fail_msg("not in the log: %s\n%s", text, sim_log);
-}
-
 /* What firmware keeps for its device stays reachable from the first moment on, and nothing else. */
 static void of_a_device(void **state)
 {

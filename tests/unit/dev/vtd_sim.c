@@ -48,6 +48,14 @@ void sim_reset(void)
 	sim_panic = NULL;
 }
 
+void assert_log(const char *text)
+{
+	if (strstr(sim_log, text))
+		return;
+	fprintf(stderr, "not in the log: %s\n%s", text, sim_log);
+	abort();
+}
+
 /* --- the table DMAR --- */
 
 static uint8_t *word(uint8_t *p, uint64_t value, size_t bytes)

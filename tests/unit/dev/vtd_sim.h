@@ -57,6 +57,8 @@ extern bool sim_foreign;   /* the region of the RMRR is firmware's memory */
 extern bool sim_bridge;	   /* 00:14.0 is a bridge, with buses 5 and 6 behind it */
 extern jmp_buf *sim_panic; /* where panic() goes */
 
+/* The log has that text. */
+void assert_log(const char *text);
 /* All as after a reset; vtd, too. */
 void sim_reset(void);
 /* vtd_start() with a table DMAR of so many units, the last of which covers all the rest: 00:02.0 is

@@ -23,12 +23,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static void assert_log(const char *text)
-{
-	if (!strstr(sim_log, text))
-		fail_msg("not in the log: %s\n%s", text, sim_log);
-}
-
 static void assert_blocked(unsigned unit)
 {
 	assert_int_equal(sim[unit].gsts & ON, ON);
