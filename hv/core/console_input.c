@@ -137,10 +137,29 @@ static void next_view(void)
 	console_edit(console_view() == CONSOLE_LOG ? line : NULL);
 }
 
+static void take_typed(void)
+{
+	while (first != last) {
+		int view = console_view();
+		char c = queue[first % QUEUE];
+
+		if (view == CONSOLE_LOG && (command_ready || console_answering()))
+			return;
+		if (c == CTRL(']'))
+			next_view();
+		else if (view == CONSOLE_LOG)
+			edit_char(c);
+		else if (!console_guest_type((unsigned)view, c))
+			return;
+		first++;
+	}
+}
+
 static void typed(char c)
 {
 	if (c == CTRL(']') && console_view() != CONSOLE_LOG) {
-		first = last; /* the guest may never take it */
+		take_typed();
+		first = last; /* the guest may never take the rest */
 		next_view();
 	} else if (last - first < QUEUE) {
 		queue[last++ % QUEUE] = c;
@@ -161,26 +180,6 @@ static void read_typed(void)
 			serial_irq_listen(SERIAL_FIRST);
 			return;
 		}
-	}
-}
-
-static void take_typed(void)
-{
-	while (first != last) {
-		int view = console_view();
-		char c = queue[first % QUEUE];
-
-		if (view == CONSOLE_LOG) {
-			if (command_ready || console_answering())
-				return;
-			if (c == CTRL(']'))
-				next_view();
-			else
-				edit_char(c);
-		} else if (!console_guest_type((unsigned)view, c)) {
-			return;
-		}
-		first++;
 	}
 }
 
