@@ -108,6 +108,7 @@ static void facts_of(struct port *port, struct port_facts *f)
 		.received = port_counter(port, STAT_rx_packets),
 		.dropped = port_counter_drops(port, false) + port_counter_drops(port, true),
 	};
+	f->uplinks_away = platform->port_uplinks_away(port);
 	f->driver = platform->port_features(port, &f->offered, &f->accepted);
 }
 

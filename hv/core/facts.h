@@ -48,7 +48,8 @@ struct port_facts {
 	struct port *port;
 	const char *name, *switch_name;
 	const uint8_t *mac;
-	bool link;
+	bool link;			  /* as the user has set it */
+	bool uplinks_away;		  /* the guest sees it down: it follows the uplinks */
 	bool driver;			  /* one runs */
 	uint64_t offered, accepted, used; /* VIRTIO_NET_F_*; used: of the offloads only */
 	uint64_t sent, received, dropped; /* packets */

@@ -154,6 +154,7 @@ static void put_port(struct json *j, struct port *port)
 	json_string(j, "name", port_name(port));
 	json_string(j, "switch", port_switch_name(port));
 	json_bool(j, "link", port_link(port));
+	json_bool(j, "uplinks_away", platform->port_uplinks_away(port));
 	json_bool(j, "uplink", port_is_uplink(port));
 	json_array(j, "counters");
 	for (unsigned id = 0; id < STAT_COUNT; id++)

@@ -34,6 +34,7 @@ static void tell_port(const struct port_facts *f, void *context)
 	mac_text(text, f->mac);
 	json_string(j, "mac", text);
 	json_string(j, "link", f->link ? "up" : "down");
+	json_bool(j, "uplinks_away", f->uplinks_away);
 	json_bool(j, "driver", f->driver);
 	json_u64(j, "sent", f->sent);
 	json_u64(j, "received", f->received);

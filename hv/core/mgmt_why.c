@@ -217,6 +217,7 @@ static void put_port(struct json *j, struct port *port)
 	json_string(j, "port", port_name(port));
 	json_string(j, "switch", port_switch_name(port));
 	json_bool(j, "link", port_link(port));
+	json_bool(j, "uplinks_away", platform->port_uplinks_away(port));
 	json_bool(j, "driver", platform->port_features(port, &offered, &accepted));
 	for (unsigned i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
 		json_u64(j, names[i], port_counter(port, counters[i]));

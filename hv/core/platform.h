@@ -84,6 +84,8 @@ struct platform_ops {
 	struct port *(*vm_port)(struct vm *vm, unsigned i);
 	/* Takes a port's link down or up. Any CPU, under vm_table_lock. */
 	void (*port_set_link)(struct port *port, bool up);
+	/* The guest sees its link down since no uplink is up, which it follows. Any CPU, under vm_table_lock. */
+	bool (*port_uplinks_away)(struct port *port);
 	/* The feature bits that its device offers and its driver accepted; false: no driver runs.
 	 * Any CPU, under vm_table_lock. */
 	bool (*port_features)(struct port *port, uint64_t *offered, uint64_t *accepted);

@@ -49,6 +49,13 @@ static const char *yes(bool is)
 	return is ? "yes" : "no";
 }
 
+static const char *link_text(const struct port_facts *f)
+{
+	if (!f->link)
+		return "link is down";
+	return f->uplinks_away ? "link is down at the guest: no uplink is up" : "link is up";
+}
+
 /* One port and its offloads. */
 static void show_port(const struct port_facts *f, void *context)
 {
@@ -56,8 +63,7 @@ static void show_port(const struct port_facts *f, void *context)
 
 	(void)context;
 	mac_text(mac, f->mac);
-	console_printf("%s\n%s on switch %s, link is %s\n", f->name, mac, f->switch_name,
-		       f->link ? "up" : "down");
+	console_printf("%s\n%s on switch %s, %s\n", f->name, mac, f->switch_name, link_text(f));
 	console_printf("%-12s %-7s %-8s %-9s %s\n", "OFFLOAD", "OFFERED", "ACCEPTED", "IN EFFECT",
 		       "THE GUEST");
 	for (unsigned i = 0; i < OFFLOADS; i++)
@@ -85,8 +91,8 @@ static void list_port(const struct port_facts *f, void *context)
 	mac_text(mac, f->mac);
 	console_printf("%-31s %-17s %9s %9s %9s\n", f->name, mac, count_text(sent, f->sent),
 		       count_text(received, f->received), count_text(dropped, f->dropped));
-	if (!f->link)
-		console_printf("  link is down\n");
+	if (!f->link || f->uplinks_away)
+		console_printf("  %s\n", link_text(f));
 	warn_of_missing(f, "  ");
 }
 

@@ -277,6 +277,7 @@ const struct platform_ops pc_platform = {
 	.uplink_carrier = pc_uplink_carrier,
 	.vm_port = pc_vm_port,
 	.port_set_link = virtio_net_set_link,
+	.port_uplinks_away = virtio_net_uplinks_away,
 	.port_features = virtio_net_features,
 	.switches_create = virtio_net_switches,
 	.vm_leave = pc_vm_leave,

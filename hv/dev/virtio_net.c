@@ -451,6 +451,13 @@ void virtio_net_follow(unsigned switch_index, bool up)
 	spin_unlock(&all_lock);
 }
 
+bool virtio_net_uplinks_away(struct port *port)
+{
+	struct virtio_net *net = port_owner(port);
+
+	return net && atomic_load(&net->world_away);
+}
+
 bool virtio_net_features(struct port *port, uint64_t *offered, uint64_t *accepted)
 {
 	struct virtio_net *net = port_owner(port);

@@ -58,6 +58,9 @@ void virtio_net_set_link(struct port *port, bool up);
  * is new to them. Under the switch's control lock. */
 void virtio_net_follow(unsigned switch_index, bool up);
 
+/* The guest sees its link down since no uplink is up, which it follows. Any CPU, under vm_table_lock. */
+bool virtio_net_uplinks_away(struct port *port);
+
 /* The feature bits offered, and those accepted; false: no driver runs. Any CPU, under vm_table_lock. */
 bool virtio_net_features(struct port *port, uint64_t *offered, uint64_t *accepted);
 

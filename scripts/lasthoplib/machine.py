@@ -115,11 +115,16 @@ def vm(args, machine):
 
 # --- switches ---
 
+def link(port):
+    """as the guest sees it, and why"""
+    return "no uplink" if port["link"] == "up" and port["uplinks_away"] else port["link"]
+
+
 def port_rows(ports):
     lines, last = [], None
     for port in ports:
         if port["switch"] != last:
-            rows = [(p["port"], p["mac"], p["link"], short(p["sent"]), short(p["received"]),
+            rows = [(p["port"], p["mac"], link(p), short(p["sent"]), short(p["received"]),
                      short(p["dropped"])) for p in ports if p["switch"] == port["switch"]]
             lines += [f"switch {port['switch']}",
                       *table(("PORT", "ADDRESS", "LINK", "SENT", "RECEIVED", "DROPPED"), rows,

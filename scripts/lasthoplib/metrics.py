@@ -74,8 +74,8 @@ def of_vms(text, tables, vms):
 
 def of_ports(text, tables, ports):
     labels = [{"port": port["name"], "switch": port["switch"]} for port in ports]
-    text.family("port_up", "gauge", "Whether the port's link is up.",
-                samples=[(label, int(port["link"])) for label, port in zip(labels, ports)])
+    text.family("port_up", "gauge", "Whether the guest sees the port's link up.",
+                samples=[(label, int(port["link"] and not port["uplinks_away"])) for label, port in zip(labels, ports)])
     for i, (name, unit, of_class, about) in enumerate(tables["counters"]):
         text.family("port_" + name, "counter", f"{about[0].upper()}{about[1:]} ({of_class}).",
                     unit if unit in UNITS else "",

@@ -91,7 +91,7 @@ def of_ports(change, most):
              f"{'KICK/s':>6} {'SAVED':>6}"]
     for port, r in change.ports[:most]:
         kicks = r["kicks"] + r["kicks_saved"]
-        name = fitted(port["name"], 27) if port["link"] else f"{fitted(port['name'], 20)} (down)"
+        name = fitted(port["name"], 27) if port["link"] and not port["uplinks_away"] else f"{fitted(port['name'], 20)} (down)"
         lines.append(f"{name:<27} {rate(r['tx_packets']):>7} {r['tx_bytes'] * 8e-9:>6.2f} "
                      f"{rate(r['rx_packets']):>7} {r['rx_bytes'] * 8e-9:>6.2f} "
                      f"{rate(change.drops(r)):>6} {rate(r['kicks']):>6} "

@@ -15,6 +15,7 @@ class Vm:
     cpus: int = 1
     queue_pairs: int = 1
     mtu: int = 9000
+    link_follows: bool = False                   # the uplinks
     more: list = field(default_factory=list)     # further lines of its node
     nodes: list = field(default_factory=list)    # further devices, behind its others
 
@@ -31,7 +32,8 @@ class Vm:
             mac = f"52 54 00 00 {index + 1:02x} {n + 1:02x}"
             lines.append(f'net{n} {{ compatible = "lasthop,net"; switch = <&{switch}>; '
                          f"local-mac-address = [{mac}]; max-frame-size = <{self.mtu}>; "
-                         f"queue-pairs = <{self.queue_pairs}>; }};")
+                         f"queue-pairs = <{self.queue_pairs}>;"
+                         f"{' link-follows-uplink;' if self.link_follows else ''} }};")
         return "\n".join(lines + self.nodes + ["};"])
 
 

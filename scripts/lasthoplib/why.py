@@ -131,6 +131,8 @@ def of_port(port, before):
     if not port["driver"]:
         return [f"{port['port']}: no driver of the guest uses it"]
     found = [] if port["link"] else [f"{port['port']}: its link is down: `lasthop port {port['port']} up`"]
+    if port["uplinks_away"]:
+        found.append(f"{port['port']}: its link follows the uplinks of switch {port['switch']}, and none is up")
     old = before["queues"] if before else []
     for i, queue in enumerate(port["queues"]):
         said = of_queue(port, queue, old[i] if i < len(old) else None)
@@ -223,7 +225,7 @@ def render(answers, found):
         lines.append(f"  code {v['code'] or 'cannot be read'}")
         lines += wrapped(f"  last of {v['exits_total']} exits: ", exits_text(v["exits"]))
     for port in told["ports"]:
-        lines += wrapped(f"{port['port']}: ", f"switch {port['switch']}, link {'up' if port['link'] else 'down'}, "
+        lines += wrapped(f"{port['port']}: ", f"switch {port['switch']}, link {'up' if port['link'] and not port['uplinks_away'] else 'down'}, "
                          f"driver {'runs' if port['driver'] else 'does not run'}")
         for q in port["queues"]:
             if q["state"] != "running":

@@ -9,6 +9,7 @@ from cases_driver import MAC, client, netd, server
 from cases_linux import COMPLAINTS
 from configs import Vm, config
 from lasthoplib import wireend
+from screenshot import ARGUMENTS, Monitor
 from world import ADDRESS, ADDRESSES, LIMIT, PLUG, nic
 
 TYPE = 0x88b5                                   # of frames for experiments, IEEE 802
@@ -144,7 +145,45 @@ def pauses(model):
                 ends={"netd": "running", "in": "ok"}, hooks=[same_life])
 
 
+LINK_FOLLOWS = Vm("in", "bench.elf", f"role=sink ip={ECHO}", ("lan",), mtu=1500, link_follows=True)
+
+
+def unplugged(line, check):
+    """the wire loses its carrier, and has it again: the guest's link follows, and its frames pass"""
+    line.wait(r"\] uplink netd/up0: up$")
+    line.type("\r")
+    line.wait(r"^lasthop> ")
+    with Monitor(line.folder) as monitor:
+        for when in "once", "again":
+            monitor.ask("set_link", name="nic0", up=False)
+            line.wait(r"\] uplink netd/up0: no carrier$")
+            told = line.command("port in/net0").splitlines()
+            check("link is down at the guest: no uplink is up" in told[1], f"{when}: {told[1]}")
+            monitor.ask("set_link", name="nic0", up=True)
+            line.wait(r"\] uplink netd/up0: carrier$")
+            good = echoes(1514)
+            check(good == ECHOES, f"{when}: {good} of {ECHOES} frames came back as they were")
+    station = wireend.Station()
+    try:
+        station.bye(ECHO)
+        line.wait(r"\] vm in: ended: ok$")
+    finally:
+        station.close()
+
+
+def followed(outcome):
+    told = [e["link"] for e in outcome.stream.of("link") if e["port"] == "in/net0"]
+    return [(told == ["up", "down", "up", "down", "up"], f"the guest's link: {', '.join(told)}")]
+
+
+def carrier(model):
+    return Case(f"tcg-uplink-carrier-{model}", "tcg", config(netd(model), LINK_FOLLOWS),
+                cpus=2, backend=BACKEND["tcg"], nics=[nic(model)], qemu=ARGUMENTS, world=1, talk=unplugged,
+                ends={"netd": "running", "in": "ok"}, hooks=[followed, same_life])
+
+
 CASES_UPLINKS = [
+    *[carrier(model) for model in ("e1000e", "virtio", "e1000")],
     *[pauses(model) for model in ("virtio", "e1000", "e1000e")],
     Case("bochs-uplink-e1000", "bochs", config(
         netd("e1000", more=("allow-unsafe-dma;",)),

@@ -45,7 +45,7 @@ NAMES = [row[0] for row in TABLES["counters"]]
 
 
 def port(name, link=True, **counters):
-    return {"name": name, "switch": "lan", "link": link, "uplink": False,
+    return {"name": name, "switch": "lan", "link": link, "uplinks_away": False, "uplink": False,
             "counters": [counters.get(n, 0) for n in NAMES]}
 
 

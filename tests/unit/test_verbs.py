@@ -109,7 +109,7 @@ class Verbs(unittest.TestCase):
 
     def test_tables_have_80_columns_with_the_longest_names_and_numbers(self):
         name, most = "a" * 31, (1 << 64) - 1
-        port = {"port": f"{name}/{name}", "switch": name, "mac": "52:54:00:00:00:01", "link": "down",
+        port = {"port": f"{name}/{name}", "switch": name, "mac": "52:54:00:00:00:01", "link": "up", "uplinks_away": True,
                 "sent": most, "received": most, "dropped": most, "driver": True, "warning": "of 9 offloads the guest's driver declined 9",
                 "offloads": {"guest_tso4": {"offered": True, "accepted": False, "used": False}}}
         vm = {"vm": name, "state": "starting", "role": "guest", "cpus": 8, "memory_mib": 1 << 20,

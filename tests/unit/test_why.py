@@ -34,8 +34,8 @@ def queue(kind, **more):
 
 
 def port(receive=None, transmit=None, **more):
-    told = {"port": "v/net0", "switch": "lan", "link": True, "driver": True, "tx_packets": 1, "rx_packets": 1,
-            "kicks": 1, "rx_drop_no_buffer": 0, "rx_drop_link_down": 0, "queue_stopped": 0,
+    told = {"port": "v/net0", "switch": "lan", "link": True, "uplinks_away": False, "driver": True,
+            "tx_packets": 1, "rx_packets": 1, "kicks": 1, "rx_drop_no_buffer": 0, "rx_drop_link_down": 0, "queue_stopped": 0,
             "queues": [queue("receive", **(receive or {})), queue("transmit", **(transmit or {}))]}
     return {**told, **more}
 
@@ -151,6 +151,7 @@ class Why(unittest.TestCase):
                                      ports=[port({}, {"available": True, **transmit})]), [])
         self.first("no driver", vcpu(**HALTED, timer_us=1), ports=[port(driver=False)])
         self.first("link is down", vcpu(**HALTED, timer_us=1), ports=[port(link=False)])
+        self.first("follows the uplinks of switch lan", vcpu(**HALTED, timer_us=1), ports=[port(uplinks_away=True)])
         found = reasons(vcpu(**HALTED), ports=[port({"available": False}, {"state": "broken"})])
         self.assertIn("broke a rule", found[0])     # of several, the cause first
 

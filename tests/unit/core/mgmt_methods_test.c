@@ -146,6 +146,10 @@ static void ports_are_told_and_changed(void **state)
 	has(ask("port.list", "\"port\":\"bob/net0\""), "\"link\":\"down\"");
 	has(ask("port.link", "\"port\":\"bob/net0\",\"up\":true"), "\"link\":\"up\"");
 	assert_false(lan.port[1].unplugged);
+	has(ask("port.list", "\"port\":\"bob/net0\""), "\"link\":\"up\",\"uplinks_away\":false");
+	away = true;
+	has(ask("port.list", "\"port\":\"bob/net0\""), "\"link\":\"up\",\"uplinks_away\":true");
+	away = false;
 	has(ask("port.link", "\"port\":\"bob/net1\",\"up\":true"), "\"code\":-32002,");
 	has(ask("port.link", "\"port\":\"bob/net0\",\"up\":\"down\""), "true or false");
 	has(ask("port.link", "\"port\":\"bob/net0\""), "\\\"up\\\" is missing");

@@ -256,6 +256,12 @@ static bool port_features(struct port *port, uint64_t *offered, uint64_t *accept
 	return port == a->port;
 }
 
+static bool port_uplinks_away(struct port *port)
+{
+	(void)port;
+	return false;
+}
+
 static int irq_pending(struct vcpu *v)
 {
 	return v->index == 0 ? 65 : -1;
@@ -277,6 +283,7 @@ static const struct platform_ops fake_platform = { .switch_at = switch_at,
 						   .host_device_faults = host_device_faults,
 						   .vm_port = vm_port,
 						   .port_features = port_features,
+						   .port_uplinks_away = port_uplinks_away,
 						   .irq_pending = irq_pending,
 						   .next_timer = next_timer };
 const struct platform_ops *platform = &fake_platform;

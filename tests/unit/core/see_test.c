@@ -21,7 +21,8 @@ static void samples(void **state)
 		strcat(exits, "0,");
 	has(told, strcat(exits, "77,0"));
 	has(told, "{\"name\":\"bob\",\"runs\":false,");
-	has(told, "{\"name\":\"alice/net0\",\"switch\":\"lan\",\"link\":true,\"uplink\":false,"
+	has(told, "{\"name\":\"alice/"
+		  "net0\",\"switch\":\"lan\",\"link\":true,\"uplinks_away\":false,\"uplink\":false,"
 		  "\"counters\":[1,60,0,0,0,1,1,");
 	told = ask(see_tables, NULL, NULL, NULL, NULL);
 	has(told, "\"counters\":[[\"tx_packets\",\"packets\",\"traffic\",");
@@ -55,7 +56,8 @@ static void why(void **state)
 		  "\"can_take\":true,\"irq\":65,\"exits_total\":20");
 	has(told, "\"exits\":[{\"kind\":\"hlt\",\"cause\":\"hlt\",\"detail\":\"0\"");
 	has(told, "{\"kind\":\"io\",\"cause\":\"io\",\"detail\":\"3f8\"");
-	has(told, "\"port\":\"alice/net0\",\"switch\":\"lan\",\"link\":true,\"driver\":true");
+	has(told, "\"port\":\"alice/"
+		  "net0\",\"switch\":\"lan\",\"link\":true,\"uplinks_away\":false,\"driver\":true");
 	has(told,
 	    "{\"queue\":\"receive\",\"pair\":0,\"state\":\"running\",\"packed\":false,\"size\":256,"
 	    "\"available\":true,\"avail\":32,\"next\":0,\"used\":0");

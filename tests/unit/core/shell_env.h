@@ -146,6 +146,14 @@ static bool features(struct port *port, uint64_t *of_device, uint64_t *of_driver
 	return driver;
 }
 
+static bool away;
+
+static bool uplinks_away(struct port *port)
+{
+	assert_int_equal(vm_table_lock.taken, 1);
+	return port && away;
+}
+
 uint64_t port_offloads(const struct port *port)
 {
 	assert_non_null(port);
@@ -170,6 +178,7 @@ const struct platform_ops fake_platform = {
 	.switch_at = switch_at,
 	.port_set_link = set_link,
 	.port_features = features,
+	.port_uplinks_away = uplinks_away,
 };
 const struct platform_ops *platform = &fake_platform;
 

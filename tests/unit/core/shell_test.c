@@ -203,6 +203,12 @@ static void a_port_is_unplugged(void **state)
 	assert_true(lan.port[1].unplugged && !lan.port[0].unplugged);
 	assert_non_null(strstr(run("port"), "\n  link is down\n"));
 	assert_string_equal(run("port bob/net0 up"), "port: bob/net0: link is up\n");
+	assert_non_null(strstr(run("port bob/net0"), ", link is up\n"));
+	away = true;
+	assert_non_null(
+		strstr(run("port bob/net0"), ", link is down at the guest: no uplink is up\n"));
+	assert_non_null(strstr(run("port"), "\n  link is down at the guest: no uplink is up\n"));
+	away = false;
 	assert_false(lan.port[1].unplugged);
 }
 

@@ -234,9 +234,11 @@ static void links_follow(void **state)
 	assert_false(was_told(net));
 	for (unsigned life = 0; life < 3; life++) {
 		first = plug(&config.vms[0].nets[0]);
-		assert_false(sees_link(net));
+		assert_true(!sees_link(net) && virtio_net_uplinks_away(net->port));
 		drive();
 		assert_true(sees_link(net) && was_told(net));
+		assert_false(virtio_net_uplinks_away(net->port) ||
+			     virtio_net_uplinks_away(first->port));
 		virtio_net_destroy(first);
 		assert_true(!sees_link(net) && was_told(net));
 	}
