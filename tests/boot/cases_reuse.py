@@ -147,5 +147,9 @@ def reuse(model, count, name=""):
     return case(f"lives-{name}", model, talk(all_of_it, count), as_done(count), out_of_step)
 
 
-CASES_REUSE = [reuse("e1000e", 2), *[case("pause-", model, talk(pauses, 5), same_life) for model in ("e1000", "e1000e")]]
-SOAK_REUSE = [reuse("e1000e", 20, "soak-"), reuse("virtio", 6, "soak-"), reuse("e1000", 4, "soak-")]
+def paused(model, count, name=""):
+    return case(f"pause-{name}", model, talk(pauses, count), same_life)
+
+
+CASES_REUSE = [reuse("e1000e", 2), *[paused(model, 5) for model in ("e1000", "e1000e", "virtio")]]
+SOAK_REUSE = [paused("virtio", 60, "soak-"), reuse("e1000e", 20, "soak-"), reuse("virtio", 6, "soak-"), reuse("e1000", 4, "soak-")]

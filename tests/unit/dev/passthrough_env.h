@@ -141,6 +141,7 @@ static inline void add_virtio(unsigned bar, uint32_t common)
 	config.vms[0].passthroughs[0].device = 0x1041;
 	add_nic(0, 1);
 	fake_pci_set(nic, 0, 4, 0x10411af4);
+	fake_pci_set(nic, PCI_SUBSYSTEM_VENDOR, 2, 0x1af4);
 	at = fake_pci_capability(nic, PCI_CAP_VENDOR, 16);
 	fake_pci_set(nic, at + 2, 2, 0x0110); /* the common configuration */
 	fake_pci_set(nic, at + 4, 1, bar);

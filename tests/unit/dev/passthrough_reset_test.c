@@ -89,11 +89,15 @@ static void its_own_reset_first(void **state)
 	}
 }
 
+static bool ran; /* when bus mastering was taken from it last */
+
 /* As QEMU's do: without bus mastering it does not run. */
 static void virtio_written(struct fake_function *f, unsigned at, unsigned bytes)
 {
-	if (f == nic && at == PCI_COMMAND && !(fake_pci_get(f, at, bytes) & PCI_COMMAND_MASTER))
-		fake_device[0x43000 + 20] &= ~4;
+	if (f != nic || at != PCI_COMMAND || fake_pci_get(f, at, bytes) & PCI_COMMAND_MASTER)
+		return;
+	ran = fake_device[0x43000 + 20] & 4;
+	fake_device[0x43000 + 20] &= ~4;
 }
 
 /* What it ran as it runs as again, however often it was paused; but not one that has reset itself meanwhile, or that
@@ -119,6 +123,7 @@ static void a_paused_virtio_device_goes_on(void **state)
 		*status = cases[i].before;
 		passthrough_pause(&all, true);
 		assert_int_equal(*status, cases[i].before & ~4);
+		assert_false(ran);
 		passthrough_pause(&all, true);
 		if (cases[i].meanwhile)
 			*status = cases[i].meanwhile;
@@ -128,6 +133,23 @@ static void a_paused_virtio_device_goes_on(void **state)
 		assert_int_equal(*status, cases[i].after);
 		passthrough_destroy(&all);
 	}
+}
+
+/* Nobody clears DRIVER_OK of a device that is not known to need it: virtio 1.2, 2.1.1. */
+static void hardware_keeps_its_status(void **state)
+{
+	volatile uint8_t *status = &fake_device[0x43000 + 20];
+
+	(void)state;
+	add_virtio(3, 0x3000);
+	fake_pci_set(nic, PCI_SUBSYSTEM_VENDOR, 2, 0x15b3);
+	assert_int_equal(build(), 0);
+	fake_config_written = virtio_written;
+	put(PCI_COMMAND, 2, 0x6);
+	*status = 0x0f;
+	passthrough_pause(&all, true);
+	assert_true(ran);
+	passthrough_destroy(&all);
 }
 
 /* The VM's next life, with the same function. */
@@ -272,6 +294,7 @@ int main(void)
 		cmocka_unit_test(short_lives_take_turns),
 		cmocka_unit_test(waiting_is_not_living),
 		cmocka_unit_test(virtio_is_reset_by_its_status),
+		cmocka_unit_test(hardware_keeps_its_status),
 		cmocka_unit_test(a_strange_phy_is_reset),
 		CASE(configuration_comes_back),
 		cmocka_unit_test(access_control_comes_back),
