@@ -26,7 +26,7 @@ struct batch *batch_open(struct vs_cpu *cpu, struct port *from)
 		(struct addresses){ 0, UINT64_MAX }; /* nor four bytes that */
 	b->offloads = 0;
 	b->last_dest = from->id;
-	b->tx_bytes = 0;
+	b->tx_bytes = b->beside = 0;
 	b->segments = 0;
 	b->polling = false;
 	b->woke = false;
@@ -328,7 +328,7 @@ static void forward_to_queue(struct vs_cpu *cpu, struct batch *b, struct port *t
 	struct rx_take *take = &cpu->rx;
 	bool asleep = (set & (set - 1)) != 0 && is_asleep(to, queue);
 	uint64_t all = set, now = take_first(&set, asleep ? 1 : VS_BATCH);
-	unsigned unicast_drops = 0;
+	unsigned unicast_drops = 0, made = 0, sent = set_size(all);
 
 	lend_begin(cpu, to, queue, all & b->to[to->id]);
 	take->segment = 0;
@@ -338,6 +338,8 @@ static void forward_to_queue(struct vs_cpu *cpu, struct batch *b, struct port *t
 		rx_reserve(cpu, to, now);
 		if (take->fault != VQ_OK)
 			queue_break(to, queue, take->fault, cpu->cpu);
+		made += take->npkts;
+		b->beside += more_descs_cost(take->descs, take->npkts);
 		if (take->npkts > 0) {
 			rx_fill(to, cpu);
 			if (capture != NULL)
@@ -355,6 +357,8 @@ static void forward_to_queue(struct vs_cpu *cpu, struct batch *b, struct port *t
 			now = take_first(&set, WAKING_GROUP);
 	}
 	lend_end(cpu, to, all);
+	if (made > sent) /* segments */
+		b->beside += (uint64_t)(made - sent) * PACKET_COST;
 	if (unicast_drops != 0)
 		stat_add(stats_slot(b->from, cpu->cpu), STAT_tx_drop_receiver, unicast_drops);
 }
@@ -429,6 +433,16 @@ static uint64_t other_ports(struct batch *b)
 	return others;
 }
 
+/* Flooded packets are paid for once, as any. */
+static uint64_t flood_cost(const struct batch *b, unsigned copies)
+{
+	uint64_t once = 0;
+
+	for (uint64_t set = b->flood; set != 0; set &= set - 1)
+		once += b->pkt[__builtin_ctzll(set)].bytes + PACKET_COST;
+	return once * (copies - 1);
+}
+
 /* Flooded packets become packets of each destination; without one, they are dropped. */
 static void spread_flood(struct batch *b, struct stat_slot *slot)
 {
@@ -437,6 +451,7 @@ static void spread_flood(struct batch *b, struct stat_slot *slot)
 
 	if (others != 0) {
 		b->dests |= others;
+		b->beside += flood_cost(b, set_size(others));
 		stat_add(slot, STAT_tx_flooded, packets);
 		stat_add(slot, STAT_tx_flood_copies, (uint64_t)packets * set_size(others));
 		return;
@@ -466,28 +481,4 @@ void batch_forward(struct vs_cpu *cpu)
 		stat_add_drops(slot, b->drops, false);
 	if (capture != NULL)
 		capture_batch(capture, b);
-}
-
-enum verdict port_inject(struct port *port, const void *frame, size_t bytes)
-{
-	static const uint8_t no_offload[VNET_HDR_BYTES];
-	struct vs_cpu *cpu = batch_begin(port->sw);
-	struct stat_slot *slot = stats_slot(port, env_cpu());
-	enum verdict verdict;
-
-	if (cpu == NULL) { /* no memory: nothing can be sent from here */
-		stat_add(slot, STAT_tx_packets, 1);
-		stat_add(slot, STAT_tx_drop_no_port, 1);
-		return VERDICT_DROP_NO_PORT;
-	}
-	/* both are only read; a frame beyond 32 bits is dropped by its length before that */
-	cpu->tx_seg[0] = (struct seg){ (uint8_t *)(uintptr_t)no_offload, VNET_HDR_BYTES };
-	cpu->tx_seg[1] = (struct seg){ (uint8_t *)(uintptr_t)frame, (uint32_t)bytes };
-	batch_open(cpu, port);
-	batch_add(cpu, cpu->tx_seg, (uint64_t)bytes + VNET_HDR_BYTES, 0);
-	batch_sort(cpu);
-	batch_forward(cpu);
-	verdict = (enum verdict)cpu->batch.pkt[0].verdict;
-	batch_end(cpu);
-	return verdict;
 }

@@ -242,6 +242,8 @@ void port_set_guest_offloads(struct port *port, uint64_t features)
 				      offload_usable(q->negotiated & (features | ~theirs)),
 				      memory_order_relaxed);
 	}
+	switch_quiesce(
+		port->sw); /* virtio 1.2, 5.1.6.5.8: once that is answered, none of the others come */
 }
 
 /* Of a queue that runs, those of these features that are in use. */
@@ -279,8 +281,11 @@ void port_set_filter(struct port *port, const struct filter *filter)
 
 void port_set_pairs(struct port *port, unsigned pairs)
 {
-	if (pairs >= 1 && pairs <= port->queues / 2)
-		atomic_store_explicit(&port->pairs, pairs, memory_order_relaxed);
+	if (pairs < 1 || pairs > port->queues / 2)
+		return;
+	atomic_store_explicit(&port->pairs, pairs, memory_order_relaxed);
+	switch_quiesce(
+		port->sw); /* virtio 1.2, 5.1.6.5.5: once that is answered, no other queue is filled */
 }
 
 void port_set_link(struct port *port, bool up)
@@ -304,4 +309,28 @@ void queue_break(struct port *port, unsigned queue, enum vq_fault fault, unsigne
 		return;
 	stat_add(stats_slot(port, cpu), STAT_queue_stopped, 1);
 	env_device_broken(port, queue, vq_fault_text(fault));
+}
+
+enum verdict port_inject(struct port *port, const void *frame, size_t bytes)
+{
+	static const uint8_t no_offload[VNET_HDR_BYTES];
+	struct vs_cpu *cpu = batch_begin(port->sw);
+	struct stat_slot *slot = stats_slot(port, env_cpu());
+	enum verdict verdict;
+
+	if (cpu == NULL) { /* no memory: nothing can be sent from here */
+		stat_add(slot, STAT_tx_packets, 1);
+		stat_add(slot, STAT_tx_drop_no_port, 1);
+		return VERDICT_DROP_NO_PORT;
+	}
+	/* both are only read; a frame beyond 32 bits is dropped by its length before that */
+	cpu->tx_seg[0] = (struct seg){ (uint8_t *)(uintptr_t)no_offload, VNET_HDR_BYTES };
+	cpu->tx_seg[1] = (struct seg){ (uint8_t *)(uintptr_t)frame, (uint32_t)bytes };
+	batch_open(cpu, port);
+	batch_add(cpu, cpu->tx_seg, (uint64_t)bytes + VNET_HDR_BYTES, 0);
+	batch_sort(cpu);
+	batch_forward(cpu);
+	verdict = (enum verdict)cpu->batch.pkt[0].verdict;
+	batch_end(cpu);
+	return verdict;
 }

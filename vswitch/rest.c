@@ -46,13 +46,15 @@ void rest_after(struct queue *q, const struct batch *b)
 /* The driver has filled so much of the ring, as far as one look tells. In a batch. */
 static bool is_refilled(const struct queue *q)
 {
-	uint16_t published = atomic_load_explicit(&q->published, memory_order_acquire);
-	uint32_t enough = (q->vq.size + FILLED_SHARE - 1) / FILLED_SHARE;
+	uint16_t published;
+	uint32_t enough;
 
+	if (queue_state(q) != QUEUE_RUNNING)
+		return true; /* nobody to wait for; else it is not started with another ring in this batch */
+	published = atomic_load_explicit(&q->published, memory_order_acquire);
+	enough = (q->vq.size + FILLED_SHARE - 1) / FILLED_SHARE;
 	if (enough > FILLED)
 		enough = FILLED;
-	if (queue_state(q) != QUEUE_RUNNING)
-		return true; /* nobody to wait for */
 	if (q->vq.packed)
 		return vq_has(&q->vq, vq_advance(&q->vq, published, enough - 1));
 	return (uint16_t)(vq_avail_idx(&q->vq) - published) >= enough;

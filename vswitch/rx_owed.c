@@ -37,8 +37,7 @@ static uint32_t owed_slots(const struct queue *q)
 {
 	uint16_t idx = atomic_load_explicit(&q->published, memory_order_relaxed);
 
-	return q->vq.packed ? vq_packed_distance(&q->vq, q->rx_owed_from, idx)
-			    : (uint16_t)(idx - q->rx_owed_from);
+	return vq_distance(&q->vq, q->rx_owed_from, idx);
 }
 
 /* Under the publish lock: a receiver that runs may be told later. */
@@ -67,6 +66,7 @@ static bool may_wait(struct port *to, unsigned queue)
 	if (state == PEER_RUNNING)
 		return may_wait_running(q);
 	return state == PEER_BLOCKED && sends_bulk(to, queue) &&
+	       !(q->rx_owed && owed_slots(q) >= q->vq.size / FULL_SHARE) &&
 	       !(q->rx_owed && env_now_us() - q->rx_owed_us >= policy_patience_us());
 }
 

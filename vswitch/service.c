@@ -39,11 +39,8 @@
  * here for ever with kicks alone. */
 #define MAX_ROUNDS 8u
 
-/* What a packet costs beside its bytes, in bytes that could be copied in the same time (make bench: 40 ns
- * for one of 64 bytes, 0.04 ns for each byte more); and what a turn may cost for each packet of its quota:
- * a quota of small packets, or 64 KiB of large ones. */
-#define PACKET_COST 1024
-#define TURN_COST   2048
+/* What a turn may cost for each packet of its quota: a quota of small packets, or 64 KiB of large ones. */
+#define TURN_COST 2048
 
 /* A kick comes before this part of the ring is full, or the sender would wait for it. */
 #define LAG_SHARE 4u
@@ -66,12 +63,14 @@ static uint32_t owed_patience_us(enum peer_state sender)
 }
 
 /* Somebody comes by again for what the driver is owed: this CPU's next VM exit, or its next poll, unless
- * that has come too often or is due. */
+ * that has come too often or is due. Never for a whole ring: a packed one's positions tell no more apart than two
+ * rounds, the next batch's among them. */
 static bool may_owe(struct port *port, unsigned queue)
 {
 	const struct queue *q = &port->queue[queue];
 
-	if (q->owed >= OWED_PACKETS || q->late || !policy_get(POLICY_batching))
+	if (q->owed >= OWED_PACKETS || q->owed_slots >= q->vq.size || q->late ||
+	    !policy_get(POLICY_batching))
 		return false;
 	if (!q->polling)
 		return env_will_flush(port, policy_get(POLICY_poll_us));
@@ -214,15 +213,15 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 		hold_back(cpu, q, before);
 	}
 	if (b->count == 0) {
-		q->deficit -=
-			PACKET_COST; /* a driver that shows chains and takes them away, in turns */
+		/* at least: a driver that shows chains and takes them away, in turns */
+		q->deficit -= (int64_t)(PACKET_COST + b->beside);
 		return 0;
 	}
-	q->deficit -= (int64_t)(b->tx_bytes + b->count * PACKET_COST);
 	count_batch(slot, b->count);
 	if (atomic_load_explicit(&port->pairs, memory_order_relaxed) > 1)
 		learn_flows(port, b, queue / 2);
 	batch_forward(cpu);
+	q->deficit -= (int64_t)(b->tx_bytes + b->count * PACKET_COST + b->beside);
 	tx_complete(q, cpu);
 	q->more = !q->vq.packed && avail != q->next;
 	if (b->last_dest != port->id) /* it went to one port: not only floods and drops */
@@ -430,7 +429,8 @@ unsigned port_poll(struct port *port, unsigned queue)
 void port_poll_end(struct port *port, unsigned queue)
 {
 	atomic_store_explicit(&port->queue[queue].polled, false, memory_order_seq_cst);
-	service(port, queue, VS_BATCH, BY_LATE_FLUSH);
+	/* one packet at most: this CPU may have a vCPU to run; if more are there, they become somebody's work */
+	service(port, queue, 1, BY_LATE_FLUSH);
 	rx_settle_all(port->sw, true);
 }
 

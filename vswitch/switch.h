@@ -103,7 +103,7 @@ int port_start_queue(struct port *port, unsigned queue, const struct queue_setup
 void port_stop_queue(struct port *port, unsigned queue);
 
 /* Changes what receive queues that run take unsegmented and unsummed: of GUEST_CSUM, GUEST_TSO4/6
- * and GUEST_USO4/6 those in `features` (5.1.6.5.6, Offloads State Configuration). Starting a queue
+ * and GUEST_USO4/6 those in `features` (5.1.6.5.8, Offloads State Configuration). Starting a queue
  * sets it as negotiated. Control path. */
 void port_set_guest_offloads(struct port *port, uint64_t features);
 
@@ -153,8 +153,8 @@ void port_arrive(struct port *port);
 /*
  * Polling of a transmit queue by one CPU that has nothing else to do. From port_poll_begin() on, if it
  * returns true, the driver need not kick; that CPU calls port_poll() again and again, which returns
- * the packets taken, at most a batch, and at the end port_poll_end(). Others may serve the queue
- * meanwhile.
+ * the packets taken, at most a batch, and at the end port_poll_end(), which takes one at most: others that are
+ * there are announced by env_more_work(). Others may serve the queue meanwhile.
  */
 bool port_poll_begin(struct port *port, unsigned queue);
 unsigned port_poll(struct port *port, unsigned queue);

@@ -115,7 +115,8 @@ struct queue {
 	_Atomic bool polled; /* (a) a CPU polls it: no kicks wanted */
 	_Atomic uint64_t kicked_us; /* (a) when the driver kicked last */
 	uint16_t owed;		    /* [s] transmit: packets given back, the driver not told, */
-	uint16_t owed_from;	    /* [s] ... from here on */
+	uint16_t owed_from;	    /* [s] ... from here on, */
+	uint32_t owed_slots;	    /* [s] ... so many of the ring */
 	uint64_t owed_us;	    /* [s] ... since then, if by one who polls */
 	_Atomic bool held;	    /* (a) transmit: it waits for a receiver to run (hold.c), */
 	uint8_t waits;		    /* [s] ... its first packet for the so manieth time */
@@ -229,6 +230,7 @@ struct batch {
 	bool unplugged;	   /* the sender's link is down */
 	uint64_t offloads; /* the sender's: of struct queue, transmit */
 	uint64_t tx_bytes;
+	uint64_t beside;   /* cost of what its packets and their bytes do not tell, in bytes */
 	unsigned segments; /* that its frames may become */
 	bool polling;	   /* this CPU polls: it comes by again soon */
 	unsigned refused;  /* packets to one port, which had no buffer for them */
@@ -306,6 +308,16 @@ struct vswitch {
 	/* set of ports that may be owed interrupts: rx_owed.c */
 	_Alignas(CACHE_LINE) _Atomic uint64_t owing;
 };
+
+/* What a packet costs beside its bytes, in bytes that could be copied in the same time (make bench: 40 ns
+ * for one of 64 bytes, 0.04 ns for each byte more), and a descriptor above one a packet (5 ns). */
+#define PACKET_COST 1024u
+#define DESC_COST   128u
+
+static inline uint64_t more_descs_cost(unsigned descs, unsigned packets)
+{
+	return descs > packets ? (uint64_t)(descs - packets) * DESC_COST : 0;
+}
 
 /* --- switch.c --- */
 

@@ -13,9 +13,11 @@ static void publish(struct queue *q, uint16_t end, unsigned chains)
 	vq_publish(&q->vq, q->used, end, VQ_READ);
 	if (q->owed == 0) {
 		q->owed_from = q->used;
+		q->owed_slots = 0;
 		q->owed_us = q->polling ? env_now_us() : 0;
 	}
 	q->owed += (uint16_t)chains;
+	q->owed_slots += vq_distance(&q->vq, q->used, end);
 	q->used = end;
 }
 

@@ -93,6 +93,7 @@ enum vq_fault tx_read(struct vs_cpu *cpu, struct queue *q, uint16_t avail, unsig
 		if (has_room(b, &r) && !is_empty(q, &r))
 			fault = read_chain(cpu, q, &r, &more);
 	}
+	b->beside += more_descs_cost(r.descs, b->count);
 	batch_sort(cpu);
 	if (b->count > 0)
 		q->packet_descs = (uint16_t)(r.ring > b->count ? r.ring / b->count : 1);

@@ -158,6 +158,12 @@ static inline uint32_t vq_packed_distance(const struct vq *vq, uint16_t from, ui
 	return n < 0 ? (uint32_t)n + 2 * vq->size : (uint32_t)n;
 }
 
+/* Slots from one position to another. */
+static inline uint32_t vq_distance(const struct vq *vq, uint16_t from, uint16_t to)
+{
+	return vq->packed ? vq_packed_distance(vq, from, to) : (uint16_t)(to - from);
+}
+
 /* Split: the available index. Sequentially consistent: partner of vq_arm_kick() in the re-arm
  * protocol (tests/model/kick.pml). On x86 this costs no more than an acquire. */
 static inline uint16_t vq_avail_idx(const struct vq *vq)

@@ -24,7 +24,7 @@ enum { VLAN_ADD, VLAN_DEL };
 enum { MQ_PAIRS_SET };
 enum { OFFLOADS_SET };
 
-/* 5.1.6.5.6: feature bits that can be switched */
+/* 5.1.6.5.8: feature bits that can be switched */
 #define SWITCHABLE                                                                                 \
 	(VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_TSO4 | VIRTIO_NET_F_GUEST_TSO6 |             \
 	 VIRTIO_NET_F_GUEST_USO4 | VIRTIO_NET_F_GUEST_USO6)

@@ -256,27 +256,64 @@ static void completions_wait(void **state)
 	}
 }
 
+/* The sender's ring is small, and somebody comes by for it. */
+static struct pair small_pair(bool packed, unsigned per_slot)
+{
+	struct guest_config c = { .name = "g",
+				  .size = 16,
+				  .per_slot = per_slot,
+				  .features = VIRTIO_F_EVENT_IDX |
+					      (packed ? VIRTIO_F_RING_PACKED : 0) };
+	struct pair p = { .sw = switch_create("lan") };
+
+	policies_as_at_boot();
+	p.a = guest_create(p.sw, &c);
+	c.size = 1024;
+	p.b = guest_create(p.sw, &c);
+	p.a->env.will_flush = true;
+	frame_make(frame, 64, 2, 2, 0);
+	port_inject(p.b->port, frame, 64);
+	drv_receive(p.a, got, sizeof(got));
+	drv_publish(&p.a->rx);
+	return p;
+}
+
+/* The ring turns over while its driver, which finds its buffers by itself, is owed an interrupt; then it sleeps on
+ * a full one. */
+static void a_ring_turns_while_owed(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++)
+		for (unsigned once = 1; once <= 16; once++) {
+			struct pair p = small_pair(i, 1);
+			unsigned before;
+
+			drv_want_interrupt(&p.a->tx, true);
+			for (unsigned sent = 0; sent < 18; sent += once) {
+				put(&p, once, 100);
+				drv_publish(&p.a->tx);
+				port_service(p.a->port, 1, VS_BATCH);
+				take(&p, 100);
+			}
+			before = tx_interrupts(&p);
+			drv_want_interrupt(&p.a->tx, true);
+			put(&p, 16, 100);
+			drv_publish(&p.a->tx);
+			port_flush(p.a->port, false);
+			port_flush(p.a->port, true);
+			assert_int_equal(tx_interrupts(&p), before + 1);
+			take(&p, 100);
+			pair_destroy(&p);
+		}
+}
+
 /* The kick comes before the ring is full, whatever the packets are made of. */
 static void small_ring(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < 2; i++) {
-		struct guest_config c = { .name = "g",
-					  .size = 16,
-					  .per_slot = 2,
-					  .features = VIRTIO_F_EVENT_IDX |
-						      (i ? VIRTIO_F_RING_PACKED : 0) };
-		struct pair p = { .sw = switch_create("lan") };
+		struct pair p = small_pair(i, 2);
 
-		policies_as_at_boot();
-		p.a = guest_create(p.sw, &c);
-		c.size = 1024;
-		p.b = guest_create(p.sw, &c);
-		p.a->env.will_flush = true;
-		frame_make(frame, 64, 2, 2, 0);
-		port_inject(p.b->port, frame, 64);
-		drv_receive(p.a, got, sizeof(got));
-		drv_publish(&p.a->rx);
 		for (unsigned n = 0; n < 100; n++) {
 			frame_make(frame, 100, 2, 1, p.sent++);
 			assert_true(drv_send(p.a, NULL, frame, 100, LAYOUT_TWO));
@@ -300,6 +337,7 @@ int main(void)
 		cmocka_unit_test(flushes),
 		cmocka_unit_test(slow_ones),
 		cmocka_unit_test(completions_wait),
+		cmocka_unit_test(a_ring_turns_while_owed),
 		cmocka_unit_test(small_ring),
 	};
 

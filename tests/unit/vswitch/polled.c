@@ -23,7 +23,9 @@ static void polling(void **state)
 		/* somebody else comes by: that changes nothing */
 		assert_int_equal(port_service(p.a->port, 1, VS_BATCH), 36);
 		assert_int_equal(kicks_for(&p, 5), 0);
-		port_poll_end(p.a->port, 1);
+		port_poll_end(p.a->port, 1); /* one, and the others are left to somebody */
+		assert_int_equal(atomic_exchange(&p.a->env.more_work[1], 0), 1);
+		assert_int_equal(port_service(p.a->port, 1, VS_BATCH), 4);
 		take(&p, 100);
 		assert_int_equal(kicks_for(&p, 3), 3);
 		take(&p, 100);
