@@ -168,6 +168,10 @@ static void trace(struct vs_cpu *cpu, struct port *from, const uint8_t *frame, u
 	struct packet *p = &cpu->batch.pkt[0]; /* no batch is open: it is scratch */
 	struct seg *seg = cpu->tx_seg;
 
+	if (atomic_load_explicit(&from->unplugged, memory_order_relaxed)) {
+		out->verdict = VERDICT_DROP_UNPLUGGED;
+		return;
+	}
 	out->verdict = frame_check_length(VNET_HDR_BYTES + (uint64_t)bytes, out->most_bytes);
 	if (out->verdict != VERDICT_DELIVERED)
 		return;
@@ -185,10 +189,6 @@ static void trace(struct vs_cpu *cpu, struct port *from, const uint8_t *frame, u
 	if (!out->source_passes)
 		return;
 	trace_destination(cpu, from, p, out);
-	if (atomic_load_explicit(&from->unplugged, memory_order_relaxed)) {
-		out->verdict = VERDICT_DROP_UNPLUGGED;
-		out->receivers = 0;
-	}
 }
 
 bool port_trace(struct port *port, const void *frame, uint32_t bytes, struct switch_trace *out)

@@ -3,7 +3,8 @@
 
     ABOUT               what it measures, in a line
     arguments(parser)   adds what its command line takes
-    run(args, progress) measures; its result document. "complaints" in it, sentences, make it a failure
+    run(args, progress) measures; its result document. "complaints" in it, sentences, make it a failure, and then no
+                        plots are drawn. args.begun, if it is set to the document, is written where run() is cut
     render(document)    the document as text: its tables
     plots(document)     optional: {name: SVG text} (plot.py)
 """
@@ -58,11 +59,18 @@ def write_plots(where, name, plots):
 def run(args, progress, write_json):
     if args.svg:
         check_folder(args.svg)
-    document = args.module.run(args, progress)
+    args.begun = {}
+    try:
+        document = args.module.run(args, progress)
+    except (Failure, KeyboardInterrupt) as why:
+        if args.begun:      # hours of work may be in it
+            complaint = str(why) or "it was interrupted"
+            write_json(args, args.begun | {"complaints": [*args.begun.get("complaints", []), complaint]})
+        raise
     complaints = document.get("complaints", [])
     write_json(args, document)
     print("\n" + args.module.render(document) + "\n", file=progress.stream, flush=True)
-    if args.svg:
+    if args.svg and not complaints:
         plots = getattr(args.module, "plots", lambda _: {})(document)
         for path in write_plots(args.svg, args.what, plots):
             progress.say(f"written: {path}")

@@ -83,10 +83,12 @@ def run(args, progress):
     watcher = running.Watcher(progress)
     combos = wanted(args)
     made = guestbench.head("ablation", bed, testbed.Machine(args.cpus)) | {"boots": [], "complaints": []}
+    args.begun = made
     costs = args.exit_cost or ((0, 1000) if bed.name == "bochs" else (0,))
-    for cost in costs:
-        machine = testbed.Machine(args.cpus, 0, cost)
+    machines = [testbed.Machine(args.cpus, 0, cost) for cost in costs]
+    for machine in machines:
         bed.check(machine)
+    for cost, machine in zip(costs, machines):
         for ring in args.ring or RINGS[:1 if args.quick else None]:
             rows, said = one_boot(args, bed, machine, ring, combos, watcher)
             made["boots"].append({

@@ -4,7 +4,7 @@ the hypervisor, the driver domain and the guest, and what they leave to VMs that
 (docs/benchmark.md)."""
 import statistics
 
-from . import boot, guest_results, guestbench, linuxguests, options, results, running, table, testbed, wireend
+from . import boot, guest_results, guestbench, linuxguests, options, ports, results, running, table, testbed, wireend
 from .console import Failure, count
 from .nics import Nic
 from .serialline import PROMPT
@@ -173,6 +173,8 @@ def small_frames(args, bed, net, progress, document):
         running.explain(outcome, guestbench.LIMIT[bed.name])
         document["complaints"].append(outcome.why() or "the run did not come to its end")
         return
+    events = outcome.stream.events
+    document["complaints"] += ports.unbalanced(ports.entries(events), ports.running(events))
     khz = outcome.stream.of("boot")[0]["tsc_khz"]
     document["rows"], document["vm_to_vm"] = rows(found, args.runs, khz), pair_rates(found)
     if len(document["rows"]) < 2 * len(DIRECTIONS) * len(FRAMES):
@@ -219,6 +221,7 @@ def run(args, progress):
     document = guestbench.head("external", bed, testbed.Machine(args.cpus)) | {
         "clock": "instructions" if counted(args, bed) else bed.clock, "nic": args.nic,
         "rate": args.rate, "rows": [], "vm_to_vm": {}, "tso": [], "complaints": []}
+    args.begun = document
     progress.say(f"starting {bed.emulator()} ({bed.name}), {count(args.cpus, 'CPU')}, with {args.nic}")
     small_frames(args, bed, net, progress, document)
     large_frames(args, bed, net, progress, document)

@@ -7,7 +7,7 @@ import statistics
 import threading
 import time
 
-from . import boot, guestbench, options, running, table, testbed
+from . import boot, guestbench, options, ports, running, table, testbed
 from .console import Failure
 from .faults import FAULTS, KERNEL, fault
 from .nics import Nic
@@ -139,7 +139,9 @@ def one_boot(args, bed, model, progress):
     if outcome.ended != "end":
         running.explain(outcome, guestbench.LIMIT[bed.name])
         return [], said + [f"{model}: {outcome.why() or 'the run did not come to its end'}"]
-    found = rows(model, outcome.stream.events)
+    events = outcome.stream.events
+    said += ports.unbalanced(ports.entries(events), ports.running(events))
+    found = rows(model, events)
     said += [f"{model}: {row['how']}: no frame came in again" for row in found if "passes_ms" not in row]
     outcome.discard()
     return found, said
@@ -148,6 +150,7 @@ def one_boot(args, bed, model, progress):
 def run(args, progress):
     bed = testbed.pick(args.on)
     made = guestbench.head("failover", bed, testbed.Machine(args.cpus)) | {"rows": [], "complaints": []}
+    args.begun = made
     for model in args.nic or MODELS:
         progress.say(f"starting {bed.emulator()} ({bed.name}) with {model}")
         found, said = one_boot(args, bed, model, progress)

@@ -3,6 +3,7 @@
 (docs/benchmark.md). One boot for each number of them; in it the policies that are about latency are set at
 the shell."""
 from . import bench_ablation, guestbench, options, plot, policies, running, table, testbed
+from .console import Failure
 from .vmconfig import Vm
 
 ABOUT = "Latency of a receiver that shares its CPU with 0 to 3 busy VMs, with and without the policies for it."
@@ -58,10 +59,14 @@ def run(args, progress):
     bed = testbed.pick(args.on)
     machine = testbed.Machine(args.cpus, 0, args.exit_cost if bed.name == "bochs" else 0)
     bed.check(machine)
+    if args.cpus <= SOURCE_CPU or args.cpus <= SINK_CPU:
+        raise Failure(f"bench latency: the sender and the receiver need a CPU each: --cpus {SINK_CPU + 1} or more",
+                      status=2)
     made = guestbench.head("latency", bed, machine) | {"rows": [], "complaints": []}
+    args.begun = made
     if bed.name == "bochs":
         made["exit_cost"] = machine.exit_cost
-    for others in args.others or OTHERS:
+    for others in dict.fromkeys(args.others or OTHERS):
         rows, said = one_boot(args, bed, machine, others, running.Watcher(progress))
         made["rows"] += rows
         made["complaints"] += said

@@ -31,7 +31,11 @@ def arguments(parser):
 def ours(frame, args, *more):
     command = [str(paths.build() / "bench/circulate"), "--frame", str(frame), "--seconds", str(args.seconds),
                "--switch-core", str(CORES[0]), "--guest-core", str(CORES[1]), "--routine", args.copy, *more]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=args.seconds * 3 + 60)
+    limit = args.seconds * 3 + 60
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
+    except subprocess.TimeoutExpired:
+        raise Failure(f"{command[0]}: no result within {limit} s: is the machine busy?") from None
     if done.returncode:
         raise Failure(f"{command[0]} failed: {done.stderr.strip()}")
     return json.loads(done.stdout)
@@ -68,7 +72,8 @@ def measure(args, progress, folder):
 
 
 def result(frame, most, runs):
-    row = {"frame_bytes": frame, "batch_bytes": most, "runs": len(runs), "drops": sum(a["drops"] for a, _ in runs)}
+    row = {"frame_bytes": frame, "batch_bytes": most, "runs": len(runs), "drops": sum(a["drops"] for a, _ in runs),
+           "balanced": all(a["balanced"] for a, _ in runs)}
     for name, which in (("lasthop", 0), ("memcpy" if frame == LARGE else "testpmd", 1)):
         if runs[0][which] is None:
             continue
@@ -97,7 +102,8 @@ def run(args, progress):
     rows = [result(*key, runs) for key, runs in made.items()]
     return {"format": "lasthop-bench-native-1", "copy": args.copy, "seconds": args.seconds, "results": rows,
             "complaints": [f"{row['frame_bytes']} bytes: the switch dropped {row['drops']} frames"
-                           for row in rows if row["drops"]]}
+                           for row in rows if row["drops"]]
+            + [f"{row['frame_bytes']} bytes: frames are not accounted for" for row in rows if not row["balanced"]]}
 
 
 def peer_of(row):

@@ -67,20 +67,23 @@ def run(args, progress):
     progress.say("the peer's disk images: made if there are none")
     peer.prepare(machine)
     runs, document = [], {}
-    for number in range(args.runs):
-        progress.say(f"run {number + 1} of {args.runs}: lasthop")
+    for number in range(1, args.runs + 1):
+        progress.say(f"run {number} of {args.runs}: lasthop")
         made, good = running.boot_config(config, bed, machine, peer.LIMIT[args.on],
                                          running.Watcher(progress))
         if not good:
-            return made | {"compared": compared(runs), "complaints": [
-                "the guests of lasthop failed, so nothing is compared"]}
-        progress.say(f"run {number + 1} of {args.runs}: the same guests under Linux with KVM")
+            return (document or compare(made, args, [])) | {"complaints": [
+                f"run {number}: the guests of lasthop failed: only runs before it are compared"]}
+        progress.say(f"run {number} of {args.runs}: the same guests under Linux with KVM")
         theirs, text = peer.measure(args.on, machine)
         runs.append({"lasthop": linuxguests.figures(made["results"]), "kvm": theirs,
                      "exits_by_cause": causes(made), "kvm_told": text.splitlines()})
-        document = made
-    return document | {"name": "peer", "policy": linuxguests.policy(args.on), "runs": runs,
-                       "compared": compared(runs)}
+        document = args.begun = compare(made, args, runs)
+    return document
+
+
+def compare(made, args, runs):
+    return made | {"name": "peer", "policy": linuxguests.policy(args.on), "runs": runs, "compared": compared(runs)}
 
 
 def causes(made):

@@ -45,9 +45,8 @@ def found(events):
             entry["trials"] += told["trials"]
             entry |= rates(LOSS[told["loss"]], told["frame"], told["pps"])
     for frame, entry in made.items():
-        first = next(e for e in events if e["event"] == "result" and e["frame_bytes"] == frame
-                     and e["run"] == 1)
-        entry |= rates("mrr", frame, 1e9 * results.rate([first], "packets"))
+        first = [e for e in events if e["event"] == "result" and e["frame_bytes"] == frame and e["run"] == 1]
+        entry |= rates("mrr", frame, 1e9 * results.rate(first[:1], "packets")) if first else {}
     return list(made.values())
 
 
@@ -55,7 +54,7 @@ def run(args, progress):
     bed = testbed.pick(args.on)
     machine = testbed.Machine(args.cpus, 0, args.exit_cost)
     bed.check(machine)
-    frames = args.frame or FRAMES
+    frames = list(dict.fromkeys(args.frame or FRAMES))
     tests = ",".join(f"{name}:{frame}" for frame in frames for name in LOSS.values())
     config = guestbench.configured("rfc2544", guestbench.pair(1, tests=f"{tests} packets={args.packets}"),
                                    policies.on_bochs() if bed.name == "bochs" else {})

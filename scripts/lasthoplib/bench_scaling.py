@@ -29,7 +29,8 @@ def arguments(parser):
 
 def machines(args):
     """[(pairs, CPUs)]"""
-    busy, idle = args.pairs or PAIRS, [p for p in args.pairs or IDLE_PAIRS if p in IDLE_PAIRS]
+    asked = list(dict.fromkeys(args.pairs or ()))
+    busy, idle = asked or PAIRS, [p for p in asked or IDLE_PAIRS if p in IDLE_PAIRS]
     if args.quick:
         busy, idle = (1, 7), ()
     return [(p, 2 * p) for p in busy] + [(p, 4 * p) for p in idle]
@@ -51,7 +52,7 @@ def entry(size, events, cpus):
 def measure(args, bed, pairs, cpus, watcher):
     machine = testbed.Machine(cpus, 0, args.exit_cost)
     bed.check(machine)
-    frames = args.frame or FRAMES
+    frames = list(dict.fromkeys(args.frame or FRAMES))
     begin = bed.TIME0 + WAKE_S
     vms = [vm for n in range(pairs) for vm in guestbench.pair(
         n + 1, cpus=(2 * n, 2 * n + 1), tests=",".join(f"stream:{f}" for f in frames)
@@ -81,6 +82,7 @@ def run(args, progress):
     watcher = running.Watcher(progress)
     made = guestbench.head("scaling", bed, testbed.Machine(14)) | {
         "exit_cost": args.exit_cost, "results": [], "complaints": []}
+    args.begun = made
     for pairs, cpus in machines(args):
         watcher.say(f"{pairs} pairs on {cpus} CPUs")
         found, said = measure(args, bed, pairs, cpus, watcher)

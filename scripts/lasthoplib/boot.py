@@ -121,7 +121,11 @@ class Talker(threading.Thread):
         self.start()
 
     def run(self):
-        self.failed = not self.talk(self.line)
+        good = False
+        try:
+            good = self.talk(self.line)
+        finally:                                # an exception shows on the screen, and ends the run
+            self.failed = not good
 
     def finish(self):
         """after the machine's death"""

@@ -98,6 +98,8 @@ def trace_frames(args):
     keep_inputs(args, [args.frame[1:]] if args.frame.startswith("@") else [])
     frames = trace.read_frames(args.frame)
     if args.config is not None:
+        if args.line:
+            raise Failure("trace CONFIG PORT FRAME: --line is of a machine that runs: leave out one of them", status=2)
         told = trace.run(checked(args, with_images=False), args.port, frames)
     else:
         told = seeing.trace_frames(args, frames)

@@ -46,6 +46,9 @@ def stages(told, frame, texts):
     yield "port", (f"{port} on switch {told['switch']}, MTU {told['most_bytes'] - 18}, link "
                    f"{'up' if told['link'] else 'down'}{', uplink' if told['uplink'] else ''}")
     yield "frame", frame_text(frame)
+    if told["verdict"] == "drop_unplugged":
+        yield "link", why
+        return
     if not told["length_passes"]:
         yield "length", f"{why}: {passes} pass"
         return

@@ -46,7 +46,8 @@ def figures(text, seconds):
         raise Failure(f"bench peer: kvm-peer.sh did not print what was expected:\n{text}")
     ping, ring, tcp, timers = found
     exits = float(tcp[2])
-    timer_exits = exits * min(1, (float(timers[1]) + float(timers[2])) / float(timers[3]))
+    traced = float(timers[3])
+    timer_exits = exits * min(1, (float(timers[1]) + float(timers[2])) / traced) if traced else 0.0
     udp = {"packets": small[1], "lost": small[0], "ring": int(ring[1]), "seconds": seconds}
     return {"tcp": between[0][0] / 1e6, "exits": exits - timer_exits, "timers": timer_exits,
             "busy": float(tcp[1]), "polls": 0.0, "udp": between[2][0] / 1e6,

@@ -185,7 +185,6 @@ def complaints(made):
             (vm["role"], vm["end"]) != ("driver-domain", STILL_RUNNING)]
     if not made["vms"]:
         said.append("no VM was started")
-    if all(vm["end"] != STILL_RUNNING for vm in made["vms"]):
-        said += ports.unbalanced(made["ports"])
+    said += ports.unbalanced(made["ports"], [vm["name"] for vm in made["vms"] if vm["end"] == STILL_RUNNING])
     return said + [f"{r['name']} {r['frame_bytes']} bytes: {r['errors']} frames lost, corrupt "
                    "or out of order" for r in made["results"] if r.get("errors")]

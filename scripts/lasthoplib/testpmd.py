@@ -35,6 +35,9 @@ def account(text, seconds):
 
 
 def measure(frame, seconds, cores, folder, burst):
-    done = subprocess.run([str(SCRIPT), *map(str, (frame, seconds, *cores, folder, burst))],
-                          capture_output=True, text=True, errors="replace", timeout=seconds + 90)
+    try:
+        done = subprocess.run([str(SCRIPT), *map(str, (frame, seconds, *cores, folder, burst))],
+                              capture_output=True, text=True, errors="replace", timeout=seconds + 90)
+    except subprocess.TimeoutExpired:
+        raise Failure(f"testpmd: no result within {seconds + 90} s: is the machine busy?") from None
     return account(done.stdout + done.stderr, seconds)

@@ -12,7 +12,9 @@ from .console import Failure, count
 LARGEST = 65553                 # bytes of a frame: VS_MAX_FRAME
 LARGEST_FILE = 64 << 20
 MOST = 10000                    # frames of a file
+HEADER = 14                     # bytes of Ethernet's
 ETHERNET = 1                    # link type of a pcap file
+FCS_TOLD = 0x4000000            # in the same word: bits 31:28 have the FCS's length, in 16 bits
 MAGIC = {0xa1b2c3d4, 0xa1b23c4d}        # times in us, in ns
 PCAPNG = b"\x0a\x0d\x0d\x0a"
 
@@ -31,7 +33,7 @@ def from_pcap(file):
         with open(file, "rb") as stream:
             data = stream.read(LARGEST_FILE + 1)
     except OSError as problem:
-        raise Failure(f"{file}: {problem.strerror}", status=2) from None
+        raise Failure(f"{file or '(no name)'}: {problem.strerror}: name a pcap file, @FILE.pcap", status=2) from None
     if data[:4] == PCAPNG:
         raise Failure(f"{file}: is a pcapng file: `editcap -F pcap FILE NEW` makes a pcap file of it")
     order = next((o for o in "<>" if len(data) >= 24 and struct.unpack(o + "I", data[:4])[0] in MAGIC),
@@ -40,14 +42,25 @@ def from_pcap(file):
         raise Failure(f"{file}: is larger than {LARGEST_FILE >> 20} MiB")
     if not order:
         raise Failure(f"{file}: is no pcap file")
-    if struct.unpack(order + "I", data[20:24])[0] & 0xfffffff != ETHERNET:
+    link = struct.unpack(order + "I", data[20:24])[0]
+    if link & 0xffff != ETHERNET:
         raise Failure(f"{file}: was not captured on an Ethernet link")
-    frames, at = [], 24
-    while at < len(data) and len(frames) < MOST:
+    fcs = 2 * (link >> 28) if link & FCS_TOLD else 0        # bytes behind each frame
+    frames, at, room = [], 24, LARGEST_FILE
+    while at < len(data):
         kept, whole = struct.unpack(order + "8xII", data[at:at + 16]) if at + 16 <= len(data) else (1, 0)
-        if kept > whole or whole > LARGEST or at + 16 + kept > len(data):
-            raise Failure(f"{file}: frame {len(frames) + 1}: is cut off or damaged")
-        frames.append(data[at + 16:at + 16 + kept].ljust(whole, b"\0"))
+        number = f"{file}: frame {len(frames) + 1}"
+        if kept > whole or whole > LARGEST + fcs or at + 16 + kept > len(data):
+            raise Failure(f"{number}: is cut off or damaged")
+        if kept < HEADER <= whole:
+            raise Failure(f"{number}: the capture holds {kept} of its bytes, fewer than its header: "
+                          "capture more of each frame")
+        room -= whole
+        if len(frames) == MOST or room < 0:
+            raise Failure(f"{number}: is one too many, {MOST} or {LARGEST_FILE >> 20} MiB of frames are the most: "
+                          f"`editcap -F pcap -r FILE NEW 1-{len(frames)}` makes a smaller file")
+        whole = max(0, whole - fcs)
+        frames.append(data[at + 16:at + 16 + min(kept, whole)].ljust(whole, b"\0"))
         at += 16 + kept
     if not frames:
         raise Failure(f"{file}: has no frames")
@@ -69,7 +82,7 @@ def run(config, port, frames):
     with tempfile.NamedTemporaryFile(suffix=".dtb") as blob:
         blob.write(config.blob)
         blob.flush()
-        done = subprocess.run([program, blob.name, port], text=True, capture_output=True,
+        done = subprocess.run([program, blob.name, port], text=True, errors="replace", capture_output=True,
                               input="".join(f.hex() + "\n" for f in frames), check=False)
     if done.returncode:
         raise Failure(f"{config.file}: {done.stderr.strip() or f'trace ended by {done.returncode}'}")

@@ -143,7 +143,8 @@ static double per(double a, uint64_t b)
 	return b == 0 ? 0 : a / (double)b;
 }
 
-static void report(const struct frame_plan *plan, const struct busy *b, uint64_t drops)
+static void report(const struct frame_plan *plan, const struct busy *b, uint64_t drops,
+		   bool balanced)
 {
 	double ns = 1e9 / bench_tsc_hz(), elapsed_ns = (double)b->elapsed * ns;
 
@@ -154,10 +155,11 @@ static void report(const struct frame_plan *plan, const struct busy *b, uint64_t
 	       per((double)b->cycles * ns, b->packets), quarter() * ns,
 	       (double)b->packets / elapsed_ns * 1e3);
 	printf(", \"batch\": %.1f, \"busy_share\": %.4f, \"empty_polls_percent\": %.1f"
-	       ", \"drops\": %" PRIu64 ", \"kicks\": %" PRIu64 ", \"interrupts\": %lu}\n",
+	       ", \"drops\": %" PRIu64 ", \"kicks\": %" PRIu64
+	       ", \"interrupts\": %lu, \"balanced\": %s}\n",
 	       per((double)b->packets, b->batches), (double)b->cycles / (double)b->elapsed,
 	       per(100 * (double)b->empty, b->empty + b->batches), drops,
-	       guest[0]->kicks + guest[1]->kicks, bench_interrupts);
+	       guest[0]->kicks + guest[1]->kicks, bench_interrupts, balanced ? "true" : "false");
 }
 
 static uint64_t drops(void)
@@ -268,7 +270,7 @@ int main(int argc, char **argv)
 	if (copy) {
 		run_memcpy(&plan, seconds / 4);
 		b = run_memcpy(&plan, seconds);
-		report(&plan, &b, 0);
+		report(&plan, &b, 0, true);
 		return 0;
 	}
 	for (unsigned i = 0; i < 2; i++)
@@ -282,6 +284,6 @@ int main(int argc, char **argv)
 	b = run_switch(seconds);
 	atomic_store(&stop, true);
 	pthread_join(thread, NULL);
-	report(&plan, &b, drops());
+	report(&plan, &b, drops(), switch_counters_balance(sw));
 	return 0;
 }

@@ -55,7 +55,8 @@ class Native(unittest.TestCase):
 
     def test_ratio_of_each_run(self):
         def one(ns):
-            return {"busy_ns_per_packet": ns, "mpps": 1, "empty_polls_percent": 0, "drops": 0}
+            return {"busy_ns_per_packet": ns, "mpps": 1, "empty_polls_percent": 0, "drops": 0,
+                    "balanced": True}
         row = bench_native.result(64, 65536, [(one(40), one(100)), (one(50), one(100)), (one(20), one(80))])
         self.assertEqual(row["ratio"], {"median": 2.5, "min": 2.0, "max": 4.0})
         document = {"results": [row, bench_native.result(65536, 1 << 20, [(one(2000), one(1600))])]}
@@ -66,7 +67,7 @@ class Native(unittest.TestCase):
 
     def test_without_peer(self):
         row = bench_native.result(64, 65536, [({"busy_ns_per_packet": 40, "mpps": 1, "empty_polls_percent": 0,
-                                         "drops": 0}, None)])
+                                         "drops": 0, "balanced": True}, None)])
         self.assertNotIn("ratio", row)
         self.assertIn("40.0", bench_native.render({"results": [row]}))
         self.assertNotIn("testpmd", bench_native.plots({"results": [row]})["mpps"])

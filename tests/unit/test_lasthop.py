@@ -19,7 +19,7 @@ from unittest import mock
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from lasthoplib import boot, cli, dts, events, fdt, image, results, running, table, testbed    # noqa: E402
+from lasthoplib import boot, cli, dts, events, fdt, image, ports, results, running, table, testbed    # noqa: E402
 from lasthoplib.console import Failure    # noqa: E402
 
 SOURCE = """\
@@ -206,6 +206,14 @@ class Results(unittest.TestCase):
             self.assertIn("not accounted for", said[0])
         self.assertEqual(results.complaints(self.one(*good[1:], told("bob/net0", rx_packets=1))),
                          ["VM alice: running"])
+        self.assertEqual(results.complaints(self.one(*good[1:], told("bob/net0", tx_packets=1))),
+                         ["VM alice: running", "port bob/net0: 1 packets sent are not accounted for"])
+
+    def test_who_has_not_ended(self):
+        events = [{"event": kind, "vm": vm} for kind, vm in (
+            ("vm-start", "a"), ("vm-start", "b"), ("vm-end", "a"), ("vm-reset", "b"), ("vm-start", "b"), ("vm-start", "a"),
+            ("vm-start", "c"), ("vm-end", "c"))]
+        self.assertEqual(ports.running(events), {"a", "b"})
 
     def test_the_table_shows_what_the_document_says(self):
         told = stream(1, drops=77)

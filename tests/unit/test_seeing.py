@@ -308,6 +308,9 @@ class Trace(unittest.TestCase):
         self.assertEqual(list(told), ["port", "frame", "length"])
         told = self.stages(verdict="drop_bad_source", source_passes=False)
         self.assertEqual(list(told)[-1], "source")
+        told = self.stages(verdict="drop_unplugged", link=False, length_passes=False)
+        self.assertEqual(list(told), ["port", "frame", "link"])
+        self.assertIn("link", told["link"])
         told = self.stages(verdict="drop_no_buffer",
                            receivers=[{"port": "b/net0", "verdict": "drop_no_buffer"}])
         self.assertEqual(told["receiver"], "b/net0: would be dropped: receiver has no free buffer")

@@ -139,17 +139,40 @@ class Trace(unittest.TestCase):
             self.assertIn("frame 2 of 2 frames", out)
             self.assertIn("drop same port: destination is behind the port it came from", out)
 
+    def test_a_capture_with_checksums(self):
+        """the frame check sequence is no part of a frame: the longest one passes"""
+        file = Path(self.folder.name, "x.pcap")
+        for size, cut in (64, 64), (64, 40), (1518, 1518):
+            whole = bytes.fromhex(frame(B, A, size)) + b"fcs!"
+            file.write_bytes(pcap([(len(whole), whole[:cut + 4 if cut == size else cut])], link=0x24000001))
+            status, out, _ = self.call("a/net0", f"@{file}")
+            self.assertEqual(status, 0)
+            self.assertIn(f"{size} bytes", out)
+            self.assertIn("verdict   delivered", out)
+
+    def test_not_utf8(self):
+        status, _, err = self.call("\udcff", frame(B, A))
+        self.assertEqual(status, 1)
+        self.assertEqual(err.count("\n"), 1)
+
     def test_what_is_no_capture(self):
         file, one = Path(self.folder.name, "x.pcap"), [(64, bytes(64))]
         for content, said in ((b"", "no pcap file"), (b"\x0a\x0d\x0d\x0a" + bytes(40), "editcap"),
                               (pcap([]), "has no frames"), (pcap(one, link=113), "Ethernet"),
                               (pcap(one)[:-1], "frame 1: is cut off"), (pcap(one) + b"x", "frame 2: is cut off"),
+                              (pcap([(64, bytes(13))]), "holds 13 of its bytes"),
+                              (pcap([(14, bytes(14))] * 10001), "frame 10001: is one too many"),
+                              (pcap([(65553, bytes(14))] * 1100), "1-1023"),
                               (pcap([(8, bytes(64))]), "damaged"), (pcap([(1 << 31, bytes(64))]), "damaged")):
             file.write_bytes(content)
             status, out, err = self.call("a/net0", f"@{file}")
             self.assertEqual((status, out), (1, ""), content[:30])
             self.assertIn(said, err)
-        self.assertEqual(self.call("a/net0", "@/none/there")[0], 2)
+        for name in "@/none/there", "@":
+            status, _, err = self.call("a/net0", name)
+            self.assertEqual(status, 2)
+            self.assertIn("name a pcap file", err)
+        self.assertEqual(self.call("a/net0", frame(B, A), "--line", "x")[0], 2)
 
     def test_a_capture_is_kept(self):
         file = Path(self.folder.name, "x.pcap")
