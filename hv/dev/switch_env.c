@@ -138,6 +138,15 @@ void switch_work_queue_on(struct switch_work *work, struct cpu *cpu)
 	enlist(work, cpu, false);
 }
 
+bool switch_work_handed_on(struct switch_work *work)
+{
+	struct cpu *next = atomic_load(&work->next);
+
+	if (next)
+		enlist(work, next, true);
+	return next != NULL;
+}
+
 /* It idles, nobody waits for it, and it was not busy a moment ago: the CPU of a receiver that sleeps
  * between two packets has no time to spare, and would take it from the receiver. */
 static bool spare(const struct cpu *cpu)
@@ -321,16 +330,16 @@ static struct cpu *next_poller(void)
 static void poll_end(struct polling *p, unsigned i, bool in_vain)
 {
 	struct switch_work *work = p->work[i];
-	struct cpu *next;
 
 	p->count--;
 	p->work[i] = p->work[p->count];
 	atomic_store(&lists[this_cpu()->index].polls, p->count);
+	atomic_store(&work->next, in_vain ? NULL : next_poller());
 	port_poll_end(work->port, work->queue);
 	if (in_vain)
 		atomic_store(&work->ended_tsc, rdtsc());
-	else if ((next = next_poller()) != NULL)
-		enlist(work, next, true);
+	switch_work_handed_on(work);
+	atomic_store(&work->next, NULL);
 	atomic_fetch_sub(&work->busy, 1);
 }
 

@@ -22,14 +22,16 @@ typedef void switch_work_fn(struct switch_work *work);
 
 /* (c) constant (a) atomic [w] under the lock of the list it is in */
 struct switch_work {
-	struct list node;	    /* [w] */
-	switch_work_fn *serve;	    /* (c) */
-	struct port *port;	    /* (c) for those that are polled */
-	unsigned queue;		    /* (c) */
-	_Atomic uint32_t home;	    /* (a) whose list it is in, or about to be: CPU + 1; 0: none */
-	_Atomic uint32_t busy;	    /* (a) CPUs that serve it now */
-	_Atomic uint32_t server;    /* (a) the last that began to */
-	_Atomic bool cancelled;	    /* (a) */
+	struct list node;	 /* [w] */
+	switch_work_fn *serve;	 /* (c) */
+	struct port *port;	 /* (c) for those that are polled */
+	unsigned queue;		 /* (c) */
+	_Atomic uint32_t home;	 /* (a) whose list it is in, or about to be: CPU + 1; 0: none */
+	_Atomic uint32_t busy;	 /* (a) CPUs that serve it now */
+	_Atomic uint32_t server; /* (a) the last that began to */
+	_Atomic bool cancelled;	 /* (a) */
+	_Atomic(struct cpu *)
+		next; /* (a) who polls it from now on, where it is being let go of; or NULL */
 	_Atomic uint8_t patience;   /* (a) it is polled 2^patience times poll_us in vain */
 	_Atomic uint64_t ended_tsc; /* (a) when that happened last */
 	_Atomic uint64_t
@@ -44,6 +46,9 @@ void switch_work_init_queue(struct switch_work *work, struct port *port, unsigne
 /* Puts it into this CPU's list, or that of the CPU, unless it is in one. */
 void switch_work_queue(struct switch_work *work);
 void switch_work_queue_on(struct switch_work *work, struct cpu *cpu);
+
+/* What is left of it is for who polls it next, while a CPU lets go of it. False: there is nobody. */
+bool switch_work_handed_on(struct switch_work *work);
 
 /* This CPU is about to run a vCPU (cpu->current): what it was handed to be polled becomes work of its next
  * mail. */

@@ -219,6 +219,8 @@ void env_more_work(struct port *port, unsigned queue)
 
 	if (!net) /* its driver domain has just gone, and its queues are stopped */
 		return;
+	if (switch_work_handed_on(&net->work[queue]))
+		return;
 	vm = net->virtio.vm;
 	if (self->current == NULL || self->current->vm != vm)
 		cpu = senders_cpu(vm, queue);

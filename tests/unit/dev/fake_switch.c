@@ -19,6 +19,7 @@ struct port fake_port[FAKE_PORTS];
 bool fake_start_fails, fake_port_fails;
 unsigned fake_more;
 void (*fake_polled)(void);
+void (*fake_poll_leaves)(struct port *port, unsigned queue);
 static struct vswitch the_switch;
 
 static void insist(bool ok, const char *what)
@@ -138,6 +139,8 @@ void port_poll_end(struct port *port, unsigned queue)
 	insist(port->used && port->polled[queue], "not polled");
 	port->polled[queue] = false;
 	port->poll_ends++;
+	if (fake_poll_leaves)
+		fake_poll_leaves(port, queue);
 }
 
 void port_flush(struct port *port, bool late)

@@ -36,3 +36,5 @@ extern bool fake_port_fails;	  /* port_create() */
 extern struct timer *fake_timer;  /* the last that was set and not cancelled */
 extern unsigned fake_more;	  /* so many calls of port_service() ask for another */
 extern void (*fake_polled)(void); /* called at each look, unless NULL */
+/* Called by port_poll_end(): what the queue still has is told. */
+extern void (*fake_poll_leaves)(struct port *port, unsigned queue);

@@ -25,7 +25,8 @@ void env_more_work(struct port *p, unsigned queue)
 {
 	(void)p;
 	(void)queue;
-	switch_work_queue(&work);
+	if (!switch_work_handed_on(&work))
+		switch_work_queue(&work);
 }
 
 /* This CPU is number 0; 1 and 2 idle. */
@@ -51,6 +52,7 @@ static int set_up(void **state)
 	memset(&work, 0, sizeof(work));
 	memset(&second, 0, sizeof(second));
 	fake_polled = NULL;
+	fake_poll_leaves = NULL;
 	switch_work_init_queue(&work, port, 1);
 	policy_set(POLICY_offload, 1);
 	policy_set(POLICY_polling, 1);
@@ -162,21 +164,43 @@ static void not_where_somebody_sleeps(void **state)
 	assert_int_equal(atomic_load(&work.home), 2);
 }
 
-/* A CPU that has somebody to run hands on what it polled; what was empty for long, not. */
+/* A CPU that has somebody to run hands on what it polled, with what is left there; what was empty for long, not. */
 static void handed_on(void **state)
 {
+	for (unsigned left = 0; left < 2; left++) {
+		set_up(state);
+		fake_poll_leaves = left ? env_more_work : NULL;
+		assert_true(switch_work_offer(&work));
+		become(1);
+		atomic_store(&fake_cpu.mailbox, MB_RESCHED);
+		switch_poll();
+		assert_int_equal(port->poll_ends, 1);
+		assert_int_equal(atomic_load(&work.home), 3);
+		assert_int_equal(atomic_load(&work.busy), 0);
+		fake_poll_leaves = NULL;
+		become(2);
+		switch_poll(); /* it is in the list of those to poll */
+		assert_int_equal(port->poll_ends, 2);
+		assert_int_equal(port->services, 0);
+		assert_int_equal(atomic_load(&work.home), 0);
+	}
+}
+
+/* There is no other to poll it: what is left is the sender's. */
+static void left_to_the_sender(void **state)
+{
 	(void)state;
+	fake_poll_leaves = env_more_work;
 	assert_true(switch_work_offer(&work));
 	become(1);
+	atomic_store(&helper[1].idle, false);
 	atomic_store(&fake_cpu.mailbox, MB_RESCHED);
 	switch_poll();
 	assert_int_equal(port->poll_ends, 1);
-	assert_int_equal(atomic_load(&work.home), 3);
-	assert_int_equal(atomic_load(&work.busy), 0);
-	become(2);
-	switch_poll();
-	assert_int_equal(port->poll_ends, 2);
-	assert_int_equal(atomic_load(&work.home), 0);
+	assert_int_equal(atomic_load(&work.home), 2);
+	fake_cpu.current = NULL;
+	assert_false(switch_work_run());
+	assert_int_equal(port->services, 1);
 }
 
 /* It keeps what it polls over a timer, and as long as the queue has been empty counts on. */
@@ -350,6 +374,7 @@ int main(void)
 		cmocka_unit_test_setup(the_rest_elsewhere, set_up),
 		cmocka_unit_test_setup(not_where_somebody_sleeps, set_up),
 		cmocka_unit_test_setup(handed_on, set_up),
+		cmocka_unit_test_setup(left_to_the_sender, set_up),
 		cmocka_unit_test_setup(kept_over_a_timer, set_up),
 		cmocka_unit_test_setup(one_more, set_up),
 		cmocka_unit_test_setup(patience_grows, set_up),
