@@ -242,8 +242,8 @@ void port_set_guest_offloads(struct port *port, uint64_t features)
 				      offload_usable(q->negotiated & (features | ~theirs)),
 				      memory_order_relaxed);
 	}
-	switch_quiesce(
-		port->sw); /* virtio 1.2, 5.1.6.5.8: once that is answered, none of the others come */
+	/* virtio 1.2, 5.1.6.5.8: once the command is answered, nothing comes by the old ones */
+	switch_quiesce(port->sw);
 }
 
 /* Of a queue that runs, those of these features that are in use. */
@@ -284,8 +284,8 @@ void port_set_pairs(struct port *port, unsigned pairs)
 	if (pairs < 1 || pairs > port->queues / 2)
 		return;
 	atomic_store_explicit(&port->pairs, pairs, memory_order_relaxed);
-	switch_quiesce(
-		port->sw); /* virtio 1.2, 5.1.6.5.5: once that is answered, no other queue is filled */
+	/* virtio 1.2, 5.1.6.5.5: once the command is answered, no other queue is filled */
+	switch_quiesce(port->sw);
 }
 
 void port_set_link(struct port *port, bool up)

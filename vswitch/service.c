@@ -20,7 +20,8 @@
  * Model: tests/model/completions.pml.
  *
  * Fairness: deficit round robin over the queues that a CPU has to serve. A service is a queue's turn; what
- * its last batch costs above what the turn may is missing in the next one.
+ * its last batch costs above what the turn may is missing in the next one. Bytes cost, and packets, descriptors,
+ * segments and the copies of floods.
  *
  * Offload: a queue that is kicked often is handed to an idle CPU, which polls it. While it does, nobody
  * asks for kicks; when it stops, it takes the mark away and serves the queue once more, and that asks.

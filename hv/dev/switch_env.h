@@ -22,16 +22,15 @@ typedef void switch_work_fn(struct switch_work *work);
 
 /* (c) constant (a) atomic [w] under the lock of the list it is in */
 struct switch_work {
-	struct list node;	 /* [w] */
-	switch_work_fn *serve;	 /* (c) */
-	struct port *port;	 /* (c) for those that are polled */
-	unsigned queue;		 /* (c) */
-	_Atomic uint32_t home;	 /* (a) whose list it is in, or about to be: CPU + 1; 0: none */
-	_Atomic uint32_t busy;	 /* (a) CPUs that serve it now */
-	_Atomic uint32_t server; /* (a) the last that began to */
-	_Atomic bool cancelled;	 /* (a) */
-	_Atomic(struct cpu *)
-		next; /* (a) who polls it from now on, where it is being let go of; or NULL */
+	struct list node;	    /* [w] */
+	switch_work_fn *serve;	    /* (c) */
+	struct port *port;	    /* (c) for those that are polled */
+	unsigned queue;		    /* (c) */
+	_Atomic uint32_t home;	    /* (a) whose list it is in, or about to be: CPU + 1; 0: none */
+	_Atomic uint32_t busy;	    /* (a) CPUs that serve it now */
+	_Atomic uint32_t server;    /* (a) the last that began to */
+	_Atomic bool cancelled;	    /* (a) */
+	_Atomic(struct cpu *) next; /* (a) while a CPU lets go of it: who polls it then, or NULL */
 	_Atomic uint8_t patience;   /* (a) it is polled 2^patience times poll_us in vain */
 	_Atomic uint64_t ended_tsc; /* (a) when that happened last */
 	_Atomic uint64_t
