@@ -128,12 +128,15 @@ def counting(events):
 
 
 def uneven(events, bed):
-    """the counting loop took the same ticks always, where time is virtual"""
+    """the counting loop took the same ticks always, where time is virtual; one step of the clock more if it began at
+    the end of one"""
     ticks = counting(events)
-    if bed.clock != "virtual" or len(set(ticks)) == 1:
+    if bed.clock != "virtual":
         return []
     if not ticks:
         return ["no guest ran the counting loop"]
+    if max(ticks) - min(ticks) <= bed.TICK:
+        return []
     return [f"the counting loop took {min(ticks)} to {max(ticks)} ticks: the clock is not even"]
 
 

@@ -89,6 +89,7 @@ def check_memory(machine, where, most):
 class Bochs:
     """Bochs, repaired, in the root that scripts/setup made: VT-x in virtual time."""
     name, clock = "bochs", "virtual"
+    TICK = 16                                   # by so many its clock moves on: what each CPU executes in turn
     tcp_only = True                             # of its serial lines: they call a port of the host
     CPU = {"model": "corei7_skylake_x", "ips": 100000000, "reset_on_triple_fault": 0,
            "ignore_bad_msrs": 1, "cpuid_freq": "ips", "exclude_features": '"mwait"'}
