@@ -427,11 +427,10 @@ unsigned port_poll(struct port *port, unsigned queue)
 	return taken;
 }
 
-void port_poll_end(struct port *port, unsigned queue)
+void port_poll_end(struct port *port, unsigned queue, unsigned quota)
 {
 	atomic_store_explicit(&port->queue[queue].polled, false, memory_order_seq_cst);
-	/* one packet at most: this CPU may have a vCPU to run; if more are there, they become somebody's work */
-	service(port, queue, 1, BY_LATE_FLUSH);
+	service(port, queue, quota, BY_LATE_FLUSH);
 	rx_settle_all(port->sw, true);
 }
 

@@ -153,12 +153,12 @@ void port_arrive(struct port *port);
 /*
  * Polling of a transmit queue by one CPU that has nothing else to do. From port_poll_begin() on, if it
  * returns true, the driver need not kick; that CPU calls port_poll() again and again, which returns
- * the packets taken, at most a batch, and at the end port_poll_end(), which takes one at most: others that are
- * there are announced by env_more_work(). Others may serve the queue meanwhile.
+ * the packets taken, at most a batch, and at the end port_poll_end(), which takes `quota` more at most, from 1 on:
+ * others that are there are announced by env_more_work(). Others may serve the queue meanwhile.
  */
 bool port_poll_begin(struct port *port, unsigned queue);
 unsigned port_poll(struct port *port, unsigned queue);
-void port_poll_end(struct port *port, unsigned queue);
+void port_poll_end(struct port *port, unsigned queue, unsigned quota);
 
 /* Forwards one frame held by the hypervisor itself (tests, later ARP and the like): from `port` as
  * if its guest had sent it; data without virtio-net header. The verdict is what became of it. */

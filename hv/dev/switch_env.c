@@ -335,7 +335,8 @@ static void poll_end(struct polling *p, unsigned i, bool in_vain)
 	p->work[i] = p->work[p->count];
 	atomic_store(&lists[this_cpu()->index].polls, p->count);
 	atomic_store(&work->next, in_vain ? NULL : next_poller());
-	port_poll_end(work->port, work->queue);
+	port_poll_end(work->port, work->queue,
+		      in_vain ? VS_BATCH : 1); /* 1: somebody wants this CPU */
 	if (in_vain)
 		atomic_store(&work->ended_tsc, rdtsc());
 	switch_work_handed_on(work);

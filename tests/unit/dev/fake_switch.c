@@ -134,8 +134,9 @@ unsigned port_poll(struct port *port, unsigned queue)
 	return 0;
 }
 
-void port_poll_end(struct port *port, unsigned queue)
+void port_poll_end(struct port *port, unsigned queue, unsigned quota)
 {
+	insist(quota > 0, "a quota of 0 arms nothing");
 	insist(port->used && port->polled[queue], "not polled");
 	port->polled[queue] = false;
 	port->poll_ends++;

@@ -228,7 +228,7 @@ static void queues(uint64_t features)
 	assert_true(port_queue_look(a->port, 1, &q));
 	assert_true(q.polled);
 	assert_false(q.kick_wanted);
-	port_poll_end(a->port, 1);
+	port_poll_end(a->port, 1, VS_BATCH);
 	assert_true(port_queue_look(a->port, 1, &q));
 	assert_true(q.kick_wanted && !q.polled);
 	assert_true(port_queue_look(b->port, 0, &q)); /* buffers are there */

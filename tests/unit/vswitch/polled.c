@@ -23,7 +23,7 @@ static void polling(void **state)
 		/* somebody else comes by: that changes nothing */
 		assert_int_equal(port_service(p.a->port, 1, VS_BATCH), 36);
 		assert_int_equal(kicks_for(&p, 5), 0);
-		port_poll_end(p.a->port, 1); /* one, and the others are left to somebody */
+		port_poll_end(p.a->port, 1, 1); /* one, and the others are left to somebody */
 		assert_int_equal(atomic_exchange(&p.a->env.more_work[1], 0), 1);
 		assert_int_equal(port_service(p.a->port, 1, VS_BATCH), 4);
 		take(&p, 100);
@@ -110,19 +110,19 @@ static void polled_guests_wait(void **state)
 		drv_want_interrupt(&p.a->tx, false);
 		env_clock_us += 1000;
 		port_poll(p.a->port, 1);
-		port_poll_end(p.a->port, 1);
+		port_poll_end(p.a->port, 1, VS_BATCH);
 		expect_interrupts(&p, rx, tx);
 
 		port_poll_begin(p.a->port, 1);
 		poll_one(&p);
-		port_poll_end(p.a->port, 1);
+		port_poll_end(p.a->port, 1, VS_BATCH);
 		expect_interrupts(&p, ++rx, ++tx);
 
 		policy_set(POLICY_batching, 0);
 		port_poll_begin(p.a->port, 1);
 		poll_one(&p);
 		expect_interrupts(&p, ++rx, ++tx);
-		port_poll_end(p.a->port, 1);
+		port_poll_end(p.a->port, 1, VS_BATCH);
 		take(&p, 100);
 		pair_destroy(&p);
 	}
@@ -163,7 +163,7 @@ static void streaming_guests_sleep_on(void **state)
 		env_clock_us += 1;
 		port_poll(p.a->port, 1);
 		assert_int_equal(rx_interrupts(&p), rx + 1);
-		port_poll_end(p.a->port, 1);
+		port_poll_end(p.a->port, 1, VS_BATCH);
 		take(&p, 100);
 		pair_destroy(&p);
 	}
@@ -221,7 +221,7 @@ static void full_receivers_hold_up(void **state)
 		else
 			env_clock_us += 1;
 		assert_int_equal(port_poll(p.a->port, 1), others ? 0 : 5);
-		port_poll_end(p.a->port, 1);
+		port_poll_end(p.a->port, 1, VS_BATCH);
 		take(&p, 100);
 		pair_destroy(&p);
 	}
@@ -259,7 +259,7 @@ static void no_loss_after_a_loss(void **state)
 		assert_int_equal(port_poll(p.a->port, 1), 1);
 		assert_int_equal(count(p.a, STAT_tx_drop_receiver), 2);
 		p.sent--;
-		port_poll_end(p.a->port, 1);
+		port_poll_end(p.a->port, 1, VS_BATCH);
 		take(&p, 100);
 		pair_destroy(&p);
 	}
@@ -296,7 +296,7 @@ static void busy_receivers_are_left_alone(void **state)
 				port_settle(p.b->port); /* it falls asleep */
 			}
 		}
-		port_poll_end(p.a->port, 1);
+		port_poll_end(p.a->port, 1, VS_BATCH);
 		take(&p, 100);
 		pair_destroy(&p);
 	}
@@ -323,7 +323,7 @@ static void dead_receivers_do_not(void **state)
 			drv_reap(p.a);
 		}
 		assert_in_range(rests, stopped ? 0 : 1, stopped ? 0 : 200);
-		port_poll_end(p.a->port, 1);
+		port_poll_end(p.a->port, 1, VS_BATCH);
 		pair_destroy(&p);
 	}
 }
@@ -338,7 +338,7 @@ static void stopped_while_owed(void **state)
 	port_poll_begin(p.a->port, 1);
 	poll_one(&p);
 	port_stop_queue(p.b->port, 0);
-	port_poll_end(p.a->port, 1);
+	port_poll_end(p.a->port, 1, VS_BATCH);
 	assert_int_equal(rx_interrupts(&p), rx);
 	pair_destroy(&p);
 }
