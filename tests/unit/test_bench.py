@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """Are the benchmarks' own decisions right: which there are, their plots?"""
+import contextlib
+import io
 import sys
 import tempfile
 import unittest
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from types import SimpleNamespace
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
@@ -99,6 +102,36 @@ class Plots(unittest.TestCase):
                    if r.get("width") not in (str(plot.WIDTH), "10")]
         self.assertEqual(len(heights), 4)
         self.assertAlmostEqual(heights[2], 4 * heights[0], delta=0.2)
+
+
+class Cut(unittest.TestCase):
+    def test_what_was_measured_is_written(self):
+        """a benchmark that fails late, or is interrupted, gives what it has, and draws nothing"""
+        for why, told in (Failure("the machine died"), "the machine died"), (KeyboardInterrupt(), "it was interrupted"):
+            made, written = {"rows": [1, 2], "complaints": ["one row is odd"]}, []
+
+            def run(args, _progress, made=made, why=why):
+                args.begun = made
+                raise why
+            args = SimpleNamespace(module=SimpleNamespace(run=run), svg=None)
+            with self.assertRaises(type(why)):
+                bench.run(args, None, lambda _, document, to=written: to.append(document))
+            self.assertEqual(written, [{"rows": [1, 2], "complaints": ["one row is odd", told]}])
+
+    def test_nothing_begun(self):
+        def run(_args, _progress):
+            raise Failure("no")
+        args = SimpleNamespace(module=SimpleNamespace(run=run), svg=None)
+        with self.assertRaises(Failure):
+            bench.run(args, None, lambda *_: self.fail("there is nothing to write"))
+
+    def test_no_plots_of_a_failure(self):
+        module = SimpleNamespace(run=lambda *_: {"complaints": ["nothing came"]}, render=lambda _: "",
+                                 plots=lambda _: self.fail("nothing to draw"))
+        args = SimpleNamespace(module=module, svg=tempfile.gettempdir(), what="x")
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            self.assertEqual(bench.run(args, SimpleNamespace(stream=io.StringIO()), lambda *_: None), 1)
+        self.assertIn("nothing came", said.getvalue())
 
 
 if __name__ == "__main__":
