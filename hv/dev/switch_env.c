@@ -140,7 +140,8 @@ void switch_work_queue_on(struct switch_work *work, struct cpu *cpu)
 
 bool switch_work_handed_on(struct switch_work *work)
 {
-	struct cpu *next = atomic_load(&work->next);
+	struct cpu *next =
+		atomic_exchange(&work->next, NULL); /* once: `next` may have begun to poll it */
 
 	if (next)
 		enlist(work, next, true);
@@ -340,7 +341,6 @@ static void poll_end(struct polling *p, unsigned i, bool in_vain)
 	if (in_vain)
 		atomic_store(&work->ended_tsc, rdtsc());
 	switch_work_handed_on(work);
-	atomic_store(&work->next, NULL);
 	atomic_fetch_sub(&work->busy, 1);
 }
 

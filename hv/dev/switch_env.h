@@ -46,7 +46,8 @@ void switch_work_init_queue(struct switch_work *work, struct port *port, unsigne
 void switch_work_queue(struct switch_work *work);
 void switch_work_queue_on(struct switch_work *work, struct cpu *cpu);
 
-/* What is left of it is for who polls it next, while a CPU lets go of it. False: there is nobody. */
+/* What is left of it is for who polls it next, while a CPU lets go of it. False: there is nobody, or he has it
+ * already. */
 bool switch_work_handed_on(struct switch_work *work);
 
 /* This CPU is about to run a vCPU (cpu->current): what it was handed to be polled becomes work of its next

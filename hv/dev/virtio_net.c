@@ -210,7 +210,8 @@ static struct cpu *senders_cpu(const struct vm *vm, unsigned queue)
 	return atomic_load(&first->cpu);
 }
 
-/* The rest is the sender's: a CPU that has helped it must not go on with it in turns with a vCPU of its own. */
+/* The rest is for who polls the queue next, else the sender's: a CPU that has helped it must not go on with it in turns
+ * with a vCPU of its own. */
 void env_more_work(struct port *port, unsigned queue)
 {
 	struct virtio_net *net = port_owner(port);

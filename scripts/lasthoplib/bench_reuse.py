@@ -141,6 +141,8 @@ def run(args, progress):
     document["rows"] = [stream_row(*step, *found[step], khz) for step in steps if step in found]
     document["complaints"] += [f"{WAYS[r['way']]}, {r['frame']} bytes: {r['corrupt']} frames corrupt"
                                for r in document["rows"] if r["corrupt"]]
+    document["complaints"] += [f"{WAYS[r['way']]}, {r['frame']} bytes: no result"
+                               for r in document["rows"] if not r["kpps"]["median"]]
     made = linuxguests.configured(f"reuse-{args.nic}", bed.name, linuxes(args))
     with wireend.iperf_server():
         found, _ = measure(bed, args, net, made, [(way, "TSO") for way in WAYS], progress, document)

@@ -186,6 +186,29 @@ static void handed_on(void **state)
 	}
 }
 
+/* Once: the next one may have taken it out of the list, and poll it, before the last has let go of it. */
+static void leave_twice(struct port *p, unsigned queue)
+{
+	env_more_work(p, queue);
+	assert_int_equal(atomic_load(&work.home), 3);
+	assert_false(switch_work_handed_on(&work));
+	fake_poll_leaves = NULL;
+}
+
+static void handed_on_once(void **state)
+{
+	(void)state;
+	assert_true(switch_work_offer(&work));
+	become(1);
+	atomic_store(&fake_cpu.mailbox, MB_RESCHED);
+	fake_poll_leaves = leave_twice;
+	switch_poll();
+	assert_int_equal(atomic_load(&work.home), 3);
+	become(2);
+	switch_poll();
+	assert_int_equal(atomic_load(&work.home), 0);
+}
+
 /* There is no other to poll it: what is left is the sender's. */
 static void left_to_the_sender(void **state)
 {
@@ -374,6 +397,7 @@ int main(void)
 		cmocka_unit_test_setup(the_rest_elsewhere, set_up),
 		cmocka_unit_test_setup(not_where_somebody_sleeps, set_up),
 		cmocka_unit_test_setup(handed_on, set_up),
+		cmocka_unit_test_setup(handed_on_once, set_up),
 		cmocka_unit_test_setup(left_to_the_sender, set_up),
 		cmocka_unit_test_setup(kept_over_a_timer, set_up),
 		cmocka_unit_test_setup(one_more, set_up),

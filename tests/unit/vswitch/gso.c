@@ -360,7 +360,7 @@ static void few_buffers(void **state)
 	switch_destroy(sw);
 }
 
-/* Offloads taken back and given again while the queue runs (5.1.6.5.6). */
+/* Offloads taken back and given again while the queue runs (5.1.6.5.8). */
 static void guest_offloads(void **state)
 {
 	struct vswitch *sw = switch_create("lan");
