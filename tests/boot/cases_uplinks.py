@@ -113,6 +113,16 @@ def echoed(line, check):
         station.close()
 
 
+def guest_ends(line):
+    """as the station on the wire tells it to"""
+    station = wireend.Station()
+    try:
+        station.bye(ECHO)
+        line.wait(r"\] vm in: ended: ok$")
+    finally:
+        station.close()
+
+
 def paused(line, check):
     """the driver domain and its NIC stand still, and go on: what comes next is the world's, to the guest"""
     line.wait(r"\] uplink netd/up0: up$")
@@ -124,12 +134,7 @@ def paused(line, check):
         for verb in "pause", "pause", "resume":
             told = line.command(f"vm {verb} netd")
             check(told.endswith(": done\n"), f"{verb}: {told.strip()}")
-    station = wireend.Station()
-    try:
-        station.bye(ECHO)
-        line.wait(r"\] vm in: ended: ok$")
-    finally:
-        station.close()
+    guest_ends(line)
 
 
 def same_life(outcome):
@@ -163,12 +168,7 @@ def unplugged(line, check):
             line.wait(r"\] uplink netd/up0: carrier$")
             good = echoes(1514)
             check(good == ECHOES, f"{when}: {good} of {ECHOES} frames came back as they were")
-    station = wireend.Station()
-    try:
-        station.bye(ECHO)
-        line.wait(r"\] vm in: ended: ok$")
-    finally:
-        station.close()
+    guest_ends(line)
 
 
 def followed(outcome):
