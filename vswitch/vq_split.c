@@ -92,7 +92,9 @@ static inline void prefetch_entries(const void *table, uint32_t size, uint32_t b
 {
 	uint32_t step = PREFETCH_LINE / bytes;
 
-	for (unsigned n = 0; n < count + step; n += step) {
+	const unsigned end = count > 1 ? count + step : count; /* they may begin within a line */
+
+	for (unsigned n = 0; n < end; n += step) {
 		const uint8_t *p = (const uint8_t *)table + (size_t)((i + n) & (size - 1)) * bytes;
 
 		if (write)

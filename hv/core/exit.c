@@ -145,15 +145,12 @@ static void handle_cr8(struct vcpu *v, const struct vmexit *exit)
 	hvm->skip(v, SKIP_WHOLE);
 }
 
-static void handle_hlt(struct vcpu *v)
+static void handle_hlt(struct vcpu *v, const struct vmexit *exit)
 {
-	struct vcpu_sregs s;
-
 	hvm->skip(v, SKIP_WHOLE);
-	hvm->get_sregs(v, &s);
-	if (s.rflags & RFLAGS_TF) /* the trap behind it ends it */
+	if (exit->rflags & RFLAGS_TF) /* the trap behind it ends it */
 		return;
-	if (s.rflags & RFLAGS_IF || v->vm->vcpu_count > 1)
+	if (exit->rflags & RFLAGS_IF || v->vm->vcpu_count > 1)
 		v->halted = true;
 	else
 		vm_crash(v, "halted with interrupts off: nothing can wake it");
@@ -194,7 +191,7 @@ void exit_handle(struct vcpu *v, const struct vmexit *exit)
 		platform->apic_written(v, exit->apic_register);
 		break;
 	case VMEXIT_HLT:
-		handle_hlt(v);
+		handle_hlt(v, exit);
 		break;
 	case VMEXIT_CPUID:
 		handle_cpuid(v);

@@ -92,24 +92,37 @@ static uint64_t level_of(const struct cpu *cpu, uint64_t now)
 	return since == 0 || since > now ? level : level + (now - since);
 }
 
-/* Where it gets its turn soonest, if no CPU idles; *level is how far the one there has got. */
-static struct cpu *find_most_advanced(const struct vcpu *v, uint64_t now, uint64_t *level)
+/* How far the vCPU has got that has used most of those that run where it may. */
+static uint64_t highest_level(const struct vcpu *v, uint64_t now)
+{
+	uint64_t level = 0;
+
+	for (unsigned i = 0; i < cpu_count; i++) {
+		uint64_t here;
+
+		if (atomic_load(&cpus[i]->idle) || !sched_permitted(v, cpus[i]))
+			continue;
+		here = level_of(cpus[i], now);
+		if (here > level)
+			level = here;
+	}
+	return level;
+}
+
+/* Where it gets its turn soonest, if no CPU idles. */
+static struct cpu *find_most_advanced(const struct vcpu *v, uint64_t now)
 {
 	struct cpu *last = atomic_load(&v->cpu), *best = NULL;
 	int64_t best_score = 0;
 
-	*level = 0;
 	for (unsigned i = 0; i < cpu_count; i++) {
 		struct cpu *cpu = cpus[i];
-		uint64_t here = level_of(cpu, now);
 		int64_t score;
 
 		if (!sched_permitted(v, cpu))
 			continue;
-		if (!atomic_load(&cpu->idle) && here > *level)
-			*level = here;
 		/* each that waits there is a turn more; where it was last its data are warm */
-		score = (int64_t)here - (int64_t)waiting(cpu) * RUNQ_MIGRATE_NS +
+		score = (int64_t)level_of(cpu, now) - (int64_t)waiting(cpu) * RUNQ_MIGRATE_NS +
 			(cpu == last ? RUNQ_CREDIT_NS : 0);
 		if (!best || score > best_score) {
 			best = cpu;
@@ -123,20 +136,20 @@ static struct cpu *find_most_advanced(const struct vcpu *v, uint64_t now, uint64
 /* Where, by the contract of runq_put(); raises the usage of one that has slept. */
 static struct cpu *choose(struct vcpu *v, bool wakeup, uint64_t now)
 {
-	struct cpu *last = atomic_load(&v->cpu), *cpu, *idle;
+	struct cpu *last = atomic_load(&v->cpu), *idle;
 	uint64_t level;
 
 	if (!wakeup && last) {
 		idle = find_idle(v);
 		return idle ? idle : last;
 	}
-	cpu = find_most_advanced(v, now, &level);
+	level = highest_level(v, now);
 	if (usage_at(v->usage, now) + RUNQ_CREDIT_NS < level)
 		v->usage = usage_make(level - RUNQ_CREDIT_NS, now);
 	if (last && atomic_load(&v->loaded))
 		return last;
 	idle = find_idle(v);
-	return idle ? idle : cpu;
+	return idle ? idle : find_most_advanced(v, now);
 }
 
 struct cpu *runq_put(struct vcpu *v, bool wakeup, uint64_t now)

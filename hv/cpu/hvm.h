@@ -65,8 +65,8 @@ enum vmexit_kind {
 	VMEXIT_INTERRUPT_TAKEN, /* a host interrupt was acknowledged: interrupt_handle(exit->vector) */
 	VMEXIT_DEADLINE, /* the deadline given to enter() has passed (or VMEXIT_INTERRUPT instead) */
 	VMEXIT_IRQ_WINDOW, /* the guest can take an interrupt now; the window request is over */
-	VMEXIT_HLT,
-	VMEXIT_PAUSE, /* exit->pause_loop: one of a loop, by the processor's judgement */
+	VMEXIT_HLT,	   /* exit->rflags */
+	VMEXIT_PAUSE,	   /* exit->pause_loop: one of a loop, by the processor's judgement */
 	VMEXIT_CPUID,
 	VMEXIT_RDMSR, /* number in guest's ECX */
 	VMEXIT_WRMSR,
@@ -102,6 +102,7 @@ struct vmexit {
 			uint8_t gpr; /* enum gpr: source, or destination */
 			bool write;
 		} cr8;
+		uint64_t rflags; /* the guest's */
 		bool pause_loop;
 		uint8_t vector;
 		uint8_t apic_register;

@@ -218,7 +218,9 @@ void svm_exit(struct svm_vcpu *v, struct vmexit *exit)
 	if (exit->kind == VMEXIT_HLT && v->virq && v->vmcb->save.rflags & RFLAGS_IF) {
 		svm_skip(&v->vcpu, SKIP_WHOLE); /* the interrupt that waits ends it at once */
 		exit->kind = VMEXIT_NONE;
-	} else if (exit->kind == VMEXIT_RDMSR && c->exit_info1 & 1)
+	} else if (exit->kind == VMEXIT_HLT)
+		exit->rflags = v->vmcb->save.rflags;
+	else if (exit->kind == VMEXIT_RDMSR && c->exit_info1 & 1)
 		exit->kind = VMEXIT_WRMSR;
 	else if (exit->kind == VMEXIT_PAUSE)
 		exit->pause_loop = svm.edx & SVM_EDX_PAUSE;

@@ -308,10 +308,12 @@ void exit_decode(struct vmx_vcpu *v, struct vmexit *exit)
 	v->vcpu.gpr[GPR_RSP] = vmcs_read(VMCS_GUEST_RSP);
 	events_after_exit(v);
 	reason &= 0xffff;
-	if (simple_kind(reason, &exit->kind))
-		exit->pause_loop = reason == EXIT_PAUSE;
-	else
+	if (!simple_kind(reason, &exit->kind))
 		decode_other(v, reason, exit);
+	else if (exit->kind == VMEXIT_HLT)
+		exit->rflags = v->rflags;
+	else
+		exit->pause_loop = reason == EXIT_PAUSE;
 }
 
 /* VMLAUNCH or VMRESUME ended before it touched guest or host state (SDM 3C, "VM Instruction Error
