@@ -18,7 +18,7 @@ struct batch *batch_open(struct vs_cpu *cpu, struct port *from)
 
 	b->from = from;
 	b->queue = NO_QUEUE;
-	b->count = 0;
+	b->count = b->expected = 0;
 	b->lends = b->lend_descs = 0;
 	b->unplugged = atomic_load_explicit(&from->unplugged, memory_order_relaxed);
 	b->last_src = 0; /* no valid source is all zero */
@@ -217,12 +217,13 @@ static inline enum verdict read_packet(struct batch *b, struct packet *p, struct
 	return p->bytes > longest ? VERDICT_DROP_LONG : VERDICT_DELIVERED;
 }
 
-/* Another flow than the packet before: its places in the FDB are needed soon. */
+/* Another flow than the packet before: its places in the FDB are needed soon. At once, if it is to be the
+ * only packet. */
 static inline void prefetch_flow(struct batch *b, const struct packet *p)
 {
 	struct addresses read = addresses_of(p);
 
-	if (same_addresses(&read, &b->last_read))
+	if (b->expected <= 1 || same_addresses(&read, &b->last_read))
 		return;
 	b->last_read = read;
 	fdb_prefetch(b->from->sw->fdb, frame_src(p->head));
@@ -307,10 +308,10 @@ static bool is_asleep(const struct port *to, unsigned queue)
 	       env_peer_state(to, queue) == PEER_BLOCKED;
 }
 
-/* Takes the first `most` packets out of the set. */
+/* Takes the first `most` packets out of the set; VS_BATCH: all. */
 static uint64_t take_first(uint64_t *set, unsigned most)
 {
-	uint64_t rest = *set, first;
+	uint64_t rest = most < VS_BATCH ? *set : 0, first;
 
 	for (; rest != 0 && most > 0; most--)
 		rest &= rest - 1;

@@ -172,7 +172,8 @@ static void prefetch_rings(const struct port *port, const struct queue *q, unsig
 {
 	struct port *to = queue_towards(port, q);
 
-	queue_prefetch(q, q->next, count);
+	if (count > 1) /* one alone is read next */
+		queue_prefetch(q, q->next, count);
 	if (to != NULL && queue_state(&to->queue[0]) == QUEUE_RUNNING)
 		queue_prefetch(&to->queue[0],
 			       atomic_load_explicit(&to->queue[0].published, memory_order_relaxed),
@@ -199,6 +200,7 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 	if (count > 0)
 		prefetch_rings(port, q, lesser(count, most));
 	b = batch_open(cpu, port);
+	b->expected = lesser(count, most);
 	b->offloads = atomic_load_explicit(&q->offloads, memory_order_relaxed);
 	b->queue = queue;
 	b->polling = q->polling;
