@@ -31,9 +31,12 @@ def programs():
     return found
 
 
+SKIPPED = re.compile(r"^\s*(?:not )?ok \d+ # SKIP (.*)$", re.M)     # this machine lacks what it needs
+
+
 def count(out, status):
     """(passed, failed) of one program's output"""
-    tap = re.findall(r"^\s*(ok|not ok) \d+", out, re.M)
+    tap = re.findall(r"^\s*(ok|not ok) \d+(?! # SKIP)\b", out, re.M)
     ran = re.search(r"^Ran (\d+) tests?", out, re.M)
     if tap:
         passed, failed = tap.count("ok"), tap.count("not ok")
@@ -62,7 +65,8 @@ def run(program):
         failed = 1
     if failed:
         print(out)
-    print(f"{'FAIL' if failed else 'PASS'} {name}: {passed} passed, {failed} failed "
+    skipped = "".join(f", {one} skipped" for one in SKIPPED.findall(out))
+    print(f"{'FAIL' if failed else 'PASS'} {name}: {passed} passed, {failed} failed{skipped} "
           f"({time.monotonic() - start:.1f} s)", flush=True)
     return passed, failed
 
