@@ -217,8 +217,8 @@ static inline enum verdict read_packet(struct batch *b, struct packet *p, struct
 	return p->bytes > longest ? VERDICT_DROP_LONG : VERDICT_DELIVERED;
 }
 
-/* Another flow than the packet before: its places in the FDB are needed soon. At once, if it is to be the
- * only packet. */
+/* Another flow than the packet before: its places in the FDB are needed soon. Those of a packet that is alone are
+ * looked up at once: nothing is gained. */
 static inline void prefetch_flow(struct batch *b, const struct packet *p)
 {
 	struct addresses read = addresses_of(p);

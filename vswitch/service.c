@@ -172,7 +172,7 @@ static void prefetch_rings(const struct port *port, const struct queue *q, unsig
 {
 	struct port *to = queue_towards(port, q);
 
-	if (count > 1) /* one alone is read next */
+	if (count > 1) /* one alone is read at once */
 		queue_prefetch(q, q->next, count);
 	if (to != NULL && queue_state(&to->queue[0]) == QUEUE_RUNNING)
 		queue_prefetch(&to->queue[0],
@@ -185,7 +185,7 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 {
 	struct queue *q = &port->queue[queue];
 	struct stat_slot *slot = stats_slot(port, cpu->cpu);
-	unsigned limit = policy_get(POLICY_batch_packets), count;
+	unsigned count;
 	struct capture *capture;
 	uint16_t before = q->next, avail;
 	enum vq_fault fault = read_avail(q, &avail);
@@ -196,15 +196,16 @@ static unsigned serve_batch(struct vs_cpu *cpu, struct port *port, unsigned queu
 		queue_break(port, queue, fault, cpu->cpu);
 		return 0;
 	}
-	count = expected(q, avail);
+	most = lesser(most, policy_get(POLICY_batch_packets));
+	count = lesser(expected(q, avail), most);
 	if (count > 0)
-		prefetch_rings(port, q, lesser(count, most));
+		prefetch_rings(port, q, count);
 	b = batch_open(cpu, port);
-	b->expected = lesser(count, most);
+	b->expected = count;
 	b->offloads = atomic_load_explicit(&q->offloads, memory_order_relaxed);
 	b->queue = queue;
 	b->polling = q->polling;
-	fault = tx_read(cpu, q, avail, most < limit ? most : limit);
+	fault = tx_read(cpu, q, avail, most);
 	if (fault != VQ_OK) {
 		capture = capture_of(port);
 		stat_add(slot, STAT_tx_packets, 1);

@@ -90,9 +90,8 @@ static inline struct vq_desc load_desc(const uint8_t *table, uint32_t i)
 static inline void prefetch_entries(const void *table, uint32_t size, uint32_t bytes, uint32_t i,
 				    unsigned count, bool write)
 {
-	uint32_t step = PREFETCH_LINE / bytes;
-
-	const unsigned end = count > 1 ? count + step : count; /* they may begin within a line */
+	const uint32_t step = PREFETCH_LINE / bytes;
+	const unsigned end = count > 1 ? count + step : count; /* many may begin amid a line */
 
 	for (unsigned n = 0; n < end; n += step) {
 		const uint8_t *p = (const uint8_t *)table + (size_t)((i + n) & (size - 1)) * bytes;

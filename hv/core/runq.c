@@ -92,7 +92,7 @@ static uint64_t level_of(const struct cpu *cpu, uint64_t now)
 	return since == 0 || since > now ? level : level + (now - since);
 }
 
-/* How far the vCPU has got that has used most of those that run where it may. */
+/* The highest level of the busy CPUs that it may run on. */
 static uint64_t highest_level(const struct vcpu *v, uint64_t now)
 {
 	uint64_t level = 0;

@@ -60,6 +60,8 @@ void vlapic_take_requests(struct vlapic *v)
 	}
 	if (posted_take(&v->level, requests)) {
 		for (unsigned i = 0; i < APIC_WORDS; i++) {
+			if (!requests[i])
+				continue;
 			set_bits(v, APIC_IRR + i, requests[i]);
 			set_bits(v, APIC_TMR + i, requests[i]);
 		}

@@ -73,7 +73,7 @@ FURTHER = re.compile("|".join(f"^{pattern}$" for pattern in (
     r"tcg-linux-(cpus-2-4-8|generic|pvh|kexec-[12]|filter|storm)",
     "tcg-screen-ramfb", r"tcg-(reset|triple-fault)-told", "bochs-reset-told", "tcg-check-nothing", "bochs-check-vmx",
     "tcg-see-why-all", "bochs-see-why", "bochs-apply")))
-# the examples first: the longest of all cases is among them, and at the end would run alone
+# the examples first among their equals (run_all()): the longest case is one of them, and at the end would run alone
 ALL = (CASES_EXAMPLES + table.CASES + CASES_SCREEN + CASES_RESET + CASES_SHELL + CASES_MGMT + CASES_APPLY + CASES_SEE +
        CASES_SCHED + CASES_APICV + CASES_SMP + CASES_ABUSE + CASES_NET + CASES_NETD + CASES_DRIVER +
        CASES_DRIVER_LINUX + CASES_UPLINKS + CASES_REUSE + CASES_ATTACK + CASES_IOMMU + CASES_PASSTHROUGH +

@@ -38,7 +38,7 @@ def count(out, status):
     """(passed, failed) of one program's output"""
     tap = re.findall(r"^\s*(ok|not ok) \d+(?! # SKIP)\b", out, re.M)
     ran = re.search(r"^Ran (\d+) tests?", out, re.M)
-    if tap:
+    if tap or SKIPPED.search(out):
         passed, failed = tap.count("ok"), tap.count("not ok")
     elif ran:
         bad = sum(int(n) for n in re.findall(r"(?:failures|errors)=(\d+)", out))
@@ -61,12 +61,13 @@ def run(program):
         out, status = (end.stdout or b"").decode(errors="replace"), -1
         out += f"\nstopped after {LIMIT} s\n"
     passed, failed = count(out, status)
-    if passed + failed == 0:
+    skipped = SKIPPED.findall(out)
+    if passed + failed + len(skipped) == 0:
         failed = 1
     if failed:
         print(out)
-    skipped = "".join(f", {one} skipped" for one in SKIPPED.findall(out))
-    print(f"{'FAIL' if failed else 'PASS'} {name}: {passed} passed, {failed} failed{skipped} "
+    print(f"{'FAIL' if failed else 'PASS'} {name}: {passed} passed, {failed} failed"
+          f"{''.join(f', {one} skipped' for one in skipped)} "
           f"({time.monotonic() - start:.1f} s)", flush=True)
     return passed, failed
 

@@ -23,7 +23,7 @@ prepare() {
 	for tool in busybox mmdebstrap mke2fs sfdisk mformat cpio objdump grub-mkstandalone; do	# not after ten minutes
 		command -v $tool > /dev/null || { echo "$tool is missing: see the packages at the top of $SELF"; exit 1; }
 	done
-	rm -rf root l1 l2	# of an attempt that was cut
+	rm -rf --one-file-system root l1 l2	# of an attempt that was cut
 	mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' | sed -n 's/ bookworm$//p' | head -1)
 	mmdebstrap --variant=apt --mode=root --aptopt='APT::Install-Recommends "false"' \
 	  --include=qemu-system-x86,seabios,ipxe-qemu,iproute2,iperf3,kmod,udev,mount,linux-image-cloud-amd64,busybox-static,procps \
@@ -119,11 +119,11 @@ E
 }
 
 APPEND="console=ttyS0 quiet mitigations=off nokaslr panic=-1"
-# a process of its own, since set -e has no effect in what || waits for
+# a process of its own, since set -e has no effect in what || waits for; mmdebstrap's mounts end with it
 if [ "$ON" = prepare-here ]; then prepare; exit 0; fi
-exec 9> lock	# disks and logs are this run's alone
+exec 9> lock	# what is in the folder is this run's alone, as is what a run on Bochs puts into $BOCHS_ROOT
 flock -n 9 || { echo "another run is at work in $WORK: wait for its end"; exit 1; }
-[ -f prepared ] || "$SELF" prepare-here > prepare.log 2>&1 || { tail -3 prepare.log; exit 1; }
+[ -f prepared ] || unshare --mount "$SELF" prepare-here > prepare.log 2>&1 || { tail -3 prepare.log; exit 1; }
 [ "$ON" != prepare ] || exit 0
 
 if [ "$ON" = tcg ]; then
