@@ -65,7 +65,7 @@ FURTHER = re.compile("|".join(f"^{pattern}$" for pattern in (
     r"bochs-fault-(write-rodata|image-alias|trampoline-alias|direct-map-execute|divide|nmi-amid-log)",
     r"tcg-fault-(assertion|absurd-device)",
     r"(bochs|tcg)-netd-rr", r"tcg-uplink-(e1000|virtio|reuse-e1000e?|reuse-virtio|streams)",
-    r"tcg-uplink-(reuse-)?pause-e1000e", "tcg-uplink-reuse-pause-virtio", r"tcg-uplink-carrier-(virtio|e1000)", r"tcg-restart-((virtio|e1000)-4|at-once)", r"tcg-linux-driver-(e1000|restart)",
+    r"tcg-uplink-(reuse-pause-(virtio|e1000e)|pause-e1000e?)", r"tcg-uplink-carrier-(virtio|e1000)", r"tcg-restart-((virtio|e1000)-4|at-once)", r"tcg-linux-driver-(e1000|restart)",
     r"tcg-attack-(e1000-6|virtio-12|old-message)", r"bochs-attack-(e1000|none)",
     r"tcg-iommu-(core-39-bit|48-bit)", "bochs-iommu-none", "tcg-pass-unsafe",
     r"tcg-refuses-passthrough-(second|conventional)",
