@@ -218,7 +218,7 @@ struct batch {
 	struct port *from;
 	unsigned queue; /* of the sender's, transmit; NO_QUEUE */
 	unsigned count;
-	unsigned expected; /* packets, before they are read: a guess; 0 or 1: no more than one */
+	unsigned expected; /* packets, by a guess; below 2 the FDB is not prefetched */
 	unsigned lends,
 		lend_descs; /* packets that are shared to be lent, descriptors of the ring */
 	uint64_t last_src;  /* the address learned last */
